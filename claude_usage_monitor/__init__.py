@@ -1,0 +1,55 @@
+"""Claude Code's usage limits, as a live terminal dashboard and as a typed library.
+
+The public names are resolved on first use (PEP 562), so that ``import claude_usage_monitor``
+costs nothing: the network library alone takes longer to load than the rest together.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.errors import UsageMonitorError as UsageMonitorError
+    from claude_usage_monitor.monitor.read import get_usage as get_usage
+    from claude_usage_monitor.usage.profile import Profile as Profile
+    from claude_usage_monitor.usage.status import Account as Account
+    from claude_usage_monitor.usage.status import AccountStatus as AccountStatus
+    from claude_usage_monitor.usage.status import Problem as Problem
+    from claude_usage_monitor.usage.windows import CreditPool as CreditPool
+    from claude_usage_monitor.usage.windows import ExtraUsage as ExtraUsage
+    from claude_usage_monitor.usage.windows import Usage as Usage
+    from claude_usage_monitor.usage.windows import UsageWindow as UsageWindow
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Account": "usage.status",
+    "AccountStatus": "usage.status",
+    "CreditPool": "usage.windows",
+    "ExtraUsage": "usage.windows",
+    "Problem": "usage.status",
+    "Profile": "usage.profile",
+    "Usage": "usage.windows",
+    "UsageMonitorError": "errors",
+    "UsageWindow": "usage.windows",
+    "get_usage": "monitor.read",
+}
+
+__all__ = [  # noqa: PLE0604 - every name is a literal; the two lists are compared by a test
+    "__version__",
+    *_HOMES,
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the home of a public name when it is first asked for."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,36 @@
+"""The command: options in, one of its faces out, every failure an ``error:`` and a ``hint:``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    from claude_usage_monitor.cli.options import parse_options
+
+    options = parse_options(sys.argv[1:] if arguments is None else arguments)
+    # Deferred so that --help and --version pay for argparse alone.
+    from claude_usage_monitor.cli.run import run
+
+    try:
+        code = run(options, os.environ)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left()
+    return code
+
+
+def _reader_left() -> int:
+    """Leave quietly when whoever read our output has gone, as after ``| head``."""
+    # What is still buffered would be complained about when the interpreter ends.
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141  # 128 + SIGPIPE, as a program that does not catch it

@@ -1,0 +1,41 @@
+"""``--once``: one frame on standard output, whole, however long it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.cli.terminal import width_of_output
+from claude_usage_monitor.render.dashboard import dashboard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from claude_usage_monitor.render.theme import Look
+    from claude_usage_monitor.usage.status import AccountStatus
+
+
+def print_once(
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    console: Console,
+    look: Look,
+    environ: Mapping[str, str],
+) -> None:
+    """Print the frame of all accounts that have figures."""
+    print_frame(console, [s for s in statuses if s.usage], now, width_of_output(environ), look)
+
+
+def print_frame(
+    console: Console,
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    width: int,
+    look: Look,
+) -> None:
+    """Print a frame's lines, each as it is: none is wrapped or padded."""
+    for line in dashboard(statuses, now, width, None, look):
+        line.rstrip()
+        console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)

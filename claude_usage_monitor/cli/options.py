@@ -1,0 +1,127 @@
+"""The command line: argparse up to here, frozen options from here on."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from claude_usage_monitor import __version__
+from claude_usage_monitor.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "claude-usage-monitor"
+_LEAST_INTERVAL = 5
+_LONGEST_INTERVAL = 7 * 86_400
+
+_DESCRIPTION = """\
+A live dashboard of Claude Code's usage limits: how much of each is used, when it
+resets, and whether the pace holds. Leave it with q or Ctrl+C."""
+
+_EPILOG = """\
+Keys: q quit, r read now (within the request budget), Tab next account, ? help.
+Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
+4 the service gave no figures, 130 interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line; ``None`` where config.toml decides."""
+
+    interval: float | None
+    mode: str | None
+    accounts: tuple[str, ...]
+    all_accounts: bool
+    once: bool
+    json: bool
+    demo: bool
+    ascii: bool | None
+    no_color: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in our own two lines instead of argparse's usage."""
+        sys.stderr.write(f"error: {message}\nhint: {PROGRAM} --help lists what can be asked.\n")
+        raise SystemExit(ExitCode.USAGE)
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Return the options. Raises SystemExit for --help, --version and wrong usage."""
+    found = _parser().parse_args(arguments)
+    return Options(
+        interval=found.interval,
+        mode=found.mode,
+        accounts=tuple(found.account),
+        all_accounts=found.all_accounts,
+        once=found.once,
+        json=found.json,
+        demo=found.demo,
+        ascii=True if found.ascii else None,
+        no_color=found.no_color,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--interval",
+        type=_interval,
+        metavar="SECONDS",
+        help="how often to look for fresh figures; default 300, least 5. The API is asked only "
+        "as its request budget allows: the footer says when next",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("auto", "code", "console"),
+        help="which accounts to show: subscription (code), organisation (console), or every kind "
+        "that has a credential (auto, default)",
+    )
+    parser.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this account; repeatable. Default: the active one",
+    )
+    parser.add_argument(
+        "--all-accounts", action="store_true", help="show every account, one above the other"
+    )
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument(
+        "--once",
+        action="store_true",
+        help="print one frame and exit; meant when standard output is no terminal",
+    )
+    output.add_argument("--json", action="store_true", help="print one JSON document and exit")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="a built-in simulated account: no login, no network, nothing stored",
+    )
+    parser.add_argument("--ascii", action="store_true", help="plain ASCII glyphs")
+    parser.add_argument("--no-color", action="store_true", help="no colour")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    return parser
+
+
+def _interval(raw: str) -> float:
+    try:
+        seconds = float(raw)
+    except ValueError:
+        seconds = math.nan
+    if not _LEAST_INTERVAL <= seconds <= _LONGEST_INTERVAL:
+        raise argparse.ArgumentTypeError(
+            f"{raw!r} is not a number of seconds from {_LEAST_INTERVAL} to {_LONGEST_INTERVAL}"
+        )
+    return seconds

@@ -1,0 +1,1 @@
+"""The machine faces: statuses and the time in, text out."""

@@ -1,0 +1,1 @@
+"""Use-cases: which credential, which source, how often."""

@@ -1,0 +1,65 @@
+"""When to read next. Pure: instants in, an instant out.
+
+The usage endpoint gives about 28 requests an hour and account, shared with Claude Code itself,
+so the floor between two requests is minutes, and a 429 is never probed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+AFTER_RESET = timedelta(seconds=60)  # the API itself is some seconds late
+JITTER = 0.1  # of a wait, added: a wait is only ever lengthened
+
+FIRST_BACKOFF = timedelta(seconds=30)
+LONGEST_BACKOFF = timedelta(minutes=15)
+
+LEAST_RATE_LIMIT = timedelta(seconds=300)
+REPEATED_RATE_LIMIT = timedelta(minutes=30)
+LONGEST_RATE_LIMIT = timedelta(minutes=60)
+LONG_BLOCK = timedelta(minutes=10)  # an announced wait from here on is often extended once,
+LONG_BLOCK_MARGIN = timedelta(minutes=15)  # by about as much
+
+
+def after_success(
+    now: datetime,
+    resets: Iterable[datetime],
+    *,
+    interval: timedelta,
+    floor: timedelta,
+    chance: float = 0.0,
+) -> datetime:
+    """Return when to read next: an interval on, or soon after a reset that comes before that.
+
+    Never sooner than ``floor``. ``chance`` (0–1) is the share of the jitter that is added.
+    """
+    regular = now + max(interval, floor) * (1 + JITTER * chance)
+    after_resets = [max(reset + AFTER_RESET, now + floor) for reset in resets if reset > now]
+    return min([regular, *after_resets])
+
+
+def after_error(now: datetime, failures: int, *, chance: float = 0.0) -> datetime:
+    """Return when to try again after the ``failures``-th failure in a row: 30 s doubling."""
+    wait: timedelta = min(FIRST_BACKOFF * 2 ** min(failures - 1, 10), LONGEST_BACKOFF)
+    return now + wait * (1 + JITTER * chance)
+
+
+def after_rate_limit(
+    now: datetime, retry_after: timedelta | None, repeats: int, *, chance: float = 0.0
+) -> datetime:
+    """Return when to ask again after the ``repeats``-th 429 in a row (the first is 1).
+
+    What was asked for, at least five minutes; from the second one on doubling to half an hour; at
+    most an hour, and a margin on long blocks.
+    """
+    asked = retry_after or timedelta()
+    wait = max(asked, LEAST_RATE_LIMIT)
+    if repeats > 1:
+        wait = max(wait, min(LEAST_RATE_LIMIT * 2 ** min(repeats - 1, 10), REPEATED_RATE_LIMIT))
+    wait = min(wait * (1 + JITTER * chance), LONGEST_RATE_LIMIT)
+    return now + wait + (LONG_BLOCK_MARGIN if asked >= LONG_BLOCK else timedelta())

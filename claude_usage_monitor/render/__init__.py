@@ -1,0 +1,1 @@
+"""The Rich faces: statuses and the time in, lines of text out."""

@@ -1,0 +1,65 @@
+"""What ``?`` shows: the keys, and the legend of everything that is not a word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from claude_usage_monitor.render.header import edge, framed, wrapped
+from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, SEVERITY_STYLES, STRONG
+from claude_usage_monitor.usage.windows import Severity
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.render.theme import Look
+
+_WIDTH = 60
+_FRAME_FROM = 24
+_KEY_COLUMN = 6
+_RANGES = (
+    (Severity.NORMAL, "0 to 50 % used"),
+    (Severity.ELEVATED, "51 to 80 %"),
+    (Severity.HIGH, "81 to 99 %"),
+    (Severity.EXHAUSTED, "100 %: used up"),
+)
+
+
+def help_lines(width: int, height: int, look: Look) -> list[Text]:
+    """Return the help, none of its lines wider than ``width``, no more than ``height``."""
+    width = min(width, _WIDTH)
+    framing = width >= _FRAME_FROM
+    inner = width - 4 if framing else width
+    body: list[Text] = []
+    for name, meaning, style in _entries(look):
+        said = wrapped(meaning, max(1, inner - _KEY_COLUMN), look, "")
+        first = Text(name.ljust(_KEY_COLUMN), style=style)
+        body += [
+            Text(" " * _KEY_COLUMN) + line if i else first + line for i, line in enumerate(said)
+        ]
+    if not framing:
+        return body[:height]
+    edges = (
+        edge("Help", "", width, look, top=True),
+        edge("any key goes back", "", width, look, top=False),
+    )
+    return framed(body[: max(0, height - 2)], edges, width, look)[:height]
+
+
+def _entries(look: Look) -> list[tuple[str, str, str]]:
+    glyphs = look.glyphs
+    ranges = [
+        (glyphs.filled * 2 if look.color else SEVERITY_SIGNS[severity], words, style)
+        for severity, words in _RANGES
+        for style in (SEVERITY_STYLES[severity],)
+    ]
+    return [
+        ("q", "quit (also Ctrl+C)", STRONG),
+        ("r", "read now, as soon as the request budget allows", STRONG),
+        ("Tab", "next account", STRONG),
+        ("?", "this help", STRONG),
+        (glyphs.binding, "the limit that will stop you first", STRONG),
+        (glyphs.tick, "where an even pace would stand now: use beyond it is ahead of time", STRONG),
+        *ranges,
+        (glyphs.unknown * 2, "not known, or not started", FAINT),
+        ("dim", "figures held over: the footer says how old they are", FAINT),
+    ]

@@ -1,0 +1,160 @@
+"""Every row of figures as one kind of thing: a window, extra usage, a credit pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.usage.durations import clock_time, countdown
+from claude_usage_monitor.usage.money import money
+from claude_usage_monitor.usage.windows import Usage, UsageWindow, whole_percent
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from decimal import Decimal
+
+    from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage
+
+_PACE_WORDS = {"over": "over pace", "under": "under pace"}
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One row in words, richest first: faces take the first of each that has room.
+
+    ``brief`` stands beside the percent (a countdown, an amount), ``detail`` on a line of its own,
+    ``forecast`` on another. ``utilization`` is ``None`` where no percent may be claimed.
+    """
+
+    label: str
+    short_label: str
+    utilization: float | None
+    tick: float | None
+    brief: tuple[str, ...]
+    detail: tuple[str, ...]
+    forecast: tuple[str, ...] = ()
+    binding: bool = False
+
+    @property
+    def percent(self) -> str:
+        """The percentage, whole, as ``78``, ``<1`` or ``>99``; ``—`` when unknown."""
+        if self.utilization is None:
+            return "—"
+        if 0 < self.utilization < 0.5:
+            return "<1"
+        if 99.5 <= self.utilization < 100:
+            return ">99"
+        return str(whole_percent(self.utilization))
+
+
+def meters(usage: Usage, now: datetime, look: Look) -> tuple[Meter, ...]:
+    """Return the rows of a reading, in the order they are shown."""
+    rows = [_window(window, now, look) for window in usage.at(now).windows]
+    if usage.extra_usage is not None:
+        extra = _extra(usage.extra_usage, look)
+        rows += [extra] if extra else []
+    return (*rows, *(_pool(pool, now, look) for pool in usage.credit_pools))
+
+
+def _window(window: UsageWindow, now: datetime, look: Look) -> Meter:
+    left = window.time_until_reset(now)
+    brief, detail = _reset_words(window, left, now, look)
+    utilization = window.utilization
+    if window.resets_at is None and not utilization:
+        utilization = None
+    return Meter(
+        label=look.text(window.label),
+        short_label=look.text(window.short_label),
+        utilization=utilization,
+        tick=window.time_elapsed_percent(now) if utilization is not None else None,
+        brief=brief,
+        detail=detail,
+        forecast=_forecast(window, now),
+        binding=window.binding,
+    )
+
+
+def _reset_words(
+    window: UsageWindow, left: timedelta | None, now: datetime, look: Look
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if left is None or window.resets_at is None:
+        if window.utilization == 0:
+            return ("not started", "idle"), ("not started",)
+        return ("no reset time", "?"), ("no reset time reported",)
+    if window.state(now) == "reset":
+        return ("reset",), (look.text("reset · waiting for figures"), "reset")
+    resets = f"resets in {countdown(left)}"
+    at = f"{resets}, {clock_time(window.resets_at, now, look.clock)}"
+    dot = f" {look.glyphs.dot} "
+    details = [at, resets]
+    if window.utilization is None:
+        details = [f"{at}{dot}no figure", f"{resets}{dot}no figure", "no figure"]
+    pace = _pace_words(window, now)
+    if pace:
+        short = pace.removesuffix(" pace") if pace != "on pace" else pace
+        details = [f"{when}{dot}{words}" for when in (at, resets) for words in (pace, short)]
+        details.append(resets)
+    return (countdown(left), countdown(left, compact=True)), tuple(details)
+
+
+def _pace_words(window: UsageWindow, now: datetime) -> str:
+    delta, pace = window.pace_delta(now), window.pace(now)
+    if delta is None or pace is None:
+        return ""
+    if pace == "on":
+        return "on pace"
+    points = max(1, round(abs(delta)))
+    return f"{points} pt{'' if points == 1 else 's'} {_PACE_WORDS[pace]}"
+
+
+def _forecast(window: UsageWindow, now: datetime) -> tuple[str, ...]:
+    full_at = window.full_at(now)
+    if full_at is None or window.resets_at is None:
+        return ()
+    short = f"full in {countdown(full_at - now)}"
+    return f"{short}, {countdown(window.resets_at - full_at)} before the reset", short
+
+
+def _extra(extra: ExtraUsage, look: Look) -> Meter | None:
+    """Return the row of extra usage; none when it is off and there is nothing to say of it."""
+    if extra.enabled is False and not extra.used and extra.disabled_reason is None:
+        return None
+    if extra.used is None and extra.utilization is None and extra.disabled_reason is None:
+        return None
+    off = extra.enabled is False or extra.disabled_reason is not None
+    why = ""
+    if off:
+        reason = (extra.disabled_reason or "").replace("_", " ")
+        why = look.text(f"off: {reason}" if reason else "off")
+    brief, detail = _amounts(extra.used, extra.limit, extra.currency, look)
+    if extra.limit is None and extra.enabled and detail:
+        detail = (f"{detail[0]}, no limit", *detail)
+    if why:
+        detail = (*(f"{words} {look.glyphs.dot} {why}" for words in detail), why)
+        brief = (*brief, why) if brief else (why, "off")
+    return Meter("Extra", "Extra", extra.utilization, None, brief, detail)
+
+
+def _pool(pool: CreditPool, now: datetime, look: Look) -> Meter:
+    brief, detail = _amounts(pool.used, pool.limit, pool.currency, look)
+    if pool.expires_at is not None:
+        verb = "expires" if pool.expires_at > now else "expired"
+        until = f"{verb} {clock_time(pool.expires_at, now, look.clock)}"
+        dotted = tuple(f"{words} {look.glyphs.dot} {until}" for words in detail)
+        detail = (*dotted, *detail, until)
+    label = look.text(pool.label)
+    return Meter(label, label, pool.utilization, None, brief, detail)
+
+
+def _amounts(
+    used: Decimal | None, limit: Decimal | None, currency: str | None, look: Look
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def shown(amount: Decimal) -> str:
+        return money(amount, currency, ascii_only=look.glyphs is ASCII)
+
+    if used is None:
+        return (), ((f"of {shown(limit)}",) if limit is not None else ())
+    if limit is None:
+        return (shown(used),), (f"{shown(used)} used",)
+    return (f"{shown(used)}/{shown(limit)}", shown(used)), (f"{shown(used)} of {shown(limit)}",)

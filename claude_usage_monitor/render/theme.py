@@ -1,0 +1,71 @@
+"""Colours and glyphs, and what the terminal at hand can show of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.windows import Severity
+
+SEVERITY_STYLES = {
+    Severity.NORMAL: "green",
+    Severity.ELEVATED: "yellow",
+    Severity.HIGH: "dark_orange",
+    Severity.EXHAUSTED: "bold red",
+}
+SEVERITY_SIGNS = {  # after the percent, where there is no colour
+    Severity.NORMAL: "",
+    Severity.ELEVATED: "!",
+    Severity.HIGH: "!!",
+    Severity.EXHAUSTED: "FULL",
+}
+FAINT = "dim"
+STRONG = "bold"
+PROBLEM = "bold red"
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The characters that are not words."""
+
+    corners: tuple[str, str, str, str]  # top left, top right, bottom left, bottom right
+    horizontal: str
+    vertical: str
+    filled: str
+    track: str
+    unknown: str  # the track of a bar whose figure is not known
+    tick: str
+    binding: str
+    dot: str
+    dash: str
+    ellipsis: str
+
+
+UNICODE = Glyphs(("╭", "╮", "╰", "╯"), "─", "│", "━", "─", "╌", "┃", "▸", "·", "—", "…")
+ASCII = Glyphs(("+", "+", "+", "+"), "-", "|", "=", "-", ".", "|", ">", "-", "-", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How to draw: with which glyphs, in colour or not, with which clock, for a live screen."""
+
+    glyphs: Glyphs = UNICODE
+    color: bool = True
+    clock: ClockStyle = field(default_factory=ClockStyle)
+    live: bool = False
+
+    def text(self, words: str) -> str:
+        """Return words with nothing in them that the glyphs' character set lacks."""
+        if self.glyphs is not ASCII:
+            return words
+        known = words.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
+        return known.encode("ascii", "replace").decode("ascii")
+
+    def fit(self, words: str, width: int) -> str:
+        """Return words cut, with an ellipsis, to at most ``width`` cells."""
+        words = self.text(words)
+        if cell_len(words) <= width:
+            return words
+        return set_cell_size(words, width - 1) + self.glyphs.ellipsis if width > 0 else ""

@@ -1,0 +1,170 @@
+"""The rows of a panel, at each density a pane has room for. Every line is exactly as wide as asked.
+
+Three lines a row (bar, reset and pace, forecast), two (label over bar), or one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from claude_usage_monitor.render.bar import bar
+from claude_usage_monitor.render.theme import (
+    FAINT,
+    SEVERITY_SIGNS,
+    SEVERITY_STYLES,
+    STRONG,
+    Look,
+)
+from claude_usage_monitor.usage.windows import severity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claude_usage_monitor.render.meters import Meter
+
+_LONGEST_LABEL = 14
+_LEAST_BAR = 8
+_BRIEF_ROOM = 10  # cells that a label leaves for its marker and a countdown
+_LONGEST_SIGN = max(len(sign) for sign in SEVERITY_SIGNS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The widths that all rows of a panel share, so that figures stand one under another."""
+
+    width: int
+    label: int
+    percent: int
+    look: Look
+    short: bool = False  # labels in their short form, the marker beside the label
+    unit: str = " %"
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[Meter],
+        width: int,
+        look: Look,
+        *,
+        short: bool = False,
+        unit: str = " %",
+    ) -> Columns:
+        """Return the columns for these rows in ``width`` cells."""
+        labels = [row.short_label if short else row.label for row in rows]
+        digits = max([3, *(len(row.percent) for row in rows)])  # a new digit moves nothing
+        percent = digits + len(unit) + _sign_room(look)
+        room = width - percent - _BRIEF_ROOM
+        label = max(1, min(max(map(cell_len, labels), default=0), _LONGEST_LABEL, room))
+        return cls(width, label, percent, look, short, unit)
+
+    @property
+    def indent(self) -> int:
+        """The column at which bars and details begin."""
+        return self.label + (2 if self.short else 4)
+
+
+def detailed(row: Meter, columns: Columns, *, forecast: bool) -> list[Text]:
+    """Draw a row as its bar, its reset and pace beneath, and on a third line its forecast."""
+    room = columns.width - columns.indent
+    lines = [one_line_bar(row, columns)]
+    detail = first_fitting(row.detail, room)
+    if detail:
+        lines.append(_indented(detail, columns))
+    foreseen = first_fitting(row.forecast, room) if forecast else ""
+    if foreseen:
+        lines.append(_indented(foreseen, columns, style="default"))
+    return lines
+
+
+def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
+    """Draw a row as label, bar and percent on one line, and ``brief`` cells of its countdown."""
+    width = columns.width - columns.indent - columns.percent - 2 - (brief + 2 if brief else 0)
+    line = _label(row, columns)
+    line.append_text(bar(row.utilization, row.tick, max(0, width), columns.look))
+    line.append("  ")
+    line.append_text(_percent(row, columns))
+    if brief:
+        line.append("  " + first_fitting(row.brief, brief).rjust(brief), style=FAINT)
+    return _exactly(line, columns.width)
+
+
+def over_bar(row: Meter, columns: Columns) -> list[Text]:
+    """Draw a row as label, countdown and percent, and its bar beneath."""
+    beneath = Text("  ")
+    beneath.append_text(bar(row.utilization, row.tick, columns.width - 2, columns.look))
+    return [one_line(row, columns), beneath]
+
+
+def one_line(row: Meter, columns: Columns) -> Text:
+    """Draw a row as label, countdown and percent."""
+    room = columns.width - columns.indent - columns.percent - 1
+    line = _label(row, columns)
+    brief = first_fitting(row.brief, room)
+    line.append(brief + " " * (room - cell_len(brief) + 1))
+    line.append_text(_percent(row, columns))
+    return _exactly(line, columns.width)
+
+
+def tiny(row: Meter, columns: Columns) -> Text:
+    """Draw a row as ``▸Fable 94% 3d2h``: what is left when nothing else has room."""
+    line = Text(columns.look.glyphs.binding if row.binding else " ", style=STRONG)
+    line.append(_padded(columns.look.fit(row.short_label, columns.label), columns.label) + " ")
+    line.append_text(_percent(row, columns))
+    room = columns.width - columns.label - 3 - columns.percent
+    line.append(" " + first_fitting(row.brief[::-1], room))
+    return _exactly(line, columns.width)
+
+
+def first_fitting(variants: Sequence[str], room: int) -> str:
+    """Return the first variant that fits in so many cells, else nothing."""
+    return next((words for words in variants if cell_len(words) <= room), "")
+
+
+def has_room_for_bar(columns: Columns, brief: int) -> bool:
+    """Return whether a one-line row keeps a bar worth drawing beside ``brief`` cells of text."""
+    return columns.width - columns.indent - columns.percent - brief - 4 >= _LEAST_BAR
+
+
+def _label(row: Meter, columns: Columns) -> Text:
+    look = columns.look
+    marker = look.glyphs.binding if row.binding else " "
+    line = Text(marker if columns.short else f"{marker} ", style=STRONG)
+    name = look.fit(row.short_label if columns.short else row.label, columns.label)
+    gap = " " if columns.short else "  "
+    line.append(_padded(name, columns.label) + gap, style=STRONG if row.binding else "")
+    return line
+
+
+def _percent(row: Meter, columns: Columns) -> Text:
+    look = columns.look
+    sign_room = _sign_room(look)
+    if row.utilization is None:
+        shown = look.text(row.percent).rjust(columns.percent - sign_room)
+        return Text(shown + " " * sign_room, style=FAINT)
+    severity = severity_of(row.utilization)
+    shown = (row.percent + columns.unit).rjust(columns.percent - sign_room)
+    line = Text(shown, style=SEVERITY_STYLES[severity])
+    if sign_room:
+        line.append(f" {SEVERITY_SIGNS[severity]}".ljust(sign_room), style=STRONG)
+    return line
+
+
+def _sign_room(look: Look) -> int:
+    return 0 if look.color else _LONGEST_SIGN + 1
+
+
+def _indented(words: str, columns: Columns, style: str = FAINT) -> Text:
+    return _exactly(Text(" " * columns.indent).append(words, style=style), columns.width)
+
+
+def _padded(words: str, width: int) -> str:
+    return words + " " * (width - cell_len(words))
+
+
+def _exactly(line: Text, width: int) -> Text:
+    line.truncate(width, overflow="crop", pad=True)
+    return line

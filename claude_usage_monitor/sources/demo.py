@@ -1,0 +1,76 @@
+"""A simulated account: figures that move, a window that resets, a limit near its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.windows import ExtraUsage, Usage, UsageWindow, with_binding
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+PROFILE = Profile(
+    display_name="Ada",
+    email="ada@example.com",
+    organization="Analytical Engines",
+    plan="Max 5x",
+    rate_limit_tier="default_claude_max_5x",
+)
+
+_FIRST_RESET = timedelta(minutes=3)  # soon enough to be watched
+_PAUSE = timedelta(seconds=20)  # nobody has sent a message yet
+_FIVE_HOURS = timedelta(hours=5)
+_LIMIT = Decimal(140)
+
+
+def demo_usage(now: datetime, started: datetime) -> Usage:
+    """Return the demo account's figures at ``now``, for a demo that began at ``started``."""
+    minutes = (now - started).total_seconds() / 60
+    week_end = started + timedelta(days=3, hours=2, minutes=20)
+    used = Decimal("47.52") + Decimal(round(minutes * 12)) / 100
+
+    def window(
+        key: str, label: str, percent: float, resets_at: datetime | None, model: str | None = None
+    ) -> UsageWindow:
+        return UsageWindow(key, label, percent, resets_at, "demo", now, model)
+
+    return Usage(
+        windows=with_binding(
+            (
+                window("five_hour", "5-hour", *_five_hour(now, started)),
+                window("seven_day", "7-day", round(min(35 + minutes * 0.4, 99.0), 1), week_end),
+                window(
+                    "seven_day:fable",
+                    "Fable",
+                    round(min(94 + minutes * 0.5, 100.0), 1),
+                    week_end,
+                    "Fable",
+                ),
+            )
+        ),
+        source="demo",
+        as_of=now,
+        extra_usage=ExtraUsage(
+            enabled=True,
+            used=min(used, _LIMIT),
+            limit=_LIMIT,
+            currency="USD",
+            utilization=float(min(used, _LIMIT) / _LIMIT * 100),
+        ),
+    )
+
+
+def _five_hour(now: datetime, started: datetime) -> tuple[float, datetime | None]:
+    """Return the session window: at its end at first, then not started, then a new one."""
+    first_reset = started + _FIRST_RESET
+    if now < first_reset:
+        return round(78 + (now - started) / _FIRST_RESET * 4, 1), first_reset
+    round_length = _FIVE_HOURS + _PAUSE
+    into_round = (now - first_reset) % round_length
+    if into_round < _PAUSE:
+        return 0.0, None
+    running = into_round - _PAUSE
+    return round(min(1 + running / timedelta(minutes=4), 99.0), 1), now - running + _FIVE_HOURS

@@ -1,0 +1,361 @@
+"""One GET to the API: bounded in time and size, and every failure one of our errors.
+
+What requests does by itself and must not here: replace the token with ``.netrc``'s password (an
+``auth=`` object prevents that), follow redirects and read their bodies whole, wait for ever for
+a server that drips bytes, unpack a reply of any size, and raise a dozen kinds of exceptions.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from claude_usage_monitor.errors import (
+    InvalidSetting,
+    UnexpectedResponse,
+    Unreachable,
+    UsageMonitorError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from claude_usage_monitor.usage.secret import Secret
+
+API_URL = "https://api.anthropic.com"
+API_URL_VARIABLE = "CLAUDE_USAGE_MONITOR_API_URL"
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the first set one counts
+
+MAX_BODY = 1 << 20  # bytes, unpacked; the largest real reply is under 10 KiB
+_CHUNK = 1 << 16
+_CLOCK_TOLERANCE = timedelta(seconds=90)  # a clock off by less changes no figure that is shown
+_LONGEST_RETRY_AFTER = timedelta(days=1)
+
+
+def base_url_from(environ: Mapping[str, str]) -> str:
+    """Return the API's base URL, without a slash at its end.
+
+    Raises InvalidSetting for anything but ``https``, or ``http`` on loopback: a token is not
+    sent in the clear.
+    """
+    url = environ.get(API_URL_VARIABLE) or API_URL
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    legible = "\\" not in url and url.isascii() and url.isprintable() and " " not in url
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    if not (host and plain and legible and secure):
+        raise InvalidSetting(
+            f"{API_URL_VARIABLE} is not an address that a token may be sent to.",
+            "Use an https:// address (http:// on loopback only), or unset it.",
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long an exchange may take, in seconds.
+
+    ``silence`` without a byte; ``total`` in all, from the look-up of the name to the last byte.
+    """
+
+    silence: float = 10.0
+    total: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete HTTP reply. ``at`` is when it came, by the API's clock where that is known."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    at: datetime
+
+    def retry_after(self) -> timedelta | None:
+        """Return what ``Retry-After`` asks for, at most a day; ``None`` if it makes no sense."""
+        raw = self.headers.get("Retry-After", "").strip()
+        if raw.isascii() and raw.isdigit():
+            seconds = int(raw[:12])
+            return min(timedelta(seconds=min(seconds, 10**6)), _LONGEST_RETRY_AFTER)
+        moment = _http_date(raw)
+        if moment is None:
+            return None
+        return min(max(moment - self.at, timedelta()), _LONGEST_RETRY_AFTER)
+
+
+def _http_date(raw: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(raw)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+class HttpClient:
+    """Asks one API. One request at a time; a request that is cut off costs only its connection."""
+
+    def __init__(
+        self,
+        base_url: str,
+        user_agent: str,
+        clock: Callable[[], datetime],
+        environ: Mapping[str, str],
+        limits: TimeLimits = TimeLimits(),
+    ) -> None:
+        self._base_url = base_url
+        self._user_agent = user_agent
+        self._clock = clock
+        self._ca_variable = next((name for name in CA_VARIABLES if environ.get(name)), None)
+        self._ca_file = environ[self._ca_variable] if self._ca_variable else None
+        self._limits = limits
+        self._session = _session()
+        self.clock_ahead = timedelta()
+        """How far this computer's clock is ahead of the API's, as of the last reply."""
+
+    @property
+    def host(self) -> str:
+        """The name of the host that is asked."""
+        return urlsplit(self._base_url).hostname or self._base_url
+
+    def get(
+        self,
+        path: str,
+        token: Secret,
+        headers: Mapping[str, str],
+        *,
+        at_most: float | None = None,
+    ) -> Reply:
+        """Return the reply, whatever its status, waiting ``at_most`` so many seconds for it.
+
+        Raises Unreachable when no complete reply came in time, UnexpectedResponse when it is
+        larger than a mebibyte.
+        """
+        total = self._limits.total if at_most is None else at_most
+        silence = min(self._limits.silence, total)
+        exchange = _Exchange(lambda: self._get(path, token, headers, silence))
+        exchange.start()
+        exchange.join(total)
+        if exchange.is_alive():
+            self._cut_off()
+            raise self._unreachable(f"no answer within {total:g} s")
+        if exchange.error is not None:
+            raise self._as_ours(exchange.error) from None
+        assert exchange.reply is not None  # noqa: S101 - it ended, without an error
+        status, found, body = exchange.reply
+        return Reply(status, found, body, self._time_of(found))
+
+    def _get(
+        self, path: str, token: Secret, headers: Mapping[str, str], silence: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        url = self._base_url + path
+        with self._session.get(
+            url,
+            headers={
+                "Accept": "application/json",
+                "User-Agent": self._user_agent,
+                **headers,
+            },
+            auth=_Bearer(token),
+            timeout=(silence, silence),
+            allow_redirects=False,
+            stream=True,
+            verify=self._ca_file or True,
+            proxies=_NO_PROXY if url.startswith("http:") else None,
+        ) as response:
+            return response.status_code, response.headers, _bounded_body(response)
+
+    def _cut_off(self) -> None:
+        for adapter in self._session.adapters.values():
+            if isinstance(adapter, _Adapter):
+                adapter.shut_sockets()
+        self._session = _session()
+
+    def _time_of(self, headers: Mapping[str, str]) -> datetime:
+        now = self._clock()
+        theirs = _http_date(headers.get("Date", ""))
+        ahead = now - theirs if theirs is not None else timedelta()
+        self.clock_ahead = ahead if abs(ahead) > _CLOCK_TOLERANCE else timedelta()
+        return now - self.clock_ahead
+
+    # --- failures ---------------------------------------------------------------------------
+
+    def _as_ours(self, error: Exception) -> UsageMonitorError:
+        if isinstance(error, UsageMonitorError):
+            return error
+        if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
+            return Unreachable(
+                f"{self.host} cannot be reached (TLS: its certificate is not trusted here).",
+                f"The CA in force is {self._ca_in_force()}. Behind a proxy that signs for "
+                "itself, name its CA in REQUESTS_CA_BUNDLE.",
+            )
+        if isinstance(error, requests.exceptions.ProxyError):
+            return self._unreachable("the proxy does not connect")
+        if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
+            return self._unreachable("no answer in time")
+        if self._ca_file and isinstance(error, OSError) and "CA certificate bundle" in str(error):
+            return Unreachable(
+                f"The CA file that {self._ca_variable} names cannot be read.",
+                "Correct the variable, or unset it.",
+            )
+        if _caused_by(error, socket.gaierror):
+            return self._unreachable("no such host: DNS")
+        if _caused_by(error, ConnectionRefusedError):
+            return self._unreachable("connection refused")
+        return self._unreachable("the connection broke")
+
+    def _unreachable(self, reason: str) -> Unreachable:
+        return Unreachable(f"{self.host} cannot be reached ({reason}).")
+
+    def _ca_in_force(self) -> str:
+        return f"{self._ca_variable}={self._ca_file}" if self._ca_file else "certifi's"
+
+
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    """Return whether the error, or one it came from, is of a kind."""
+    seen = 0
+    cause: object = error
+    while isinstance(cause, BaseException) and seen < 10:  # a chain of causes is short
+        if isinstance(cause, kind):
+            return True
+        inner = getattr(cause, "reason", None) or (cause.args[0] if cause.args else None)
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
+        seen += 1
+    return False
+
+
+class _Exchange(threading.Thread):
+    """A request on a thread of its own: a deadline over name look-up, connect, headers and body.
+
+    No time-out of requests covers all of these; the caller stops waiting, whatever hangs.
+    """
+
+    def __init__(self, get: Callable[[], tuple[int, Mapping[str, str], bytes]]) -> None:
+        super().__init__(name="http", daemon=True)
+        self._get = get
+        self.reply: tuple[int, Mapping[str, str], bytes] | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.reply = self._get()
+        except (
+            UsageMonitorError,
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,  # a CA file that is missing
+            ValueError,  # an address or a header that cannot be encoded
+            RecursionError,
+        ) as error:
+            self.error = error
+
+
+class _Bearer(AuthBase):
+    """The token as an ``auth`` object: a header would lose to ``.netrc``."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+
+_NO_PROXY: Any = {"http": None, "https": None, "all": None}  # None masks the environment's
+
+
+def _session() -> requests.Session:
+    session = _Session()
+    session.mount("https://", _Adapter())
+    session.mount("http://", _Adapter())
+    return session
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Know no target: even unfollowed, requests would read a redirect's body whole."""
+        del resp
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter that can shut its sockets, so that a reply that drips for ever ends."""
+
+    def __init__(self) -> None:
+        self._connections: WeakSet[urllib3.connection.HTTPConnection] = WeakSet()
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().init_poolmanager(*args, **kwargs)
+        self._watch(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        manager = super().proxy_manager_for(*args, **kwargs)
+        self._watch(manager)
+        return manager
+
+    def _watch(self, manager: urllib3.PoolManager) -> None:
+        connections = self._connections
+
+        class Plain(urllib3.connection.HTTPConnection):
+            def connect(self) -> None:
+                connections.add(self)
+                super().connect()
+
+        class Tls(urllib3.connection.HTTPSConnection):
+            def connect(self) -> None:
+                connections.add(self)
+                super().connect()
+
+        class PlainPool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class TlsPool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = Tls
+
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+
+    def shut_sockets(self) -> None:
+        for connection in list(self._connections):
+            sock = connection.sock
+            if sock is not None:
+                try:
+                    # Of the plain socket, also under TLS: no farewell that could block.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                except OSError:
+                    continue  # it is closed already
+
+
+def _bounded_body(response: requests.Response) -> bytes:
+    body = bytearray()
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise UnexpectedResponse(
+                "The reply was not usage figures: it is larger than a mebibyte."
+            )
+    return bytes(body)

@@ -1,0 +1,101 @@
+"""Spans and instants as people read them: countdowns, ages, clock times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+_DATE_FROM_DAYS = 6  # a weekday alone would soon name today's
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStyle:
+    """How clock times are written: in which zone, and whether in twelve hours.
+
+    ``zone`` is ``None`` for the system's local zone. ``label`` is appended to every clock time,
+    for a zone the reader would not expect.
+    """
+
+    zone: tzinfo | None = None
+    twelve_hour: bool = False
+    label: str = ""
+
+
+def countdown(span: timedelta, *, compact: bool = False) -> str:
+    """Return ``45s``, ``12m``, ``2h 11m`` or ``3d 2h``; a negative span is ``0s``.
+
+    Whole units that remain: rounded down, but from the nearest second.
+    """
+    seconds = max(0, round(span.total_seconds()))
+    gap = "" if compact else " "
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days}d{gap}{hours % 24}h"
+    if hours:
+        return f"{hours}h{gap}{minutes % 60}m"
+    return f"{minutes}m"
+
+
+def age(span: timedelta) -> str:
+    """Return ``now`` (under 30 s), ``30s`` (under a minute), then like a countdown."""
+    seconds = int(span.total_seconds())
+    if seconds < 30:
+        return "now"
+    return "30s" if seconds < 60 else countdown(span)
+
+
+def coming(span: timedelta) -> str:
+    """Return when something is due: ``now`` (under 30 s), ``in 30s``, then the nearest minute."""
+    seconds = int(span.total_seconds())
+    if seconds < 30:
+        return "now"
+    return "in 30s" if seconds < 60 else f"in {countdown(span + MINUTE / 2)}"
+
+
+def long_span(span: timedelta) -> str:
+    """Return the span in words, in its largest unit: ``1 minute``, ``12 minutes``, ``3 days``."""
+    seconds = max(0, int(span.total_seconds()))
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size or size == 1:
+            count = seconds // size
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    raise AssertionError  # the last size always matches
+
+
+def clock_time(moment: datetime, now: datetime, style: ClockStyle) -> str:
+    """Return the local clock time of an instant, to the nearest minute.
+
+    ``14:30`` within a day of ``now``, ``Tue 09:00`` from a day off, ``29 Nov 09:00`` from six
+    days off. The zone is named when its offset then is not the one now.
+    """
+    rounded = moment.astimezone(UTC) + timedelta(seconds=30)
+    local = rounded.replace(second=0, microsecond=0).astimezone(style.zone)
+    if style.twelve_hour:
+        half = "am" if local.hour < 12 else "pm"
+        text = f"{local.hour % 12 or 12}:{local.minute:02d}{half}"
+    else:
+        text = f"{local.hour:02d}:{local.minute:02d}"
+    if abs(moment - now) >= _DATE_FROM_DAYS * DAY:
+        text = f"{local.day} {_MONTHS[local.month - 1]} {text}"
+    elif abs(moment - now) >= DAY:
+        text = f"{_WEEKDAYS[local.weekday()]} {text}"
+    if style.label:
+        return f"{text} {style.label}"
+    if local.utcoffset() != now.astimezone(style.zone).utcoffset():
+        return f"{text} {local.tzname() or local.strftime('%z')}"
+    return text
+
+
+def iso_instant(moment: datetime) -> str:
+    """Return the instant in UTC, to the nearest second, as ``2026-11-21T09:00:00Z``."""
+    rounded = moment.astimezone(UTC) + timedelta(milliseconds=500)
+    return rounded.replace(microsecond=0, tzinfo=None).isoformat() + "Z"

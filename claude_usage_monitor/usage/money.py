@@ -1,0 +1,25 @@
+"""Money as people read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+def money(amount: Decimal, currency: str | None, *, ascii_only: bool = False) -> str:
+    """Return the amount with its currency's sign, else its code, two decimals: ``$1,047.52``.
+
+    An unknown currency (``None``) gets neither: a dollar sign would be a guess.
+    """
+    figure = f"{abs(amount):,.2f}"
+    minus = "-" if amount < 0 else ""
+    if currency is None:
+        return minus + figure
+    sign = _SIGNS.get(currency)
+    if sign is None or (ascii_only and not sign.isascii()):
+        return f"{minus}{currency} {figure}"
+    return f"{minus}{sign}{figure}"

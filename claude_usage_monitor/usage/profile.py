@@ -1,0 +1,54 @@
+"""Who an account is, and what its plan is called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TYPES = {
+    "claude_max": "Max",
+    "claude_pro": "Pro",
+    "claude_team": "Team",
+    "claude_enterprise": "Enterprise",
+    "claude_free": "Free",
+}
+_SEATS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
+_MULTIPLIER = re.compile(r"max_(\d+x)")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who an account is. Every part is ``None`` when it is not known.
+
+    ``plan`` is a label such as ``Max 5x``; ``account_uuid`` identifies the account for good.
+    """
+
+    display_name: str | None = None
+    email: str | None = None
+    organization: str | None = None
+    plan: str | None = None
+    rate_limit_tier: str | None = None
+    account_uuid: str | None = None
+
+
+def plan_label(
+    plan_type: str | None,
+    rate_limit_tier: str | None = None,
+    seat_tier: str | None = None,
+) -> str | None:
+    """Return the plan as people know it: ``Max 5x``, ``Team Premium``, ``Pro``.
+
+    ``plan_type`` is ``claude_max`` or, as Claude Code stores it, ``max``. The type decides: an
+    enterprise may have a Max tier. An unknown type is shown as it is.
+    """
+    if not plan_type:
+        return None
+    name = _TYPES.get(f"claude_{plan_type.removeprefix('claude_')}")
+    if name is None:
+        return plan_type
+    multiplier = _MULTIPLIER.search(rate_limit_tier or "")
+    if name == "Max" and multiplier:
+        return f"Max {multiplier[1]}"
+    if name == "Team" and seat_tier:
+        return _SEATS.get(seat_tier, f"Team {seat_tier}")
+    return name

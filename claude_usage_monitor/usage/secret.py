@@ -1,0 +1,30 @@
+"""A token that cannot be shown by accident."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+
+class Secret:
+    """A secret string: only `reveal` gives it; printing, formatting and pickling do not."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value: Final = value
+
+    def reveal(self) -> str:
+        """Return the secret itself, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<redacted>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")

@@ -1,0 +1,89 @@
+"""What every face is handed: an account's last good reading, and what has gone wrong since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from claude_usage_monitor.errors import UsageMonitorError
+    from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.windows import Usage
+
+Kind = Literal["code", "console"]
+
+STALE_INTERVALS = 3
+LEAST_STALE_INTERVAL = timedelta(seconds=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A credential with a name. ``kind`` is ``code`` (subscription) or ``console``."""
+
+    name: str
+    kind: Kind = "code"
+    email: str | None = None
+    active: bool = True
+    saved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there are no fresh figures: a stable code, what happened, what to do.
+
+    ``retry_at`` is when the next try is due, ``since`` when the cause began (an expiry).
+    """
+
+    code: str
+    message: str
+    hint: str
+    retry_at: datetime | None = None
+    since: datetime | None = None
+
+    @classmethod
+    def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> Problem:
+        """Return the problem that an error of ours describes."""
+        return cls(
+            error.code, error.message, error.hint, retry_at, getattr(error, "expired_at", None)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """One account as all faces see it.
+
+    ``usage`` is the last good reading and stays while a ``problem`` keeps a newer one away.
+    ``clock_ahead`` is how far this computer's clock is ahead of the API's; instants from the API
+    (``resets_at``, ``as_of``) are in the API's time, ``next_read_at`` in this computer's.
+    """
+
+    account: Account
+    usage: Usage | None = None
+    profile: Profile | None = None
+    credential_origin: str | None = None
+    problem: Problem | None = None
+    notice: str | None = None
+    next_read_at: datetime | None = None
+    interval: timedelta = LEAST_STALE_INTERVAL
+    clock_ahead: timedelta = timedelta()
+
+    def true_time(self, now: datetime) -> datetime:
+        """Return the API's time when this computer's clock shows ``now``."""
+        return now - self.clock_ahead
+
+    def age(self, now: datetime) -> timedelta | None:
+        """Return how old the figures are; ``None`` without figures."""
+        if self.usage is None:
+            return None
+        return max(timedelta(), self.true_time(now) - self.usage.as_of)
+
+    def stale(self, now: datetime) -> bool:
+        """Return whether the figures are held over: a problem, or older than three intervals."""
+        age = self.age(now)
+        if age is None:
+            return False
+        limit = STALE_INTERVALS * max(self.interval, LEAST_STALE_INTERVAL)
+        return self.problem is not None or age > limit
