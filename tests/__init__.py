@@ -1,0 +1,1 @@
+"""Tests mirror the package, one file a module; `FAULTS.md` maps the fault catalogue to them."""

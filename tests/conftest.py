@@ -1,0 +1,61 @@
+"""No test reaches the network or the user's home: both are replaced for every test."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.api import Api
+from tests.support.command import Command
+from tests.support.login import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+
+_FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
+_FOREIGN_NAMES = frozenset(
+    ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+    + ("COLORTERM", "TERM", "NETRC", "LANG")
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test an empty home and an environment with nothing of the user's in it."""
+    for name in os.environ:
+        proxy = name.lower().endswith("_proxy")
+        if proxy or name.startswith(_FOREIGN) or name in _FOREIGN_NAMES:
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return folder
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    """Return Claude Code's credentials file, which does not exist yet."""
+    return Store(home / ".claude" / ".credentials.json")
+
+
+@pytest.fixture
+def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Return a local API that the package asks instead of the real one."""
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", httpserver.url_for("").rstrip("/"))
+    return Api(httpserver)
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    """Return the installed command."""
+    with Command() as running:
+        yield running

@@ -1,0 +1,1 @@
+"""What tests stand on: a local API, stored logins, the command in a real terminal."""
