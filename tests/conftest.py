@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 
 _FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
 _FOREIGN_NAMES = frozenset(
-    ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-    + ("COLORTERM", "TERM", "NETRC", "LANG")
+    (
+        "COLORTERM",
+        "COLUMNS",
+        "FORCE_COLOR",
+        "LANG",
+        "LINES",
+        "NETRC",
+        "NO_COLOR",
+        "TTY_COMPATIBLE",
+        "TTY_INTERACTIVE",
+    )
 )
 
 

@@ -16,15 +16,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from claude_usage_monitor.cli.options import parse_options
 
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
-    # Deferred so that --help and --version pay for argparse alone.
-    from claude_usage_monitor.cli.run import run
-
     try:
+        # Deferred so that --help and --version pay for argparse alone.
+        from claude_usage_monitor.cli.run import run
+
         code = run(options, os.environ)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
         return _reader_left()
+    except KeyboardInterrupt:  # before there was anything to leave
+        from claude_usage_monitor.cli.exit_codes import ExitCode
+
+        return ExitCode.INTERRUPTED
     return code
 
 

@@ -5,35 +5,55 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _MOST_KEYS = 64  # bytes at once; more is a paste, and none of it is meant for us
-_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_].*?(?:\x07|\x1b\\|$)|.)?", re.DOTALL)
+_PAUSE = 0.1  # seconds; what follows sooner belongs to the paste or the sequence before it
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_X].*?(?:\x07|\x1b\\)|.)", re.DOTALL)
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O|[\]P^_X](?:(?!\x07|\x1b\\).)*)?\Z", re.DOTALL)
 
 
 class TerminalGone(Exception):
     """Raised when the terminal that keys are read from was closed."""
 
 
-def keys_in(typed: bytes) -> str:
-    """Return the plain keys in what was typed: no escape sequences, nothing of a paste."""
-    if len(typed) > _MOST_KEYS:
-        return ""
-    return _SEQUENCE.sub(b"", typed).decode("ascii", "ignore")
+class Typing:
+    """Tells keys from a paste and from a terminal's escape sequences, however they are cut up."""
+
+    def __init__(self) -> None:
+        self._unfinished = b""
+        self._pasting = False
+        self._last_at = -_PAUSE
+
+    def keys(self, typed: bytes, at: float) -> str:
+        """Return the plain keys in what came at an instant, in seconds."""
+        follows = at - self._last_at < _PAUSE
+        self._last_at = at
+        if follows:
+            typed = self._unfinished + typed
+        self._unfinished = b""
+        self._pasting = len(typed) > _MOST_KEYS or (self._pasting and follows)
+        if self._pasting:
+            return ""
+        unfinished = _UNFINISHED.search(typed)
+        if unfinished is not None:
+            typed, self._unfinished = typed[: unfinished.start()], unfinished[0]
+        return _SEQUENCE.sub(b"", typed).decode("ascii", "ignore")
 
 
 if sys.platform == "win32":
     import msvcrt
     import threading
-    import time
 
     class Keyboard:
         """The console's keys. Never run on a real Windows console; see CONTRIBUTING."""
 
         _LOOK_SECONDS = 0.05
+        _PREFIXES = ("\x00", "\xe0")  # of function keys: a letter follows that was not typed
 
         def __init__(self) -> None:
             self._woken = threading.Event()
@@ -56,7 +76,10 @@ if sys.platform == "win32":
             deadline = time.monotonic() + timeout
             while not self._woken.is_set() and time.monotonic() < deadline:
                 if msvcrt.kbhit():
-                    return keys_in(msvcrt.getwch().encode("ascii", "ignore"))
+                    key = msvcrt.getwch()
+                    if key not in self._PREFIXES:
+                        return key
+                    msvcrt.getwch()
                 self._woken.wait(self._LOOK_SECONDS)
             self._woken.clear()
             return ""
@@ -77,6 +100,7 @@ else:
             self._stdin = stdin.fileno() if stdin is not None and stdin.isatty() else None
             self._reader, self._writer = os.pipe()
             os.set_blocking(self._writer, False)
+            self._typing = Typing()
             self._before: list[object] | None = None
 
         def __enter__(self) -> Self:
@@ -125,4 +149,4 @@ else:
                 typed = b""
             if not typed:
                 raise TerminalGone
-            return keys_in(typed)
+            return self._typing.keys(typed, time.monotonic())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -32,7 +30,8 @@ if TYPE_CHECKING:
 
 _HANGUP = 129  # 128 + SIGHUP: the terminal is gone, whether or not a signal said so
 _STEP = timedelta(seconds=30)  # words about time change at multiples of this, or of
-_SECOND = timedelta(seconds=1)  # this in a countdown's last minute
+_SECOND = timedelta(seconds=1)  # this in a countdown's last minute,
+_ROUNDING = timedelta(seconds=0.5)  # told to the nearest second
 _SOON_AFTER = 0.02  # seconds; past the boundary, not on it
 
 
@@ -50,10 +49,15 @@ def run_live(
         utc_clock,
         keyboard.wake,
     )
-    dumb = console.is_dumb_terminal
+    dumb = console.is_dumb_terminal or not console.is_terminal
     screen = PlainScreen(console) if dumb else Screen(console)
+
+    def last_resort() -> None:
+        screen.leave_at_once()
+        keyboard.restore()
+
     try:
-        with Signals(keyboard.wake, keyboard.restore) as signals, keyboard:
+        with Signals(keyboard.wake, last_resort) as signals, keyboard:
             session = _Session(poller, keyboard, signals, screen, look)
             screen.enter()
             try:
@@ -66,8 +70,10 @@ def run_live(
             if not dumb:
                 _leave_last_frame(console, session, dataclasses.replace(look, live=False))
             return code
-    except (TerminalGone, OSError):
-        if poller.failure is not None:
+    except TerminalGone:
+        return _HANGUP
+    except OSError:
+        if poller.failure is not None or terminal_size() is not None:
             raise
         return _HANGUP
 
@@ -101,12 +107,13 @@ class _Session:
         """Draw, wait, act, until it is time to leave; returns the exit code."""
         from claude_usage_monitor.cli.run import utc_clock
 
-        drawn: tuple[AccountStatus, ...] | None = None
+        drawn: tuple[object, ...] = ()
         while self._signals.leaving is None and self.poller.failure is None:
             statuses, now = self.poller.statuses, utc_clock()
-            self._draw(statuses, now, news=statuses is not drawn)
-            drawn = statuses
-            if self._act(self._keyboard.wait(_seconds_to_change(statuses, now))):
+            told = (statuses, self._helping)
+            self._draw(statuses, now, news=told != drawn)
+            drawn = told
+            if self._act(self._keyboard.wait(seconds_to_change(statuses, now))):
                 return 0
             if self._signals.stop:
                 self._suspend()
@@ -141,15 +148,14 @@ class _Session:
 
     def _suspend(self) -> None:
         """Stop as Ctrl+Z asks, with the terminal as it was before us, and come back."""
-        self._signals.stop = False
         self._screen.leave()
         self._keyboard.restore()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        self._signals.suspend()
         self._keyboard.__enter__()
         self._screen.enter()
 
 
-def _seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> float:
+def seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> float:
     """Return how long no word on the screen can change by the passing of time alone."""
     waits = [_STEP]
     for status in statuses:
@@ -157,7 +163,7 @@ def _seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> fl
         for moment in _instants(status, true_now):
             span = moment - true_now
             step = _SECOND if timedelta() < span < 2 * _STEP + _SECOND else _STEP
-            waits.append(span % step)
+            waits.append((span + _ROUNDING) % step)
     return max(min(waits).total_seconds(), 0.0) + _SOON_AFTER
 
 

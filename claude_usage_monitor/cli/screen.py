@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from rich.control import Control
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
+
+_BACK = b"\x1b[?25h\x1b[?1049l"  # cursor shown, normal screen
 
 
 class Screen:
@@ -42,6 +47,15 @@ class Screen:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def leave_at_once(self) -> None:
+        """Switch back, from any thread, unless the terminal takes no output."""
+        if self._live is not None and sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                # Its own description of the terminal: the other one is shared with the shell.
+                name = os.ttyname(self._console.file.fileno())
+                terminal = os.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+                os.write(terminal, _BACK)
 
     def forget(self) -> None:
         """Paint the next frame whole: something else may have written to the screen."""
@@ -81,6 +95,9 @@ class PlainScreen:
         """Do nothing: there is no other screen."""
 
     def leave(self) -> None:
+        """Do nothing: there is nothing to undo."""
+
+    def leave_at_once(self) -> None:
         """Do nothing: there is nothing to undo."""
 
     def forget(self) -> None:

@@ -53,6 +53,16 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type] # what signal() returned
 
+    def suspend(self) -> None:
+        """Stop as SIGTSTP does by itself, until SIGCONT.
+
+        The kernel knows when nobody could continue us, as in ``xterm -e``, and then ignores it.
+        """
+        self.stop = False
+        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, ours)
+
     def _leave(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.leaving is None:

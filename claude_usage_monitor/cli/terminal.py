@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.settings import Settings
 
 DEFAULT_WIDTH = 80
+
 _GLYPHS = "".join((*UNICODE.corners, "─│━╌┃▸·—…"))
 _POSIX_ZONE = re.compile(r":?(?:<[^>]+>|[A-Za-z]{3,})[-+]?\d.*")
 _UTC_NAMES = frozenset(("UTC", "GMT", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/GMT"))
+
+
+class _Console(Console):
+    """A console that leaves it to its caller what a reader that has gone means."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - called while BrokenPipeError is handled
 
 
 def open_console(
@@ -33,7 +41,7 @@ def open_console(
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="replace")  # a name in another script is no reason to fail
     color = _color(options, settings)
-    console = Console(
+    console = _Console(
         file=stdout,
         no_color=None if color == "auto" else color == "never",
         force_terminal=True if color == "always" else None,
@@ -41,7 +49,7 @@ def open_console(
         emoji=False,
         highlight=False,
         legacy_windows=False,
-        _environ=environ,
+        _environ={name: value for name, value in environ.items() if value},  # empty is unset
     )
     plain = settings.ascii if options.ascii is None else options.ascii
     look = Look(

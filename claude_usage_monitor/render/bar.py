@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from rich.text import Text
+from typing import TYPE_CHECKING
 
-from claude_usage_monitor.render.theme import FAINT, SEVERITY_STYLES, STRONG, Look
+from claude_usage_monitor.render.theme import FAINT, SEVERITY_STYLES, STRONG, Look, styled
 from claude_usage_monitor.usage.windows import severity_of
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def bar(utilization: float | None, tick: float | None, width: int, look: Look) -> Text:
@@ -16,13 +19,13 @@ def bar(utilization: float | None, tick: float | None, width: int, look: Look) -
     """
     glyphs = look.glyphs
     if utilization is None:
-        return Text(glyphs.unknown * width, style=FAINT)
+        return styled(glyphs.unknown * width, FAINT)
     filled = min(width, int(utilization / 100 * width + 0.5))
     if 0 < utilization < 100 and width > 1:
         filled = min(max(filled, 1), width - 1)
-    drawn = Text(glyphs.filled * filled, style=SEVERITY_STYLES[severity_of(utilization)])
+    drawn = styled(glyphs.filled * filled, SEVERITY_STYLES[severity_of(utilization)])
     drawn.append(glyphs.track * (width - filled), style=FAINT)
     if tick is None or not width:
         return drawn
     at = min(width - 1, int(tick / 100 * width))
-    return drawn[:at] + Text(glyphs.tick, style=STRONG) + drawn[at + 1 :]
+    return drawn[:at] + styled(glyphs.tick, STRONG) + drawn[at + 1 :]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.meters import Meter, meters
-from claude_usage_monitor.render.theme import FAINT, PROBLEM, Look
+from claude_usage_monitor.render.theme import FAINT, PROBLEM, Look, styled
 from claude_usage_monitor.render.windows import (
     Columns,
     detailed,
@@ -163,7 +163,7 @@ class _Panel:
         if self.status.usage is not None:
             return [Text(self.look.fit(EMPTY, room))]
         if self.status.problem is None:
-            return [Text(self.look.fit(READING, room), style=FAINT)]
+            return [styled(self.look.fit(READING, room), FAINT)]
         return []
 
     def _row(self, row: Meter, density: _Density) -> list[Text]:
@@ -185,7 +185,7 @@ class _Panel:
         lines += self._trouble(density)
         if density.problem:
             age = header.freshness(self.status, self.now, self.look)[-1]
-            lines.append(Text(self.look.fit(age, self.width), style=FAINT))
+            lines.append(styled(self.look.fit(age, self.width), FAINT))
         return lines
 
 

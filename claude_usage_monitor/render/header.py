@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.text import Text
 
-from claude_usage_monitor.render.theme import FAINT, PROBLEM, STRONG, Look
+from claude_usage_monitor.render.theme import FAINT, PROBLEM, STRONG, Look, styled
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import age, clock_time, coming, countdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from rich.text import Text
 
     from claude_usage_monitor.usage.status import AccountStatus
 
@@ -100,15 +101,15 @@ def problem_lines(
     if problem is None:
         return []
     if detail == 0:
-        return [Text(look.fit(wording.short(problem, now), width), style=PROBLEM)]
+        return [styled(look.fit(wording.short(problem, now), width), PROBLEM)]
     message = wording.message(problem, now, look.clock)
     if detail == 1:
         fitting = message if cell_len(message) <= width else wording.short(problem, now)
-        return [Text(look.fit(fitting, width), style=PROBLEM)]
+        return [styled(look.fit(fitting, width), PROBLEM)]
     hint = wording.hint(status, now, look.clock, live=look.live)
     lines = [*wrapped(message, width - 2, look, PROBLEM), *wrapped(hint, width - 2, look, "")]
     signs = ["! "] + ["  "] * (len(lines) - 1)
-    return [Text(sign, style=PROBLEM) + line for sign, line in zip(signs, lines, strict=True)]
+    return [styled(sign, PROBLEM) + line for sign, line in zip(signs, lines, strict=True)]
 
 
 def wrapped(words: str, width: int, look: Look, style: str) -> list[Text]:
@@ -119,7 +120,7 @@ def wrapped(words: str, width: int, look: Look, style: str) -> list[Text]:
             lines[-1] += " " + word
         else:
             lines.append(look.fit(word, width))
-    return [Text(line, style=style) for line in lines]
+    return [styled(line, style) for line in lines]
 
 
 def framed(body: Sequence[Text], edges: tuple[Text, Text], width: int, look: Look) -> list[Text]:
@@ -127,7 +128,7 @@ def framed(body: Sequence[Text], edges: tuple[Text, Text], width: int, look: Loo
     side = look.glyphs.vertical
     middle = []
     for content in body:
-        line = Text(f"{side} ", style=FAINT)
+        line = styled(f"{side} ", FAINT)
         content.truncate(width - 4, overflow="crop", pad=True)
         line.append_text(content)
         line.append(f" {side}", style=FAINT)
@@ -142,7 +143,7 @@ def edge(left: str, right: str, width: int, look: Look, *, top: bool) -> Text:
     left = look.fit(left, width - 6)
     if cell_len(left) + cell_len(right) + 10 > width:
         right = ""
-    line = Text(start + glyphs.horizontal, style=FAINT)
+    line = styled(start + glyphs.horizontal, FAINT)
     used = 3  # the corners and the first dash
     if left:
         line.append(f" {left} ", style=STRONG if top else "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from claude_usage_monitor.render.header import edge, framed, wrapped
-from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, SEVERITY_STYLES, STRONG
+from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, SEVERITY_STYLES, STRONG, styled
 from claude_usage_monitor.usage.windows import Severity
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ def help_lines(width: int, height: int, look: Look) -> list[Text]:
     body: list[Text] = []
     for name, meaning, style in _entries(look):
         said = wrapped(meaning, max(1, inner - _KEY_COLUMN), look, "")
-        first = Text(name.ljust(_KEY_COLUMN), style=style)
+        first = styled(name.ljust(_KEY_COLUMN), style)
         body += [
             Text(" " * _KEY_COLUMN) + line if i else first + line for i, line in enumerate(said)
         ]
     if not framing:
+        for line in body:
+            line.truncate(width)
         return body[:height]
     edges = (
         edge("Help", "", width, look, top=True),

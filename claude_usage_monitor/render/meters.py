@@ -132,7 +132,7 @@ def _extra(extra: ExtraUsage, look: Look) -> Meter | None:
         detail = (f"{detail[0]}, no limit", *detail)
     if why:
         detail = (*(f"{words} {look.glyphs.dot} {why}" for words in detail), why)
-        brief = (*brief, why) if brief else (why, "off")
+        brief = brief or (why, "off")
     return Meter("Extra", "Extra", extra.utilization, None, brief, detail)
 
 
@@ -157,4 +157,5 @@ def _amounts(
         return (), ((f"of {shown(limit)}",) if limit is not None else ())
     if limit is None:
         return (shown(used),), (f"{shown(used)} used",)
-    return (f"{shown(used)}/{shown(limit)}", shown(used)), (f"{shown(used)} of {shown(limit)}",)
+    ratio = f"{shown(used)}/{shown(limit)}"
+    return (ratio, shown(used)), (f"{shown(used)} of {shown(limit)}", ratio)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
+from rich.text import Text
 
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.windows import Severity
@@ -69,3 +70,8 @@ class Look:
         if cell_len(words) <= width:
             return words
         return set_cell_size(words, width - 1) + self.glyphs.ellipsis if width > 0 else ""
+
+
+def styled(words: str, style: str) -> Text:
+    """Return text whose style is its own: what is appended to it does not inherit it."""
+    return Text().append(words, style=style)

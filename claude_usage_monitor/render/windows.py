@@ -18,6 +18,7 @@ from claude_usage_monitor.render.theme import (
     SEVERITY_STYLES,
     STRONG,
     Look,
+    styled,
 )
 from claude_usage_monitor.usage.windows import severity_of
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 _LONGEST_LABEL = 14
 _LEAST_BAR = 8
-_BRIEF_ROOM = 10  # cells that a label leaves for its marker and a countdown
+_LEAST_LABEL = 8
+_BRIEF_ROOM = 8  # cells that a label leaves for a countdown or an amount
 _LONGEST_SIGN = max(len(sign) for sign in SEVERITY_SIGNS.values())
 
 
@@ -57,8 +59,9 @@ class Columns:
         labels = [row.short_label if short else row.label for row in rows]
         digits = max([3, *(len(row.percent) for row in rows)])  # a new digit moves nothing
         percent = digits + len(unit) + _sign_room(look)
-        room = width - percent - _BRIEF_ROOM
-        label = max(1, min(max(map(cell_len, labels), default=0), _LONGEST_LABEL, room))
+        room = width - percent - (2 if short else 4) - _BRIEF_ROOM
+        longest = min(_LONGEST_LABEL, max(_LEAST_LABEL, width // 4), room)
+        label = max(1, min(max(map(cell_len, labels), default=0), longest))
         return cls(width, label, percent, look, short, unit)
 
     @property
@@ -111,7 +114,7 @@ def one_line(row: Meter, columns: Columns) -> Text:
 
 def tiny(row: Meter, columns: Columns) -> Text:
     """Draw a row as ``▸Fable 94% 3d2h``: what is left when nothing else has room."""
-    line = Text(columns.look.glyphs.binding if row.binding else " ", style=STRONG)
+    line = styled(columns.look.glyphs.binding if row.binding else " ", STRONG)
     line.append(_padded(columns.look.fit(row.short_label, columns.label), columns.label) + " ")
     line.append_text(_percent(row, columns))
     room = columns.width - columns.label - 3 - columns.percent
@@ -132,7 +135,7 @@ def has_room_for_bar(columns: Columns, brief: int) -> bool:
 def _label(row: Meter, columns: Columns) -> Text:
     look = columns.look
     marker = look.glyphs.binding if row.binding else " "
-    line = Text(marker if columns.short else f"{marker} ", style=STRONG)
+    line = styled(marker if columns.short else f"{marker} ", STRONG)
     name = look.fit(row.short_label if columns.short else row.label, columns.label)
     gap = " " if columns.short else "  "
     line.append(_padded(name, columns.label) + gap, style=STRONG if row.binding else "")
@@ -144,10 +147,10 @@ def _percent(row: Meter, columns: Columns) -> Text:
     sign_room = _sign_room(look)
     if row.utilization is None:
         shown = look.text(row.percent).rjust(columns.percent - sign_room)
-        return Text(shown + " " * sign_room, style=FAINT)
+        return styled(shown + " " * sign_room, FAINT)
     severity = severity_of(row.utilization)
     shown = (row.percent + columns.unit).rjust(columns.percent - sign_room)
-    line = Text(shown, style=SEVERITY_STYLES[severity])
+    line = styled(shown, SEVERITY_STYLES[severity])
     if sign_room:
         line.append(f" {SEVERITY_SIGNS[severity]}".ljust(sign_room), style=STRONG)
     return line

@@ -116,10 +116,13 @@ def _read_bounded(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no such name is possible"
         raise NoCredentials(f"{shown} cannot be read: {reason}.", _LOG_IN) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NoCredentials(f"{shown} is not a regular file.", _LOG_IN)
-        content = file.read(_MAX_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(_MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > _MAX_BYTES:
         raise NoCredentials(f"{shown} is larger than a mebibyte: no login is.", _LOG_IN)
     return content

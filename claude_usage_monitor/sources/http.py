@@ -7,7 +7,9 @@ a server that drips bytes, unpack a reply of any size, and raise a dozen kinds o
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +30,7 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
+from claude_usage_monitor.sources.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +44,7 @@ CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the 
 MAX_BODY = 1 << 20  # bytes, unpacked; the largest real reply is under 10 KiB
 _CHUNK = 1 << 16
 _CLOCK_TOLERANCE = timedelta(seconds=90)  # a clock off by less changes no figure that is shown
+_WORST_CLOCK = timedelta(days=36525)  # a date that is off by more is not a clock's
 _LONGEST_RETRY_AFTER = timedelta(days=1)
 
 
@@ -56,8 +60,8 @@ def base_url_from(environ: Mapping[str, str]) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
-    plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    legible = "\\" not in url and url.isascii() and url.isprintable() and " " not in url
+    plain = not any(mark in url for mark in "@?#\\ ")  # no user, no query, no fragment
+    legible = url.isascii() and url.isprintable()
     secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
     if not (host and plain and legible and secure):
         raise InvalidSetting(
@@ -111,9 +115,9 @@ class Reply:
 def _http_date(raw: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(raw)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 class HttpClient:
@@ -185,7 +189,7 @@ class HttpClient:
             allow_redirects=False,
             stream=True,
             verify=self._ca_file or True,
-            proxies=_NO_PROXY if url.startswith("http:") else None,
+            proxies=_NO_PROXY if urlsplit(url).scheme == "http" else None,
         ) as response:
             return response.status_code, response.headers, _bounded_body(response)
 
@@ -199,7 +203,8 @@ class HttpClient:
         now = self._clock()
         theirs = _http_date(headers.get("Date", ""))
         ahead = now - theirs if theirs is not None else timedelta()
-        self.clock_ahead = ahead if abs(ahead) > _CLOCK_TOLERANCE else timedelta()
+        believable = _CLOCK_TOLERANCE < abs(ahead) < _WORST_CLOCK
+        self.clock_ahead = ahead if believable else timedelta()
         return now - self.clock_ahead
 
     # --- failures ---------------------------------------------------------------------------
@@ -208,13 +213,17 @@ class HttpClient:
         if isinstance(error, UsageMonitorError):
             return error
         if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
+            untrusted = _caused_by(error, ssl.SSLCertVerificationError)
+            reason = "its certificate is not trusted here" if untrusted else "no secure connection"
             return Unreachable(
-                f"{self.host} cannot be reached (TLS: its certificate is not trusted here).",
+                f"{self.host} cannot be reached (TLS: {reason}).",
                 f"The CA in force is {self._ca_in_force()}. Behind a proxy that signs for "
                 "itself, name its CA in REQUESTS_CA_BUNDLE.",
             )
         if isinstance(error, requests.exceptions.ProxyError):
             return self._unreachable("the proxy does not connect")
+        if isinstance(error, _BAD_ADDRESS):
+            return self._unreachable("its address or the proxy's cannot be used")
         if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
             return self._unreachable("no answer in time")
         if self._ca_file and isinstance(error, OSError) and "CA certificate bundle" in str(error):
@@ -232,7 +241,14 @@ class HttpClient:
         return Unreachable(f"{self.host} cannot be reached ({reason}).")
 
     def _ca_in_force(self) -> str:
-        return f"{self._ca_variable}={self._ca_file}" if self._ca_file else "certifi's"
+        return f"{self._ca_variable}={clean(self._ca_file)}" if self._ca_file else "certifi's"
+
+
+_BAD_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,  # a SOCKS proxy, without the library for it
+    urllib3.exceptions.LocationValueError,
+)
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
@@ -307,47 +323,68 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self) -> None:
         self._connections: WeakSet[urllib3.connection.HTTPConnection] = WeakSet()
+        self._sockets: WeakSet[Any] = WeakSet()
+        self._lock = threading.Lock()  # over the two sets
+        self._shut = False
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().init_poolmanager(*args, **kwargs)
         self._watch(self.poolmanager)
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        manager = super().proxy_manager_for(*args, **kwargs)
-        self._watch(manager)
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not known:
+            self._watch(manager)
         return manager
 
     def _watch(self, manager: urllib3.PoolManager) -> None:
-        connections = self._connections
+        manager.pool_classes_by_scheme = {
+            scheme: self._watched(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
 
-        class Plain(urllib3.connection.HTTPConnection):
+    def _watched(self, pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPConnectionPool]:
+        adapter = self
+        plain: Any = pool.ConnectionCls  # that of a SOCKS proxy is one of its own
+
+        class Watched(plain):  # type: ignore[misc]
             def connect(self) -> None:
-                connections.add(self)
+                adapter.before_connect(self)
                 super().connect()
+                adapter.after_connect(self)
 
-        class Tls(urllib3.connection.HTTPSConnection):
-            def connect(self) -> None:
-                connections.add(self)
-                super().connect()
+        class WatchedPool(pool):  # type: ignore[misc,valid-type]
+            ConnectionCls = Watched
 
-        class PlainPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Plain
+        return WatchedPool
 
-        class TlsPool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = Tls
+    def before_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
+        """Remember a connection: while it connects, its socket changes."""
+        with self._lock:
+            self._connections.add(connection)
 
-        manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+    def after_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
+        """Remember a socket: a connection lets go of it at a reply's head, not at its end.
+
+        Nothing is sent any more once the sockets were shut: a TLS handshake survives that.
+        """
+        with self._lock:
+            self._sockets.add(connection.sock)
+            late = self._shut
+        if late:
+            raise ConnectionAbortedError
 
     def shut_sockets(self) -> None:
-        for connection in list(self._connections):
-            sock = connection.sock
-            if sock is not None:
-                try:
-                    # Of the plain socket, also under TLS: no farewell that could block.
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
-                except OSError:
-                    continue  # it is closed already
+        """End every exchange under way, and let none begin."""
+        with self._lock:
+            self._shut = True
+            found = {*self._sockets, *(connection.sock for connection in self._connections)}
+        for sock in found - {None}:
+            with contextlib.suppress(OSError):  # it is closed already
+                # Of the plain socket, also under TLS: no farewell that could block. TLS inside
+                # TLS is no socket, but has one.
+                socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
 
 
 def _bounded_body(response: requests.Response) -> bytes:

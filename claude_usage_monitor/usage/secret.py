@@ -26,5 +26,8 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._value)
 
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self  # immutable; dataclasses.asdict copies
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")

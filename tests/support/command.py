@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import fcntl
 import os
 import pty
@@ -14,45 +14,123 @@ import sys
 import termios
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyte
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM = str(Path(sys.executable).with_name("claude-usage-monitor"))
 PATIENCE = 20.0  # seconds; a bound for a busy machine, not an expectation
 
+CURSOR_SHOWN = b"\x1b[?25h"
+CURSOR_HIDDEN = b"\x1b[?25l"
+ALTERNATE = b"\x1b[?1049h"
+NORMAL = b"\x1b[?1049l"
+
+# The terminal's state after a command that gave it back, once.
+RESTORED = {
+    "modes as before": True,
+    "cursor hidden": False,
+    "alternate screen": False,
+    "cursor shown": 1,
+    "left the alternate screen": 1,
+}
+
+# Makes its terminal the controlling one, as a login does, and becomes the command.
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios;"
+    "fcntl.ioctl(1, termios.TIOCSCTTY, 0);"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
+_ONLY_TAKE_PLACE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+class _Screen(pyte.Screen):
+    """A screen with an alternate one beside it, which pyte lacks."""
+
+    _ALTERNATE = 1049
+
+    def __init__(self, columns: int, rows: int) -> None:
+        super().__init__(columns, rows)
+        self._normal: tuple[Any, Any] | None = None
+
+    @property
+    def alternate(self) -> bool:
+        """Whether the alternate screen is shown."""
+        return self._normal is not None
+
+    def set_mode(self, *modes: int, **words: Any) -> None:
+        super().set_mode(*modes, **words)
+        if self._ALTERNATE in modes and not self.alternate:
+            self._normal = copy.copy(self.buffer), copy.copy(self.cursor)
+            self.buffer.clear()
+
+    def reset_mode(self, *modes: int, **words: Any) -> None:
+        super().reset_mode(*modes, **words)
+        if self._ALTERNATE in modes and self._normal is not None:
+            buffer, cursor = self._normal
+            self._normal = None
+            self.buffer.clear()
+            self.buffer.update(buffer)
+            self.cursor.x, self.cursor.y = cursor.x, cursor.y
+
 
 class Terminal:
-    """The command in a pseudo terminal of its own, its screen as a person would see it."""
+    """A program in a pseudo terminal of its own, its screen as a person would see it.
+
+    ``controlling`` is whether the terminal is the program's own, so that closing it and Ctrl+C
+    reach the program as signals; ``stdin`` is a file descriptor to read instead of the terminal.
+    """
 
     def __init__(
-        self, arguments: tuple[str, ...], columns: int, rows: int, environ: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        size: tuple[int, int],
+        environ: Mapping[str, str | None],
+        *,
+        controlling: bool = True,
+        stdin: int | None = None,
     ) -> None:
-        self.screen = pyte.Screen(columns, rows)
+        columns, rows = size
+        self.screen = _Screen(columns or 80, rows or 24)
         self._stream = pyte.ByteStream(self.screen)
         self.written = bytearray()
-        self.exit_code: int | None = None
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:  # the child
-            try:
-                os.execve(PROGRAM, [PROGRAM, *arguments], {**os.environ, **environ})
-            finally:
-                os._exit(127)
-        self.resize(columns, rows)
         self.closed = False
+        self.master, slave = pty.openpty()
+        self._set_size(columns, rows)
+        self.name = os.ttyname(slave)
+        self.modes = termios.tcgetattr(self.master)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL if controlling else _ONLY_TAKE_PLACE]
+            + list(arguments),
+            stdin=slave if stdin is None else stdin,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env=_environment(environ),
+        )
+        os.close(slave)
+        self.pid = self._process.pid
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size, as dragging its corner does."""
+        self._set_size(columns, rows)
+        self.screen.resize(rows or 24, columns or 80)
+
+    def _set_size(self, columns: int, rows: int) -> None:
         packed = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, packed)
-        self.screen.resize(rows, columns)
 
-    def type(self, keys: str) -> None:
-        """Press keys."""
-        os.write(self.master, keys.encode())
+    def type(self, keys: str | bytes) -> None:
+        """Press keys; reads meanwhile what the command answers, as a terminal does."""
+        left = keys.encode() if isinstance(keys, str) else keys
+        while left:
+            _, writable, _ = select.select([], [self.master], [], 0.05)
+            if writable:
+                left = left[os.write(self.master, left[:1024]) :]
+            self.read(0)
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal to the command."""
@@ -67,6 +145,17 @@ class Terminal:
     def text(self) -> str:
         """The whole screen."""
         return "\n".join(self.lines)
+
+    @property
+    def state(self) -> dict[str, object]:
+        """What the command has to leave as it found it, and how often it said so."""
+        return {
+            "modes as before": termios.tcgetattr(self.master) == self.modes,
+            "cursor hidden": self.screen.cursor.hidden,
+            "alternate screen": self.screen.alternate,
+            "cursor shown": self.written.count(CURSOR_SHOWN),
+            "left the alternate screen": self.written.count(NORMAL),
+        }
 
     def read(self, seconds: float = 0.05) -> bool:
         """Take in what the command writes; returns whether it wrote anything."""
@@ -89,6 +178,12 @@ class Terminal:
                 raise AssertionError(f"never came: {what}\n{self.text}")
             self.read()
 
+    def wait_until_written(self, what: bytes, patience: float = PATIENCE) -> bytes:
+        """Read until the command writes these bytes; returns all it wrote meanwhile."""
+        before = len(self.written)
+        self.wait_for(lambda: what in self.written[before:], patience)
+        return bytes(self.written[before:])
+
     def rest(self, seconds: float) -> bytes:
         """Read for a while; returns what was written in it."""
         before = len(self.written)
@@ -97,21 +192,51 @@ class Terminal:
             self.read(0.02)
         return bytes(self.written[before:])
 
-    def wait_for_exit(self, patience: float = PATIENCE) -> int:
-        """Read until the command has ended; returns its exit code, 128 + N for a signal."""
+    def settle(self, quiet: float = 0.15) -> str:
+        """Read until nothing more comes for a moment; returns the screen."""
+        while self.rest(quiet):
+            pass
+        return self.text
+
+    def repainted(self) -> str:
+        """Have the whole screen painted anew; returns it."""
+        before = self.written.count(b"\x1b[2J")
+        self.kill(signal.SIGCONT)
+        self.wait_for(lambda: self.written.count(b"\x1b[2J") > before)
+        return self.settle()
+
+    def scribble(self, text: str) -> None:
+        """Write to the terminal past the command, as a stray child of it does."""
+        tty = os.open(self.name, os.O_WRONLY | os.O_NOCTTY)
+        os.write(tty, text.encode())
+        os.close(tty)
+        self.wait_for(text)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the command was stopped, as by Ctrl+Z, since this was last asked."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+        if pid and not os.WIFSTOPPED(status):
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+        return bool(pid) and os.WIFSTOPPED(status)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, 128 + N for a signal; ``None`` while the command runs."""
+        code = self._process.poll()
+        return 128 - code if code is not None and code < 0 else code
+
+    def wait_for_exit(self, patience: float = PATIENCE, *, reading: bool = True) -> int:
+        """Wait until the command has ended, taking in what it writes; returns its exit code."""
         deadline = time.monotonic() + patience
-        while self.exit_code is None:
+        while (code := self.exit_code) is None:
             if time.monotonic() > deadline:
                 raise AssertionError(f"did not end\n{self.text}")
-            if not self.closed:
-                self.read(0.005)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                code = os.waitstatus_to_exitcode(status)
-                self.exit_code = code if code >= 0 else 128 - code
+            if self.closed or not reading or not self.read(0.005):
+                time.sleep(0.002)
         while not self.closed and self.read(0.02):
             pass
-        return self.exit_code
+        return code
 
     def close(self) -> None:
         """Close the terminal, as closing its window does."""
@@ -121,11 +246,10 @@ class Terminal:
 
     def end(self) -> None:
         """Make sure that nothing is left behind."""
-        if self.exit_code is None:
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
         self.close()
+        if self.exit_code is None:
+            self._process.kill()
+            self._process.wait()
 
 
 class Command:
@@ -142,7 +266,10 @@ class Command:
             terminal.end()
 
     def run(
-        self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: bytes = b""
+        self,
+        *arguments: str,
+        environ: Mapping[str, str | None] | None = None,
+        stdin: bytes = b"",
     ) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, its output captured as text."""
         done = subprocess.run(
@@ -151,7 +278,7 @@ class Command:
             capture_output=True,
             timeout=60,
             check=False,
-            env={**os.environ, **(environ or {})},
+            env=_environment(environ or {}),
         )
         return subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -162,9 +289,49 @@ class Command:
         *arguments: str,
         columns: int = 60,
         rows: int = 24,
-        environ: Mapping[str, str] | None = None,
+        environ: Mapping[str, str | None] | None = None,
+        through: Sequence[str] = (),
+        controlling: bool = True,
+        stdin: int | None = None,
     ) -> Terminal:
-        """Start the command in a terminal of its own."""
-        terminal = Terminal(arguments, columns, rows, environ or {})
+        """Start the command in a terminal of its own, ``through`` another program if one is given.
+
+        A value of ``None`` in ``environ`` takes the variable away.
+        """
+        terminal = Terminal(
+            (*through, PROGRAM, *arguments),
+            (columns, rows),
+            environ or {},
+            controlling=controlling,
+            stdin=stdin,
+        )
+        return self.keep(terminal)
+
+    def keep(self, terminal: Terminal) -> Terminal:
+        """End this terminal too when the test does."""
         self._terminals.append(terminal)
         return terminal
+
+
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    merged = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def injected(folder: Path, code: str) -> dict[str, str]:
+    """Return the environment in which Python runs this code before the command: for faults."""
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": str(folder)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how much processor time a process has used."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    shown = subprocess.run(
+        ["/bin/ps", "-o", "time=", "-p", str(pid)], capture_output=True, check=True, text=True
+    ).stdout
+    minutes, _, seconds = shown.strip().rpartition(":")
+    return int(minutes or 0) * 60 + float(seconds)

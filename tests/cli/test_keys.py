@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.cli.keys import Typing
+from tests.support.command import cpu_seconds
+
+if TYPE_CHECKING:
+    from tests.support.api import Api
+    from tests.support.command import Command, Terminal
+    from tests.support.login import Store
+
+# What a terminal answers when a program before us asked it, and keys that are more than a letter.
+SEQUENCES = [
+    b"\x1bP>|XTerm(370)q\x1b\\",
+    b"\x1bP1+r71=71\x1b\\",
+    b"\x1b]11;rgb:q?q?/0000/0000\x07",
+    b"\x1b]0;quit\x1b\\",
+    b"\x1b[?62;22c",
+    b"\x1b[24;80R",
+    b"\x1b[113;5u",
+    b"\x1bq",
+    b"\x1bOq",
+    b"\x1b[A",
+]
+MOMENT = 0.01  # seconds between the pieces of one sequence
+LATER = 0.5  # seconds until a person's next key
+CLOSED_STDIN = ("sh", "-c", 'exec "$@" <&-', "sh")
+
+
+def opened(command: Command) -> Terminal:
+    """Return the command, its figures shown."""
+    terminal = command.open("--demo")
+    terminal.wait_for("Fable")
+    return terminal
+
+
+def show_help(terminal: Terminal) -> None:
+    """See that the command is alive and has taken all that was typed before."""
+    terminal.rest(0.15)
+    terminal.type("?")
+    terminal.wait_for("any key goes back")
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES, ids=repr)
+def test_an_escape_sequence_is_no_key_however_it_is_cut_up(sequence: bytes) -> None:
+    """A sequence types nothing, in one piece or two, and what follows it is a key."""
+    for cut in range(1, len(sequence) + 1):
+        typing = Typing()
+        typed = [
+            typing.keys(sequence[:cut], 0.0),
+            typing.keys(sequence[cut:], MOMENT),
+            typing.keys(b"q", LATER),
+        ]
+        assert ["", "", "q"] == typed
+
+
+def test_a_key_beside_a_sequence_is_a_key() -> None:
+    assert "r?q" == Typing().keys(b"r\x1b[A?\x1b]0;x\x07q", 0.0)
+
+
+def test_escape_itself_keeps_no_later_key() -> None:
+    typing = Typing()
+    assert ["", "q"] == [typing.keys(b"\x1b", 0.0), typing.keys(b"q", LATER)]
+
+
+def test_a_paste_types_nothing_and_neither_does_its_end() -> None:
+    """More at once than a person types is a paste, and so is all that follows without a pause."""
+    typing = Typing()
+    typed = [typing.keys(b"q" * 4095, 0.0), typing.keys(b"qr", MOMENT), typing.keys(b"q", LATER)]
+    assert ["", "", "q"] == typed
+
+
+@given(st.lists(st.tuples(st.binary(max_size=200), st.floats(0, 1))))
+def test_any_bytes_are_taken(pieces: list[tuple[bytes, float]]) -> None:
+    """Whatever a terminal sends, what comes out is plain keys, no escape and no more than typed."""
+    typing, at = Typing(), 0.0
+    for piece, pause in pieces:
+        at += pause
+        keys = typing.keys(piece, at)
+        assert keys.isascii()
+        assert "\x1b" not in keys.removesuffix("\x1b")
+        assert len(keys) <= 64
+
+
+def test_help_comes_up_and_any_key_goes_back(command: Command) -> None:
+    terminal = opened(command)
+    terminal.type("?")
+    terminal.wait_for("any key goes back")
+    assert "Fable" not in terminal.text
+
+    terminal.type("x")
+
+    terminal.wait_for("Fable")
+    assert "any key goes back" not in terminal.text
+
+
+def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    terminal = command.open("--interval", "280")
+    terminal.wait_for("user@example.com")
+    before = terminal.settle()
+    terminal.type("\t")
+
+    assert before == terminal.settle()
+    assert len(api.usage_requests) == 1
+
+
+def test_r_asks_no_sooner_than_the_budget_allows(command: Command, api: Api, store: Store) -> None:
+    """A hundred times r is no request more."""
+    store.login()
+    terminal = command.open()
+    terminal.wait_for("user@example.com")
+    for _ in range(100):
+        terminal.type("r")
+        terminal.read(0.002)
+    show_help(terminal)
+    terminal.rest(0.3)
+
+    assert len(api.usage_requests) == 1
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES[:4], ids=repr)
+def test_what_a_terminal_answers_does_not_quit(command: Command, sequence: bytes) -> None:
+    terminal = opened(command)
+    terminal.type(sequence)
+
+    show_help(terminal)
+
+
+def test_a_large_paste_does_not_quit(command: Command) -> None:
+    """A mebibyte of q, pasted by mistake."""
+    terminal = opened(command)
+    terminal.type(b"q" * (1 << 20))
+
+    show_help(terminal)
+
+
+def test_garbage_does_not_quit(command: Command) -> None:
+    """Every byte but those that are keys or that the terminal itself acts on."""
+    own = b"qQr?\x03\x13\x16\x1a\x1b\x1c"
+    garbage = bytes(byte for byte in range(256) if byte not in own)
+    terminal = opened(command)
+    for start in range(0, len(garbage), 50):
+        terminal.type(garbage[start : start + 50])
+        terminal.rest(0.15)
+
+    show_help(terminal)
+
+
+@pytest.mark.parametrize("stdin", ["/dev/null", "closed"])
+def test_without_keys_the_command_waits_and_does_not_spin(command: Command, stdin: str) -> None:
+    """An stdin at its end is no key and no work."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    terminal = command.open(
+        "--demo",
+        stdin=nothing if stdin == "/dev/null" else None,
+        through=() if stdin == "/dev/null" else CLOSED_STDIN,
+    )
+    os.close(nothing)
+    terminal.wait_for("Fable")
+    terminal.settle()
+    before = cpu_seconds(terminal.pid)
+    terminal.rest(1.0)
+
+    assert cpu_seconds(terminal.pid) - before < 0.2
+    assert terminal.exit_code is None

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.cells import cell_len
+
+from tests.support.command import injected
+from tests.support.payloads import usage_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.api import Api
+    from tests.support.command import Command, Terminal
+    from tests.support.login import Store
+
+SIZES = [(0, 0), (1, 1), (80, 1), (1, 24), (20, 6), (28, 8), (40, 12), (60, 200), (500, 200)]
+# An interval at which "next in 5m" stays true for as long as a test takes, whatever the jitter.
+CALM = ("--interval", "280")
+
+
+@pytest.fixture
+def steady(api: Api, store: Store) -> datetime:
+    """Let the API give figures whose words stay the same for the next seconds; returns their time.
+
+    Half a minute into every minute that is left, no countdown is about to change.
+    """
+    moment = datetime.now(UTC) + timedelta(seconds=30)
+    store.login()
+    api.answer(usage_body(moment))
+    return moment
+
+
+def opened(command: Command, columns: int = 60, rows: int = 24, **environ: str) -> Terminal:
+    """Return the command, the figures and the profile shown."""
+    terminal = command.open(*CALM, columns=columns, rows=rows, environ=environ)
+    terminal.wait_for("Max 5x" if columns < 60 else "user@example.com")
+    terminal.settle()
+    return terminal
+
+
+def width(terminal: Terminal) -> int:
+    """Return how many columns the widest line on the screen takes."""
+    return max(cell_len(line) for line in terminal.lines)
+
+
+@pytest.mark.usefixtures("steady")
+def test_a_still_screen_costs_nothing(command: Command) -> None:
+    """While no word on it changes, nothing is written."""
+    terminal = opened(command)
+
+    assert b"" == terminal.rest(2.0)
+
+
+def test_only_the_lines_that_changed_are_written(
+    command: Command, api: Api, steady: datetime, home: Path, tmp_path: Path
+) -> None:
+    """A figure that changes costs its own row."""
+    own = home / "own"
+    own.mkdir()
+    (own / "config.toml").write_text("api_floor_seconds = 1\n")
+    floor = "import claude_usage_monitor.store.settings as s; s._LEAST_FLOOR = 1"
+    environ = {"CLAUDE_USAGE_MONITOR_HOME": str(own), **injected(tmp_path, floor)}
+    terminal = opened(command, **environ)
+    before = len(terminal.written)
+
+    api.answer(usage_body(steady, five_hour=79.0))
+    terminal.wait_for(lambda: bool(terminal.type("r")) or "79 %" in terminal.text)
+    terminal.settle()
+
+    written = terminal.written[before:].decode()
+    assert [True, False, False] == [name in written for name in ("5-hour", "7-day", "Fable")]
+    assert terminal.text == terminal.repainted()
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+@pytest.mark.usefixtures("steady")
+def test_a_terminal_of_any_size_shows_what_fits(command: Command, columns: int, rows: int) -> None:
+    """No size is refused, and none scrolls: the frame is within it."""
+    terminal = command.open(*CALM, columns=columns, rows=rows)
+    terminal.wait_for(lambda: terminal.text.strip() not in ("", "…"))
+    terminal.settle()
+
+    assert 1 <= width(terminal) <= min(columns or 80, 100)
+    assert terminal.text == terminal.repainted()
+    terminal.type("q")
+    assert terminal.wait_for_exit() == 0
+
+
+@pytest.mark.usefixtures("steady")
+def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None:
+    """A hundred sizes leave no debris: the screen is that of a command started in the last one."""
+    terminal = opened(command)
+    for step in range(100):
+        columns, rows = (step * 37) % 140 + 1, (step * 23) % 40 + 1
+        terminal.resize(columns, rows)
+        terminal.read(0.002)
+    terminal.resize(72, 26)
+    terminal.settle()
+
+    fresh = opened(command, columns=72, rows=26)
+    assert fresh.text == terminal.text
+    assert 72 == width(terminal)
+
+
+@pytest.mark.usefixtures("steady")
+def test_exported_columns_do_not_pin_a_terminals_width(command: Command) -> None:
+    """A terminal's own size counts, at the start and after a resize."""
+    terminal = opened(command, COLUMNS="40", LINES="5")
+    assert 60 == width(terminal)
+
+    terminal.resize(90, 30)
+    terminal.wait_for(lambda: width(terminal) == 90)
+
+
+@pytest.mark.parametrize("heal", ["a resize", "SIGCONT"])
+@pytest.mark.usefixtures("steady")
+def test_what_somebody_else_wrote_to_the_terminal_is_painted_over(
+    command: Command, heal: str
+) -> None:
+    """A stray write of a child goes with the next full paint."""
+    terminal = opened(command)
+    before = terminal.text
+    terminal.scribble("\x1b[5;9Hwarning: stray\r\n")
+
+    if heal == "SIGCONT":
+        terminal.repainted()
+    else:
+        terminal.resize(59, 24)
+        terminal.wait_for(lambda: width(terminal) == 59)
+        terminal.resize(60, 24)
+        terminal.wait_for(lambda: width(terminal) == 60)
+        terminal.settle()
+
+    assert before == terminal.text
+
+
+@pytest.mark.usefixtures("steady")
+def test_a_frame_is_painted_by_position_and_never_scrolls(command: Command) -> None:
+    """No line feed is written in live mode, so that a full screen stays where it is."""
+    terminal = opened(command, columns=46, rows=10)
+
+    assert b"\n" not in terminal.written
+    assert "╭" == terminal.lines[0][0]
+    assert re.fullmatch(r"╰─.*─╯", terminal.lines[len(terminal.text.strip().splitlines()) - 1])

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import termios
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.command import ALTERNATE, NORMAL, PROGRAM, RESTORED, Terminal, injected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.command import Command
+
+XOFF = "\x13"  # Ctrl+S
+SUSPEND = "\x1a"  # Ctrl+Z
+IGNORING_HANGUP = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+
+
+def started(command: Command, **how: object) -> Terminal:
+    """Return the command, its figures shown."""
+    terminal = command.open("--demo", **how)  # type: ignore[arg-type] # passed on
+    terminal.wait_for("Fable")
+    return terminal
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 0),
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        (signal.SIGQUIT, 131),
+    ],
+)
+def test_a_signal_to_leave_gives_the_terminal_back(
+    command: Command, number: signal.Signals, code: int
+) -> None:
+    """The exit code tells the signal; modes, cursor and screen are as before, put back once."""
+    terminal = started(command)
+    terminal.kill(number)
+
+    assert terminal.wait_for_exit() == code
+    assert terminal.state == RESTORED
+    assert "╭─ Demo" == terminal.lines[0][:7]
+
+
+def test_a_signal_in_mid_drawing_gives_the_terminal_back_too(
+    command: Command, tmp_path: Path
+) -> None:
+    """Whatever holds the drawing up, SIGTERM does not wait for it for more than a moment."""
+    busy = tmp_path / "busy"
+    code = f"""
+import pathlib, time
+import claude_usage_monitor.cli.live as live
+drawn = live.dashboard
+def dashboard(*how):
+    if pathlib.Path({str(busy)!r}).exists():
+        pathlib.Path({str(busy)!r}).unlink()
+        time.sleep(60)
+    return drawn(*how)
+live.dashboard = dashboard
+"""
+    terminal = started(command, environ=injected(tmp_path, code))
+    busy.touch()
+    terminal.kill(signal.SIGCONT)
+    terminal.wait_for(lambda: not busy.exists())
+    terminal.kill(signal.SIGTERM)
+
+    assert terminal.wait_for_exit() == 143
+    assert terminal.state == RESTORED
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)], ids=["TERM", "INT"]
+)
+def test_a_terminal_that_is_held_keeps_nobody(
+    command: Command, number: signal.Signals, code: int
+) -> None:
+    """After Ctrl+S a write waits for ever; a signal ends the command all the same."""
+    terminal = started(command)
+    terminal.type(XOFF)
+    terminal.resize(90, 30)  # to be drawn, in vain
+    assert b"" == terminal.rest(0.2)
+    terminal.kill(number)
+
+    assert terminal.wait_for_exit() == code
+    assert termios.tcgetattr(terminal.master) == terminal.modes
+
+
+def test_a_terminal_that_nobody_reads_keeps_nobody(command: Command) -> None:
+    """A stalled link: the terminal's buffer is full, and SIGTERM ends the command all the same."""
+    terminal = started(command)
+    waiting, still = -1, 0
+    while still < 3:  # until resizes, each of which paints all, add nothing more
+        for columns in range(60, 100):
+            terminal.resize(columns, 24)
+            time.sleep(0.005)
+        before, waiting = waiting, unread(terminal)
+        still = still + 1 if waiting == before else 0
+    terminal.kill(signal.SIGTERM)
+
+    assert terminal.wait_for_exit(reading=False) == 143
+    assert termios.tcgetattr(terminal.master) == terminal.modes
+
+
+def unread(terminal: Terminal) -> int:
+    """Return how many bytes wait to be read from the terminal."""
+    count = fcntl.ioctl(terminal.master, termios.FIONREAD, struct.pack("i", 0))
+    return int(struct.unpack("i", count)[0])
+
+
+def test_ctrl_z_gives_the_shell_its_terminal_and_fg_paints_anew(command: Command) -> None:
+    """A real shell with job control: stopped on the normal screen, back on the alternate one."""
+    shell = Terminal(
+        ("bash", "--norc", "--noprofile", "--noediting", "-i"),
+        (60, 24),
+        {"PS1": "shell> ", "BASH_SILENCE_DEPRECATION_WARNING": "1"},
+    )
+    command.keep(shell)
+    shell.wait_for("shell>")
+    shell.type(f"{PROGRAM} --demo\n")
+    shell.wait_for("Fable")
+
+    shell.type(SUSPEND)
+    shell.wait_for("Stopped")
+    assert (False, False) == (shell.screen.alternate, shell.screen.cursor.hidden)
+    assert b"Fable" not in shell.wait_until_written(b"shell>")
+
+    shell.type("fg\n")
+    assert ALTERNATE in shell.wait_until_written(b"Fable")
+    assert (True, True) == (shell.screen.alternate, shell.screen.cursor.hidden)
+
+    shell.type("q")
+    shell.wait_until_written(b"shell>")
+    assert (False, False) == (shell.screen.alternate, shell.screen.cursor.hidden)
+    shell.type("echo code $?\n")
+    shell.wait_for("code 0")
+
+
+def test_ctrl_z_where_nobody_could_continue_it_does_not_stop_it(command: Command) -> None:
+    """A terminal's first program, as in ``xterm -e``, has no shell to type ``fg`` in."""
+    terminal = started(command)
+    terminal.type(SUSPEND)
+    terminal.wait_until_written(ALTERNATE)
+    terminal.wait_for("Fable")
+
+    terminal.type("q")
+    assert terminal.wait_for_exit() == 0
+    assert terminal.written.count(NORMAL) == 2
+
+
+def test_a_stop_that_cannot_be_caught_ends_in_a_fresh_screen(command: Command) -> None:
+    """After SIGSTOP somebody else may have used the terminal: SIGCONT paints all of it."""
+    terminal = started(command)
+    terminal.kill(signal.SIGSTOP)
+    terminal.wait_for(lambda: terminal.stopped)
+    terminal.scribble("somebody else")
+
+    terminal.repainted()
+
+    assert "somebody else" not in terminal.text
+    assert "Fable" in terminal.text
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"through": IGNORING_HANGUP}, {"controlling": False}],
+    ids=["its own", "hangup ignored", "not told"],
+)
+def test_a_closed_terminal_ends_the_command(command: Command, how: dict[str, object]) -> None:
+    """Told by SIGHUP or not, and whether or not it was to be ignored."""
+    terminal = started(command, **how)
+    terminal.close()
+
+    assert terminal.wait_for_exit(patience=5.0) == 129
+
+
+def test_a_closed_terminal_is_noticed_in_drawing(command: Command) -> None:
+    """With no keys to read and no signal, the first write tells."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    terminal = started(command, controlling=False, stdin=nothing)
+    os.close(nothing)
+    terminal.close()
+    terminal.kill(signal.SIGCONT)
+
+    assert terminal.wait_for_exit(patience=5.0) == 129

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, timedelta
+from typing import Any
+
+import pytest
+
+from claude_usage_monitor.errors import RateLimited, UnknownAccount
+from claude_usage_monitor.formats.json_document import json_document
+from claude_usage_monitor.sources.oauth_api import usage_from
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from tests.support.payloads import NOW, as_bytes, payload, usage_body
+
+STYLE = ClockStyle(UTC)
+STATUS = AccountStatus(
+    Account("claude-code"),
+    usage_from(as_bytes(usage_body()), NOW - timedelta(seconds=12)),
+    Profile("User", "user@example.com", "Company", "Max 5x", "default_claude_max_5x"),
+    "Claude Code credentials file",
+    next_read_at=NOW + timedelta(seconds=288),
+)
+
+
+def document(*statuses: AccountStatus, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    found: dict[str, Any] = json.loads(
+        json_document(statuses, NOW, STYLE, **more), parse_constant=str
+    )
+    return found
+
+
+def account(status: AccountStatus = STATUS) -> dict[str, Any]:
+    found: dict[str, Any] = document(status)["accounts"][0]
+    return found
+
+
+def test_the_document_of_the_contract() -> None:
+    """Field by field what INTERFACE promises, with its worked example."""
+    found = document(STATUS)
+    assert (1, "2026-11-21T12:19:00Z", None) == (
+        found["version"],
+        found["generated_at"],
+        found["problem"],
+    )
+    shown = found["accounts"][0]
+    assert {
+        "display_name": "User",
+        "email": "user@example.com",
+        "organization": "Company",
+        "plan": "Max 5x",
+        "rate_limit_tier": "default_claude_max_5x",
+    } == shown["profile"]
+    assert {
+        "key": "five_hour",
+        "label": "5-hour",
+        "model": None,
+        "utilization": 78.0,
+        "severity": "elevated",
+        "binding": False,
+        "state": "running",
+        "resets_at": "2026-11-21T14:30:00Z",
+        "resets_in_seconds": 7860,
+        "window_seconds": 18000,
+        "elapsed_percent": 56.3,
+        "pace": "over",
+        "pace_delta": 21.7,
+        "full_at": "2026-11-21T13:06:40Z",
+        "source": "api",
+        "as_of": "2026-11-21T12:18:48Z",
+    } == shown["windows"][0]
+    assert {
+        "enabled": True,
+        "used": 47.52,
+        "limit": 140.0,
+        "currency": "USD",
+        "utilization": 33.94,
+        "disabled_reason": None,
+    } == shown["extra_usage"]
+    rest = {key: shown[key] for key in shown if key not in ("profile", "windows", "extra_usage")}
+    assert {
+        "name": "claude-code",
+        "kind": "code",
+        "active": True,
+        "credential_origin": "Claude Code credentials file",
+        "credit_pools": [],
+        "spend": None,
+        "throttling": None,
+        "source": "api",
+        "as_of": "2026-11-21T12:18:48Z",
+        "age_seconds": 12,
+        "stale": False,
+        "next_read_at": "2026-11-21T12:23:48Z",
+        "problem": None,
+        "notice": None,
+    } == rest
+    assert [False, False, True] == [window["binding"] for window in shown["windows"]]
+    assert "seven_day:fable" == shown["windows"][2]["key"]
+
+
+def test_a_credit_pool_expires() -> None:
+    body = {
+        "iguana_necktie": {
+            "limit_dollars": 250,
+            "used_dollars": 12.0,
+            "resets_at": "2026-11-05T07:59:00Z",
+        }
+    }
+    found = account(replace(STATUS, usage=usage_from(as_bytes(body), NOW)))
+    assert [
+        {
+            "key": "iguana_necktie",
+            "label": "Iguana necktie",
+            "used": 12.0,
+            "limit": 250.0,
+            "utilization": 4.8,
+            "currency": "USD",
+            "expires_at": "2026-11-05T07:59:00Z",
+        }
+    ] == found["credit_pools"]
+
+
+def test_a_window_past_its_reset_has_no_percentage() -> None:
+    old = usage_from(as_bytes(usage_body(NOW - timedelta(hours=3))), NOW - timedelta(hours=3))
+    session = account(replace(STATUS, usage=old))["windows"][0]
+    assert ("reset", None, None, None, None) == (
+        session["state"],
+        session["utilization"],
+        session["severity"],
+        session["pace"],
+        session["full_at"],
+    )
+    assert session["resets_in_seconds"] < 0
+
+
+def test_an_idle_window_keeps_its_percentage_and_has_no_times() -> None:
+    usage = usage_from(payload("usage_2026-07_team_week100_credits93_EUR"), NOW)
+    session = account(replace(STATUS, usage=usage))["windows"][0]
+    assert ("idle", 0.0, "normal", None, None, None) == (
+        session["state"],
+        session["utilization"],
+        session["severity"],
+        session["resets_at"],
+        session["resets_in_seconds"],
+        session["elapsed_percent"],
+    )
+
+
+def test_a_held_over_account_is_stale_and_says_why_and_until_when() -> None:
+    problem = Problem.from_error(RateLimited(), NOW + timedelta(minutes=31))
+    found = account(replace(STATUS, problem=problem))
+    assert found["stale"] is True
+    assert "rate_limited" == found["problem"]["code"]
+    assert "The usage API asks to wait until 12:50 (31m)." == found["problem"]["message"]
+    assert "2026-11-21T12:50:00Z" == found["problem"]["retry_at"]
+    assert document(replace(STATUS, problem=problem))["problem"] is None
+
+
+def test_a_failure_is_a_document_too() -> None:
+    blind = replace(STATUS, usage=None, problem=Problem.from_error(RateLimited()))
+    found = document(blind)
+    assert found["problem"] == found["accounts"][0]["problem"]
+    assert (None, None, False, []) == tuple(
+        found["accounts"][0][key] for key in ("as_of", "age_seconds", "stale", "windows")
+    )
+    unknown = document(error=UnknownAccount("There is no account 'x'.", "Known: y."))
+    assert ([], "unknown_account") == (unknown["accounts"], unknown["problem"]["code"])
+
+
+@pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999", '"\\ud800"', "null"])
+def test_the_document_is_strict_json_whatever_came_in(raw: str) -> None:
+    body = f'{{"five_hour": {{"utilization": {raw}, "resets_at": null}}, "limits": []}}'.encode()
+    found = account(replace(STATUS, usage=usage_from(body, NOW)))
+    assert found["windows"][0]["utilization"] is None
+    json_document((STATUS,), NOW, STYLE).encode("utf-8")

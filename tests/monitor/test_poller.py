@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.monitor.poller import Poller
+from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.usage.windows import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 10.0
+FIRST = AccountStatus(Account("claude-code"))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Clock:
+    """The wall clock, which can be set."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return now() + self.ahead
+
+
+@dataclass
+class Scripted:
+    """A reader that gives what a test tells it to, and counts."""
+
+    wait: timedelta | None = timedelta(hours=1)
+    allow: bool = True
+    raises: Exception | None = None
+    reads: int = 0
+    asked: int = 0
+    read_again: threading.Event = field(default_factory=threading.Event)
+
+    def read(
+        self,
+        moment: datetime,
+        previous: AccountStatus,
+        publish: Callable[[AccountStatus], None],
+        *,
+        chance: float,
+    ) -> AccountStatus:
+        assert 0 <= chance <= 1
+        if self.raises is not None:
+            raise self.raises
+        self.reads += 1
+        if self.reads > 1:
+            self.read_again.set()
+        due = None if self.wait is None else moment + self.wait
+        del publish
+        return replace(previous, usage=Usage((), "api", moment), next_read_at=due)
+
+    def allow_request(self, moment: datetime) -> bool:
+        del moment
+        self.asked += 1
+        return self.allow
+
+
+def started(reader: Scripted, clock: Clock | None = None) -> tuple[Poller, threading.Event]:
+    changed = threading.Event()
+    poller = Poller(lambda: reader, FIRST, clock or Clock(), changed.set)
+    poller.start()
+    assert changed.wait(PATIENCE)
+    return poller, changed
+
+
+def test_statuses_are_replaced_whole() -> None:
+    poller, _ = started(Scripted())
+    (status,) = poller.statuses
+    assert status.usage is not None
+    assert FIRST.usage is None
+
+
+def test_r_reads_now_if_that_is_allowed() -> None:
+    reader = Scripted()
+    poller, _ = started(reader)
+    poller.read_now()
+    assert reader.read_again.wait(PATIENCE)
+
+
+def test_r_reads_nothing_if_that_is_not_allowed() -> None:
+    reader = Scripted(allow=False)
+    poller, _ = started(reader)
+    for _ in range(20):
+        poller.read_now()
+    assert not reader.read_again.wait(0.3)
+    assert 1 == reader.reads
+    assert reader.asked
+
+
+def test_a_read_is_due_at_its_instant() -> None:
+    reader = Scripted(wait=timedelta(seconds=0.2))
+    started(reader)
+    assert reader.read_again.wait(PATIENCE)
+
+
+def test_a_laptop_that_wakes_up_reads_at_once() -> None:
+    clock, reader = Clock(), Scripted()
+    started(reader, clock)
+    clock.ahead = timedelta(hours=3)
+    assert reader.read_again.wait(PATIENCE)
+
+
+def test_a_clock_set_back_does_not_starve_it() -> None:
+    clock, reader = Clock(), Scripted(wait=timedelta(seconds=1.5))
+    started(reader, clock)
+    clock.ahead = timedelta(hours=-10)
+    assert reader.read_again.wait(PATIENCE)
+
+
+def test_a_bug_in_the_worker_is_handed_to_the_main_thread() -> None:
+    poller, _ = started(Scripted(raises=KeyError("a bug")))
+    assert isinstance(poller.failure, KeyError)
+
+
+def test_a_reader_that_cannot_be_opened_is_handed_over_too() -> None:
+    changed = threading.Event()
+
+    def fail() -> Scripted:
+        raise MemoryError
+
+    poller = Poller(fail, FIRST, Clock(), changed.set)
+    poller.start()
+    assert changed.wait(PATIENCE)
+    assert isinstance(poller.failure, MemoryError)
+
+
+def test_without_an_instant_the_login_is_looked_for_soon() -> None:
+    """A missing login costs no request to look for, so it is not waited for long."""
+    reader = Scripted(wait=None)
+    clock = Clock()
+    poller, _ = started(reader, clock)
+    assert poller.statuses[0].next_read_at is None
+    clock.ahead = timedelta(seconds=6)
+    assert reader.read_again.wait(PATIENCE)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.render.bar import bar
+from claude_usage_monitor.render.theme import ASCII, UNICODE, Look
+
+LOOKS = st.sampled_from([Look(), Look(glyphs=ASCII, color=False)])
+PERCENTS = st.none() | st.floats(0, 1000)
+
+
+def drawn(utilization: float | None, tick: float | None, width: int = 20) -> str:
+    return bar(utilization, tick, width, Look(glyphs=ASCII)).plain
+
+
+@given(PERCENTS, PERCENTS, st.integers(0, 120), LOOKS)
+def test_a_bar_is_exactly_as_wide_as_asked(
+    utilization: float | None, tick: float | None, width: int, look: Look
+) -> None:
+    assert width == bar(utilization, tick, width, look).cell_len
+
+
+@given(st.floats(0, 1000), st.integers(2, 120), LOOKS)
+def test_a_bar_is_full_or_empty_only_if_the_window_is(
+    utilization: float, width: int, look: Look
+) -> None:
+    plain = bar(utilization, None, width, look).plain
+    assert (utilization > 0) == (look.glyphs.filled in plain)
+    assert (utilization < 100) == (look.glyphs.track in plain)
+
+
+@pytest.mark.parametrize(
+    ("utilization", "tick", "expected"),
+    [
+        (0, None, "--------------------"),
+        (50, None, "==========----------"),
+        (78, 56.3, "===========|====----"),
+        (35, 56.3, "=======----|--------"),
+        (100, 100, "===================|"),
+        (250, 0, "|==================="),
+        (0.1, None, "=-------------------"),
+        (99.9, None, "===================-"),
+        (None, 50, "...................."),
+    ],
+)
+def test_the_tick_stands_where_an_even_pace_would(
+    utilization: float | None, tick: float | None, expected: str
+) -> None:
+    assert expected == drawn(utilization, tick)
+
+
+@pytest.mark.parametrize(
+    ("utilization", "style"),
+    [(50, "green"), (51, "yellow"), (81, "dark_orange"), (99.9, "dark_orange"), (100, "bold red")],
+)
+def test_the_colour_is_that_of_the_severity(utilization: float, style: str) -> None:
+    drawn_bar = bar(utilization, None, 10, Look(glyphs=UNICODE))
+    assert style == str(drawn_bar.spans[0].style)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from unicodedata import category
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from wcwidth import wcswidth
+
+from claude_usage_monitor.sources.text import MAX_LENGTH, clean
+
+FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("a\x1b[2Jb", "a[2Jb"),
+        ("\x1b]0;title\x07", "]0;title"),
+        ("\x1b]52;c;AAAA\x1b\\", "]52;c;AAAA\\"),
+        ("x\x9b31my", "x31my"),
+        ("nul\0del\x7f", "nuldel"),
+        ("line\r\nline\ttab", "line line tab"),
+        ("two\u2028three\u2029four", "two three four"),
+        ("left\u202eright\u2066", "leftright"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("\ud800lone", "lone"),
+        ("[red]markup[/] :smile:", "[red]markup[/] :smile:"),
+        ("e\u0301", "é"),
+        ("Z" + "\u0335" * 50, "Z\u0335\u0335"),
+        ("\u0301start", "start"),
+        ("\u2764\ufe0f", "\u2764"),
+        ("\U0001f1e9\U0001f1ea", "DE"),
+        ("   spaces   within   ", "spaces within"),
+        ("漢字", "漢字"),
+        ("", ""),
+    ],
+)
+def test_what_could_do_harm_is_gone_and_the_rest_is_there(raw: str, expected: str) -> None:
+    assert expected == clean(raw)
+
+
+@given(st.text(max_size=400))
+def test_whatever_comes_in_one_short_printable_line_comes_out(raw: str) -> None:
+    line = clean(raw)
+    assert len(line) <= MAX_LENGTH
+    assert set() == {category(character) for character in line} & FORBIDDEN
+    assert line == line.strip()
+
+
+@given(st.text(max_size=100))
+def test_the_width_of_cleaned_text_is_agreed_upon(raw: str) -> None:
+    """Rich, who lays out, and wcwidth, whom terminals follow, count the same cells."""
+    line = clean(raw)
+    assert wcswidth(line) == cell_len(line)
+
+
+def test_a_huge_string_costs_no_more_than_its_beginning() -> None:
+    assert MAX_LENGTH == len(clean("x" * 10_000_000))
+    assert clean("x" * 300).endswith("…")

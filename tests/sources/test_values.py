@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.sources.values import (
+    boolean,
+    instant,
+    mapping,
+    number,
+    parse_json,
+    percent,
+    text,
+)
+
+MOMENT = datetime(2026, 7, 26, 20, 0, 0, 254877, tzinfo=UTC)
+PLAIN = MOMENT.replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-07-26T20:00:00.254877+00:00", MOMENT),
+        ("2026-07-26T20:00:00.254877123Z", MOMENT),
+        ("2026-07-26T20:00:00Z", PLAIN),
+        ("2026-07-26T22:00:00+02:00", PLAIN),
+        ("2026-07-26T20:00:00", PLAIN),
+        (PLAIN.timestamp(), PLAIN),
+        (int(PLAIN.timestamp()), PLAIN),
+        (int(PLAIN.timestamp() * 1000), PLAIN),
+        (str(int(PLAIN.timestamp() * 1000)), PLAIN),
+        ("", None),
+        ("soon", None),
+        ("9999-12-31T23:59:59Z", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        (0, None),
+        (-1, None),
+        (1e300, None),
+        (nan, None),
+        (True, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_an_instant_is_read_in_every_form_it_comes_in(
+    value: object, expected: datetime | None
+) -> None:
+    assert expected == instant(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1, 1.0), (0.42, 0.42), (0, 0.0), (-1, None), (nan, None), (inf, None), (-inf, None)]
+    + [("8%", None), ("8", None), (True, None), ([], None), ({}, None), (None, None)],
+)
+def test_a_number_is_a_finite_one_from_zero_up(value: object, expected: float | None) -> None:
+    assert expected == number(value)
+
+
+def test_a_percentage_beyond_reason_is_none() -> None:
+    assert (250.0, None) == (percent(250), percent(1_738_425_600))
+
+
+def test_the_other_readers_take_their_own_type_only() -> None:
+    assert (True, None) == (boolean(True), boolean(1))
+    assert ({}, None) == (mapping({}), mapping([]))
+    assert ("x", None, None) == (text("x\x1b"), text("\x1b"), text(7))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
+def test_json_is_read_in_every_encoding_it_comes_in(encoding: str) -> None:
+    assert {"name": "Zoë"} == parse_json('{"name": "Zoë"}'.encode(encoding))
+
+
+def test_invalid_utf_8_costs_only_the_character() -> None:
+    assert {"a": "\ufffd"} == parse_json(b'{"a": "\xff"}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"a": 1', b"<html>", b"[" * 100_000, b"\xff\xfe", b'{"a": ' * 50_000],
+    ids=["empty", "brace", "cut", "html", "deep", "bom", "deep objects"],
+)
+def test_what_is_not_json_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - json's own words do not matter
+        parse_json(body)
+
+
+def test_an_integer_of_thousands_of_digits_is_no_figure_and_costs_no_other() -> None:
+    found = mapping(parse_json(b'{"huge": ' + b"9" * 5000 + b', "good": 7}')) or {}
+    assert (None, 7.0) == (number(found["huge"]), number(found["good"]))
+
+
+@given(st.binary(max_size=200))
+def test_bytes_are_json_or_a_value_error_and_nothing_else(body: bytes) -> None:
+    try:
+        parsed = parse_json(body)
+    except ValueError:
+        return
+    for reader in (number, percent, text, boolean, mapping, instant):
+        reader(parsed)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
+def test_no_reader_ever_raises(value: object) -> None:
+    for reader in (number, percent, text, boolean, mapping, instant):
+        reader(value)
+
+
+def test_numbers_json_has_no_words_for_are_unknown() -> None:
+    found = mapping(parse_json(json.dumps({"a": nan, "b": inf, "c": 1}).encode())) or {}
+    assert [None, None, 1.0] == [number(found[key]) for key in "abc"]

@@ -1,0 +1,132 @@
+"""The pictures in screenshots/: ``python -m tests.support.pictures`` draws them anew.
+
+Drawn by the real renderer, as SVG, with nothing in them that is loaded from elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from datetime import UTC
+from pathlib import Path
+
+from rich.console import Console
+from rich.segment import Segment, Segments
+from rich.terminal_theme import TerminalTheme
+
+from claude_usage_monitor.render.dashboard import dashboard
+from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.payloads import NOW
+from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, RATE_LIMITED
+
+FOLDER = Path(__file__).parent.parent.parent / "screenshots"
+
+_COLOR = Look(clock=ClockStyle(UTC), live=True)
+_PLAIN = replace(_COLOR, glyphs=ASCII, color=False)
+_ROWS = 40
+_MARGIN = 14
+_CELL_WIDTH, _LINE_HEIGHT = 12.642, 24.4  # those of DejaVu Sans Mono at 21 px: borders touch
+
+_THEME = TerminalTheme(
+    (24, 26, 31),
+    (214, 217, 224),
+    [
+        (60, 64, 74),
+        (224, 96, 96),
+        (122, 190, 118),
+        (222, 192, 98),
+        (100, 150, 220),
+        (190, 130, 210),
+        (90, 190, 200),
+        (214, 217, 224),
+    ],
+)
+
+_SVG = """\
+<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" VIEW>
+<style>
+.{unique_id}-matrix {{
+  font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace;
+  font-size: 21px;
+  line-height: {line_height}px;
+}}
+{styles}
+</style>
+<defs>
+{lines}
+</defs>
+<rect fill="#181a1f" x="-MARGIN" y="-MARGIN" width="100%" height="100%" rx="8" />
+<g>
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a picture shows."""
+
+    status: AccountStatus
+    columns: int
+    look: Look = _COLOR
+
+
+PICTURES = {
+    "normal": Picture(NORMAL, 60),
+    "narrow": Picture(NORMAL, 28),
+    "medium": Picture(NORMAL, 40),
+    "near-the-limit": Picture(NEAR_THE_LIMIT, 60),
+    "problem": Picture(RATE_LIMITED, 60),
+    "expired": Picture(EXPIRED, 40),
+    "no-colour": Picture(NEAR_THE_LIMIT, 60, _PLAIN),
+}
+
+
+def draw(name: str) -> str:
+    """Return a picture as SVG."""
+    picture = PICTURES[name]
+    lines = dashboard((picture.status,), NOW, picture.columns, _ROWS, picture.look)
+    console = Console(
+        file=io.StringIO(),
+        record=True,
+        width=picture.columns,
+        color_system="truecolor",
+        force_terminal=True,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    for line in lines:
+        segments = console.render(line, console.options.update(no_wrap=True, overflow="ignore"))
+        shown = segments if picture.look.color else Segment.remove_color(segments)
+        console.print(Segments(shown), crop=False, end="")
+    svg = console.export_svg(
+        title="",
+        theme=_THEME,
+        code_format=_SVG,
+        font_aspect_ratio=_CELL_WIDTH / 20,  # Rich's own font size
+        unique_id=f"picture-{name}",
+    )
+    width = round(picture.columns * _CELL_WIDTH) + 2 * _MARGIN
+    height = round(len(lines) * _LINE_HEIGHT) + 2 * _MARGIN
+    view = f'width="{width}" height="{height}" viewBox="-{_MARGIN} -{_MARGIN} {width} {height}"'
+    return svg.replace("VIEW", view).replace("-MARGIN", f"-{_MARGIN}")
+
+
+def main() -> None:
+    """Write every picture."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in PICTURES:
+        (FOLDER / f"{name}.svg").write_text(draw(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Small servers on loopback that say exactly the bytes a test wants, also wrong ones."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Talk = Callable[[socket.socket], None]
+
+PATIENCE = 20.0  # seconds; a bound for a busy machine, not an expectation
+_HEAD_END = b"\r\n\r\n"
+
+
+class RawServer:
+    """Accepts connections, reads a request's head from each, and lets a function answer.
+
+    With ``reads_first`` off the function gets the connection untouched.
+    """
+
+    def __init__(
+        self, talk: Talk, *, tls: ssl.SSLContext | None = None, reads_first: bool = True
+    ) -> None:
+        self._talk = talk
+        self._tls = tls
+        self._reads_first = reads_first
+        self.connections = 0
+        self.heads: list[bytes] = []
+        """The heads of the requests so far."""
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept, name="raw server")]
+        self._threads[0].start()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Stop accepting, cut every connection, and wait for what is under way."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in list(self._threads):
+            for connection in list(self._open):
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                thread = threading.Thread(target=self._serve, args=(connection,))
+                self._open.append(connection)
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.enter_context(connection)
+            if self._tls is not None:
+                connection = stack.enter_context(
+                    self._tls.wrap_socket(connection, server_side=True)
+                )
+                self._open.append(connection)
+            if self._reads_first and not self.read_head(connection):
+                return
+            self._talk(connection)
+
+    def read_head(self, connection: socket.socket) -> bytes:
+        """Take the next request's head in; returns nothing when the other side has closed."""
+        head = b""
+        while not head.endswith(_HEAD_END):
+            byte = connection.recv(1)
+            if not byte:
+                return b""
+            head += byte
+        self.heads.append(head)
+        return head
+
+
+def reply(
+    body: bytes = b"", status: str = "200 OK", headers: Iterable[tuple[str, str]] = ()
+) -> bytes:
+    """Return a whole HTTP reply."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join(lines).encode("latin-1") + _HEAD_END + body
+
+
+def saying(data: bytes) -> Talk:
+    """Say this, then close."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(data)
+
+    return talk
+
+
+def silent(connection: socket.socket) -> None:
+    """Say nothing until the other side goes."""
+    while connection.recv(1 << 16):
+        pass
+
+
+def dripping(start: bytes, drop: bytes, pause: float = 0.05) -> Talk:
+    """Say a beginning, then drop after drop for as long as anybody listens."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(drop)
+            time.sleep(pause)
+
+    return talk
+
+
+def resetting(connection: socket.socket) -> None:
+    """Break the connection off as a crashed server does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+class Proxy(RawServer):
+    """A proxy that connects to whatever ``CONNECT`` names, after a pause."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, pause: float = 0.0) -> None:
+        self._pause = pause
+        super().__init__(self._connect, tls=tls)
+
+    def _connect(self, connection: socket.socket) -> None:
+        target = self.heads[-1].split()[1].decode()
+        host, _, port = target.rpartition(":")
+        with socket.create_connection((host, int(port))) as onward:
+            self._open.append(onward)
+            time.sleep(self._pause)
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pass_on, args=(onward, connection))
+            self._threads.append(back)
+            back.start()
+            _pass_on(connection, onward)
+            back.join(PATIENCE)
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+    for side in (source, sink):
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(side, socket.SHUT_RDWR)

@@ -1,0 +1,89 @@
+"""Statuses that pictures, snapshots and laws are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from claude_usage_monitor.errors import CredentialsExpired, RateLimited, UsageMonitorError
+from claude_usage_monitor.sources.oauth_api import usage_from
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from tests.support.payloads import NOW, as_bytes, usage_body
+
+PROFILE = Profile("Ada", "ada@example.com", "Analytical Engines", "Max 5x", "default_claude_max_5x")
+
+NORMAL = AccountStatus(
+    Account("claude-code"),
+    usage_from(as_bytes(usage_body()), NOW),
+    PROFILE,
+    "Claude Code credentials file",
+    next_read_at=NOW + timedelta(minutes=5),
+)
+
+
+def with_body(body: object) -> AccountStatus:
+    """Return the status of an account with these limits."""
+    return replace(NORMAL, usage=usage_from(as_bytes(body), NOW))
+
+
+def with_problem(
+    error: UsageMonitorError, *, retry_in: timedelta | None = None, figures: bool = True
+) -> AccountStatus:
+    """Return a status whose figures are six minutes old because of a problem, or that has none."""
+    old = usage_from(as_bytes(usage_body()), NOW - timedelta(minutes=6))
+    retry_at = None if retry_in is None else NOW + retry_in
+    return replace(
+        NORMAL,
+        usage=old if figures else None,
+        problem=Problem.from_error(error, retry_at),
+        next_read_at=retry_at,
+    )
+
+
+RATE_LIMITED = with_problem(RateLimited(), retry_in=timedelta(minutes=31))
+EXPIRED = with_problem(CredentialsExpired(expired_at=NOW - timedelta(minutes=12)))
+EVERY_STATE = with_body(
+    {
+        "five_hour": {"utilization": 0.0, "resets_at": None},
+        "seven_day": {"utilization": 100.0, "resets_at": (NOW + timedelta(days=2)).isoformat()},
+        "seven_day_opus": {"utilization": None, "resets_at": (NOW + timedelta(days=1)).isoformat()},
+        "seven_day_sonnet": {"utilization": 60.0, "resets_at": (NOW - timedelta(1)).isoformat()},
+        "seven_day_cowork": {
+            "utilization": 0.3,
+            "resets_at": (NOW + timedelta(days=9)).isoformat(),
+        },
+        "tangelo": {"utilization": 99.7, "resets_at": (NOW + timedelta(seconds=45)).isoformat()},
+        "limits": [
+            {
+                "kind": "weekly_scoped",
+                "percent": 105,
+                "resets_at": (NOW + timedelta(days=2)).isoformat(),
+                "scope": {"model": {"display_name": "A model of a very long name"}},
+                "is_active": True,
+            }
+        ],
+        "extra_usage": {
+            "is_enabled": False,
+            "monthly_limit": 30000,
+            "used_credits": 30004,
+            "utilization": 100,
+            "currency": "EUR",
+            "disabled_reason": "out_of_credits",
+        },
+        "iguana_necktie": {
+            "limit_dollars": 250,
+            "used_dollars": 12,
+            "resets_at": (NOW + timedelta(days=20)).isoformat(),
+        },
+    }
+)
+NEAR_THE_LIMIT = with_body(
+    {
+        **usage_body(five_hour=100.0, fable=88),
+        "seven_day": {
+            "utilization": 62.0,
+            "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
+        },
+    }
+)

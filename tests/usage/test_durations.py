@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.usage.durations import (
+    ClockStyle,
+    age,
+    clock_time,
+    coming,
+    countdown,
+    iso_instant,
+    long_span,
+)
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+IN_UTC = ClockStyle(UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected", "compact"),
+    [
+        (-5, "0s", "0s"),
+        (0, "0s", "0s"),
+        (45, "45s", "45s"),
+        (59.6, "1m", "1m"),
+        (60, "1m", "1m"),
+        (12 * 60 + 59, "12m", "12m"),
+        (2 * 3600 + 11 * 60, "2h 11m", "2h11m"),
+        (2 * 3600, "2h 0m", "2h0m"),
+        (3 * 86400 + 2 * 3600 + 3599, "3d 2h", "3d2h"),
+    ],
+)
+def test_a_countdown_has_its_two_largest_units(seconds: float, expected: str, compact: str) -> None:
+    span = timedelta(seconds=seconds)
+    assert (expected, compact) == (countdown(span), countdown(span, compact=True))
+
+
+@given(st.floats(0, 86400 * 400))
+def test_a_countdown_is_never_longer_than_the_column_it_stands_in(seconds: float) -> None:
+    assert len(countdown(timedelta(seconds=seconds))) <= 8
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "now"), (29.9, "now"), (30, "30s"), (59.9, "30s"), (60, "1m"), (7500, "2h 5m")],
+)
+def test_an_age_counts_no_seconds(seconds: float, expected: str) -> None:
+    assert expected == age(timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-9, "now"), (29, "now"), (31, "in 30s"), (61, "in 1m"), (299, "in 5m"), (301, "in 5m")],
+)
+def test_what_is_coming_is_told_to_the_nearest_minute(seconds: float, expected: str) -> None:
+    assert expected == coming(timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-1, "0 seconds"), (1, "1 second"), (60, "1 minute"), (720, "12 minutes")]
+    + [(7200, "2 hours"), (86400 * 3, "3 days")],
+)
+def test_a_long_span_is_told_in_its_largest_unit(seconds: float, expected: str) -> None:
+    assert expected == long_span(timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("away", "expected"),
+    [
+        (timedelta(hours=2, minutes=30), "14:30"),
+        (timedelta(hours=-3), "09:00"),
+        (timedelta(days=1), "Sun 12:00"),
+        (timedelta(days=3, hours=2), "Tue 14:00"),
+        (timedelta(days=6), "27 Nov 12:00"),
+        (timedelta(days=-20), "1 Nov 12:00"),
+    ],
+)
+def test_a_clock_time_tells_the_day_as_far_as_needed(away: timedelta, expected: str) -> None:
+    assert expected == clock_time(NOW + away, NOW, IN_UTC)
+
+
+def test_the_jitter_of_a_reset_does_not_show() -> None:
+    """The API's resets wobble around the minute: 16:59:59.56 and 17:00:00.28 are one reset."""
+    before = datetime(2026, 11, 21, 16, 59, 59, 563479, tzinfo=UTC)
+    after = datetime(2026, 11, 21, 17, 0, 0, 282668, tzinfo=UTC)
+    assert ["17:00", "17:00"] == [clock_time(at, NOW, IN_UTC) for at in (before, after)]
+
+
+@pytest.mark.parametrize(("hour", "expected"), [(0, "12:30am"), (9, "9:30am"), (14, "2:30pm")])
+def test_twelve_hours_where_the_locale_has_them(hour: int, expected: str) -> None:
+    moment = NOW.replace(hour=hour, minute=30)
+    assert expected == clock_time(moment, NOW, ClockStyle(UTC, twelve_hour=True))
+
+
+def test_a_zone_nobody_expects_is_named() -> None:
+    assert "14:30 UTC" == clock_time(NOW + timedelta(hours=2.5), NOW, ClockStyle(UTC, label="UTC"))
+
+
+@pytest.mark.parametrize(
+    ("now", "later", "expected"),
+    [
+        ("2026-10-25T00:30+00:00", "2026-10-25T04:30+00:00", "05:30 CET"),
+        ("2026-03-29T00:30+00:00", "2026-03-29T04:30+00:00", "06:30 CEST"),
+        ("2026-03-30T00:30+00:00", "2026-03-30T04:30+00:00", "06:30"),
+    ],
+)
+def test_a_clock_time_beyond_a_clock_change_names_its_zone(
+    now: str, later: str, expected: str
+) -> None:
+    style = ClockStyle(ZoneInfo("Europe/Berlin"))
+    moment, present = datetime.fromisoformat(later), datetime.fromisoformat(now)
+    assert expected == clock_time(moment, present, style)
+    assert "4h 0m" == countdown(moment - present)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 11, 21, 9, tzinfo=UTC), "2026-11-21T09:00:00Z"),
+        (datetime(2026, 9, 5, 1, 39, 59, 764689, tzinfo=UTC), "2026-09-05T01:40:00Z"),
+        (datetime(2026, 11, 21, 9, tzinfo=ZoneInfo("Europe/Berlin")), "2026-11-21T08:00:00Z"),
+    ],
+)
+def test_an_iso_instant_is_utc_to_the_nearest_second(moment: datetime, expected: str) -> None:
+    assert expected == iso_instant(moment)

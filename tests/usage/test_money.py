@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from claude_usage_monitor.usage.money import money
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "expected"),
+    [
+        ("47.52", "USD", "$47.52"),
+        ("300.04", "EUR", "€300.04"),
+        ("4523.18", "GBP", "£4,523.18"),
+        ("12", "AUD", "AUD 12.00"),
+        ("252.17", None, "252.17"),
+        ("-3.5", "USD", "-$3.50"),
+    ],
+)
+def test_the_sign_where_it_is_known_else_the_code(
+    amount: str, currency: str | None, expected: str
+) -> None:
+    assert expected == money(Decimal(amount), currency)
+
+
+def test_in_ascii_a_sign_that_is_not_becomes_its_code() -> None:
+    assert "EUR 300.04" == money(Decimal("300.04"), "EUR", ascii_only=True)
+    assert "$47.52" == money(Decimal("47.52"), "USD", ascii_only=True)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from claude_usage_monitor.usage.profile import plan_label
+
+
+@pytest.mark.parametrize(
+    ("plan_type", "tier", "seat", "expected"),
+    [
+        ("claude_max", "default_claude_max_5x", None, "Max 5x"),
+        ("claude_max", "default_claude_max_20x", None, "Max 20x"),
+        ("claude_max", "default_claude_ai", None, "Max"),
+        ("max", "default_claude_max_5x", None, "Max 5x"),
+        ("claude_pro", "default_claude_ai", None, "Pro"),
+        ("claude_enterprise", "default_claude_max_5x", None, "Enterprise"),
+        ("claude_team", "default_raven", "team_standard", "Team Standard"),
+        ("claude_team", "default_claude_max_5x", "team_tier_1", "Team Premium"),
+        ("claude_team", None, "team_tier_9", "Team team_tier_9"),
+        ("claude_free", None, None, "Free"),
+        ("claude_galaxy", None, None, "claude_galaxy"),
+        (None, "default_claude_max_5x", None, None),
+    ],
+)
+def test_the_type_decides_and_the_tier_is_only_a_suffix(
+    plan_type: str | None, tier: str | None, seat: str | None, expected: str | None
+) -> None:
+    assert expected == plan_label(plan_type, tier, seat)

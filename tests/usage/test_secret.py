@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+
+import pytest
+
+from claude_usage_monitor.sources.claude_code import Login
+from claude_usage_monitor.usage.secret import Secret
+
+CANARY = "sk-ant-oat01-canary"
+
+
+def test_a_secret_shows_nowhere_but_where_it_is_asked_for() -> None:
+    login = Login(Secret(CANARY))
+    shown = [repr(login), str(login), f"{login.token}", str(dataclasses.asdict(login))]
+    assert [] == [text for text in shown if "canary" in text]
+    assert CANARY == login.token.reveal()
+
+
+def test_a_secret_is_not_pickled() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(Secret(CANARY))
+
+
+def test_equal_secrets_are_one_key() -> None:
+    assert 1 == len({Secret(CANARY), Secret(CANARY)})
+    assert Secret(CANARY) != CANARY

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from claude_usage_monitor.errors import CredentialsExpired
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.windows import Usage
+from tests.support.payloads import NOW
+
+STATUS = AccountStatus(Account("claude-code"), Usage((), "api", NOW))
+
+
+@pytest.mark.parametrize(
+    ("interval", "age", "expected"),
+    [(300, 900, False), (300, 901, True), (5, 900, False), (600, 1800, False), (600, 1801, True)],
+)
+def test_figures_are_stale_after_three_intervals(interval: int, age: int, expected: bool) -> None:  # noqa: FBT001
+    status = replace(STATUS, interval=timedelta(seconds=interval))
+    assert expected is status.stale(NOW + timedelta(seconds=age))
+
+
+def test_figures_held_over_because_of_a_problem_are_stale_at_once() -> None:
+    assert replace(STATUS, problem=Problem("unreachable", "", "")).stale(NOW)
+
+
+def test_without_figures_nothing_is_stale_and_nothing_has_an_age() -> None:
+    blind = replace(STATUS, usage=None, problem=Problem("unreachable", "", ""))
+    assert (False, None) == (blind.stale(NOW), blind.age(NOW))
+
+
+def test_an_age_is_told_by_the_clock_of_the_api() -> None:
+    """A clock that is a day ahead makes no figure a day old."""
+    ahead = replace(STATUS, clock_ahead=timedelta(days=1))
+    assert timedelta(seconds=7) == ahead.age(NOW + timedelta(days=1, seconds=7))
+    assert timedelta() == STATUS.age(NOW - timedelta(hours=1))
+
+
+def test_a_problem_keeps_what_its_error_knows() -> None:
+    error = CredentialsExpired(expired_at=NOW)
+    problem = Problem.from_error(error, NOW + timedelta(1))
+    assert ("credentials_expired", error.message, error.hint, NOW + timedelta(1), NOW) == (
+        problem.code,
+        problem.message,
+        problem.hint,
+        problem.retry_at,
+        problem.since,
+    )

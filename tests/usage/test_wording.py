@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from claude_usage_monitor import errors
+from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.windows import Usage
+from tests.support.payloads import NOW
+
+STYLE = ClockStyle(UTC)
+STATUS = AccountStatus(Account("claude-code"), Usage((), "api", NOW - timedelta(minutes=31)))
+
+
+def with_problem(error: errors.UsageMonitorError, minutes: float | None = None) -> AccountStatus:
+    retry_at = None if minutes is None else NOW + timedelta(minutes=minutes)
+    return replace(STATUS, problem=Problem.from_error(error, retry_at))
+
+
+def message(status: AccountStatus) -> str:
+    assert status.problem is not None
+    return wording.message(status.problem, NOW, STYLE)
+
+
+def test_an_expiry_tells_how_long_ago() -> None:
+    expired = errors.CredentialsExpired(expired_at=NOW - timedelta(minutes=12))
+    assert "The login expired 12 minutes ago." == message(with_problem(expired))
+
+
+def test_a_rate_limit_tells_until_when_and_as_of_when_the_figures_are() -> None:
+    status = with_problem(errors.RateLimited(), 31)
+    assert "The usage API asks to wait until 12:50 (31m)." == message(status)
+    assert wording.hint(status, NOW, STYLE, live=True).startswith("Figures stay as of 11:48. ")
+
+
+@pytest.mark.parametrize(
+    "error", [errors.Unreachable(), errors.UnexpectedResponse(), errors.ServerError()]
+)
+def test_live_tries_again_by_itself_and_a_command_asks_for_it(
+    error: errors.UsageMonitorError,
+) -> None:
+    status = with_problem(error, 0.5)
+    assert wording.hint(status, NOW, STYLE, live=True).endswith("Trying again in 30s.")
+    assert wording.hint(status, NOW, STYLE, live=False).endswith("Try again in 30s.")
+
+
+def test_every_code_has_words_short_enough_for_the_narrowest_pane() -> None:
+    for kind in _all(errors.UsageMonitorError):
+        problem = Problem.from_error(kind(), NOW + timedelta(minutes=59))
+        assert len(wording.short(problem, NOW)) <= 20
+        assert problem.message
+
+
+def _all(kind: type[errors.UsageMonitorError]) -> list[type[errors.UsageMonitorError]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in _all(child))]
+
+
+def test_no_two_problems_are_told_in_the_same_words() -> None:
+    """429, expired, wrong scope, offline: distinct words, each with what to do."""
+    kinds = [k for k in _all(errors.UsageMonitorError) if "code" in vars(k)]
+    assert len(kinds) == len({kind.code for kind in kinds})
+    assert len(kinds) == len({kind().message for kind in kinds})
+
+
+def test_without_a_problem_there_is_no_hint() -> None:
+    assert "" == wording.hint(STATUS, NOW, STYLE, live=True)
