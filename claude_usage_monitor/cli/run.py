@@ -50,10 +50,6 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         if options.json:
             _dump((), error, environ)
         return _fail(error)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        return _fail(UsageMonitorError(f"Writing failed: {error.strerror}.", "Is the disk full?"))
 
 
 def open_account(account: Account, settings: Settings, environ: Mapping[str, str]) -> Reader:

@@ -49,7 +49,7 @@ def open_console(
         emoji=False,
         highlight=False,
         legacy_windows=False,
-        _environ={name: value for name, value in environ.items() if value},  # empty is unset
+        _environ=_for_rich(environ),
     )
     plain = settings.ascii if options.ascii is None else options.ascii
     look = Look(
@@ -59,6 +59,12 @@ def open_console(
         live=live,
     )
     return console, look
+
+
+def _for_rich(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that Rich may go by: what is empty is unset, and the size is ours."""
+    own = ("COLUMNS", "LINES")
+    return {name: value for name, value in environ.items() if value and name not in own}
 
 
 def _color(options: Options, settings: Settings) -> str:
@@ -79,9 +85,8 @@ def width_of_output(environ: Mapping[str, str]) -> int:
     if size is not None:
         return size[0]
     columns = environ.get("COLUMNS", "")
-    return int(columns) if columns.isascii() and columns.isdigit() and int(columns) else (
-        DEFAULT_WIDTH
-    )  # fmt: skip
+    counts = columns.isascii() and columns.isdigit() and int(columns) > 0
+    return int(columns) if counts else DEFAULT_WIDTH
 
 
 def terminal_size() -> tuple[int, int] | None:

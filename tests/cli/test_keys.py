@@ -57,23 +57,23 @@ def test_an_escape_sequence_is_no_key_however_it_is_cut_up(sequence: bytes) -> N
             typing.keys(sequence[cut:], MOMENT),
             typing.keys(b"q", LATER),
         ]
-        assert ["", "", "q"] == typed
+        assert typed == ["", "", "q"]
 
 
 def test_a_key_beside_a_sequence_is_a_key() -> None:
-    assert "r?q" == Typing().keys(b"r\x1b[A?\x1b]0;x\x07q", 0.0)
+    assert Typing().keys(b"r\x1b[A?\x1b]0;x\x07q", 0.0) == "r?q"
 
 
 def test_escape_itself_keeps_no_later_key() -> None:
     typing = Typing()
-    assert ["", "q"] == [typing.keys(b"\x1b", 0.0), typing.keys(b"q", LATER)]
+    assert [typing.keys(b"\x1b", 0.0), typing.keys(b"q", LATER)] == ["", "q"]
 
 
 def test_a_paste_types_nothing_and_neither_does_its_end() -> None:
     """More at once than a person types is a paste, and so is all that follows without a pause."""
     typing = Typing()
     typed = [typing.keys(b"q" * 4095, 0.0), typing.keys(b"qr", MOMENT), typing.keys(b"q", LATER)]
-    assert ["", "", "q"] == typed
+    assert typed == ["", "", "q"]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=200), st.floats(0, 1))))
@@ -102,7 +102,7 @@ def test_help_comes_up_and_any_key_goes_back(command: Command) -> None:
 
 def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store: Store) -> None:
     store.login()
-    terminal = command.open("--interval", "280")
+    terminal = command.open("--interval", "295")
     terminal.wait_for("user@example.com")
     before = terminal.settle()
     terminal.type("\t")

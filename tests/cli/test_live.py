@@ -107,7 +107,7 @@ def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
     store.login(expires_in=-60)
     terminal = command.open()
     terminal.wait_for("The login expired")
-    assert [] == api.requests
+    assert api.requests == []
 
     store.login()
 
@@ -127,7 +127,7 @@ def test_figures_stay_when_the_api_begins_to_fail(
     api.answer(payload("error_529_overloaded"), 529)
     ask_until(terminal, "The API has a problem")
 
-    assert [True, True] == [figure in terminal.text for figure in ("78 %", "94 %")]
+    assert [figure in terminal.text for figure in ("78 %", "94 %")] == [True, True]
 
 
 def test_a_new_login_ends_a_refusal(
@@ -190,7 +190,7 @@ def test_leaving_gives_the_terminal_back_with_the_last_frame(command: Command, k
     assert terminal.wait_for_exit() == 0
     assert terminal.state == RESTORED
     frame = [line[0] for line in terminal.lines if line]
-    assert ("╭", "╰") == (frame[0], frame[-1])
+    assert (frame[0], frame[-1]) == ("╭", "╰")
 
 
 def test_what_stood_in_the_terminal_before_stands_there_after(command: Command) -> None:
@@ -201,8 +201,8 @@ def test_what_stood_in_the_terminal_before_stands_there_after(command: Command) 
     terminal.type("q")
     terminal.wait_for_exit()
 
-    assert "$ command" == terminal.lines[0]
-    assert "╭─ Demo" == terminal.lines[1][:7]
+    assert terminal.lines[0] == "$ command"
+    assert terminal.lines[1][:7] == "╭─ Demo"
 
 
 def test_ctrl_c_on_the_way_up_is_no_traceback(command: Command, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ sys.meta_path.insert(0, Slow())
     terminal.type("\x03")
 
     assert terminal.wait_for_exit() == 130
-    assert "^C" == terminal.text.strip()
+    assert terminal.text.strip() == "^C"
 
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

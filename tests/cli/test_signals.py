@@ -47,7 +47,7 @@ def test_a_signal_to_leave_gives_the_terminal_back(
 
     assert terminal.wait_for_exit() == code
     assert terminal.state == RESTORED
-    assert "╭─ Demo" == terminal.lines[0][:7]
+    assert terminal.lines[0][:7] == "╭─ Demo"
 
 
 def test_a_signal_in_mid_drawing_gives_the_terminal_back_too(
@@ -86,7 +86,7 @@ def test_a_terminal_that_is_held_keeps_nobody(
     terminal = started(command)
     terminal.type(XOFF)
     terminal.resize(90, 30)  # to be drawn, in vain
-    assert b"" == terminal.rest(0.2)
+    assert terminal.rest(0.2) == b""
     terminal.kill(number)
 
     assert terminal.wait_for_exit() == code
@@ -129,16 +129,16 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_paints_anew(command: Command
 
     shell.type(SUSPEND)
     shell.wait_for("Stopped")
-    assert (False, False) == (shell.screen.alternate, shell.screen.cursor.hidden)
+    assert (shell.screen.alternate, shell.screen.cursor.hidden) == (False, False)
     assert b"Fable" not in shell.wait_until_written(b"shell>")
 
     shell.type("fg\n")
     assert ALTERNATE in shell.wait_until_written(b"Fable")
-    assert (True, True) == (shell.screen.alternate, shell.screen.cursor.hidden)
+    assert (shell.screen.alternate, shell.screen.cursor.hidden) == (True, True)
 
     shell.type("q")
     shell.wait_until_written(b"shell>")
-    assert (False, False) == (shell.screen.alternate, shell.screen.cursor.hidden)
+    assert (shell.screen.alternate, shell.screen.cursor.hidden) == (False, False)
     shell.type("echo code $?\n")
     shell.wait_for("code 0")
 

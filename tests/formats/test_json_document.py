@@ -9,7 +9,7 @@ import pytest
 
 from claude_usage_monitor.errors import RateLimited, UnknownAccount
 from claude_usage_monitor.formats.json_document import json_document
-from claude_usage_monitor.sources.oauth_api import usage_from
+from claude_usage_monitor.sources.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -40,20 +40,20 @@ def account(status: AccountStatus = STATUS) -> dict[str, Any]:
 def test_the_document_of_the_contract() -> None:
     """Field by field what INTERFACE promises, with its worked example."""
     found = document(STATUS)
-    assert (1, "2026-11-21T12:19:00Z", None) == (
+    assert (
         found["version"],
         found["generated_at"],
         found["problem"],
-    )
+    ) == (1, "2026-11-21T12:19:00Z", None)
     shown = found["accounts"][0]
-    assert {
+    assert shown["profile"] == {
         "display_name": "User",
         "email": "user@example.com",
         "organization": "Company",
         "plan": "Max 5x",
         "rate_limit_tier": "default_claude_max_5x",
-    } == shown["profile"]
-    assert {
+    }
+    assert shown["windows"][0] == {
         "key": "five_hour",
         "label": "5-hour",
         "model": None,
@@ -70,17 +70,17 @@ def test_the_document_of_the_contract() -> None:
         "full_at": "2026-11-21T13:06:40Z",
         "source": "api",
         "as_of": "2026-11-21T12:18:48Z",
-    } == shown["windows"][0]
-    assert {
+    }
+    assert shown["extra_usage"] == {
         "enabled": True,
         "used": 47.52,
         "limit": 140.0,
         "currency": "USD",
         "utilization": 33.94,
         "disabled_reason": None,
-    } == shown["extra_usage"]
+    }
     rest = {key: shown[key] for key in shown if key not in ("profile", "windows", "extra_usage")}
-    assert {
+    assert rest == {
         "name": "claude-code",
         "kind": "code",
         "active": True,
@@ -95,9 +95,9 @@ def test_the_document_of_the_contract() -> None:
         "next_read_at": "2026-11-21T12:23:48Z",
         "problem": None,
         "notice": None,
-    } == rest
-    assert [False, False, True] == [window["binding"] for window in shown["windows"]]
-    assert "seven_day:fable" == shown["windows"][2]["key"]
+    }
+    assert [window["binding"] for window in shown["windows"]] == [False, False, True]
+    assert shown["windows"][2]["key"] == "seven_day:fable"
 
 
 def test_a_credit_pool_expires() -> None:
@@ -109,7 +109,7 @@ def test_a_credit_pool_expires() -> None:
         }
     }
     found = account(replace(STATUS, usage=usage_from(as_bytes(body), NOW)))
-    assert [
+    assert found["credit_pools"] == [
         {
             "key": "iguana_necktie",
             "label": "Iguana necktie",
@@ -119,42 +119,42 @@ def test_a_credit_pool_expires() -> None:
             "currency": "USD",
             "expires_at": "2026-11-05T07:59:00Z",
         }
-    ] == found["credit_pools"]
+    ]
 
 
 def test_a_window_past_its_reset_has_no_percentage() -> None:
     old = usage_from(as_bytes(usage_body(NOW - timedelta(hours=3))), NOW - timedelta(hours=3))
     session = account(replace(STATUS, usage=old))["windows"][0]
-    assert ("reset", None, None, None, None) == (
+    assert (
         session["state"],
         session["utilization"],
         session["severity"],
         session["pace"],
         session["full_at"],
-    )
+    ) == ("reset", None, None, None, None)
     assert session["resets_in_seconds"] < 0
 
 
 def test_an_idle_window_keeps_its_percentage_and_has_no_times() -> None:
     usage = usage_from(payload("usage_2026-07_team_week100_credits93_EUR"), NOW)
     session = account(replace(STATUS, usage=usage))["windows"][0]
-    assert ("idle", 0.0, "normal", None, None, None) == (
+    assert (
         session["state"],
         session["utilization"],
         session["severity"],
         session["resets_at"],
         session["resets_in_seconds"],
         session["elapsed_percent"],
-    )
+    ) == ("idle", 0.0, "normal", None, None, None)
 
 
 def test_a_held_over_account_is_stale_and_says_why_and_until_when() -> None:
     problem = Problem.from_error(RateLimited(), NOW + timedelta(minutes=31))
     found = account(replace(STATUS, problem=problem))
     assert found["stale"] is True
-    assert "rate_limited" == found["problem"]["code"]
-    assert "The usage API asks to wait until 12:50 (31m)." == found["problem"]["message"]
-    assert "2026-11-21T12:50:00Z" == found["problem"]["retry_at"]
+    assert found["problem"]["code"] == "rate_limited"
+    assert found["problem"]["message"] == "The usage API asks to wait until 12:50 (31m)."
+    assert found["problem"]["retry_at"] == "2026-11-21T12:50:00Z"
     assert document(replace(STATUS, problem=problem))["problem"] is None
 
 
@@ -162,11 +162,11 @@ def test_a_failure_is_a_document_too() -> None:
     blind = replace(STATUS, usage=None, problem=Problem.from_error(RateLimited()))
     found = document(blind)
     assert found["problem"] == found["accounts"][0]["problem"]
-    assert (None, None, False, []) == tuple(
+    assert tuple(
         found["accounts"][0][key] for key in ("as_of", "age_seconds", "stale", "windows")
-    )
+    ) == (None, None, False, [])
     unknown = document(error=UnknownAccount("There is no account 'x'.", "Known: y."))
-    assert ([], "unknown_account") == (unknown["accounts"], unknown["problem"]["code"])
+    assert (unknown["accounts"], unknown["problem"]["code"]) == ([], "unknown_account")
 
 
 @pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999", '"\\ud800"', "null"])

@@ -74,16 +74,16 @@ def test_the_environment_comes_first_and_says_so(
     store.login()
     monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "from-the-environment")
     found = finder().find(now())
-    assert ("from-the-environment", ENVIRONMENT) == (found.token.reveal(), found.origin)
+    assert (found.token.reveal(), found.origin) == ("from-the-environment", ENVIRONMENT)
     stored = finder().find_stored(now())
-    assert (TOKEN, FILE) == (stored.token.reveal(), stored.origin)
+    assert (stored.token.reveal(), stored.origin) == (TOKEN, FILE)
 
 
 @pytest.mark.parametrize(("expires_in", "expired"), [(3600, False), (-1, True), (2, True)])
 def test_an_expired_credential_is_found_but_not_to_be_sent(
     store: Store,
     expires_in: float,
-    expired: bool,  # noqa: FBT001
+    expired: bool,
 ) -> None:
     store.login(expires_in=expires_in)
     credential = finder().find(now())
@@ -99,7 +99,7 @@ def test_a_torn_file_leaves_the_last_good_login_while_that_lasts(store: Store) -
     look = finder()
     look.find(now())
     store.write(b'{"claudeAiOauth": {"acc')
-    assert TOKEN == look.find(now()).token.reveal()
+    assert look.find(now()).token.reveal() == TOKEN
     with pytest.raises(TornCredentials):
         look.find(now() + timedelta(hours=2))
     with pytest.raises(TornCredentials):
@@ -125,23 +125,23 @@ def test_on_a_mac_the_keychain_comes_before_the_file(mac: Mac, store: Store) -> 
     mac.login("kept")
     store.login("filed")
     found = mac.finder().find(now())
-    assert ("kept", KEYCHAIN) == (found.token.reveal(), found.origin)
+    assert (found.token.reveal(), found.origin) == ("kept", KEYCHAIN)
 
 
 def test_where_the_keychain_has_none_the_file_serves(mac: Mac, store: Store) -> None:
     store.login("filed")
-    assert ("filed", FILE) == (
+    assert (
         (found := mac.finder().find(now())).token.reveal(),
         found.origin,
-    )
+    ) == ("filed", FILE)
 
 
 def test_of_an_expired_keychain_and_a_live_file_the_live_one_serves(mac: Mac, store: Store) -> None:
     mac.login("old", expires_in=-60)
     store.login("fresh")
-    assert "fresh" == mac.finder().find(now()).token.reveal()
+    assert mac.finder().find(now()).token.reveal() == "fresh"
     store.login("older", expires_in=-90)
-    assert "old" == mac.finder().find(now()).token.reveal()
+    assert mac.finder().find(now()).token.reveal() == "old"
 
 
 def test_a_denied_keychain_is_told_unless_the_file_serves(mac: Mac, store: Store) -> None:
@@ -149,7 +149,7 @@ def test_a_denied_keychain_is_told_unless_the_file_serves(mac: Mac, store: Store
     with pytest.raises(SecretStoreUnavailable):
         mac.finder().find(now())
     store.login("filed")
-    assert "filed" == mac.finder().find(now()).token.reveal()
+    assert mac.finder().find(now()).token.reveal() == "filed"
 
 
 def test_an_unusable_file_says_more_than_a_missing_item(mac: Mac, store: Store) -> None:
@@ -163,7 +163,7 @@ def test_a_live_login_is_read_from_the_keychain_once(mac: Mac) -> None:
     look = mac.finder()
     for _ in range(5):
         look.find(now())
-    assert 1 == mac.reads
+    assert mac.reads == 1
 
 
 def test_a_denied_keychain_is_not_asked_again_for_an_hour_unless_the_user_asks(mac: Mac) -> None:
@@ -173,12 +173,12 @@ def test_a_denied_keychain_is_not_asked_again_for_an_hour_unless_the_user_asks(m
     for moment in (now(), now() + timedelta(minutes=59)):
         with pytest.raises(SecretStoreUnavailable):
             look.find(moment)
-    assert 1 == mac.reads
+    assert mac.reads == 1
     with pytest.raises(SecretStoreUnavailable):
         look.find(now() + timedelta(minutes=61))
-    assert 2 == mac.reads
+    assert mac.reads == 2
     mac.login("kept")
-    assert "kept" == look.find(now(), afresh=True).token.reveal()
+    assert look.find(now(), afresh=True).token.reveal() == "kept"
 
 
 def test_an_expired_item_is_looked_at_once_a_minute(mac: Mac) -> None:
@@ -186,6 +186,6 @@ def test_an_expired_item_is_looked_at_once_a_minute(mac: Mac) -> None:
     look = mac.finder()
     for seconds in (0, 20, 40, 59):
         assert look.find(now() + timedelta(seconds=seconds)).expired(now())
-    assert 1 == mac.reads
+    assert mac.reads == 1
     mac.login("fresh")
-    assert "fresh" == look.find(now() + timedelta(seconds=70)).token.reveal()
+    assert look.find(now() + timedelta(seconds=70)).token.reveal() == "fresh"

@@ -93,7 +93,7 @@ def test_r_reads_nothing_if_that_is_not_allowed() -> None:
     for _ in range(20):
         poller.read_now()
     assert not reader.read_again.wait(0.3)
-    assert 1 == reader.reads
+    assert reader.reads == 1
     assert reader.asked
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,7 +57,7 @@ def test_get_usage_gives_figures_with_one_request(api: Api, store: Store) -> Non
     store.login()
     usage = get_usage()
     assert usage.five_hour is not None
-    assert (78.0, "api") == (usage.five_hour.utilization, usage.source)
+    assert (usage.five_hour.utilization, usage.source) == (78.0, "api")
     assert [f"Bearer {TOKEN}"] == [r.headers["Authorization"] for r in api.requests]
 
 
@@ -67,15 +67,15 @@ def test_get_usage_raises_what_keeps_figures_away(api: Api, store: Store) -> Non
     store.login(expires_in=-60)
     with pytest.raises(CredentialsExpired):
         get_usage()
-    assert [] == api.requests
+    assert api.requests == []
 
 
 def test_a_headers_worth_of_manners(api: Api, store: Store) -> None:
     store.login()
     get_usage()
     (request,) = api.usage_requests
-    assert "oauth-2025-04-20" == request.headers["anthropic-beta"]
-    assert "application/json" == request.headers["Accept"]
+    assert request.headers["anthropic-beta"] == "oauth-2025-04-20"
+    assert request.headers["Accept"] == "application/json"
     assert request.headers["User-Agent"].startswith("claude-code/")
 
 
@@ -86,7 +86,7 @@ def test_the_user_agent_is_a_setting(
     (tmp_path / "config.toml").write_text('user_agent = "my-own/1.0"')
     store.login()
     get_usage()
-    assert "my-own/1.0" == api.usage_requests[0].headers["User-Agent"]
+    assert api.usage_requests[0].headers["User-Agent"] == "my-own/1.0"
 
 
 def test_an_address_that_no_token_may_go_to_is_refused(
@@ -106,12 +106,12 @@ def test_a_status_has_figures_profile_origin_and_next_read(api: Api, store: Stor
     status = read(reader())
     assert status.usage is not None
     assert status.profile is not None
-    assert ("User", "Enterprise") == (status.profile.display_name, status.profile.plan)
-    assert "Claude Code credentials file" == status.credential_origin
+    assert (status.profile.display_name, status.profile.plan) == ("User", "Enterprise")
+    assert status.credential_origin == "Claude Code credentials file"
     assert status.next_read_at is not None
     left = (status.next_read_at - utc_now()).total_seconds()
     assert 290 < left <= 300
-    assert (1, 1) == (len(api.usage_requests), len(api.profile_requests))
+    assert (len(api.usage_requests), len(api.profile_requests)) == (1, 1)
 
 
 def test_figures_are_published_before_the_profile_is_asked_for(api: Api, store: Store) -> None:
@@ -122,7 +122,7 @@ def test_figures_are_published_before_the_profile_is_asked_for(api: Api, store: 
     )
     ((status, profiles_asked),) = published
     assert status.usage is not None
-    assert 0 == profiles_asked
+    assert profiles_asked == 0
 
 
 @pytest.mark.parametrize("status", [500, 401, 403, 429, 200])
@@ -135,10 +135,10 @@ def test_a_profile_that_fails_costs_no_figures_and_is_not_asked_for_again(
     subject = reader()
     first = read(subject)
     second = read(subject, first, later=400)
-    assert (None, None) == (code(first), code(second))
+    assert (code(first), code(second)) == (None, None)
     assert second.profile is not None
-    assert ("Max 5x", None) == (second.profile.plan, second.profile.email)
-    assert 1 == len(api.profile_requests)
+    assert (second.profile.plan, second.profile.email) == ("Max 5x", None)
+    assert len(api.profile_requests) == 1
 
 
 def test_another_token_gets_a_profile_of_its_own(api: Api, store: Store) -> None:
@@ -147,7 +147,7 @@ def test_another_token_gets_a_profile_of_its_own(api: Api, store: Store) -> None
     status = read(subject)
     store.login("another")
     read(subject, status, later=400)
-    assert 2 == len(api.profile_requests)
+    assert len(api.profile_requests) == 2
 
 
 # --- failures ----------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_a_problem_leaves_the_figures_and_their_age(api: Api, store: Store) -> N
     good = read(subject)
     api.answer(payload("error_529_overloaded"), 529)
     bad = read(subject, good, later=400)
-    assert "server_error" == code(bad)
+    assert code(bad) == "server_error"
     assert good.usage is bad.usage
     assert bad.stale(utc_now())
     api.answer(as_bytes(usage_body(utc_now())))
@@ -170,11 +170,11 @@ def test_an_expired_token_is_never_sent_and_its_renewal_is_followed(api: Api, st
     store.login(expires_in=-720)
     subject = reader()
     status = read(subject)
-    assert ("credentials_expired", None, 0) == (
+    assert (
         code(status),
         status.next_read_at,
         len(api.requests),
-    )
+    ) == ("credentials_expired", None, 0)
     store.login("renewed")
     assert code(read(subject, status)) is None
 
@@ -193,9 +193,9 @@ def test_a_refused_token_is_not_sent_again_however_often_its_store_is_looked_at(
     for seconds in range(0, 600, 5):
         status = read(subject, status, later=seconds)
         assert expected == code(status)
-    assert 1 == len(api.usage_requests)
+    assert len(api.usage_requests) == 1
     read(subject, status, later=901)
-    assert 2 == len(api.usage_requests)
+    assert len(api.usage_requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_token_renewed_meanwhile_is_tried_once(
 
     api.answer_with(refuse)
     assert code(read(reader())) is None
-    assert 2 == len(api.usage_requests)
+    assert len(api.usage_requests) == 2
 
 
 def test_a_rate_limit_blocks_and_says_until_when(api: Api, store: Store) -> None:
@@ -222,7 +222,7 @@ def test_a_rate_limit_blocks_and_says_until_when(api: Api, store: Store) -> None
     api.answer(LIMITED_429, 429, {"Retry-After": "500"})
     subject = reader()
     status = read(subject)
-    assert ("rate_limited", 1) == (code(status), len(api.usage_requests))
+    assert (code(status), len(api.usage_requests)) == ("rate_limited", 1)
     assert status.problem is not None
     assert status.problem.retry_at is not None
     assert status.problem.retry_at == status.next_read_at
@@ -243,7 +243,7 @@ def test_a_rate_limit_of_a_token_that_the_apis_clock_calls_expired_is_an_expiry(
     store.login(expires_in=-3600)
     api.answer(LIMITED_429, 429)
     subject, now = off_by(timedelta(hours=-2))
-    assert "credentials_expired" == code(subject.read(now, FIRST))
+    assert code(subject.read(now, FIRST)) == "credentials_expired"
 
 
 def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store: Store) -> None:
@@ -253,7 +253,7 @@ def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store:
     assert 86390 < status.clock_ahead.total_seconds() < 86410
     assert status.usage is not None
     assert not status.stale(now)
-    assert "running" == status.usage.windows[0].state(status.true_time(now))
+    assert status.usage.windows[0].state(status.true_time(now)) == "running"
 
 
 # --- the environment's token -----------------------------------------------------------------
@@ -273,27 +273,27 @@ def test_an_environment_token_without_the_scope_gives_way_to_the_stored_login(
     subject = reader()
     status = read(subject)
     assert code(status) is None
-    assert "Claude Code credentials file" == status.credential_origin
+    assert status.credential_origin == "Claude Code credentials file"
     assert status.notice is not None
     assert "CLAUDE_CODE_OAUTH_TOKEN" in status.notice
     read(subject, status, later=400)
-    assert 3 == len(api.usage_requests)
+    assert len(api.usage_requests) == 3
 
 
 def test_with_no_stored_login_the_missing_scope_is_the_problem(
     api: Api, store: Store, env_token: str
 ) -> None:
     api.answer(SCOPE_403, 403, token=env_token)
-    assert "missing_scope" == code(read(reader()))
+    assert code(read(reader())) == "missing_scope"
     store.login(expires_in=-5)
-    assert "missing_scope" == code(read(reader()))
+    assert code(read(reader())) == "missing_scope"
 
 
 def test_a_stored_login_without_the_scope_has_nobody_to_give_way_to(api: Api, store: Store) -> None:
     store.login()
     api.answer(SCOPE_403, 403)
-    assert "missing_scope" == code(read(reader()))
-    assert 1 == len(api.usage_requests)
+    assert code(read(reader())) == "missing_scope"
+    assert len(api.usage_requests) == 1
 
 
 # --- what the user may ask for ---------------------------------------------------------------
@@ -314,10 +314,10 @@ def test_r_sends_a_refused_token_again_after_the_floor_only(api: Api, store: Sto
     status = read(subject)
     assert subject.allow_request(utc_now() + timedelta(seconds=5))
     read(subject, status, later=5)
-    assert 1 == len(api.usage_requests)
+    assert len(api.usage_requests) == 1
     assert subject.allow_request(utc_now() + timedelta(seconds=200))
     read(subject, status, later=200)
-    assert 2 == len(api.usage_requests)
+    assert len(api.usage_requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
 def test_no_border_breaks(name: str, width: int, height: int) -> None:
     lines = drawn(STATUSES[name], width, height)
     if lines[0].startswith("╭"):
-        assert 1 == len({len(line) for line in lines})
+        assert len({len(line) for line in lines}) == 1
         assert lines[0].endswith("╮")
         assert re.fullmatch("╰.*╯", lines[-1])
         assert all(re.fullmatch("│ .* │", line) for line in lines[1:-1])
@@ -147,7 +147,7 @@ def test_ascii_means_ascii(width: int) -> None:
 def test_numbers_stand_in_one_column() -> None:
     for width in (20, 28, 40, 60, 100):
         ends = {line.index("%") for line in drawn(NORMAL, width) if "%" in line}
-        assert 1 == len(ends)
+        assert len(ends) == 1
 
 
 def test_a_frame_of_any_height_is_whole() -> None:
@@ -192,9 +192,9 @@ def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
     lines = dashboard((RATE_LIMITED,), NOW, 60, None, LIVE)
     bar_line = next(line for line in lines if "78 %" in line.plain)
     problem = next(line for line in lines if "asks to wait" in line.plain)
-    assert any("dim" == span.style and 0 == span.start for span in bar_line.spans)
+    assert any(span.style == "dim" and span.start == 0 for span in bar_line.spans)
     assert not any(
-        "dim" == span.style and len(problem) == span.end - span.start for span in problem.spans
+        span.style == "dim" and len(problem) == span.end - span.start for span in problem.spans
     )
 
 
@@ -282,7 +282,7 @@ def test_a_name_of_any_width_breaks_no_border(name: str, width: int) -> None:
     hostile = replace(NORMAL, profile=Profile(safe, safe, safe, safe))
     lines = dashboard((hostile,), NOW, width, 24, LIVE)
     if width >= 24:
-        assert {width if width < 100 else 100} == {line.cell_len for line in lines}
+        assert {min(100, width)} == {line.cell_len for line in lines}
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.sampled_from([LIVE, PLAIN]))

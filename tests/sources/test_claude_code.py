@@ -36,10 +36,10 @@ def blob(**fields: object) -> bytes:
 
 def test_a_login_is_read_with_all_its_store_says() -> None:
     login = login_from(payload("credentials_shape"), PLACE)
-    assert "sk-ant-oat01-REDACTED" == login.token.reveal()
+    assert login.token.reveal() == "sk-ant-oat01-REDACTED"
     assert datetime(2026, 7, 29, 9, 13, 8, 731000, tzinfo=UTC) == login.expires_at
     assert "user:profile" in login.scopes
-    assert ("max", "default_claude_max_5x") == (login.subscription_type, login.rate_limit_tier)
+    assert (login.subscription_type, login.rate_limit_tier) == ("max", "default_claude_max_5x")
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_each_unusable_blob_is_told_apart_and_named_without_its_content(
     assert words in caught.value.message
     assert PLACE in caught.value.message
     assert "canary" not in str(caught.value)
-    assert "no_credentials" == caught.value.code
+    assert caught.value.code == "no_credentials"
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_blob_is_read_in_any_encoding_of_json(encoding: str) -> None:
     content = blob().decode().encode(encoding)
-    assert TOKEN == login_from(content, PLACE).token.reveal()
+    assert login_from(content, PLACE).token.reveal() == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_home_that_is_no_absolute_path_is_not_looked_in() -> None:
 def test_a_missing_file_is_simply_not_logged_in(store: Store) -> None:
     with pytest.raises(NoCredentials) as caught:
         read_file(store.path)
-    assert "Not logged in to Claude Code." == caught.value.message
+    assert caught.value.message == "Not logged in to Claude Code."
 
 
 def test_a_file_where_the_folder_should_be_is_not_logged_in(home: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_file_that_is_being_rewritten_is_read_whole(rewriting: Store) -> None:
             login = read_file(rewriting.path)
         except TornCredentials:
             continue  # torn twice; the finder keeps its last good one
-        assert TOKEN == login.token.reveal()
+        assert login.token.reveal() == TOKEN
 
 
 def test_reading_changes_nothing(store: Store) -> None:
@@ -271,7 +271,7 @@ def test_reading_changes_nothing(store: Store) -> None:
 def test_a_token_in_the_environment_is_a_login() -> None:
     login = token_from_environment({"CLAUDE_CODE_OAUTH_TOKEN": f" {TOKEN}\n"})
     assert login is not None
-    assert (TOKEN, None) == (login.token.reveal(), login.expires_at)
+    assert (login.token.reveal(), login.expires_at) == (TOKEN, None)
     assert token_from_environment({"CLAUDE_CODE_OAUTH_TOKEN": " "}) is None
 
 
@@ -296,7 +296,7 @@ def test_the_native_installer_names_the_version_in_the_path(tmp_path: Path) -> N
     real = executable(tmp_path / "share" / "claude" / "versions" / "2.1.240")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "claude").symlink_to(real)
-    assert "2.1.240" == installed_version({"PATH": str(tmp_path / "bin")})
+    assert installed_version({"PATH": str(tmp_path / "bin")}) == "2.1.240"
     assert not real.with_name("2.1.240.was-run").exists()
 
 
@@ -308,7 +308,7 @@ def test_npm_names_the_version_in_its_package_json(tmp_path: Path) -> None:
     )
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "claude").symlink_to(real)
-    assert "2.1.99" == installed_version({"PATH": str(tmp_path / "bin")})
+    assert installed_version({"PATH": str(tmp_path / "bin")}) == "2.1.99"
 
 
 @pytest.mark.parametrize(
@@ -319,5 +319,5 @@ def test_npm_names_the_version_in_its_package_json(tmp_path: Path) -> None:
 def test_otherwise_a_version_that_is_documented_to_work(tmp_path: Path, package: bytes) -> None:
     executable(tmp_path / "claude")
     (tmp_path / "package.json").write_bytes(package)
-    assert FALLBACK_VERSION == installed_version({"PATH": str(tmp_path)})
-    assert FALLBACK_VERSION == installed_version({"PATH": str(tmp_path / "nothing")})
+    assert installed_version({"PATH": str(tmp_path)}) == FALLBACK_VERSION
+    assert installed_version({"PATH": str(tmp_path / "nothing")}) == FALLBACK_VERSION

@@ -17,23 +17,23 @@ def test_the_demo_lives() -> None:
     assert first.five_hour is not None
     assert later.five_hour is not None
     assert (later.five_hour.utilization or 0) > (first.five_hour.utilization or 0)
-    assert "reset" == first.five_hour.state(NOW + timedelta(minutes=4))
+    assert first.five_hour.state(NOW + timedelta(minutes=4)) == "reset"
     fable = first.window("seven_day:fable")
     assert fable is not None
-    assert (Severity.HIGH, True) == (fable.severity, fable.binding)
+    assert (fable.severity, fable.binding) == (Severity.HIGH, True)
     states = [
         window.state(NOW + timedelta(seconds=at))
         for at in (170, 185, 205)
         if (window := demo_usage(NOW + timedelta(seconds=at), NOW).five_hour) is not None
     ]
-    assert ["running", "idle", "running"] == states
+    assert states == ["running", "idle", "running"]
 
 
 @given(st.floats(0, 86400 * 5))
 def test_the_demo_is_an_account_at_any_age(seconds: float) -> None:
     now = NOW + timedelta(seconds=seconds)
     usage = demo_usage(now, NOW)
-    assert ("demo", 3) == (usage.source, len(usage.windows))
+    assert (usage.source, len(usage.windows)) == ("demo", 3)
     for window in usage.windows:
         assert window.utilization is not None
         assert 0 <= window.utilization <= 100

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,14 @@ from claude_usage_monitor.sources.keychain import read_keychain, service_name
 from tests.support.login import TOKEN
 from tests.support.payloads import as_bytes
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 BLOB = as_bytes({"claudeAiOauth": {"accessToken": TOKEN, "expiresAt": 1785316388731}})
 
 
 class Security:
-    """A stand-in for ``/usr/bin/security`` that notes what it was asked, and in which environment."""
+    """A stand-in for ``/usr/bin/security`` that notes what it was asked, in which environment."""
 
     def __init__(self, folder: Path, script: str) -> None:
         self.path = folder / "security"
@@ -51,15 +53,15 @@ def printing(folder: Path, content: bytes) -> Security:
 def test_the_item_of_this_user_is_asked_for_by_its_service(tmp_path: Path) -> None:
     fake = printing(tmp_path, BLOB + b"\n")
     login = read_keychain({"USER": "ada"}, fake.path)
-    assert TOKEN == login.token.reveal()
-    assert ["find-generic-password -s Claude Code-credentials -a ada -w"] == fake.asked
+    assert login.token.reveal() == TOKEN
+    assert fake.asked == ["find-generic-password -s Claude Code-credentials -a ada -w"]
 
 
 def test_without_an_item_of_this_user_any_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "item").write_bytes(BLOB)
     fake = security(tmp_path, f'case "$*" in *" -a "*) exit 44;; esac; cat {tmp_path / "item"}')
-    assert TOKEN == read_keychain({"USER": "ada"}, fake.path).token.reveal()
-    assert 2 == len(fake.asked)
+    assert read_keychain({"USER": "ada"}, fake.path).token.reveal() == TOKEN
+    assert len(fake.asked) == 2
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_without_an_item_of_this_user_any_is_asked_for(tmp_path: Path) -> None:
 )
 def test_hex_and_pretty_printed_items_are_understood(tmp_path: Path, content: bytes) -> None:
     fake = printing(tmp_path, content)
-    assert TOKEN == read_keychain({}, fake.path).token.reveal()
+    assert read_keychain({}, fake.path).token.reveal() == TOKEN
 
 
 def test_an_item_cut_off_at_two_kilobytes_is_named_as_such(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_a_keychain_that_denies_says_why(tmp_path: Path, code: int, words: str) 
     fake = security(tmp_path, f"exit {code}")
     with pytest.raises(SecretStoreUnavailable, match=words):
         read_keychain({}, fake.path)
-    assert 1 == len(fake.asked)
+    assert len(fake.asked) == 1
 
 
 def test_a_dialog_that_nobody_answers_is_left_alone(

@@ -58,5 +58,5 @@ def test_the_width_of_cleaned_text_is_agreed_upon(raw: str) -> None:
 
 
 def test_a_huge_string_costs_no_more_than_its_beginning() -> None:
-    assert MAX_LENGTH == len(clean("x" * 10_000_000))
+    assert len(clean("x" * 10_000_000)) == MAX_LENGTH
     assert clean("x" * 300).endswith("…")

@@ -81,7 +81,7 @@ def test_a_bad_value_is_one_warning_that_names_it_and_its_default(path: Path, li
     path.write_text(f'email = "ada@example.com"\n{line}\n' if "email" not in line else line)
     found, warnings = load_settings(path)
     (warning,) = warnings
-    assert line.split(" = ")[0] in warning
+    assert line.split(" = ", maxsplit=1)[0] in warning
     assert Settings(email=found.email) == found
     assert ("email" in line) == (found.email is None)
 
@@ -95,13 +95,13 @@ def test_a_file_that_is_no_toml_is_one_warning_and_the_defaults(path: Path, cont
     path.write_bytes(content)
     found, warnings = load_settings(path)
     assert Settings() == found
-    assert 1 == len(warnings)
+    assert len(warnings) == 1
     assert "\n" not in warnings[0]
 
 
 def test_a_folder_in_its_place_is_one_warning(path: Path) -> None:
     path.mkdir()
-    assert 1 == len(load_settings(path)[1])
+    assert len(load_settings(path)[1]) == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)

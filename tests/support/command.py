@@ -208,7 +208,7 @@ class Terminal:
     def scribble(self, text: str) -> None:
         """Write to the terminal past the command, as a stray child of it does."""
         tty = os.open(self.name, os.O_WRONLY | os.O_NOCTTY)
-        os.write(tty, text.encode())
+        os.write(tty, b"\x1b[5;9H" + text.encode())  # anywhere but where we wrote last
         os.close(tty)
         self.wait_for(text)
 

@@ -9,6 +9,7 @@ import io
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.segment import Segment, Segments
@@ -17,9 +18,11 @@ from rich.terminal_theme import TerminalTheme
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import NOW
 from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, RATE_LIMITED
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.status import AccountStatus
 
 FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 

@@ -21,15 +21,22 @@ _HEAD_END = b"\r\n\r\n"
 class RawServer:
     """Accepts connections, reads a request's head from each, and lets a function answer.
 
-    With ``reads_first`` off the function gets the connection untouched.
+    With ``reads_first`` off the function gets the connection untouched. With ``keeps_alive`` it
+    is called again for the next request on the same connection.
     """
 
     def __init__(
-        self, talk: Talk, *, tls: ssl.SSLContext | None = None, reads_first: bool = True
+        self,
+        talk: Talk,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reads_first: bool = True,
+        keeps_alive: bool = False,
     ) -> None:
         self._talk = talk
         self._tls = tls
         self._reads_first = reads_first
+        self._keeps_alive = keeps_alive
         self.connections = 0
         self.heads: list[bytes] = []
         """The heads of the requests so far."""
@@ -85,11 +92,12 @@ class RawServer:
                     self._tls.wrap_socket(connection, server_side=True)
                 )
                 self._open.append(connection)
-            if self._reads_first and not self.read_head(connection):
-                return
-            self._talk(connection)
+            while not self._reads_first or self._read_head(connection):
+                self._talk(connection)
+                if not self._keeps_alive:
+                    break
 
-    def read_head(self, connection: socket.socket) -> bytes:
+    def _read_head(self, connection: socket.socket) -> bytes:
         """Take the next request's head in; returns nothing when the other side has closed."""
         head = b""
         while not head.endswith(_HEAD_END):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from claude_usage_monitor.errors import CredentialsExpired, RateLimited, UsageMonitorError
-from claude_usage_monitor.sources.oauth_api import usage_from
+from claude_usage_monitor.sources.usage_body import usage_from
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from tests.support.payloads import NOW, as_bytes, usage_body

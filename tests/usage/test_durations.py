@@ -89,7 +89,7 @@ def test_the_jitter_of_a_reset_does_not_show() -> None:
     """The API's resets wobble around the minute: 16:59:59.56 and 17:00:00.28 are one reset."""
     before = datetime(2026, 11, 21, 16, 59, 59, 563479, tzinfo=UTC)
     after = datetime(2026, 11, 21, 17, 0, 0, 282668, tzinfo=UTC)
-    assert ["17:00", "17:00"] == [clock_time(at, NOW, IN_UTC) for at in (before, after)]
+    assert [clock_time(at, NOW, IN_UTC) for at in (before, after)] == ["17:00", "17:00"]
 
 
 @pytest.mark.parametrize(("hour", "expected"), [(0, "12:30am"), (9, "9:30am"), (14, "2:30pm")])
@@ -99,7 +99,7 @@ def test_twelve_hours_where_the_locale_has_them(hour: int, expected: str) -> Non
 
 
 def test_a_zone_nobody_expects_is_named() -> None:
-    assert "14:30 UTC" == clock_time(NOW + timedelta(hours=2.5), NOW, ClockStyle(UTC, label="UTC"))
+    assert clock_time(NOW + timedelta(hours=2.5), NOW, ClockStyle(UTC, label="UTC")) == "14:30 UTC"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_clock_time_beyond_a_clock_change_names_its_zone(
     style = ClockStyle(ZoneInfo("Europe/Berlin"))
     moment, present = datetime.fromisoformat(later), datetime.fromisoformat(now)
     assert expected == clock_time(moment, present, style)
-    assert "4h 0m" == countdown(moment - present)
+    assert countdown(moment - present) == "4h 0m"
 
 
 @pytest.mark.parametrize(

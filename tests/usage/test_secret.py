@@ -14,8 +14,8 @@ CANARY = "sk-ant-oat01-canary"
 def test_a_secret_shows_nowhere_but_where_it_is_asked_for() -> None:
     login = Login(Secret(CANARY))
     shown = [repr(login), str(login), f"{login.token}", str(dataclasses.asdict(login))]
-    assert [] == [text for text in shown if "canary" in text]
-    assert CANARY == login.token.reveal()
+    assert [text for text in shown if "canary" in text] == []
+    assert login.token.reveal() == CANARY
 
 
 def test_a_secret_is_not_pickled() -> None:
@@ -24,5 +24,5 @@ def test_a_secret_is_not_pickled() -> None:
 
 
 def test_equal_secrets_are_one_key() -> None:
-    assert 1 == len({Secret(CANARY), Secret(CANARY)})
+    assert len({Secret(CANARY), Secret(CANARY)}) == 1
     assert Secret(CANARY) != CANARY

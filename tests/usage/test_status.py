@@ -17,7 +17,7 @@ STATUS = AccountStatus(Account("claude-code"), Usage((), "api", NOW))
     ("interval", "age", "expected"),
     [(300, 900, False), (300, 901, True), (5, 900, False), (600, 1800, False), (600, 1801, True)],
 )
-def test_figures_are_stale_after_three_intervals(interval: int, age: int, expected: bool) -> None:  # noqa: FBT001
+def test_figures_are_stale_after_three_intervals(interval: int, age: int, expected: bool) -> None:
     status = replace(STATUS, interval=timedelta(seconds=interval))
     assert expected is status.stale(NOW + timedelta(seconds=age))
 
@@ -28,7 +28,7 @@ def test_figures_held_over_because_of_a_problem_are_stale_at_once() -> None:
 
 def test_without_figures_nothing_is_stale_and_nothing_has_an_age() -> None:
     blind = replace(STATUS, usage=None, problem=Problem("unreachable", "", ""))
-    assert (False, None) == (blind.stale(NOW), blind.age(NOW))
+    assert (blind.stale(NOW), blind.age(NOW)) == (False, None)
 
 
 def test_an_age_is_told_by_the_clock_of_the_api() -> None:

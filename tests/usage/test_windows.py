@@ -63,7 +63,7 @@ def test_the_figures_of_the_contract() -> None:
     assert timedelta(minutes=131) == found.time_until_reset(NOW)
     assert pytest.approx(56.33, abs=0.01) == found.time_elapsed_percent(NOW)
     assert pytest.approx(21.67, abs=0.01) == found.pace_delta(NOW)
-    assert "over" == found.pace(NOW)
+    assert found.pace(NOW) == "over"
     assert found.is_on_pace(NOW) is False
     full_at = found.full_at(NOW)
     assert full_at is not None
@@ -90,24 +90,24 @@ def test_a_key_tells_the_length_or_nothing_does(key: str, expected: int | None) 
 
 def test_a_window_not_started_has_no_pace() -> None:
     idle = window(utilization=0.0, hours_left=None)
-    assert "idle" == idle.state(NOW)
-    assert 0.0 == idle.at(NOW).utilization
-    assert (None, None, None, None) == (
+    assert idle.state(NOW) == "idle"
+    assert idle.at(NOW).utilization == 0.0
+    assert (
         idle.time_until_reset(NOW),
         idle.pace(NOW),
         idle.is_on_pace(NOW),
         idle.full_at(NOW),
-    )
+    ) == (None, None, None, None)
 
 
 @pytest.mark.parametrize("hours", [0, -1, -200])
 def test_past_its_reset_the_old_percentage_is_void(hours: float) -> None:
     """A reset that passed since the reading: what was used before it is not what is used now."""
     past = window(hours_left=hours)
-    assert "reset" == past.state(NOW)
+    assert past.state(NOW) == "reset"
     assert past.at(NOW).utilization is None
     assert past.at(NOW).severity is None
-    assert (None, None, None) == (past.pace(NOW), past.is_on_pace(NOW), past.full_at(NOW))
+    assert (past.pace(NOW), past.is_on_pace(NOW), past.full_at(NOW)) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_forecast_is_before_the_reset_exactly_when_over_pace(
 
 
 def test_a_reset_further_off_than_its_window_is_long_has_not_begun() -> None:
-    assert 0.0 == window(hours_left=9).time_elapsed_percent(NOW)
+    assert window(hours_left=9).time_elapsed_percent(NOW) == 0.0
     assert window(hours_left=9).full_at(NOW) is None
 
 
@@ -149,15 +149,15 @@ def binding_key(*windows: UsageWindow) -> str | None:
 
 
 def test_the_flagged_window_binds() -> None:
-    assert "seven_day" == binding_key(
+    assert binding_key(
         window("five_hour", 90), window("seven_day", 40, 70, is_active=True)
-    )
+    ) == "seven_day"
 
 
 def test_unflagged_the_fullest_binds_and_the_earlier_reset_of_equals() -> None:
-    assert "seven_day" == binding_key(window("five_hour", 20), window("seven_day", 40, 70))
-    assert "five_hour" == binding_key(window("seven_day", 40, 70), window("five_hour", 40, 2))
-    assert "seven_day" == binding_key(window("five_hour", 40, None), window("seven_day", 40, 70))
+    assert binding_key(window("five_hour", 20), window("seven_day", 40, 70)) == "seven_day"
+    assert binding_key(window("seven_day", 40, 70), window("five_hour", 40, 2)) == "five_hour"
+    assert binding_key(window("five_hour", 40, None), window("seven_day", 40, 70)) == "seven_day"
 
 
 def test_an_unknown_percentage_binds_nobody() -> None:
@@ -168,15 +168,15 @@ def test_an_unknown_percentage_binds_nobody() -> None:
 def test_binding_is_decided_anew_when_a_window_has_reset() -> None:
     windows = with_binding((window("five_hour", 90, -1, is_active=True), window("seven_day", 40)))
     usage = Usage(windows, "api", NOW)
-    assert ["five_hour"] == [w.key for w in usage.windows if w.binding]
-    assert ["seven_day"] == [w.key for w in usage.at(NOW).windows if w.binding]
+    assert [w.key for w in usage.windows if w.binding] == ["five_hour"]
+    assert [w.key for w in usage.at(NOW).windows if w.binding] == ["seven_day"]
 
 
 def test_windows_are_found_by_their_names() -> None:
     usage = Usage((window("seven_day_opus"), window("five_hour")), "api", NOW)
     assert usage.seven_day_opus is usage.windows[0]
     assert usage.five_hour is usage.windows[1]
-    assert (None, None) == (usage.seven_day, usage.seven_day_sonnet)
+    assert (usage.seven_day, usage.seven_day_sonnet) == (None, None)
     assert usage.five_hour_on_pace(NOW) is False
     assert usage.seven_day_on_pace(NOW) is None
 
@@ -202,6 +202,6 @@ def test_labels_come_from_the_table_or_from_the_key(key: str, label: str) -> Non
 def test_without_now_the_clock_is_read() -> None:
     """The library's users need not pass the time."""
     found = replace(window(), resets_at=None)
-    assert "idle" == found.state()
+    assert found.state() == "idle"
     assert found.is_on_pace() is None
     assert window(hours_left=-(10**5)).state() == "reset"

@@ -28,12 +28,12 @@ def message(status: AccountStatus) -> str:
 
 def test_an_expiry_tells_how_long_ago() -> None:
     expired = errors.CredentialsExpired(expired_at=NOW - timedelta(minutes=12))
-    assert "The login expired 12 minutes ago." == message(with_problem(expired))
+    assert message(with_problem(expired)) == "The login expired 12 minutes ago."
 
 
 def test_a_rate_limit_tells_until_when_and_as_of_when_the_figures_are() -> None:
     status = with_problem(errors.RateLimited(), 31)
-    assert "The usage API asks to wait until 12:50 (31m)." == message(status)
+    assert message(status) == "The usage API asks to wait until 12:50 (31m)."
     assert wording.hint(status, NOW, STYLE, live=True).startswith("Figures stay as of 11:48. ")
 
 
@@ -67,4 +67,4 @@ def test_no_two_problems_are_told_in_the_same_words() -> None:
 
 
 def test_without_a_problem_there_is_no_hint() -> None:
-    assert "" == wording.hint(STATUS, NOW, STYLE, live=True)
+    assert wording.hint(STATUS, NOW, STYLE, live=True) == ""

@@ -1,0 +1,106 @@
+"""Measure what DESIGN and the issues promise, against bases measured in the same run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_httpserver import HTTPServer
+
+from tests.support.api import Api
+from tests.support.command import PROGRAM, Command
+from tests.support.login import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUNS = 21
+REST_SECONDS = 60.0
+
+BASE_STDLIB = "import argparse, json, dataclasses, datetime"
+BASE_LIVE = "import rich.live, rich.panel, rich.table, rich.text, requests"
+
+
+def seconds(argv: list[str], environ: Mapping[str, str]) -> float:
+    """Return how long a command takes, once."""
+    began = time.perf_counter()
+    subprocess.run(argv, env=dict(environ), capture_output=True, check=True)
+    return time.perf_counter() - began
+
+
+def ratio(argv: list[str], base: str, environ: Mapping[str, str]) -> tuple[float, float, float]:
+    """Return the ratio of a command to a base, and both in ms; taken in turns, medians."""
+    interpreter = [sys.executable, "-c", base]
+    pairs = [(seconds(argv, environ), seconds(interpreter, environ)) for _ in range(RUNS)]
+    ours, bases = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return ours / bases, ours * 1000, bases * 1000
+
+
+def start_up(environ: Mapping[str, str]) -> None:
+    """Print how long one-shot commands take."""
+    for arguments, base, limit in (
+        (["--help"], BASE_STDLIB, 1.7),
+        (["--version"], BASE_STDLIB, 1.7),
+        (["--once"], BASE_LIVE, 2.0),
+        (["--json"], BASE_LIVE, 2.0),
+    ):
+        found, ours, bases = ratio([PROGRAM, *arguments], base, environ)
+        name = " ".join(arguments)
+        print(f"{name:12} {found:5.2f} of {limit} ({ours:.0f} ms, base {bases:.0f} ms)")
+
+
+def first_figures(environ: Mapping[str, str]) -> None:
+    """Print how long it takes until live mode shows figures."""
+    times = []
+    for _ in range(9):
+        began = time.perf_counter()
+        with Command() as command:
+            command.open(environ=environ).wait_for("78 %")
+            times.append(time.perf_counter() - began)
+    print(f"{'first figures':12} {statistics.median(times) * 1000:.0f} ms")
+
+
+def rest(environ: Mapping[str, str]) -> None:
+    """Print what live mode costs when nothing happens."""
+    with Command() as command:
+        terminal = command.open(environ=environ)
+        terminal.wait_for("78 %")
+        terminal.rest(2)
+        before = cpu_seconds(terminal.pid)
+        written = len(terminal.rest(REST_SECONDS))
+        used = cpu_seconds(terminal.pid) - before
+        status = Path(f"/proc/{terminal.pid}/status").read_text(encoding="ascii")
+        resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
+    print(f"{'at rest':12} {used / REST_SECONDS:.2%} of a core (of 0.3 %)")
+    print(f"{'':12} {written / REST_SECONDS:.0f} bytes a second (of 500)")
+    print(f"{'':12} {resident:.1f} MiB resident (of 45)")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Print every figure beside its limit."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as home, HTTPServer() as server:
+        Store(Path(home) / ".claude" / ".credentials.json").login()
+        url = Api(server).url
+        ours = {"HOME": home, "CLAUDE_USAGE_MONITOR_API_URL": url, "TERM": "xterm-256color"}
+        environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **ours}
+        start_up(environ)
+        first_figures(environ)
+        rest(environ)
+
+
+if __name__ == "__main__":
+    main()

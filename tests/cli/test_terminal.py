@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.cells import cell_len
+
+from tests.support.command import PROGRAM, injected
+from tests.support.payloads import payload, usage_body
+
+if TYPE_CHECKING:
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+COLOR = re.compile(rb"\x1b\[[\d;]*\b[39][0-7]\b[\d;]*m|\x1b\[[\d;]*38;5[\d;]*m")
+ESCAPE = b"\x1b"
+FULL = Path("/dev/full")
+
+
+def test_a_terminal_gets_colour(command: Command) -> None:
+    terminal = command.open("--demo")
+    terminal.wait_for("Fable")
+
+    assert COLOR.search(terminal.written)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [(["--no-color"], {}), ([], {"NO_COLOR": "1"}), (["--no-color"], {"FORCE_COLOR": "1"})],
+    ids=["--no-color", "NO_COLOR", "--no-color beside FORCE_COLOR"],
+)
+def test_no_colour_where_none_is_wanted_and_signs_instead(
+    command: Command, arguments: list[str], environ: dict[str, str]
+) -> None:
+    """Without colour, severity stands after the percent."""
+    terminal = command.open("--demo", *arguments, environ=environ)
+    terminal.wait_for("94 % !!")
+
+    assert COLOR.search(terminal.written) is None
+
+
+def test_force_color_colours_a_pipe(command: Command) -> None:
+    plain = command.run("--demo", "--once")
+    coloured = command.run("--demo", "--once", environ={"FORCE_COLOR": "1"})
+
+    assert "\x1b" not in plain.stdout
+    assert COLOR.search(coloured.stdout.encode())
+
+
+def test_an_empty_variable_is_one_that_is_not_set(command: Command) -> None:
+    """``FORCE_COLOR=`` neither forces nor forbids, ``NO_COLOR=`` forbids nothing."""
+    terminal = command.open("--demo", environ={"FORCE_COLOR": "", "NO_COLOR": "", "TERM": "xterm"})
+    terminal.wait_for("Fable")
+
+    assert terminal.screen.alternate
+    assert COLOR.search(terminal.written)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"TERM": "dumb"}, {"TERM": "unknown"}, {"TTY_COMPATIBLE": "0"}],
+    ids=["TERM=dumb", "TERM=unknown", "TTY_COMPATIBLE=0"],
+)
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_frames(
+    command: Command, environ: dict[str, str]
+) -> None:
+    """Its figures are printed, without a single escape byte, and q leaves."""
+    terminal = command.open("--demo", rows=60, environ=environ)
+    terminal.wait_for("Fable")
+    terminal.type("q")
+
+    assert terminal.wait_for_exit() == 0
+    assert ESCAPE not in terminal.written
+
+
+@pytest.mark.parametrize("term", ["", "linux", "vt100", None])
+def test_other_terminals_get_the_live_screen(command: Command, term: str | None) -> None:
+    terminal = command.open("--demo", environ={"TERM": term})
+    terminal.wait_for("Fable")
+
+    assert terminal.screen.alternate
+
+
+def test_a_dumb_terminal_is_told_each_reading_once(
+    command: Command, api: Api, store: Store, home: Path, tmp_path: Path
+) -> None:
+    """A frame for each reading, none for a look that brought nothing new."""
+    own = home / "own"
+    own.mkdir()
+    (own / "config.toml").write_text("api_floor_seconds = 1\n")
+    code = """
+import datetime
+import claude_usage_monitor.monitor.poller as poller
+import claude_usage_monitor.store.settings as settings
+settings._LEAST_FLOOR = 1
+poller._LOCAL_LOOK = datetime.timedelta(seconds=0.1)
+"""
+    environ = {
+        "TERM": "dumb",
+        "CLAUDE_USAGE_MONITOR_HOME": str(own),
+        **injected(tmp_path, code),
+    }
+    store.login(expires_in=-60)
+    terminal = command.open(columns=80, rows=100, environ=environ)
+    terminal.wait_for("The login expired")
+    terminal.rest(0.5)
+    assert terminal.text.count("The login expired") == 1
+
+    store.login()
+    terminal.wait_for("user@example.com")
+    api.answer(usage_body(datetime.now(UTC), five_hour=81.0))
+    terminal.wait_for(lambda: bool(terminal.type("r")) or "81 %" in terminal.text)
+    terminal.rest(0.2)
+
+    assert [1, 1] == [terminal.text.count(old) for old in ("78 % !", "81 % !!")][1:] * 2
+    assert ESCAPE not in terminal.written
+
+
+def test_a_dumb_terminal_gets_help_when_it_asks(command: Command) -> None:
+    terminal = command.open("--demo", rows=80, environ={"TERM": "dumb"})
+    terminal.wait_for("Fable")
+    terminal.type("?")
+    terminal.wait_for("any key goes back")
+    frames = terminal.text.count("Fable")
+    terminal.type("x")
+
+    terminal.wait_for(lambda: terminal.text.count("Fable") > frames)
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "once"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_an_output_that_cannot_encode_our_glyphs_gets_ascii(
+    command: Command, api: Api, store: Store, encoding: str, live: bool
+) -> None:
+    """Glyphs and names are replaced, never refused."""
+    store.login()
+    profile = json.loads(payload("profile_2025-11_enterprise"))
+    profile["account"]["display_name"] = "Zoë 東京"
+    api.answer_profile(profile)
+    environ = {"PYTHONIOENCODING": encoding}
+
+    if live:
+        terminal = command.open(environ=environ)
+        terminal.wait_for("Zo? ??")
+        terminal.type("q")
+        code, written = terminal.wait_for_exit(), bytes(terminal.written)
+    else:
+        done = command.run("--once", environ=environ)
+        code, written = done.returncode, done.stdout.encode()
+        assert done.stderr == ""
+
+    assert code == 0
+    assert b"Zo? ??" in written
+    assert written.isascii()
+
+
+def test_ascii_on_request(command: Command) -> None:
+    terminal = command.open("--demo", "--ascii")
+    terminal.wait_for("Fable")
+    terminal.type("?")
+    terminal.wait_for("any key goes back")
+
+    assert terminal.written.isascii()
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [("40", 40), ("70", 70), ("9999", 100), ("0", 80), ("-3", 80), ("wide", 80), ("", 80)],
+)
+def test_columns_counts_where_output_is_no_terminal(
+    command: Command, columns: str, expected: int
+) -> None:
+    done = command.run("--demo", environ={"COLUMNS": columns})
+
+    assert expected == max(map(cell_len, done.stdout.splitlines()))
+
+
+def test_nothing_of_live_mode_reaches_a_pipe(command: Command) -> None:
+    """Output that is no terminal gets one frame, without an escape byte."""
+    done = command.run("--demo")
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "\x1b" not in done.stdout
+    assert done.stdout.count("╭") == 1
+
+
+@pytest.mark.parametrize("face", ["--once", "--json"])
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+def test_a_reader_that_left_is_no_error(face: str, unbuffered: str) -> None:
+    """As in ``| true``: nothing is said, and the exit code is that of SIGPIPE."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [PROGRAM, "--demo", face],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    os.close(writer)
+
+    assert (141, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("face", ["--once", "--json"])
+def test_a_reader_that_wants_only_the_beginning_gets_it(face: str) -> None:
+    """As in ``| head -c 10``: ten bytes, and not a word."""
+    with subprocess.Popen(
+        [PROGRAM, "--demo", face], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        beginning = os.read(process.stdout.fileno(), 10)
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (10, b"") == (len(beginning), said)
+    assert process.returncode in {0, 141}
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a disk that is always full is Linux's")
+@pytest.mark.parametrize("face", ["--once", "--json"])
+def test_a_full_disk_is_said_in_two_lines(face: str) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [PROGRAM, "--demo", face], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    assert done.returncode == 1
+    assert [b"error", b"hint"] == [line.split(b":")[0] for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("face", ["--once", "--json", "--demo"])
+def test_a_closed_output_is_said_in_two_lines(face: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", PROGRAM, "--demo", face],  # noqa: S607
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert [b"error", b"hint"] == [line.split(b":")[0] for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("zone", "label"),
+    [
+        ("Nowhere/Land", r"\d\d:\d\d UTC"),
+        ("garbage", r"\d\d:\d\d UTC"),
+        ("UTC", r"\d\d:\d\d"),
+        ("Asia/Tokyo", r"\d\d:\d\d"),
+        ("JST-9", r"\d\d:\d\d"),
+    ],
+)
+def test_a_zone_that_does_not_exist_is_utc_and_says_so(
+    command: Command, zone: str, label: str
+) -> None:
+    done = command.run("--demo", environ={"TZ": zone})
+
+    assert re.search(rf"resets in 3m, {label} ·", done.stdout)
+
+
+def test_a_zone_that_changes_while_running_is_followed(command: Command, tmp_path: Path) -> None:
+    """The next frame is in the zone that the system has by then."""
+    moved = tmp_path / "moved"
+    code = f"""
+import os, pathlib
+import claude_usage_monitor.cli.live as live
+drawn = live.terminal_size
+def terminal_size():
+    if pathlib.Path({str(moved)!r}).exists():
+        os.environ["TZ"] = "XXX-5:30"
+    return drawn()
+live.terminal_size = terminal_size
+"""
+    terminal = command.open("--demo", environ=injected(tmp_path, code))
+    terminal.wait_for("Fable")
+    before = clock_on(terminal.text)
+
+    moved.touch()
+    terminal.repainted()
+    terminal.repainted()
+
+    assert (clock_on(terminal.text) - before) % (24 * 60) == 5 * 60 + 30
+
+
+def clock_on(screen: str) -> int:
+    """Return the first clock time on a screen, in minutes."""
+    found = re.search(r"(\d\d):(\d\d)", screen)
+    assert found
+    return int(found[1]) * 60 + int(found[2])

@@ -1,0 +1,143 @@
+"""The package as a whole: what is public, what importing costs, what is installed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import claude_usage_monitor
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "claude_usage_monitor"
+HEAVY = ("requests", "urllib3", "rich", "keyring", "msgspec", "platformdirs", "tomllib", "ssl")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the heavy modules that a fresh interpreter holds after running some code."""
+    probe = f"import sys; {code}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def quietly(arguments: list[str]) -> str:
+    """Return code that runs the command in this interpreter with its output thrown away."""
+    return (
+        "import contextlib, io; from claude_usage_monitor.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main({arguments!r})\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import claude_usage_monitor", set()),
+        ("from claude_usage_monitor import UsageWindow, UsageMonitorError", set()),
+        ("import claude_usage_monitor.formats.json_document", set()),
+        ("import claude_usage_monitor.sources.oauth_api", set()),
+        ("import claude_usage_monitor.sources.claude_code", set()),
+        ("import claude_usage_monitor.store.settings", set()),
+        ("import claude_usage_monitor.monitor.poller", set()),
+        ("import claude_usage_monitor.render.dashboard", {"rich"}),
+    ],
+)
+def test_importing_a_room_brings_in_nothing_heavy_that_it_does_not_use(
+    code: str, expected: set[str]
+) -> None:
+    assert expected == loaded_by(code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], set()),
+        (["--version"], set()),
+        (["--demo", "--json"], set()),
+        (["--demo", "--once"], {"rich"}),
+    ],
+)
+def test_a_command_brings_in_only_what_it_needs(arguments: list[str], expected: set[str]) -> None:
+    assert expected == loaded_by(f"exec({quietly(arguments)!r})")
+
+
+def test_the_public_names_are_there_and_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+    for name in claude_usage_monitor.__all__:
+        assert getattr(claude_usage_monitor, name) is not None
+    assert set(claude_usage_monitor.__all__) == set(dir(claude_usage_monitor))
+    typed = {
+        alias.name
+        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("claude_usage_monitor.")
+        for alias in node.names
+    }
+    assert typed == set(claude_usage_monitor.__all__) - {"__version__"}
+    with pytest.raises(AttributeError):
+        claude_usage_monitor.no_such_name  # noqa: B018 - the look-up is the test
+
+
+def test_every_module_can_be_imported_by_itself() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+
+
+def test_every_module_has_its_tests() -> None:
+    """``tests/`` mirrors the package, one file a module; those without logic are named here."""
+    exempt = {
+        "__init__.py": "resolves names; tried above",
+        "__main__.py": "one line; tried below",
+        "errors.py": "a tree of classes; tried in usage/test_wording.py and cli/test_exit_codes.py",
+        "usage/clock.py": "reads the clock",
+        "usage/pace.py": "tried through usage/windows.py",
+        "monitor/demo.py": "tried through the command",
+        "render/theme.py": "a table",
+        "render/meters.py": "tried through render/dashboard.py",
+        "render/windows.py": "tried through render/dashboard.py",
+        "render/header.py": "tried through render/dashboard.py",
+        "render/help.py": "tried through render/dashboard.py",
+        "cli/run.py": "tried in cli/test_once.py and cli/test_dump.py",
+    }
+    for path in PACKAGE.rglob("*.py"):
+        relative = path.relative_to(PACKAGE)
+        if path.name == "__init__.py" or relative.as_posix() in exempt:
+            continue
+        assert (ROOT / "tests" / relative.parent / f"test_{path.name}").is_file(), relative
+
+
+def test_python_m_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "claude_usage_monitor", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"claude-usage-monitor {claude_usage_monitor.__version__}\n" == done.stdout
+
+
+def test_every_dependency_is_imported_somewhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    source = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    for requirement in project["dependencies"]:
+        name = requirement.split(">")[0]
+        assert f"import {name}" in source or f"from {name}" in source, name
+
+
+def test_house_rules() -> None:
+    """Figures that DESIGN and STYLE hold the package to."""
+    lengths = [len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")]
+    assert max(lengths) <= 320
+    clocks = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "datetime.now(" in path.read_text()
+    ]
+    assert sorted(clocks) == ["cli/run.py", "usage/clock.py"]
