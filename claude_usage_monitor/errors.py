@@ -55,6 +55,11 @@ class NoCredentials(CredentialError):
     default_message = "Not logged in to Claude Code."
     default_hint = "Run `claude` and log in. `--demo` shows the dashboard without a login."
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing at all was found, not even something unusable."""
+        return self.message == self.default_message
+
 
 class TornCredentials(NoCredentials):
     """Raised when a stored login is empty or cut off; a moment later it may be whole."""
@@ -165,3 +170,14 @@ class InvalidSetting(UsageMonitorError):
 
     code = "invalid_setting"
     default_message = "A setting has a value that cannot be used."
+
+
+def error_of(code: str, message: str, hint: str) -> UsageMonitorError:
+    """Return the error that a problem's code stands for, with its words."""
+    kinds: list[type[UsageMonitorError]] = [UsageMonitorError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    found = next((kind for kind in kinds if kind.code == code), UsageMonitorError)
+    error = found()
+    error.message, error.hint, error.args = message, hint, (message,)
+    return error

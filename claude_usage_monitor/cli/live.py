@@ -39,7 +39,8 @@ def run_live(
     account: Account, options: Options, settings: Settings, environ: Mapping[str, str]
 ) -> int:
     """Show the dashboard until q, Ctrl+C or a signal. Returns the exit code."""
-    from claude_usage_monitor.cli.run import open_account, utc_clock
+    from claude_usage_monitor.cli.clock import utc_clock
+    from claude_usage_monitor.cli.run import open_account
 
     console, look = open_console(options, settings, environ, live=True)
     keyboard = Keyboard()
@@ -79,7 +80,7 @@ def run_live(
 
 
 def _leave_last_frame(console: Console, session: _Session, look: Look) -> None:
-    from claude_usage_monitor.cli.run import utc_clock
+    from claude_usage_monitor.cli.clock import utc_clock
 
     width = (terminal_size() or (DEFAULT_WIDTH, 0))[0]
     print_frame(console, session.poller.statuses, utc_clock(), width, look)
@@ -105,7 +106,7 @@ class _Session:
 
     def run(self) -> int:
         """Draw, wait, act, until it is time to leave; returns the exit code."""
-        from claude_usage_monitor.cli.run import utc_clock
+        from claude_usage_monitor.cli.clock import utc_clock
 
         drawn: tuple[object, ...] = ()
         while self._signals.leaving is None and self.poller.failure is None:

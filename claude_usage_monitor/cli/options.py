@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 PROGRAM = "claude-usage-monitor"
 _LEAST_INTERVAL = 5
 _LONGEST_INTERVAL = 7 * 86_400
+_HELP_WIDTH = 80
+
+_USAGE = """\
+%(prog)s [options]                the dashboard, live, until q or Ctrl+C
+       %(prog)s --once | --json          one frame | one document, then exit
+       %(prog)s statusline [-- COMMAND]  Claude Code's status line
+       %(prog)s doctor [--json]          what works, what does not, what to do"""
 
 _DESCRIPTION = """\
 A live dashboard of Claude Code's usage limits: how much of each is used, when it
@@ -43,7 +51,9 @@ class Options:
     no_color: bool
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are our own two lines."""
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in our own two lines instead of argparse's usage."""
         sys.stderr.write(f"error: {message}\nhint: {PROGRAM} --help lists what can be asked.\n")
@@ -67,11 +77,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
+        usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -113,6 +124,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-color", action="store_true", help="no colour")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
+
+
+def _formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
+    """Format help to the terminal's width; argparse would load the archive formats to find it."""
+    try:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        width = 0
+    return argparse.RawDescriptionHelpFormatter(prog, width=(width or _HELP_WIDTH) - 2)
 
 
 def _interval(raw: str) -> float:

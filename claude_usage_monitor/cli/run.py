@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
 from claude_usage_monitor.errors import NoCredentials, UnknownAccount, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 
 CLAUDE_CODE = "claude-code"
 DEMO = "demo"
-
-
-def utc_clock() -> datetime:
-    """Return the present instant: the command's one clock."""
-    return datetime.now(UTC)
 
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
@@ -57,11 +53,15 @@ def open_account(account: Account, settings: Settings, environ: Mapping[str, str
     if account.name == DEMO:
         from claude_usage_monitor.monitor.demo import DemoReader
 
-        return DemoReader(utc_clock())
-    # Brings the network library in, 100 ms: live mode draws its first frame meanwhile.
+        return DemoReader(utc_clock)
     from claude_usage_monitor.monitor.read import open_reader
 
-    return open_reader(environ, settings, utc_clock)
+    return open_reader(environ, settings, utc_clock, _chance)
+
+
+def _chance() -> float:
+    """Return a random share, 0 to 1: jitter needs no more than a byte's worth."""
+    return os.urandom(1)[0] / 255
 
 
 def _settings(environ: Mapping[str, str]) -> Settings:
@@ -74,9 +74,9 @@ def _settings(environ: Mapping[str, str]) -> Settings:
 def _with_options(settings: Settings, options: Options) -> Settings:
     """Let the command line win over config.toml."""
     if options.interval is not None:
-        settings = dataclasses.replace(settings, interval=timedelta(seconds=options.interval))
+        settings = settings._replace(interval=timedelta(seconds=options.interval))
     if options.mode is not None:
-        settings = dataclasses.replace(settings, mode=options.mode)  # type: ignore[arg-type] # argparse checked
+        settings = settings._replace(mode=options.mode)  # type: ignore[arg-type] # argparse checked
     return settings
 
 
@@ -99,7 +99,7 @@ def _run_one_shot(
 ) -> int:
     reader = open_account(account, settings, environ)
     first = AccountStatus(account, interval=settings.interval)
-    status = reader.read(utc_clock(), first, lambda _: None, chance=0.0)
+    status = reader.read(first, lambda _: None)
     if options.json:
         _dump((status,), None, environ)
     elif status.usage is not None:

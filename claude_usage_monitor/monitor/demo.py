@@ -19,18 +19,21 @@ _INTERVAL = timedelta(seconds=5)
 class DemoReader:
     """Reads the simulated account, which began when it was made."""
 
-    def __init__(self, started: datetime) -> None:
-        self._started = started
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._started = clock()
 
     def read(
         self,
-        now: datetime,
-        previous: AccountStatus,  # noqa: ARG002 - every read succeeds
+        previous: AccountStatus,
         publish: Callable[[AccountStatus], None] = lambda _: None,  # noqa: ARG002 - in one step
-        *,
-        chance: float = 0.0,  # noqa: ARG002 - nobody else asks
     ) -> AccountStatus:
-        """Return the simulated account's status at ``now``."""
+        """Return the simulated account's status."""
+        return self.look(previous)
+
+    def look(self, previous: AccountStatus) -> AccountStatus:  # noqa: ARG002 - none is held over
+        """Return the simulated account's status."""
+        now = self._clock()
         return AccountStatus(
             account=DEMO,
             usage=demo_usage(now, self._started),
@@ -39,6 +42,6 @@ class DemoReader:
             next_read_at=now + _INTERVAL,
         )
 
-    def allow_request(self, now: datetime) -> bool:  # noqa: ARG002 - no budget to keep
-        """Return that a read is always allowed."""
-        return True
+    def changed(self) -> bool:
+        """Return that nobody else changes it."""
+        return False

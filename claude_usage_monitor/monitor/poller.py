@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from datetime import timedelta
@@ -19,23 +18,22 @@ if TYPE_CHECKING:
         """What the poller reads with: an account's reader, or the demo's."""
 
         def read(
-            self,
-            now: datetime,
-            previous: AccountStatus,
-            publish: Callable[[AccountStatus], None],
-            *,
-            chance: float,
+            self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
         ) -> AccountStatus:
-            """Return the status after one look."""
+            """Return the status, figures asked for where that is allowed."""
             ...
 
-        def allow_request(self, now: datetime) -> bool:
-            """Return whether a read that the user asks for may happen now."""
+        def look(self, previous: AccountStatus) -> AccountStatus:
+            """Return the status without asking anybody."""
+            ...
+
+        def changed(self) -> bool:
+            """Return whether a look would show something new."""
             ...
 
 
 _SLICE = 1.0  # seconds; the wall clock is looked at this often, so a laptop that wakes up reads
-_LOCAL_LOOK = timedelta(seconds=5)  # how often a missing login is looked for: no request
+_LOGIN_LOOK = timedelta(seconds=5)  # how often a missing login is looked for: no request
 
 
 class Poller:
@@ -73,27 +71,38 @@ class Poller:
         try:
             reader = self._open_reader()
             while True:
-                now = self._clock()
-                self._publish(
-                    reader.read(now, self.statuses[0], self._publish, chance=random.random())  # noqa: S311 - jitter
-                )
+                self._publish(reader.read(self.statuses[0], self._publish))
                 self._wait(reader)
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
             self.failure = error
             self._changed()
 
     def _publish(self, status: AccountStatus) -> None:
-        self.statuses = (status,)
-        self._changed()
+        if status != self.statuses[0]:
+            self.statuses = (status,)
+            self._changed()
 
     def _wait(self, reader: Reader) -> None:
-        """Wait until a read is due by the wall clock, or by the span if that clock was set."""
-        started = self._clock()
-        due = self.statuses[0].next_read_at or started + _LOCAL_LOOK
-        deadline = time.monotonic() + (due - started).total_seconds()
+        """Wait until a read is due, by the wall clock or, if that was set, by the span.
+
+        Meanwhile local sources are looked at: as often as the interval says, and at once when
+        another process has written.
+        """
+        looked = time.monotonic()
+        due, deadline = self._due()
         while self._clock() < due and (left := deadline - time.monotonic()) > 0:
-            self._wake.wait(min(_SLICE, left))
-            if self._wake.is_set():
+            if self._wake.wait(min(_SLICE, left)):
                 self._wake.clear()
-                if reader.allow_request(self._clock()):
-                    return
+                return
+            status = self.statuses[0]
+            if reader.changed() or time.monotonic() - looked >= status.interval.total_seconds():
+                self._publish(reader.look(status))
+                looked = time.monotonic()
+                if self.statuses[0].next_read_at != status.next_read_at:
+                    due, deadline = self._due()
+
+    def _due(self) -> tuple[datetime, float]:
+        """Return when to read next, by the wall clock and by the monotonic one."""
+        now = self._clock()
+        due = self.statuses[0].next_read_at or now + _LOGIN_LOOK
+        return due, time.monotonic() + (due - now).total_seconds()

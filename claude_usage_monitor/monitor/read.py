@@ -1,10 +1,12 @@
-"""One account, read now: credential, figures, profile, and what went wrong."""
+"""One account, read now: what is stored, what is free, and what the budget allows to ask."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import sys
+import time
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,16 +15,22 @@ from claude_usage_monitor.errors import (
     CredentialsExpired,
     Forbidden,
     MissingScope,
+    NoCredentials,
     RateLimited,
     Unauthorized,
     UsageMonitorError,
+    error_of,
 )
 from claude_usage_monitor.monitor import schedule
 from claude_usage_monitor.monitor.credentials import ENVIRONMENT, Credential, CredentialFinder
-from claude_usage_monitor.sources import claude_code, oauth_api
-from claude_usage_monitor.sources.http import HttpClient, base_url_from
-from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.sources import claude_code, claude_json
+from claude_usage_monitor.sources.api_url import base_url_from
+from claude_usage_monitor.store import identities
+from claude_usage_monitor.store.budget import Gate, Granted, InFlight, Wait
+from claude_usage_monitor.store.identities import fingerprint_of
+from claude_usage_monitor.store.paths import config_path, state_path
 from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.profile import Profile, plan_label
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -31,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from claude_usage_monitor.usage.secret import Secret
+    from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.usage.windows import Usage
 
 CLAUDE_CODE = Account("claude-code")
@@ -43,184 +51,336 @@ _REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
     MissingScope: timedelta(hours=1),
     Forbidden: timedelta(hours=1),
 }
+_CREDENTIAL_CODES = frozenset(kind.code for kind in _REFUSED_FOR)
+_GLANCE_SECONDS = 0.05  # how often another process's request is looked after
 
 
 def get_usage() -> Usage:
-    """Return the limits of the account Claude Code is logged in as, asked now, with one request.
+    """Return the limits of the account Claude Code is logged in as.
 
-    Credential, address and proxy come from the environment as for the command. Raises
-    CredentialError when a login is needed, ServiceError when no figures could be had.
+    Asked now if the request budget that all processes share allows it, else as last read: every
+    window says when (``as_of``). Raises CredentialError when a login is needed, ServiceError when
+    no figures could be had, and there are none from before.
     """
     settings, _ = load_settings(config_path(os.environ))
-    return open_reader(os.environ, settings, utc_now).figures(utc_now())
+    status = open_reader(os.environ, settings, utc_now).read(AccountStatus(CLAUDE_CODE))
+    if status.usage is None:
+        problem = status.problem or Problem("error", "There are no figures yet.", "")
+        raise error_of(problem.code, problem.message, problem.hint)
+    return status.usage
 
 
 def open_reader(
-    environ: Mapping[str, str], settings: Settings, clock: Callable[[], datetime]
+    environ: Mapping[str, str],
+    settings: Settings,
+    clock: Callable[[], datetime],
+    draw: Callable[[], float] = lambda: 0.0,
 ) -> AccountReader:
     """Return a reader of the ``claude-code`` account. Raises InvalidSetting."""
-    user_agent = settings.user_agent or f"claude-code/{claude_code.installed_version(environ)}"
-    client = HttpClient(base_url_from(environ), user_agent, clock, environ)
-    return AccountReader(CredentialFinder(environ, sys.platform), client, settings)
+    base_url = base_url_from(environ)
+
+    def connect() -> HttpClient:
+        # Brings requests in, 100 ms, only when the budget lets a request be made.
+        from claude_usage_monitor.sources.http import HttpClient
+
+        user_agent = settings.user_agent or f"claude-code/{claude_code.installed_version(environ)}"
+        return HttpClient(base_url, user_agent, clock, environ)
+
+    finder = CredentialFinder(environ, sys.platform)
+    state = State(state_path(environ))
+    return AccountReader(finder, connect, state, settings, environ, clock, draw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What can be known of an account without asking anybody.
+
+    ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
+    used, ``notice`` why it is not the first choice.
+    """
+
+    account: str | None = None
+    credential: Credential | None = None
+    profile: Profile | None = None
+    problem: CredentialError | None = None
+    notice: str | None = None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The name of the credential's token."""
+        return fingerprint_of(self.credential.token) if self.credential else None
 
 
 class AccountReader:
-    """Reads one account, again and again: what it remembers spares requests, never figures."""
+    """Reads one account, again and again, through the state that all processes share.
 
-    def __init__(self, finder: CredentialFinder, client: HttpClient, settings: Settings) -> None:
+    ``draw`` gives the share (0–1) of the jitter that waits are lengthened by.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
+        self,
+        finder: CredentialFinder,
+        connect: Callable[[], HttpClient],
+        state: State,
+        settings: Settings,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime],
+        draw: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._finder = finder
-        self._client = client
+        self._connect = connect
+        self._state = state
         self._settings = settings
-        self._refused: dict[Secret, tuple[UsageMonitorError, datetime]] = {}
-        self._profiles: dict[Secret, Profile] = {}
-        self._credential: Credential | None = None
-        self._notice: str | None = None
-        self._failures = 0
-        self._rate_limits = 0
-        self._last_request_at: datetime | None = None
-        self._blocked_until: datetime | None = None
-        self._lacks_login = False
+        self._global_config = claude_json.GlobalConfig(environ)
+        self._clock = clock
+        self._draw = draw
+        self._chance = draw()
+        self._client: HttpClient | None = None
+        self._version = -1
+        self._taken_cached: tuple[str, datetime] | None = None
 
     def read(
         self,
-        now: datetime,
         previous: AccountStatus,
         publish: Callable[[AccountStatus], None] = lambda _: None,
-        *,
-        chance: float = 0.0,
     ) -> AccountStatus:
-        """Return the account's status after one look, with ``previous``'s figures if it failed.
+        """Return the account's status, its figures asked for if the budget allows.
 
-        ``publish`` is handed the figures before the profile is asked for. ``chance`` (0–1) is the
-        share of the jitter in ``next_read_at``.
+        ``publish`` is handed what is known before anybody is asked, and the figures before the
+        profile is. A second credential is tried when the first was refused and another is there.
         """
-        try:
-            usage = self.figures(now)
-        except UsageMonitorError as error:
-            return self._failed(now, previous, error, chance)
-        self._failures = self._rate_limits = 0
-        self._blocked_until, self._lacks_login = None, False
-        credential = self._credential
-        assert credential is not None  # noqa: S101 - figures came with it
-        status = AccountStatus(
-            account=CLAUDE_CODE,
-            usage=usage,
-            profile=self._profiles.get(credential.token) or _profile_of_login(credential),
-            credential_origin=credential.origin,
-            notice=self._notice,
-            next_read_at=schedule.after_success(
-                now,
-                (window.resets_at for window in usage.windows if window.resets_at is not None),
-                interval=self._settings.interval,
-                floor=self._settings.api_floor,
-                chance=chance,
-            ),
-            interval=self._settings.interval,
-            clock_ahead=self._client.clock_ahead,
-        )
-        if credential.token not in self._profiles:
+        tried: set[str | None] = set()
+        while True:
+            now, self._version = self._clock(), self._state.version()
+            look = self._look(now, afresh=bool(tried))
+            status = self._status(look, now, previous)
+            if look.credential is None or look.problem or look.fingerprint in tried:
+                return status
+            answer = self._state.acquire(
+                look.fingerprint or "", look.account or "", now, self._settings.api_floor
+            )
+            if isinstance(answer, Wait):
+                return self._waiting(status, answer.until)
             publish(status)
-            self._profiles = {credential.token: self._ask_profile(credential)}
-        return dataclasses.replace(status, profile=self._profiles[credential.token])
+            if isinstance(answer, InFlight):
+                while self._state.in_flight(answer.request):
+                    time.sleep(_GLANCE_SECONDS)
+                return self.look(previous)
+            tried.add(look.fingerprint)
+            if not self._ask(look, answer, now, status, publish):
+                return self.look(previous)
 
-    def allow_request(self, now: datetime) -> bool:
-        """Return whether a read that the user asks for may happen now.
+    def look(self, previous: AccountStatus) -> AccountStatus:
+        """Return the account's status as far as it is known without asking anybody."""
+        now = self._clock()
+        self._version = self._state.version()
+        return self._status(self._look(now), now, previous)
 
-        Never during a block, and not sooner than the floor (than the first back-off after a
-        failure). Looking for a login is always allowed: it costs no request.
-        """
-        if self._blocked_until is not None and now < self._blocked_until:
-            return False
-        gap = schedule.FIRST_BACKOFF if self._failures else self._settings.api_floor
-        if self._last_request_at is None or now - self._last_request_at >= gap:
-            self._refused.clear()
-            return True
-        return self._lacks_login
+    def changed(self) -> bool:
+        """Return whether another process has written what a look would show."""
+        return self._state.version() != self._version
 
-    def figures(self, now: datetime) -> Usage:
-        """Return the account's limits, asked with one request, two if the first token was stale.
+    # --- looking -------------------------------------------------------------------------------
 
-        Raises CredentialError or ServiceError.
-        """
-        self._notice = None
-        credential = self._use(self._finder.find(now))
-        refusal = self._known_refusal(credential, now)
-        if refusal is None:
-            try:
-                return self._ask(credential, now)
-            except (CredentialError, RateLimited) as error:
-                refusal = error
-                if isinstance(error, Unauthorized | CredentialsExpired | RateLimited):
-                    # An expired token also gets 429. One renewed meanwhile is tried, once.
-                    again = self._finder.find(now, afresh=True)
-                    if again.token != credential.token:
-                        return self._ask(self._use(again), now)
-                    again.raise_if_expired(now - self._client.clock_ahead)
-        if credential.origin == ENVIRONMENT and isinstance(refusal, MissingScope | Forbidden):
-            return self._ask_stored_instead(now, refusal)
-        raise refusal
+    def _look(self, now: datetime, *, afresh: bool = False) -> _Look:
+        try:
+            credential = self._finder.find(now, afresh=afresh)
+        except NoCredentials as error:
+            return _Look(problem=error) if error.is_plain else self._without_login(error)
+        except CredentialError as error:
+            return self._without_login(error)
+        notice = None
+        if credential.origin == ENVIRONMENT and self._lacks_scope(credential, now):
+            stored = self._usable_stored(now)
+            if stored is not None:
+                credential = stored
+                notice = f"{claude_code.TOKEN_VARIABLE} may not read usage: using the stored login."
+        return dataclasses.replace(self._identified(credential, now), notice=notice)
 
-    def _ask_stored_instead(self, now: datetime, refusal: UsageMonitorError) -> Usage:
+    def _without_login(self, error: CredentialError) -> _Look:
+        """Return whose figures to go on showing when there is a login that cannot be used."""
+        known = self._global_config.read().profile
+        return _Look(known.account_uuid if known else None, profile=known, problem=error)
+
+    def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
+        gate = self._state.gate_of(fingerprint_of(credential.token))
+        return (
+            gate is not None
+            and gate.problem is not None
+            and gate.problem.code in (MissingScope.code, Forbidden.code)
+            and gate.next_at > now
+        )
+
+    def _usable_stored(self, now: datetime) -> Credential | None:
         try:
             stored = self._finder.find_stored(now)
-            usage = self._ask(stored, now)
         except CredentialError:
-            raise refusal from None
-        self._use(stored)
-        self._notice = f"{claude_code.TOKEN_VARIABLE} may not read usage: using the stored login."
-        return usage
+            return None
+        return None if stored.expired(now) else stored
 
-    def _use(self, credential: Credential) -> Credential:
-        self._credential = credential
-        return credential
-
-    def _known_refusal(self, credential: Credential, now: datetime) -> UsageMonitorError | None:
-        """Return why this credential need not be sent: its time is up, or it was refused."""
-        if credential.expired(now - self._client.clock_ahead):
-            return CredentialsExpired(expired_at=credential.login.expires_at)
-        error, until = self._refused.get(credential.token, (None, now))
-        return error if now < until else None
-
-    def _ask(self, credential: Credential, now: datetime) -> Usage:
-        known = self._known_refusal(credential, now)
-        if known is not None:
-            raise known
-        self._last_request_at = now
-        try:
-            return oauth_api.get_usage(self._client, credential.token)
-        except CredentialError as error:
-            self._refused[credential.token] = (error, now + _REFUSED_FOR[type(error)])
-            raise
-
-    def _ask_profile(self, credential: Credential) -> Profile:
-        try:
-            return oauth_api.get_profile(self._client, credential.token)
-        except UsageMonitorError:
-            return _profile_of_login(credential)  # once a token, whatever came of it
-
-    def _failed(
-        self, now: datetime, previous: AccountStatus, error: UsageMonitorError, chance: float
-    ) -> AccountStatus:
-        retry_at = None
-        self._lacks_login = isinstance(error, CredentialError)
-        if isinstance(error, RateLimited):
-            self._rate_limits += 1
-            retry_at = schedule.after_rate_limit(
-                now, error.retry_after, self._rate_limits, chance=chance
-            )
-            self._blocked_until = retry_at
-        elif not isinstance(error, CredentialError):
-            self._failures += 1
-            retry_at = schedule.after_error(now, self._failures, chance=chance)
-        credential = self._credential
-        return dataclasses.replace(
-            previous,
-            credential_origin=credential.origin if credential else previous.credential_origin,
-            problem=Problem.from_error(error, retry_at),
-            next_read_at=retry_at,
-            interval=self._settings.interval,
-            clock_ahead=self._client.clock_ahead,
+    def _identified(self, credential: Credential, now: datetime) -> _Look:
+        fingerprint = fingerprint_of(credential.token)
+        account = self._state.account_of(fingerprint)
+        profile = self._state.profile_of(fingerprint)
+        if credential.origin != ENVIRONMENT:
+            known = self._global_config.read()
+            if identities.is_stand_in(account) and known.profile and known.profile.account_uuid:
+                account = known.profile.account_uuid
+            if not identities.is_stand_in(account):
+                self._state.note_login(CLAUDE_CODE.name, account, now)
+                self._take_cached_usage(known, account)
+            if known.profile and known.profile.account_uuid == account:
+                profile = profile or known.profile
+        return _Look(
+            account,
+            credential,
+            profile or _profile_of_login(credential),
+            self._expiry(credential, fingerprint, now),
         )
+
+    def _expiry(
+        self, credential: Credential, fingerprint: str, now: datetime
+    ) -> CredentialsExpired | None:
+        """Return whether the token's time is up: by this clock, or by the API's after a 429.
+
+        An expired token also gets 429. The API's clock alone keeps no token from being sent: one
+        wrong date would, for good.
+        """
+        gate = self._state.gate_of(fingerprint)
+        limited = gate is not None and gate.problem and gate.problem.code == RateLimited.code
+        behind = max(timedelta(), -gate.clock_ahead) if gate and limited else timedelta()
+        expired = credential.expired(now + behind)
+        return CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
+
+    def _take_cached_usage(self, known: claude_json.ClaudeJson, account: str) -> None:
+        """Keep what Claude Code read itself, if it is this account's."""
+        if known.usage is None or known.usage_account != account:
+            return
+        if self._taken_cached != (account, known.usage.as_of):
+            self._taken_cached = (account, known.usage.as_of)
+            self._state.record(account, known.usage, "by time", complete=True)
+
+    # --- the status of what is known -----------------------------------------------------------
+
+    def _status(self, look: _Look, now: datetime, previous: AccountStatus) -> AccountStatus:
+        gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
+        ahead = gate.clock_ahead if gate else timedelta()
+        if look.account is None:
+            usage = previous.usage  # nobody is logged in: what was shown stays, with its age
+        else:
+            usage = self._state.newest(look.account, now - ahead)
+        problem = gate.problem if gate else None
+        if look.problem is not None:
+            problem = Problem.from_error(look.problem)
+        return AccountStatus(
+            account=CLAUDE_CODE,
+            usage=usage,
+            profile=look.profile or previous.profile,
+            credential_origin=look.credential.origin if look.credential else None,
+            problem=problem,
+            notice=look.notice or self._state.notice,
+            next_read_at=self._next_read(look, gate, usage, now),
+            interval=self._settings.interval,
+            clock_ahead=ahead,
+        )
+
+    def _next_read(
+        self, look: _Look, gate: Gate | None, usage: Usage | None, now: datetime
+    ) -> datetime | None:
+        if look.problem is not None:
+            return None
+        if gate is None:
+            return now
+        if gate.problem is not None:
+            return None if gate.problem.code in _CREDENTIAL_CODES else gate.next_at
+        resets = [w.resets_at for w in usage.windows if w.resets_at] if usage else []
+        regular = schedule.after_success(
+            gate.asked_at,
+            [at + gate.clock_ahead for at in resets],
+            interval=self._settings.interval,
+            floor=self._settings.api_floor,
+            chance=self._chance,
+        )
+        return max(regular, gate.next_at)
+
+    @staticmethod
+    def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
+        if status.next_read_at is None:
+            return status
+        return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        look: _Look,
+        granted: Granted,
+        now: datetime,
+        status: AccountStatus,
+        publish: Callable[[AccountStatus], None],
+    ) -> bool:
+        """Make the granted request, keep what came of it, and close it in the ledger.
+
+        Returns whether another credential may do better: this one was refused, or its 429 may be
+        that of an expired token.
+        """
+        # Brings requests in, 100 ms: only a process that may ask pays for it.
+        from claude_usage_monitor.sources import oauth_api
+
+        assert look.credential is not None  # noqa: S101 - a request was granted for it
+        fingerprint, token = look.fingerprint or "", look.credential.token
+        before = self._state.gate_of(fingerprint)
+        self._chance = self._draw()
+        self._client = self._client or self._connect()
+        try:
+            usage = oauth_api.get_usage(self._client, token)
+        except UsageMonitorError as error:
+            gate = self._gate_after(error, before, now)
+            self._state.settle(granted.request, fingerprint, gate)
+            return isinstance(error, CredentialError | RateLimited)
+        if self._state.profile_of(fingerprint) is None:
+            shown = dataclasses.replace(status, usage=usage, problem=None, next_read_at=None)
+            publish(dataclasses.replace(shown, clock_ahead=self._client.clock_ahead))
+            self._ask_profile(look, fingerprint)
+        account = self._look_account(look, fingerprint)
+        self._state.record(account, usage, "always", complete=True)
+        floor = self._settings.api_floor * (1 + schedule.JITTER * self._chance)
+        gate = Gate(now, now + floor, clock_ahead=self._client.clock_ahead)
+        self._state.settle(granted.request, fingerprint, gate)
+        return False
+
+    def _look_account(self, look: _Look, fingerprint: str) -> str:
+        linked = self._state.account_of(fingerprint)
+        return look.account or linked if identities.is_stand_in(linked) else linked
+
+    def _ask_profile(self, look: _Look, fingerprint: str) -> None:
+        """Ask who the token belongs to: once, whatever comes of it."""
+        from claude_usage_monitor.sources import oauth_api
+
+        assert look.credential is not None  # noqa: S101 - its token was just accepted
+        assert self._client is not None  # noqa: S101 - by this client
+        try:
+            profile = oauth_api.get_profile(self._client, look.credential.token)
+        except UsageMonitorError:
+            profile = look.profile or _profile_of_login(look.credential)
+        self._state.keep_profile(fingerprint, profile)
+        if profile.account_uuid:
+            self._state.link(fingerprint, profile.account_uuid)
+
+    def _gate_after(self, error: UsageMonitorError, before: Gate | None, now: datetime) -> Gate:
+        ahead = self._client.clock_ahead if self._client else timedelta()
+        rate_limits = failures = 0
+        if isinstance(error, RateLimited):
+            rate_limits = (before.rate_limits if before else 0) + 1
+            next_at = schedule.after_rate_limit(
+                now, error.retry_after, rate_limits, chance=self._chance
+            )
+        elif type(error) in _REFUSED_FOR:
+            next_at = now + _REFUSED_FOR[type(error)]
+        else:
+            failures = (before.failures if before else 0) + 1
+            next_at = schedule.after_error(now, failures, chance=self._chance)
+        return Gate(now, next_at, Problem.from_error(error), rate_limits, failures, ahead)
 
 
 def _profile_of_login(credential: Credential) -> Profile:

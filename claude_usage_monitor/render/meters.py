@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.money import money
-from claude_usage_monitor.usage.windows import Usage, UsageWindow, whole_percent
+from claude_usage_monitor.usage.windows import Usage, UsageWindow, percent_text
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -39,13 +39,7 @@ class Meter:
     @property
     def percent(self) -> str:
         """The percentage, whole, as ``78``, ``<1`` or ``>99``; ``—`` when unknown."""
-        if self.utilization is None:
-            return "—"
-        if 0 < self.utilization < 0.5:
-            return "<1"
-        if 99.5 <= self.utilization < 100:
-            return ">99"
-        return str(whole_percent(self.utilization))
+        return "—" if self.utilization is None else percent_text(self.utilization)
 
 
 def meters(usage: Usage, now: datetime, look: Look) -> tuple[Meter, ...]:

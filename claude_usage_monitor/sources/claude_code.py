@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, TornCredentials
 from claude_usage_monitor.sources import values
@@ -38,8 +36,7 @@ FALLBACK_VERSION = "2.0.37"
 _LOG_IN = "Run `claude`, then `/login`."
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(NamedTuple):
     """An access token and what its store says of it; ``None`` and empty mean: not said."""
 
     token: Secret
@@ -71,10 +68,11 @@ def credentials_path(environ: Mapping[str, str]) -> Path:
     Raises NoCredentials when there is no home directory to look in.
     """
     literal = environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR") or environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(literal) if literal else _home(environ) / ".claude") / ".credentials.json"
+    return (Path(literal) if literal else home_directory(environ) / ".claude") / ".credentials.json"
 
 
-def _home(environ: Mapping[str, str]) -> Path:
+def home_directory(environ: Mapping[str, str]) -> Path:
+    """Return the user's home. Raises NoCredentials when there is none."""
     named = environ.get("USERPROFILE") if os.name == "nt" else environ.get("HOME")
     home = Path(named) if named else None
     if home is None:
@@ -173,12 +171,25 @@ def _login(found: values.Mapping, place: str) -> Login:
     )
 
 
+def statusline_command(environ: Mapping[str, str]) -> str | None:
+    """Return the status line command in Claude Code's settings, if there is one."""
+    try:
+        folder = environ.get("CLAUDE_CONFIG_DIR") or home_directory(environ) / ".claude"
+        document = values.parse_json(_read_bounded(Path(folder) / "settings.json"))
+    except (NoCredentials, ValueError):
+        return None
+    line = values.mapping((values.mapping(document) or {}).get("statusLine")) or {}
+    return values.text(line.get("command"))
+
+
 def installed_version(environ: Mapping[str, str]) -> str:
     """Return the version of the ``claude`` on PATH, read from where it resolves to.
 
     Its native installer links to ``…/versions/2.1.240``, npm to a folder with a package.json. It
     is never run. The fallback is a version that the endpoint is documented to accept.
     """
+    import shutil  # brings the archive formats in, 5 ms
+
     command = shutil.which("claude", path=environ.get("PATH", os.defpath))
     if command is None:
         return FALLBACK_VERSION

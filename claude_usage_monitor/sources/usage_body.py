@@ -7,9 +7,8 @@ window is read by itself, and unknown is never zero.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
@@ -118,8 +117,7 @@ def _flat_windows(document: Mapping, as_of: datetime, source: Source) -> list[Us
 # --- rows of limits[] ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(NamedTuple):
     model: str | None
     surface: str | None
 

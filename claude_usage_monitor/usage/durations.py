@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -15,8 +15,7 @@ _MONTHS = (
 _DATE_FROM_DAYS = 6  # a weekday alone would soon name today's
 
 
-@dataclass(frozen=True, slots=True)
-class ClockStyle:
+class ClockStyle(NamedTuple):
     """How clock times are written: in which zone, and whether in twelve hours.
 
     ``zone`` is ``None`` for the system's local zone. ``label`` is appended to every clock time,

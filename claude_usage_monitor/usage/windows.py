@@ -55,6 +55,13 @@ def whole_percent(utilization: float) -> int:
     return max(whole, 1) if utilization > 0 else whole
 
 
+def percent_text(utilization: float) -> str:
+    """Return the percentage as it is shown: ``78``, ``<1`` or ``>99``."""
+    if 0 < utilization < 0.5:
+        return "<1"
+    return ">99" if 99.5 <= utilization < paces.FULL else str(whole_percent(utilization))
+
+
 def severity_of(utilization: float) -> Severity:
     """Return the severity: 0–50 normal, 51–80 elevated, 81–99 high, 100 and up exhausted."""
     whole = whole_percent(utilization)

@@ -1,0 +1,278 @@
+"""What works, what does not, and what to do about it: every place that is looked at, named.
+
+No token, not even a part of one, and no e-mail is in a finding: people paste them into issues.
+"""
+
+from __future__ import annotations
+
+import stat
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.errors import CredentialError, UsageMonitorError
+from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
+from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
+from claude_usage_monitor.sources import claude_code, claude_json
+from claude_usage_monitor.sources.api_url import API_URL_VARIABLE, base_url_from
+from claude_usage_monitor.store import identities
+from claude_usage_monitor.store.budget import PER_HOUR
+from claude_usage_monitor.store.paths import config_path, state_path
+from claude_usage_monitor.store.state import State
+from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
+from claude_usage_monitor.usage.findings import Finding
+from claude_usage_monitor.usage.status import AccountStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from claude_usage_monitor.store.settings import Settings
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+_STATUSLINE = "claude-usage-monitor statusline"
+
+
+class Doctor:
+    """Looks at everything that figures depend on."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        settings: Settings,
+        clock: Callable[[], datetime],
+        style: ClockStyle,
+    ) -> None:
+        self._environ = environ
+        self._settings = settings
+        self._clock = clock
+        self._now = clock()
+        self._style = style
+        self._finder = CredentialFinder(environ, sys.platform)
+        self._state = State(state_path(environ))
+        self.login_works = False
+        self.figures_stored = False
+        self.blocked = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether figures can be had: a login that works and nothing in its way, or stored ones."""
+        return self.figures_stored or (self.login_works and not self.blocked)
+
+    def findings(self, *, online: bool) -> Iterator[Finding]:
+        """Yield what was found. ``online`` asks the API, through the request budget."""
+        yield from self._credentials()
+        yield from self._ledger_and_sources()
+        yield from self._files()
+        yield from self._network()
+        if online:
+            yield self._asked()
+
+    # --- credentials ---------------------------------------------------------------------------
+
+    def _credentials(self) -> Iterator[Finding]:
+        area = "Logins"
+        name = claude_code.TOKEN_VARIABLE
+        try:
+            login = claude_code.token_from_environment(self._environ)
+        except CredentialError as error:
+            yield Finding(area, name, "problem", error.message, error.hint)
+        else:
+            yield Finding(
+                area,
+                name,
+                "note" if login else "ok",
+                "set: used before any stored login" if login else "not set",
+            )
+        try:
+            stored = self._finder.find_stored(self._now)
+        except CredentialError as error:
+            yield Finding(area, self._store_name(), "problem", error.message, error.hint)
+        else:
+            yield self._stored(stored)
+        try:
+            self.login_works = not self._finder.find(self._now).expired(self._now)
+        except CredentialError:
+            self.login_works = False
+
+    def _store_name(self) -> str:
+        return KEYCHAIN if sys.platform == "darwin" else self._path_of_login()
+
+    def _path_of_login(self) -> str:
+        try:
+            return str(claude_code.credentials_path(self._environ))
+        except CredentialError:
+            return "credentials file"
+
+    def _stored(self, credential: Credential) -> Finding:
+        login = credential.login
+        scopes = ", ".join(sorted(login.scopes)) or "not said"
+        if login.expires_at is None:
+            until = "expiry not said"
+        elif credential.expired(self._now):
+            until = f"expired {age(self._now - login.expires_at)} ago"
+        else:
+            until = f"expires in {countdown(login.expires_at - self._now)}"
+        detail = f"found; {until}; scopes: {scopes}"
+        place = credential.origin if credential.origin == KEYCHAIN else self._path_of_login()
+        if credential.expired(self._now):
+            hint = "Open Claude Code once (`claude`): it renews its login."
+            return Finding("Logins", place, "problem", detail, hint)
+        if login.scopes and claude_code.USAGE_SCOPE not in login.scopes:
+            hint = "Run `claude`, then `/login`: usage needs `user:profile`."
+            return Finding("Logins", place, "problem", detail, hint)
+        return Finding("Logins", place, "ok", detail)
+
+    # --- ledger and sources ----------------------------------------------------------------------
+
+    def _ledger_and_sources(self) -> Iterator[Finding]:
+        area = "Figures"
+        status = open_reader(self._environ, self._settings, self._clock).look(
+            AccountStatus(CLAUDE_CODE, interval=self._settings.interval)
+        )
+        usage = status.usage
+        self.figures_stored = usage is not None
+        if usage is None:
+            yield Finding(area, "stored figures", "note", "none yet")
+        else:
+            yield Finding(area, "stored figures", "ok", self._last_reading(status))
+            sources = {
+                w.source: max(v.as_of for v in usage.windows if v.source == w.source)
+                for w in usage.windows
+            }
+            for source, as_of in sorted(sources.items()):
+                yield Finding(area, f"from {source}", "ok", f"newest {age(self._now - as_of)}")
+        yield self._ledger(status)
+        yield self._statusline()
+        yield self._claude_json()
+
+    def _last_reading(self, status: AccountStatus) -> str:
+        assert status.usage is not None  # noqa: S101 - only asked of one with figures
+        figures_age = status.age(self._now) or timedelta()
+        windows = len(status.usage.windows)
+        return f"{windows} windows, last complete reading {age(figures_age)}"
+
+    def _ledger(self, status: AccountStatus) -> Finding:
+        try:
+            credential = self._finder.find(self._now)
+        except CredentialError:
+            return Finding("Figures", "request ledger", "note", "no login to ask with")
+        account = self._state.account_of(identities.fingerprint_of(credential.token))
+        count = self._state.requests_in_last_hour(account, self._now)
+        detail = f"{count} of {PER_HOUR} requests in the last hour"
+        problem = status.problem
+        if problem is not None and problem.code not in ("no_credentials", "credentials_expired"):
+            self.blocked = True
+            message = wording.message(problem, self._now, self._style)
+            hint = wording.hint(status, self._now, self._style, live=False)
+            return Finding("Figures", "request ledger", "problem", f"{detail}; {message}", hint)
+        due = status.next_read_at
+        if due is not None and due > self._now:
+            detail += f"; next at {clock_time(due, self._now, self._style)}"
+        return Finding("Figures", "request ledger", "ok", detail)
+
+    def _statusline(self) -> Finding:
+        command = claude_code.statusline_command(self._environ)
+        if command is None:
+            return Finding(
+                "Figures",
+                "status line",
+                "note",
+                "not set up in Claude Code",
+                "It brings figures without a request: see README.",
+            )
+        if "claude-usage-monitor" in command and "statusline" in command:
+            return Finding("Figures", "status line", "ok", "set up")
+        return Finding(
+            "Figures",
+            "status line",
+            "note",
+            "another command is set up",
+            f"Keep it and add ours: {_STATUSLINE} -- COMMAND",
+        )
+
+    def _claude_json(self) -> Finding:
+        known = claude_json.GlobalConfig(self._environ).read()
+        if known.profile is None or known.profile.account_uuid is None:
+            return Finding("Figures", "~/.claude.json", "note", "does not say who is logged in")
+        if known.usage is None:
+            return Finding("Figures", "~/.claude.json", "ok", "says who is logged in, no figures")
+        figures_age = age(self._now - known.usage.as_of)
+        return Finding("Figures", "~/.claude.json", "ok", f"figures, read {figures_age} ago")
+
+    # --- files and network -----------------------------------------------------------------------
+
+    def _files(self) -> Iterator[Finding]:
+        path = state_path(self._environ)
+        if self._state.notice is not None:
+            yield Finding(
+                "Files",
+                "state",
+                "problem",
+                self._state.notice,
+                "Make its folder writable, or set CLAUDE_USAGE_MONITOR_HOME.",
+            )
+        else:
+            yield self._private(path)
+        config = config_path(self._environ)
+        there = "read" if config.exists() else "not there (it need not be)"
+        yield Finding("Files", "settings", "ok", f"{config}: {there}")
+
+    @staticmethod
+    def _private(path: Path) -> Finding:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077 and sys.platform != "win32":
+            return Finding(
+                "Files",
+                "state",
+                "problem",
+                f"{path}: others may read it ({mode:o})",
+                f"chmod 600 {path}",
+            )
+        return Finding("Files", "state", "ok", f"{path}: yours alone ({mode:o})")
+
+    def _network(self) -> Iterator[Finding]:
+        area = "Network"
+        try:
+            url = base_url_from(self._environ)
+        except UsageMonitorError as error:
+            yield Finding(area, "API", "problem", error.message, error.hint)
+        else:
+            own = API_URL_VARIABLE in self._environ
+            yield Finding(area, "API", "note" if own else "ok", url)
+        proxies = [name for name in _PROXY_VARIABLES if self._environ.get(name)]
+        yield Finding(area, "proxy", "ok", f"set by {', '.join(proxies)}" if proxies else "none")
+        variable = next((name for name in _CA_VARIABLES if self._environ.get(name)), None)
+        authority = f"{variable}={self._environ[variable]}" if variable else "certifi's"
+        yield Finding(area, "certificates", "ok", authority)
+        if self._environ.get("SSLKEYLOGFILE"):
+            yield Finding(
+                area,
+                "SSLKEYLOGFILE",
+                "problem",
+                "set: TLS keys are written to a file",
+                "Whoever reads it can read your token. Unset it.",
+            )
+
+    def _asked(self) -> Finding:
+        reader = open_reader(self._environ, self._settings, self._clock)
+        status = reader.read(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
+        now = self._clock()
+        if status.problem is not None:
+            self.blocked = True
+            message = wording.message(status.problem, now, self._style)
+            return Finding(
+                "Network",
+                "asked the API",
+                "problem",
+                message,
+                wording.hint(status, now, self._style, live=False),
+            )
+        self.figures_stored = status.usage is not None
+        figures_age = status.age(now)
+        answered = figures_age is not None and figures_age < timedelta(seconds=30)
+        detail = "it answers" if answered else "not asked: the request budget says to wait"
+        return Finding("Network", "asked the API", "ok", detail)

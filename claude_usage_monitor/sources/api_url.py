@@ -1,0 +1,43 @@
+"""Where the API is, and where a token may be sent to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from claude_usage_monitor.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_URL = "https://api.anthropic.com"
+API_URL_VARIABLE = "CLAUDE_USAGE_MONITOR_API_URL"
+_LOOPBACK = re.compile(r"127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}", re.ASCII)
+
+
+def base_url_from(environ: Mapping[str, str]) -> str:
+    """Return the API's base URL, without a slash at its end.
+
+    Raises InvalidSetting for anything but ``https``, or ``http`` on loopback: a token is not
+    sent in the clear.
+    """
+    url = environ.get(API_URL_VARIABLE) or API_URL
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    plain = not any(mark in url for mark in "@?#\\ ")  # no user, no query, no fragment
+    legible = url.isascii() and url.isprintable()
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    if not (host and plain and legible and secure):
+        raise InvalidSetting(
+            f"{API_URL_VARIABLE} is not an address that a token may be sent to.",
+            "Use an https:// address (http:// on loopback only), or unset it.",
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str | None) -> bool:
+    return host in ("localhost", "::1") or bool(_LOOPBACK.fullmatch(host or ""))

@@ -1,0 +1,192 @@
+"""The request ledger: all processes of this user share one budget of requests for usage.
+
+At most one request a token and floor, at most twenty an account and hour, one in flight. What kept
+the last one from figures is kept too, with the instant of the next try: no process asks before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.store.readings import instant, milliseconds
+from claude_usage_monitor.usage.status import Problem
+
+if TYPE_CHECKING:
+    import sqlite3
+
+PER_HOUR = 20  # of about 28 that the account has: the rest is Claude Code's own
+HOUR = timedelta(hours=1)
+LEASE = timedelta(seconds=45)  # no request takes longer: it is cut off after 20 s, and its retry
+JITTER = 0.1  # of a wait, added at most
+LONGEST_WAIT = timedelta(minutes=75)  # of any problem's
+
+
+class Granted(NamedTuple):
+    """The request may be made; `settle` must follow."""
+
+    request: int
+
+
+class InFlight(NamedTuple):
+    """Another process is asking right now: its answer will be in the store."""
+
+    request: int
+
+
+class Wait(NamedTuple):
+    """No request before ``until``; ``problem`` is what the last one met, if it met one."""
+
+    until: datetime
+    problem: Problem | None = None
+
+
+class Gate(NamedTuple):
+    """What a token has met: its problem, and how many of a kind in a row."""
+
+    asked_at: datetime
+    next_at: datetime
+    problem: Problem | None = None
+    rate_limits: int = 0
+    failures: int = 0
+    clock_ahead: timedelta = timedelta()
+
+
+def acquire(
+    connection: sqlite3.Connection,
+    fingerprint: str,
+    account: str,
+    now: datetime,
+    floor: timedelta,
+) -> Granted | InFlight | Wait:
+    """Ask for a request. What is granted is in the ledger before this returns."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _decide(connection, fingerprint, account, now, floor)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return found
+
+
+def _decide(
+    connection: sqlite3.Connection,
+    fingerprint: str,
+    account: str,
+    now: datetime,
+    floor: timedelta,
+) -> Granted | InFlight | Wait:
+    present = milliseconds(now)
+    # A clock that was set back: what lies in the future was asked just now at the latest.
+    connection.execute("UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (present,))
+    connection.execute("DELETE FROM request WHERE asked_at <= ?", (milliseconds(now - HOUR),))
+    flying = connection.execute(
+        "SELECT id, asked_at, process FROM request WHERE fingerprint = ? AND answered = 0"
+        " ORDER BY id DESC",
+        (fingerprint,),
+    ).fetchall()
+    for request, asked_at, process in flying:
+        if present - asked_at < LEASE / timedelta(milliseconds=1) and is_alive(process):
+            return InFlight(request)
+    gate = gate_of(connection, fingerprint)
+    longest = floor * (1 + JITTER) if gate is None or gate.problem is None else LONGEST_WAIT
+    if gate is not None and now < gate.next_at <= now + longest:  # later: the clock was set back
+        return Wait(gate.next_at, gate.problem)
+    oldest = connection.execute(
+        "SELECT asked_at FROM request WHERE account = ? ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
+        (account, PER_HOUR - 1),
+    ).fetchone()
+    if oldest is not None:
+        return Wait((instant(oldest[0]) or now) + HOUR)
+    cursor = connection.execute(
+        "INSERT INTO request (fingerprint, account, asked_at, process) VALUES (?, ?, ?, ?)",
+        (fingerprint, account, present, this_process()),
+    )
+    return Granted(int(cursor.lastrowid or 0))
+
+
+def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate: Gate) -> None:
+    """Close a granted request with what it met and when the next one is due."""
+    problem = gate.problem
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE request SET answered = 1 WHERE id = ?", (request,))
+    connection.execute(
+        "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            fingerprint,
+            milliseconds(gate.asked_at),
+            milliseconds(gate.next_at),
+            round(gate.clock_ahead / timedelta(milliseconds=1)),
+            problem.code if problem else None,
+            problem.message if problem else None,
+            problem.hint if problem else None,
+            milliseconds(problem.since) if problem and problem.since else None,
+            gate.rate_limits,
+            gate.failures,
+        ),
+    )
+    connection.execute("COMMIT")
+
+
+def gate_of(connection: sqlite3.Connection, fingerprint: str) -> Gate | None:
+    """Return what a token has met, if it has asked before."""
+    row = connection.execute(
+        "SELECT asked_at, next_at, clock_ahead, rate_limits, failures, code, message, hint, since"
+        " FROM gate WHERE fingerprint = ?",
+        (fingerprint,),
+    ).fetchone()
+    if row is None:
+        return None
+    asked_at, next_at = (datetime.fromtimestamp(at / 1000, UTC) for at in row[:2])
+    code, message, hint, since = row[5:]
+    problem = Problem(code, message, hint, next_at, instant(since)) if code else None
+    ahead = timedelta(milliseconds=row[2])
+    return Gate(asked_at, next_at, problem, row[3], row[4], ahead)
+
+
+def in_flight(connection: sqlite3.Connection, request: int) -> bool:
+    """Return whether a request still waits for its answer, its process alive."""
+    row = connection.execute(
+        "SELECT process FROM request WHERE id = ? AND answered = 0", (request,)
+    ).fetchone()
+    return row is not None and is_alive(row[0])
+
+
+def requests_in_last_hour(connection: sqlite3.Connection, account: str, now: datetime) -> int:
+    """Return how many requests the account has in the trailing hour."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM request WHERE account = ? AND asked_at > ?",
+        (account, milliseconds(now - HOUR)),
+    ).fetchone()
+    return int(count)
+
+
+def this_process() -> str:
+    """Return a name for this process that no later one will have."""
+    return f"{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_alive(process: str) -> bool:
+    """Return whether a process lives; ``True`` where that cannot be told (the lease then ends)."""
+    pid, _, started = process.partition(":")
+    if sys.platform == "win32":
+        return True  # signal 0 would be Ctrl+C there
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return started == _started(int(pid))
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks; empty where there is no /proc."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19].decode()
+    except (OSError, IndexError):
+        return ""
