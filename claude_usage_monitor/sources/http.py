@@ -121,7 +121,11 @@ def _http_date(raw: str) -> datetime | None:
 
 
 class HttpClient:
-    """Asks one API. One request at a time; a request that is cut off costs only its connection."""
+    """Asks one API, each time on a new connection.
+
+    Requests are minutes apart: a connection kept that long may have died unnoticed, and the next
+    request would wait in vain on it.
+    """
 
     def __init__(
         self,
@@ -137,7 +141,6 @@ class HttpClient:
         self._ca_variable = next((name for name in CA_VARIABLES if environ.get(name)), None)
         self._ca_file = environ[self._ca_variable] if self._ca_variable else None
         self._limits = limits
-        self._session = _session()
         self.clock_ahead = timedelta()
         """How far this computer's clock is ahead of the API's, as of the last reply."""
 
@@ -161,11 +164,12 @@ class HttpClient:
         """
         total = self._limits.total if at_most is None else at_most
         silence = min(self._limits.silence, total)
-        exchange = _Exchange(lambda: self._get(path, token, headers, silence))
+        session = _session()
+        exchange = _Exchange(lambda: self._get(session, path, token, headers, silence))
         exchange.start()
         exchange.join(total)
         if exchange.is_alive():
-            self._cut_off()
+            _cut_off(session)
             raise self._unreachable(f"no answer within {total:g} s")
         if exchange.error is not None:
             raise self._as_ours(exchange.error) from None
@@ -174,30 +178,33 @@ class HttpClient:
         return Reply(status, found, body, self._time_of(found))
 
     def _get(
-        self, path: str, token: Secret, headers: Mapping[str, str], silence: float
+        self,
+        session: requests.Session,
+        path: str,
+        token: Secret,
+        headers: Mapping[str, str],
+        silence: float,
     ) -> tuple[int, Mapping[str, str], bytes]:
         url = self._base_url + path
-        with self._session.get(
-            url,
-            headers={
-                "Accept": "application/json",
-                "User-Agent": self._user_agent,
-                **headers,
-            },
-            auth=_Bearer(token),
-            timeout=(silence, silence),
-            allow_redirects=False,
-            stream=True,
-            verify=self._ca_file or True,
-            proxies=_NO_PROXY if urlsplit(url).scheme == "http" else None,
-        ) as response:
+        with (
+            session,
+            session.get(
+                url,
+                headers={
+                    "Accept": "application/json",
+                    "Connection": "close",
+                    "User-Agent": self._user_agent,
+                    **headers,
+                },
+                auth=_Bearer(token),
+                timeout=(silence, silence),
+                allow_redirects=False,
+                stream=True,
+                verify=self._ca_file or True,
+                proxies=_NO_PROXY if urlsplit(url).scheme == "http" else None,
+            ) as response,
+        ):
             return response.status_code, response.headers, _bounded_body(response)
-
-    def _cut_off(self) -> None:
-        for adapter in self._session.adapters.values():
-            if isinstance(adapter, _Adapter):
-                adapter.shut_sockets()
-        self._session = _session()
 
     def _time_of(self, headers: Mapping[str, str]) -> datetime:
         now = self._clock()
@@ -248,6 +255,7 @@ _BAD_ADDRESS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,  # a SOCKS proxy, without the library for it
     urllib3.exceptions.LocationValueError,
+    TypeError,
 )
 
 
@@ -284,6 +292,7 @@ class _Exchange(threading.Thread):
             requests.RequestException,
             urllib3.exceptions.HTTPError,
             OSError,  # a CA file that is missing
+            TypeError,  # a proxy's address with a user and no host
             ValueError,  # an address or a header that cannot be encoded
             RecursionError,
         ) as error:
@@ -309,6 +318,12 @@ def _session() -> requests.Session:
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
     return session
+
+
+def _cut_off(session: requests.Session) -> None:
+    for adapter in session.adapters.values():
+        if isinstance(adapter, _Adapter):
+            adapter.shut_sockets()
 
 
 class _Session(requests.Session):

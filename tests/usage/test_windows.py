@@ -149,9 +149,10 @@ def binding_key(*windows: UsageWindow) -> str | None:
 
 
 def test_the_flagged_window_binds() -> None:
-    assert binding_key(
-        window("five_hour", 90), window("seven_day", 40, 70, is_active=True)
-    ) == "seven_day"
+    assert (
+        binding_key(window("five_hour", 90), window("seven_day", 40, 70, is_active=True))
+        == "seven_day"
+    )
 
 
 def test_unflagged_the_fullest_binds_and_the_earlier_reset_of_equals() -> None:
