@@ -8,10 +8,15 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import claude_usage_monitor
+
+if TYPE_CHECKING:
+    from tests.support.api import Api
+    from tests.support.login import Store
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "claude_usage_monitor"
@@ -60,10 +65,23 @@ def test_importing_a_room_brings_in_nothing_heavy_that_it_does_not_use(
         (["--version"], set()),
         (["--demo", "--json"], set()),
         (["--demo", "--once"], {"rich"}),
+        (["--json"], set()),
+        (["doctor", "--json"], {"rich"}),
     ],
 )
 def test_a_command_brings_in_only_what_it_needs(arguments: list[str], expected: set[str]) -> None:
     assert expected == loaded_by(f"exec({quietly(arguments)!r})")
+
+
+def test_stored_figures_come_out_without_anything_heavy(api: Api, store: Store) -> None:
+    """``--json`` and the status line are for scripts and prompts: no network library, no Rich."""
+    store.login()
+    assert {"requests", "urllib3", "ssl"} <= loaded_by(f"exec({quietly(['--json'])!r})")
+    assert set() == loaded_by(f"exec({quietly(['--json'])!r})")
+    assert {"rich"} == loaded_by(f"exec({quietly(['--once'])!r})")
+    line = "import os; os._exit = lambda code: None; " + f"exec({quietly(['statusline'])!r})"
+    assert set() == loaded_by(line)
+    assert 1 == len(api.usage_requests)
 
 
 def test_the_public_names_are_there_and_typed() -> None:
@@ -97,8 +115,15 @@ def test_every_module_has_its_tests() -> None:
         "__main__.py": "one line; tried below",
         "errors.py": "a tree of classes; tried in usage/test_wording.py and cli/test_exit_codes.py",
         "usage/clock.py": "reads the clock",
+        "usage/findings.py": "a record",
         "usage/pace.py": "tried through usage/windows.py",
         "monitor/demo.py": "tried through the command",
+        "monitor/doctor.py": "tried through the command",
+        "monitor/look.py": "tried through monitor/read.py",
+        "monitor/statusline.py": "tried through the command",
+        "sources/api_url.py": "tried in sources/test_http.py",
+        "sources/transport.py": "tried through sources/http.py",
+        "cli/clock.py": "reads the clock",
         "render/theme.py": "a table",
         "render/meters.py": "tried through render/dashboard.py",
         "render/windows.py": "tried through render/dashboard.py",
@@ -140,4 +165,4 @@ def test_house_rules() -> None:
         for path in PACKAGE.rglob("*.py")
         if "datetime.now(" in path.read_text()
     ]
-    assert sorted(clocks) == ["cli/run.py", "usage/clock.py"]
+    assert sorted(clocks) == ["cli/clock.py", "usage/clock.py"]

@@ -1,4 +1,4 @@
-"""claude-usage-monitor statusline [-- COMMAND...]
+"""Usage: claude-usage-monitor statusline [-- COMMAND...].
 
 Claude Code's status line: JSON on standard input, one line on standard output. The figures in
 the input are kept, so that the dashboard needs fewer requests; where it has none, the newest

@@ -20,22 +20,27 @@ _INDENT = 8
 
 def report(findings: Sequence[Finding], width: int) -> str:
     """Return the findings as text, an area after the other, no line wider than ``width``."""
+    beside = width >= 2 * (_INDENT + _NAME_COLUMN)  # is there room for details beside the names?
     lines: list[str] = []
     area = ""
     for finding in findings:
         if finding.area != area:
             area = finding.area
             lines += [*([""] if lines else []), area]
-        name = f"  {_SIGNS[finding.state]}  {finding.name}".ljust(_NAME_COLUMN + _INDENT)
-        lines += _wrapped(name + " ", finding.detail, width)
+        name = f"  {_SIGNS[finding.state]}  {finding.name}"
+        column = _INDENT + _NAME_COLUMN if beside else _INDENT
+        if beside and len(name) < column:
+            lines += _wrapped(finding.detail, width, name.ljust(column), column)
+        else:
+            lines += _wrapped(name.strip(), width, "  ", _INDENT)
+            lines += _wrapped(finding.detail, width, " " * column, column)
         if finding.hint:
-            lines += _wrapped(" " * (_NAME_COLUMN + _INDENT + 1) + "-> ", finding.hint, width)
+            lines += _wrapped(finding.hint, width, " " * column + "-> ", column + 3)
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(start: str, words: str, width: int) -> list[str]:
-    inner = " " * (_INDENT if width < 2 * _NAME_COLUMN else len(start))
-    return textwrap.wrap(start + words, width, subsequent_indent=inner) or [start.rstrip()]
+def _wrapped(words: str, width: int, start: str, indent: int) -> list[str]:
+    return textwrap.wrap(words, width, initial_indent=start, subsequent_indent=" " * indent)
 
 
 def document(findings: Sequence[Finding], *, ok: bool) -> str:

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import sys
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,24 +14,22 @@ from claude_usage_monitor.errors import (
     CredentialsExpired,
     Forbidden,
     MissingScope,
-    NoCredentials,
     RateLimited,
     Unauthorized,
     UsageMonitorError,
     error_of,
 )
 from claude_usage_monitor.monitor import schedule
-from claude_usage_monitor.monitor.credentials import ENVIRONMENT, Credential, CredentialFinder
-from claude_usage_monitor.sources import claude_code, claude_json
+from claude_usage_monitor.monitor.credentials import CredentialFinder
+from claude_usage_monitor.monitor.look import PLACE, Look, Onlooker, profile_of_login
+from claude_usage_monitor.sources import claude_code
 from claude_usage_monitor.sources.api_url import base_url_from
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.budget import Gate, Granted, InFlight, Wait
-from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.store.paths import config_path, state_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.profile import Profile, plan_label
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
@@ -42,7 +39,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.usage.windows import Usage
 
-CLAUDE_CODE = Account("claude-code")
+CLAUDE_CODE = Account(PLACE)
 
 # A token that was refused is not sent again for this long, however often its store is looked at.
 _REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
@@ -86,29 +83,9 @@ def open_reader(
         user_agent = settings.user_agent or f"claude-code/{claude_code.installed_version(environ)}"
         return HttpClient(base_url, user_agent, clock, environ)
 
-    finder = CredentialFinder(environ, sys.platform)
     state = State(state_path(environ))
-    return AccountReader(finder, connect, state, settings, environ, clock, draw)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What can be known of an account without asking anybody.
-
-    ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
-    used, ``notice`` why it is not the first choice.
-    """
-
-    account: str | None = None
-    credential: Credential | None = None
-    profile: Profile | None = None
-    problem: CredentialError | None = None
-    notice: str | None = None
-
-    @property
-    def fingerprint(self) -> str | None:
-        """The name of the credential's token."""
-        return fingerprint_of(self.credential.token) if self.credential else None
+    onlooker = Onlooker(CredentialFinder(environ, sys.platform), state, environ)
+    return AccountReader(onlooker, connect, state, settings, clock, draw)
 
 
 class AccountReader:
@@ -119,25 +96,22 @@ class AccountReader:
 
     def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
         self,
-        finder: CredentialFinder,
+        onlooker: Onlooker,
         connect: Callable[[], HttpClient],
         state: State,
         settings: Settings,
-        environ: Mapping[str, str],
         clock: Callable[[], datetime],
         draw: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._finder = finder
+        self._onlooker = onlooker
         self._connect = connect
         self._state = state
         self._settings = settings
-        self._global_config = claude_json.GlobalConfig(environ)
         self._clock = clock
         self._draw = draw
         self._chance = draw()
         self._client: HttpClient | None = None
         self._version = -1
-        self._taken_cached: tuple[str, datetime] | None = None
 
     def read(
         self,
@@ -152,7 +126,7 @@ class AccountReader:
         tried: set[str | None] = set()
         while True:
             now, self._version = self._clock(), self._state.version()
-            look = self._look(now, afresh=bool(tried))
+            look = self._onlooker.look(now, afresh=bool(tried))
             status = self._status(look, now, previous)
             if look.credential is None or look.problem or look.fingerprint in tried:
                 return status
@@ -174,95 +148,15 @@ class AccountReader:
         """Return the account's status as far as it is known without asking anybody."""
         now = self._clock()
         self._version = self._state.version()
-        return self._status(self._look(now), now, previous)
+        return self._status(self._onlooker.look(now), now, previous)
 
     def changed(self) -> bool:
         """Return whether another process has written what a look would show."""
         return self._state.version() != self._version
 
-    # --- looking -------------------------------------------------------------------------------
-
-    def _look(self, now: datetime, *, afresh: bool = False) -> _Look:
-        try:
-            credential = self._finder.find(now, afresh=afresh)
-        except NoCredentials as error:
-            return _Look(problem=error) if error.is_plain else self._without_login(error)
-        except CredentialError as error:
-            return self._without_login(error)
-        notice = None
-        if credential.origin == ENVIRONMENT and self._lacks_scope(credential, now):
-            stored = self._usable_stored(now)
-            if stored is not None:
-                credential = stored
-                notice = f"{claude_code.TOKEN_VARIABLE} may not read usage: using the stored login."
-        return dataclasses.replace(self._identified(credential, now), notice=notice)
-
-    def _without_login(self, error: CredentialError) -> _Look:
-        """Return whose figures to go on showing when there is a login that cannot be used."""
-        known = self._global_config.read().profile
-        return _Look(known.account_uuid if known else None, profile=known, problem=error)
-
-    def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
-        gate = self._state.gate_of(fingerprint_of(credential.token))
-        return (
-            gate is not None
-            and gate.problem is not None
-            and gate.problem.code in (MissingScope.code, Forbidden.code)
-            and gate.next_at > now
-        )
-
-    def _usable_stored(self, now: datetime) -> Credential | None:
-        try:
-            stored = self._finder.find_stored(now)
-        except CredentialError:
-            return None
-        return None if stored.expired(now) else stored
-
-    def _identified(self, credential: Credential, now: datetime) -> _Look:
-        fingerprint = fingerprint_of(credential.token)
-        account = self._state.account_of(fingerprint)
-        profile = self._state.profile_of(fingerprint)
-        if credential.origin != ENVIRONMENT:
-            known = self._global_config.read()
-            if identities.is_stand_in(account) and known.profile and known.profile.account_uuid:
-                account = known.profile.account_uuid
-            if not identities.is_stand_in(account):
-                self._state.note_login(CLAUDE_CODE.name, account, now)
-                self._take_cached_usage(known, account)
-            if known.profile and known.profile.account_uuid == account:
-                profile = profile or known.profile
-        return _Look(
-            account,
-            credential,
-            profile or _profile_of_login(credential),
-            self._expiry(credential, fingerprint, now),
-        )
-
-    def _expiry(
-        self, credential: Credential, fingerprint: str, now: datetime
-    ) -> CredentialsExpired | None:
-        """Return whether the token's time is up: by this clock, or by the API's after a 429.
-
-        An expired token also gets 429. The API's clock alone keeps no token from being sent: one
-        wrong date would, for good.
-        """
-        gate = self._state.gate_of(fingerprint)
-        limited = gate is not None and gate.problem and gate.problem.code == RateLimited.code
-        behind = max(timedelta(), -gate.clock_ahead) if gate and limited else timedelta()
-        expired = credential.expired(now + behind)
-        return CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
-
-    def _take_cached_usage(self, known: claude_json.ClaudeJson, account: str) -> None:
-        """Keep what Claude Code read itself, if it is this account's."""
-        if known.usage is None or known.usage_account != account:
-            return
-        if self._taken_cached != (account, known.usage.as_of):
-            self._taken_cached = (account, known.usage.as_of)
-            self._state.record(account, known.usage, "by time", complete=True)
-
     # --- the status of what is known -----------------------------------------------------------
 
-    def _status(self, look: _Look, now: datetime, previous: AccountStatus) -> AccountStatus:
+    def _status(self, look: Look, now: datetime, previous: AccountStatus) -> AccountStatus:
         gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
         ahead = gate.clock_ahead if gate else timedelta()
         if look.account is None:
@@ -285,7 +179,7 @@ class AccountReader:
         )
 
     def _next_read(
-        self, look: _Look, gate: Gate | None, usage: Usage | None, now: datetime
+        self, look: Look, gate: Gate | None, usage: Usage | None, now: datetime
     ) -> datetime | None:
         if look.problem is not None:
             return None
@@ -313,7 +207,7 @@ class AccountReader:
 
     def _ask(
         self,
-        look: _Look,
+        look: Look,
         granted: Granted,
         now: datetime,
         status: AccountStatus,
@@ -342,18 +236,18 @@ class AccountReader:
             shown = dataclasses.replace(status, usage=usage, problem=None, next_read_at=None)
             publish(dataclasses.replace(shown, clock_ahead=self._client.clock_ahead))
             self._ask_profile(look, fingerprint)
-        account = self._look_account(look, fingerprint)
+        account = self._account_of(look, fingerprint)
         self._state.record(account, usage, "always", complete=True)
         floor = self._settings.api_floor * (1 + schedule.JITTER * self._chance)
         gate = Gate(now, now + floor, clock_ahead=self._client.clock_ahead)
         self._state.settle(granted.request, fingerprint, gate)
         return False
 
-    def _look_account(self, look: _Look, fingerprint: str) -> str:
+    def _account_of(self, look: Look, fingerprint: str) -> str:
         linked = self._state.account_of(fingerprint)
         return look.account or linked if identities.is_stand_in(linked) else linked
 
-    def _ask_profile(self, look: _Look, fingerprint: str) -> None:
+    def _ask_profile(self, look: Look, fingerprint: str) -> None:
         """Ask who the token belongs to: once, whatever comes of it."""
         from claude_usage_monitor.sources import oauth_api
 
@@ -362,7 +256,7 @@ class AccountReader:
         try:
             profile = oauth_api.get_profile(self._client, look.credential.token)
         except UsageMonitorError:
-            profile = look.profile or _profile_of_login(look.credential)
+            profile = look.profile or profile_of_login(look.credential)
         self._state.keep_profile(fingerprint, profile)
         if profile.account_uuid:
             self._state.link(fingerprint, profile.account_uuid)
@@ -381,10 +275,3 @@ class AccountReader:
             failures = (before.failures if before else 0) + 1
             next_at = schedule.after_error(now, failures, chance=self._chance)
         return Gate(now, next_at, Problem.from_error(error), rate_limits, failures, ahead)
-
-
-def _profile_of_login(credential: Credential) -> Profile:
-    """Return what the stored login itself tells: the plan, as of when the user logged in."""
-    login = credential.login
-    plan = plan_label(login.subscription_type, login.rate_limit_tier)
-    return Profile(plan=plan, rate_limit_tier=login.rate_limit_tier)

@@ -7,38 +7,31 @@ a server that drips bytes, unpack a reply of any size, and raise a dozen kinds o
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
 from claude_usage_monitor.errors import (
-    InvalidSetting,
     UnexpectedResponse,
     Unreachable,
     UsageMonitorError,
 )
 from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.sources.transport import NO_PROXY, Bearer, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from claude_usage_monitor.usage.secret import Secret
 
-API_URL = "https://api.anthropic.com"
-API_URL_VARIABLE = "CLAUDE_USAGE_MONITOR_API_URL"
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the first set one counts
 
 MAX_BODY = 1 << 20  # bytes, unpacked; the largest real reply is under 10 KiB
@@ -46,38 +39,6 @@ _CHUNK = 1 << 16
 _CLOCK_TOLERANCE = timedelta(seconds=90)  # a clock off by less changes no figure that is shown
 _WORST_CLOCK = timedelta(days=36525)  # a date that is off by more is not a clock's
 _LONGEST_RETRY_AFTER = timedelta(days=1)
-
-
-def base_url_from(environ: Mapping[str, str]) -> str:
-    """Return the API's base URL, without a slash at its end.
-
-    Raises InvalidSetting for anything but ``https``, or ``http`` on loopback: a token is not
-    sent in the clear.
-    """
-    url = environ.get(API_URL_VARIABLE) or API_URL
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    plain = not any(mark in url for mark in "@?#\\ ")  # no user, no query, no fragment
-    legible = url.isascii() and url.isprintable()
-    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    if not (host and plain and legible and secure):
-        raise InvalidSetting(
-            f"{API_URL_VARIABLE} is not an address that a token may be sent to.",
-            "Use an https:// address (http:// on loopback only), or unset it.",
-        )
-    return url.rstrip("/")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +82,11 @@ def _http_date(raw: str) -> datetime | None:
 
 
 class HttpClient:
-    """Asks one API. One request at a time; a request that is cut off costs only its connection."""
+    """Asks one API, each time on a new connection.
+
+    Requests are minutes apart: a connection kept that long may have died unnoticed, and the next
+    request would wait in vain on it.
+    """
 
     def __init__(
         self,
@@ -137,7 +102,6 @@ class HttpClient:
         self._ca_variable = next((name for name in CA_VARIABLES if environ.get(name)), None)
         self._ca_file = environ[self._ca_variable] if self._ca_variable else None
         self._limits = limits
-        self._session = _session()
         self.clock_ahead = timedelta()
         """How far this computer's clock is ahead of the API's, as of the last reply."""
 
@@ -161,11 +125,12 @@ class HttpClient:
         """
         total = self._limits.total if at_most is None else at_most
         silence = min(self._limits.silence, total)
-        exchange = _Exchange(lambda: self._get(path, token, headers, silence))
+        session = Session()
+        exchange = _Exchange(lambda: self._get(session, path, token, headers, silence))
         exchange.start()
         exchange.join(total)
         if exchange.is_alive():
-            self._cut_off()
+            session.cut_off()
             raise self._unreachable(f"no answer within {total:g} s")
         if exchange.error is not None:
             raise self._as_ours(exchange.error) from None
@@ -174,30 +139,33 @@ class HttpClient:
         return Reply(status, found, body, self._time_of(found))
 
     def _get(
-        self, path: str, token: Secret, headers: Mapping[str, str], silence: float
+        self,
+        session: requests.Session,
+        path: str,
+        token: Secret,
+        headers: Mapping[str, str],
+        silence: float,
     ) -> tuple[int, Mapping[str, str], bytes]:
         url = self._base_url + path
-        with self._session.get(
-            url,
-            headers={
-                "Accept": "application/json",
-                "User-Agent": self._user_agent,
-                **headers,
-            },
-            auth=_Bearer(token),
-            timeout=(silence, silence),
-            allow_redirects=False,
-            stream=True,
-            verify=self._ca_file or True,
-            proxies=_NO_PROXY if urlsplit(url).scheme == "http" else None,
-        ) as response:
+        with (
+            session,
+            session.get(
+                url,
+                headers={
+                    "Accept": "application/json",
+                    "Connection": "close",
+                    "User-Agent": self._user_agent,
+                    **headers,
+                },
+                auth=Bearer(token),
+                timeout=(silence, silence),
+                allow_redirects=False,
+                stream=True,
+                verify=self._ca_file or True,
+                proxies=NO_PROXY if urlsplit(url).scheme == "http" else None,
+            ) as response,
+        ):
             return response.status_code, response.headers, _bounded_body(response)
-
-    def _cut_off(self) -> None:
-        for adapter in self._session.adapters.values():
-            if isinstance(adapter, _Adapter):
-                adapter.shut_sockets()
-        self._session = _session()
 
     def _time_of(self, headers: Mapping[str, str]) -> datetime:
         now = self._clock()
@@ -248,6 +216,7 @@ _BAD_ADDRESS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,  # a SOCKS proxy, without the library for it
     urllib3.exceptions.LocationValueError,
+    TypeError,
 )
 
 
@@ -284,107 +253,11 @@ class _Exchange(threading.Thread):
             requests.RequestException,
             urllib3.exceptions.HTTPError,
             OSError,  # a CA file that is missing
+            TypeError,  # a proxy's address with a user and no host
             ValueError,  # an address or a header that cannot be encoded
             RecursionError,
         ) as error:
             self.error = error
-
-
-class _Bearer(AuthBase):
-    """The token as an ``auth`` object: a header would lose to ``.netrc``."""
-
-    def __init__(self, token: Secret) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
-
-
-_NO_PROXY: Any = {"http": None, "https": None, "all": None}  # None masks the environment's
-
-
-def _session() -> requests.Session:
-    session = _Session()
-    session.mount("https://", _Adapter())
-    session.mount("http://", _Adapter())
-    return session
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Know no target: even unfollowed, requests would read a redirect's body whole."""
-        del resp
-        return None
-
-
-class _Adapter(HTTPAdapter):
-    """An adapter that can shut its sockets, so that a reply that drips for ever ends."""
-
-    def __init__(self) -> None:
-        self._connections: WeakSet[urllib3.connection.HTTPConnection] = WeakSet()
-        self._sockets: WeakSet[Any] = WeakSet()
-        self._lock = threading.Lock()  # over the two sets
-        self._shut = False
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().init_poolmanager(*args, **kwargs)
-        self._watch(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not known:
-            self._watch(manager)
-        return manager
-
-    def _watch(self, manager: urllib3.PoolManager) -> None:
-        manager.pool_classes_by_scheme = {
-            scheme: self._watched(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
-        }
-
-    def _watched(self, pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPConnectionPool]:
-        adapter = self
-        plain: Any = pool.ConnectionCls  # that of a SOCKS proxy is one of its own
-
-        class Watched(plain):  # type: ignore[misc]
-            def connect(self) -> None:
-                adapter.before_connect(self)
-                super().connect()
-                adapter.after_connect(self)
-
-        class WatchedPool(pool):  # type: ignore[misc,valid-type]
-            ConnectionCls = Watched
-
-        return WatchedPool
-
-    def before_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Remember a connection: while it connects, its socket changes."""
-        with self._lock:
-            self._connections.add(connection)
-
-    def after_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Remember a socket: a connection lets go of it at a reply's head, not at its end.
-
-        Nothing is sent any more once the sockets were shut: a TLS handshake survives that.
-        """
-        with self._lock:
-            self._sockets.add(connection.sock)
-            late = self._shut
-        if late:
-            raise ConnectionAbortedError
-
-    def shut_sockets(self) -> None:
-        """End every exchange under way, and let none begin."""
-        with self._lock:
-            self._shut = True
-            found = {*self._sockets, *(connection.sock for connection in self._connections)}
-        for sock in found - {None}:
-            with contextlib.suppress(OSError):  # it is closed already
-                # Of the plain socket, also under TLS: no farewell that could block. TLS inside
-                # TLS is no socket, but has one.
-                socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
 
 
 def _bounded_body(response: requests.Response) -> bytes:

@@ -59,7 +59,7 @@ def record(
             if window is not None:
                 _keep(connection, account, window)
         if complete and _is_last(connection, account, usage, newer):
-            _keep_complete(connection, account, usage)
+            _keep_complete(connection, account, usage, newer)
         _thin(connection, usage.as_of)
     except BaseException:
         connection.execute("ROLLBACK")
@@ -145,16 +145,18 @@ def _is_last(connection: sqlite3.Connection, account: str, usage: Usage, newer: 
     return newer == "always" or row is None or milliseconds(usage.as_of) > row[0]
 
 
-def _keep_complete(connection: sqlite3.Connection, account: str, usage: Usage) -> None:
+def _keep_complete(
+    connection: sqlite3.Connection, account: str, usage: Usage, newer: Newer
+) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO complete VALUES (?, ?, ?, ?)",
         (account, usage.source, milliseconds(usage.as_of), _money_as_json(usage)),
     )
     reported = json.dumps([window.key for window in usage.windows])
     connection.execute(
-        "DELETE FROM newest WHERE account = ? AND as_of <= ?"
+        "DELETE FROM newest WHERE account = ? AND (? OR as_of <= ?)"
         " AND key NOT IN (SELECT value FROM json_each(?))",
-        (account, milliseconds(usage.as_of), reported),
+        (account, newer == "always", milliseconds(usage.as_of), reported),
     )
 
 

@@ -15,7 +15,7 @@ from claude_usage_monitor.cli.live import seconds_to_change
 from claude_usage_monitor.usage.durations import countdown
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from claude_usage_monitor.usage.windows import Usage, UsageWindow
-from tests.support.command import RESTORED, injected
+from tests.support.command import RESTORED, injected, short_floor
 from tests.support.login import TOKEN
 from tests.support.payloads import payload
 
@@ -24,31 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.api import Api
-    from tests.support.command import Command, Terminal
+    from tests.support.command import Command
     from tests.support.login import Store
-
-# The budget's floor is a minute at the least; here a second, so that `r` may read soon.
-SHORT_FLOOR = "import claude_usage_monitor.store.settings as s; s._LEAST_FLOOR = 1"
-
-
-@pytest.fixture
-def eager(home: Path, tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a command that reads again, when asked, after a second."""
-    own = home / "own"
-    own.mkdir()
-    (own / "config.toml").write_text("api_floor_seconds = 1\n")
-    return {**injected(tmp_path, SHORT_FLOOR), "CLAUDE_USAGE_MONITOR_HOME": str(own)}
-
-
-def ask_until(terminal: Terminal, what: str) -> None:
-    """Press r until a text is shown."""
-
-    def shown() -> bool:
-        if what not in terminal.text:
-            terminal.type("r")
-        return what in terminal.text
-
-    terminal.wait_for(shown)
 
 
 def test_figures_come_up_and_q_leaves(command: Command, api: Api, store: Store) -> None:
@@ -60,6 +37,14 @@ def test_figures_come_up_and_q_leaves(command: Command, api: Api, store: Store) 
 
     assert terminal.wait_for_exit() == 0
     assert len(api.usage_requests) == 1
+
+
+# A missing login is looked for every five seconds; here every half.
+LOOK_OFTEN = """
+import datetime
+import claude_usage_monitor.monitor.poller as poller
+poller._LOGIN_LOOK = datetime.timedelta(seconds=0.5)
+"""
 
 
 @pytest.fixture
@@ -102,10 +87,11 @@ def test_a_hung_read_keeps_nobody(
 
 
 def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
-    command: Command, api: Api, store: Store
+    command: Command, api: Api, store: Store, tmp_path: Path
 ) -> None:
+    """By itself, without a key, as soon as Claude Code has renewed it."""
     store.login(expires_in=-60)
-    terminal = command.open()
+    terminal = command.open(environ=injected(tmp_path, LOOK_OFTEN))
     terminal.wait_for("The login expired")
     assert api.requests == []
 
@@ -117,31 +103,29 @@ def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
 
 
 def test_figures_stay_when_the_api_begins_to_fail(
-    command: Command, api: Api, store: Store, eager: dict[str, str]
+    command: Command, api: Api, store: Store, home: Path, tmp_path: Path
 ) -> None:
     """What is known stays in sight, with the problem beneath it."""
     store.login()
-    terminal = command.open(rows=30, environ=eager)
+    terminal = command.open(rows=30, environ=short_floor(home, tmp_path))
     terminal.wait_for("78 %")
 
     api.answer(payload("error_529_overloaded"), 529)
-    ask_until(terminal, "The API has a problem")
+    terminal.press_until("r", "The API has a problem")
 
     assert [figure in terminal.text for figure in ("78 %", "94 %")] == [True, True]
 
 
-def test_a_new_login_ends_a_refusal(
-    command: Command, api: Api, store: Store, eager: dict[str, str]
-) -> None:
+def test_a_new_login_ends_a_refusal(command: Command, api: Api, store: Store) -> None:
     """The problem goes with its cause."""
     store.login()
-    api.answer(payload("error_401_expired_2026"), 401, token=TOKEN)
-    terminal = command.open(environ=eager)
+    api.answer(payload("error_401_invalid_credentials"), 401, token=TOKEN)
+    terminal = command.open()
     terminal.wait_for("The API refuses this login.")
     assert "78 %" not in terminal.text
 
     store.login("sk-ant-oat01-canary-another")
-    ask_until(terminal, "78 %")
+    terminal.press_until("r", "78 %")
 
     assert "refuses" not in terminal.text
 
@@ -163,10 +147,10 @@ def dashboard(statuses, *rest):
 live.dashboard = dashboard
 """,
         "in the worker": """
-import claude_usage_monitor.monitor.read as read
+import claude_usage_monitor.sources.oauth_api as oauth_api
 def get_usage(client, token):
     raise RuntimeError(f"a bug with {token}")
-read.oauth_api.get_usage = get_usage
+oauth_api.get_usage = get_usage
 """,
     }[place]
 
@@ -229,12 +213,15 @@ sys.meta_path.insert(0, Slow())
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-@given(st.floats(1, 86400 * 7))
-def test_the_screen_is_drawn_again_before_a_countdown_on_it_is_wrong(left: float) -> None:
-    """Until it is drawn again, a countdown reads the same."""
-    span = timedelta(seconds=left)
-    window = UsageWindow("five_hour", "5-hour", 1.0, NOW + span, "api", NOW)
-    status = AccountStatus(Account("claude-code"), Usage((window,), "api", NOW))
+@given(st.integers(1, 1000), st.floats(-0.9, 0.9))
+def test_the_screen_is_drawn_again_before_a_countdown_on_it_is_wrong(
+    minutes: int, beside: float
+) -> None:
+    """Until it is drawn again, a countdown reads the same, also about to change."""
+    span = timedelta(minutes=minutes, seconds=beside)
+    fresh = NOW - timedelta(seconds=1)
+    window = UsageWindow("five_hour", "5-hour", 0.0, NOW + span, "api", fresh)
+    status = AccountStatus(Account("claude-code"), Usage((window,), "api", fresh))
 
     waited = timedelta(seconds=seconds_to_change((status,), NOW))
 

@@ -4,20 +4,22 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pyte
 import pytest
 from rich.cells import cell_len
 
-from tests.support.command import injected
+from tests.support.command import CLEARED, short_floor
 from tests.support.payloads import usage_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.support.api import Api
     from tests.support.command import Command, Terminal
     from tests.support.login import Store
 
-SIZES = [(0, 0), (1, 1), (80, 1), (1, 24), (20, 6), (28, 8), (40, 12), (60, 200), (500, 200)]
+SIZES = [(0, 0), (1, 1), (80, 1), (1, 24), (20, 6), (28, 8), (40, 12), (60, 90), (250, 60)]
 # An interval at which "next in 5m" stays true for as long as a test takes, whatever the jitter.
 CALM = ("--interval", "295")
 
@@ -34,7 +36,12 @@ def steady(api: Api, store: Store) -> datetime:
     return moment
 
 
-def opened(command: Command, columns: int = 60, rows: int = 24, **environ: str) -> Terminal:
+def opened(
+    command: Command,
+    columns: int = 60,
+    rows: int = 24,
+    environ: Mapping[str, str] | None = None,
+) -> Terminal:
     """Return the command, the figures and the profile shown."""
     terminal = command.open(*CALM, columns=columns, rows=rows, environ=environ)
     terminal.wait_for("Max 5x" if columns < 60 else "user@example.com")
@@ -52,23 +59,18 @@ def test_a_still_screen_costs_nothing(command: Command) -> None:
     """While no word on it changes, nothing is written."""
     terminal = opened(command)
 
-    assert terminal.rest(2.0) == b""
+    assert terminal.rest(1.5) == b""
 
 
 def test_only_the_lines_that_changed_are_written(
     command: Command, api: Api, steady: datetime, home: Path, tmp_path: Path
 ) -> None:
     """A figure that changes costs its own row."""
-    own = home / "own"
-    own.mkdir()
-    (own / "config.toml").write_text("api_floor_seconds = 1\n")
-    floor = "import claude_usage_monitor.store.settings as s; s._LEAST_FLOOR = 1"
-    environ = {"CLAUDE_USAGE_MONITOR_HOME": str(own), **injected(tmp_path, floor)}
-    terminal = opened(command, **environ)
+    terminal = opened(command, environ=short_floor(home, tmp_path))
     before = len(terminal.written)
 
     api.answer(usage_body(steady, five_hour=79.0))
-    terminal.wait_for(lambda: bool(terminal.type("r")) or "79 %" in terminal.text)
+    terminal.press_until("r", "79 %")
     terminal.settle()
 
     written = terminal.written[before:].decode()
@@ -76,17 +78,28 @@ def test_only_the_lines_that_changed_are_written(
     assert terminal.text == terminal.repainted()
 
 
-@pytest.mark.parametrize(("columns", "rows"), SIZES)
 @pytest.mark.usefixtures("steady")
-def test_a_terminal_of_any_size_shows_what_fits(command: Command, columns: int, rows: int) -> None:
-    """No size is refused, and none scrolls: the frame is within it."""
-    terminal = command.open(*CALM, columns=columns, rows=rows)
-    terminal.wait_for(lambda: terminal.text.strip() not in ("", "…"))
-    terminal.settle()
+def test_in_a_terminal_of_any_size_nothing_wraps_or_scrolls(command: Command) -> None:
+    """What is painted stays where it is painted, so a larger terminal would show the same."""
+    terminal = opened(command)
+    for columns, rows in SIZES:
+        terminal.resize(columns, rows)
+        shown = terminal.repainted()
 
-    assert 1 <= width(terminal) <= min(columns or 80, 100)
-    assert terminal.text == terminal.repainted()
+        larger = pyte.Screen(columns + 99, rows + 40)
+        pyte.ByteStream(larger).feed(bytes(terminal.written[terminal.written.rindex(CLEARED) :]))
+        assert shown.rstrip() == "\n".join(map(str.rstrip, larger.display)).rstrip()
+        assert width(terminal) > 0
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(0, 0), (1, 1), (500, 200)])
+def test_a_terminal_of_any_size_is_good_to_start_in(
+    command: Command, columns: int, rows: int
+) -> None:
+    terminal = command.open("--demo", columns=columns, rows=rows)
+    terminal.wait_for(lambda: terminal.text.strip() not in {"", "…"})
     terminal.type("q")
+
     assert terminal.wait_for_exit() == 0
 
 
@@ -99,6 +112,7 @@ def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None
         terminal.resize(columns, rows)
         terminal.read(0.002)
     terminal.resize(72, 26)
+    terminal.wait_for(lambda: width(terminal) == 72 and "API" in terminal.text)
     terminal.settle()
 
     fresh = opened(command, columns=72, rows=26)
@@ -109,7 +123,7 @@ def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None
 @pytest.mark.usefixtures("steady")
 def test_exported_columns_do_not_pin_a_terminals_width(command: Command) -> None:
     """A terminal's own size counts, at the start and after a resize."""
-    terminal = opened(command, COLUMNS="40", LINES="5")
+    terminal = opened(command, environ={"COLUMNS": "40", "LINES": "5"})
     assert width(terminal) == 60
 
     terminal.resize(90, 30)

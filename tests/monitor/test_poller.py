@@ -34,40 +34,41 @@ class Clock:
 class Scripted:
     """A reader that gives what a test tells it to, and counts."""
 
+    clock: Clock = field(default_factory=Clock)
     wait: timedelta | None = timedelta(hours=1)
-    allow: bool = True
     raises: Exception | None = None
     reads: int = 0
-    asked: int = 0
+    looks: int = 0
+    news: bool = False
     read_again: threading.Event = field(default_factory=threading.Event)
+    looked: threading.Event = field(default_factory=threading.Event)
 
     def read(
-        self,
-        moment: datetime,
-        previous: AccountStatus,
-        publish: Callable[[AccountStatus], None],
-        *,
-        chance: float,
+        self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
     ) -> AccountStatus:
-        assert 0 <= chance <= 1
+        del publish
         if self.raises is not None:
             raise self.raises
         self.reads += 1
         if self.reads > 1:
             self.read_again.set()
+        moment = self.clock()
         due = None if self.wait is None else moment + self.wait
-        del publish
         return replace(previous, usage=Usage((), "api", moment), next_read_at=due)
 
-    def allow_request(self, moment: datetime) -> bool:
-        del moment
-        self.asked += 1
-        return self.allow
+    def look(self, previous: AccountStatus) -> AccountStatus:
+        self.looks += 1
+        self.news = False
+        self.looked.set()
+        return replace(previous, usage=Usage((), "statusline", self.clock()))
+
+    def changed(self) -> bool:
+        return self.news
 
 
-def started(reader: Scripted, clock: Clock | None = None) -> tuple[Poller, threading.Event]:
+def started(reader: Scripted) -> tuple[Poller, threading.Event]:
     changed = threading.Event()
-    poller = Poller(lambda: reader, FIRST, clock or Clock(), changed.set)
+    poller = Poller(lambda: reader, FIRST, reader.clock, changed.set)
     poller.start()
     assert changed.wait(PATIENCE)
     return poller, changed
@@ -80,21 +81,31 @@ def test_statuses_are_replaced_whole() -> None:
     assert FIRST.usage is None
 
 
-def test_r_reads_now_if_that_is_allowed() -> None:
+def test_r_asks_for_a_read_now() -> None:
     reader = Scripted()
     poller, _ = started(reader)
     poller.read_now()
     assert reader.read_again.wait(PATIENCE)
 
 
-def test_r_reads_nothing_if_that_is_not_allowed() -> None:
-    reader = Scripted(allow=False)
-    poller, _ = started(reader)
-    for _ in range(20):
-        poller.read_now()
-    assert not reader.read_again.wait(0.3)
-    assert reader.reads == 1
-    assert reader.asked
+def test_what_another_process_wrote_is_looked_at_without_a_request() -> None:
+    reader = Scripted()
+    poller, changed = started(reader)
+    changed.clear()
+    reader.news = True
+    assert changed.wait(PATIENCE)
+    (status,) = poller.statuses
+    assert status.usage is not None
+    assert ("statusline", 1) == (status.usage.source, reader.reads)
+
+
+def test_local_sources_are_looked_at_as_often_as_the_interval_says() -> None:
+    reader = Scripted()
+    changed = threading.Event()
+    first = replace(FIRST, interval=timedelta(seconds=0.1))
+    Poller(lambda: reader, first, reader.clock, changed.set).start()
+    assert reader.looked.wait(PATIENCE)
+    assert 1 == reader.reads
 
 
 def test_a_read_is_due_at_its_instant() -> None:
@@ -104,16 +115,16 @@ def test_a_read_is_due_at_its_instant() -> None:
 
 
 def test_a_laptop_that_wakes_up_reads_at_once() -> None:
-    clock, reader = Clock(), Scripted()
-    started(reader, clock)
-    clock.ahead = timedelta(hours=3)
+    reader = Scripted()
+    started(reader)
+    reader.clock.ahead = timedelta(hours=3)
     assert reader.read_again.wait(PATIENCE)
 
 
 def test_a_clock_set_back_does_not_starve_it() -> None:
-    clock, reader = Clock(), Scripted(wait=timedelta(seconds=1.5))
-    started(reader, clock)
-    clock.ahead = timedelta(hours=-10)
+    reader = Scripted(wait=timedelta(seconds=1.5))
+    started(reader)
+    reader.clock.ahead = timedelta(hours=-10)
     assert reader.read_again.wait(PATIENCE)
 
 
@@ -137,8 +148,7 @@ def test_a_reader_that_cannot_be_opened_is_handed_over_too() -> None:
 def test_without_an_instant_the_login_is_looked_for_soon() -> None:
     """A missing login costs no request to look for, so it is not waited for long."""
     reader = Scripted(wait=None)
-    clock = Clock()
-    poller, _ = started(reader, clock)
+    poller, _ = started(reader)
     assert poller.statuses[0].next_read_at is None
-    clock.ahead = timedelta(seconds=6)
+    reader.clock.ahead = timedelta(seconds=6)
     assert reader.read_again.wait(PATIENCE)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +27,7 @@ from tests.support.login import TOKEN, Store
 from tests.support.payloads import as_bytes, payload, usage_body
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from tests.support.api import Api
@@ -36,18 +39,36 @@ SCOPE_403 = payload("error_403_scope_user_profile")
 LIMITED_429 = payload("error_429_usage")
 
 
-def reader(settings: Settings | None = None) -> AccountReader:
-    return open_reader(os.environ, settings or Settings(), utc_now)
+class Clock:
+    """This computer's clock, which a test may set."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+    def later(self, seconds: float) -> None:
+        """Let so many seconds pass since the test began."""
+        self.ahead = timedelta(seconds=seconds)
 
 
-def read(
-    subject: AccountReader, previous: AccountStatus = FIRST, *, later: float = 0
-) -> AccountStatus:
-    return subject.read(utc_now() + timedelta(seconds=later), previous)
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def reader(clock: Clock | None = None, settings: Settings | None = None) -> AccountReader:
+    return open_reader(os.environ, settings or Settings(), clock or Clock())
 
 
 def code(status: AccountStatus) -> str | None:
     return status.problem.code if status.problem else None
+
+
+def seconds_until(moment: datetime | None, clock: Clock) -> float:
+    assert moment is not None
+    return (moment - clock()).total_seconds()
 
 
 # --- get_usage -------------------------------------------------------------------------------
@@ -57,8 +78,16 @@ def test_get_usage_gives_figures_with_one_request(api: Api, store: Store) -> Non
     store.login()
     usage = get_usage()
     assert usage.five_hour is not None
-    assert (usage.five_hour.utilization, usage.source) == (78.0, "api")
-    assert [f"Bearer {TOKEN}"] == [r.headers["Authorization"] for r in api.requests]
+    assert (78.0, "api") == (usage.five_hour.utilization, usage.source)
+    assert [f"Bearer {TOKEN}"] == [r.headers["Authorization"] for r in api.usage_requests]
+
+
+def test_get_usage_keeps_to_the_budget(api: Api, store: Store) -> None:
+    """A second call within the floor gives the stored reading, with its age."""
+    store.login()
+    first, second = get_usage(), get_usage()
+    assert first.as_of == second.as_of
+    assert 1 == len(api.usage_requests)
 
 
 def test_get_usage_raises_what_keeps_figures_away(api: Api, store: Store) -> None:
@@ -67,15 +96,36 @@ def test_get_usage_raises_what_keeps_figures_away(api: Api, store: Store) -> Non
     store.login(expires_in=-60)
     with pytest.raises(CredentialsExpired):
         get_usage()
-    assert api.requests == []
+    assert [] == api.requests
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (b"<html>", 200, UnexpectedResponse),
+        (LIMITED_429, 429, RateLimited),
+        (REFUSED_401, 401, Unauthorized),
+        (SCOPE_403, 403, MissingScope),
+    ],
+)
+def test_get_usage_raises_the_error_of_the_reply_also_when_it_is_remembered(
+    api: Api, store: Store, body: bytes, status: int, error: type[Exception]
+) -> None:
+    store.login()
+    api.answer(body, status)
+    for _ in range(2):
+        with pytest.raises(error) as caught:
+            get_usage()
+        assert TOKEN not in str(caught.value)
+    assert 1 == len(api.usage_requests)
 
 
 def test_a_headers_worth_of_manners(api: Api, store: Store) -> None:
     store.login()
     get_usage()
     (request,) = api.usage_requests
-    assert request.headers["anthropic-beta"] == "oauth-2025-04-20"
-    assert request.headers["Accept"] == "application/json"
+    assert "oauth-2025-04-20" == request.headers["anthropic-beta"]
+    assert "application/json" == request.headers["Accept"]
     assert request.headers["User-Agent"].startswith("claude-code/")
 
 
@@ -86,7 +136,7 @@ def test_the_user_agent_is_a_setting(
     (tmp_path / "config.toml").write_text('user_agent = "my-own/1.0"')
     store.login()
     get_usage()
-    assert api.usage_requests[0].headers["User-Agent"] == "my-own/1.0"
+    assert "my-own/1.0" == api.usage_requests[0].headers["User-Agent"]
 
 
 def test_an_address_that_no_token_may_go_to_is_refused(
@@ -101,82 +151,105 @@ def test_an_address_that_no_token_may_go_to_is_refused(
 # --- a status ----------------------------------------------------------------------------------
 
 
-def test_a_status_has_figures_profile_origin_and_next_read(api: Api, store: Store) -> None:
+def test_a_status_has_figures_profile_origin_and_next_read(
+    api: Api, store: Store, clock: Clock
+) -> None:
     store.login()
-    status = read(reader())
+    status = reader(clock).read(FIRST)
     assert status.usage is not None
     assert status.profile is not None
-    assert (status.profile.display_name, status.profile.plan) == ("User", "Enterprise")
-    assert status.credential_origin == "Claude Code credentials file"
-    assert status.next_read_at is not None
-    left = (status.next_read_at - utc_now()).total_seconds()
-    assert 290 < left <= 300
-    assert (len(api.usage_requests), len(api.profile_requests)) == (1, 1)
+    assert ("User", "Enterprise") == (status.profile.display_name, status.profile.plan)
+    assert "Claude Code credentials file" == status.credential_origin
+    assert 295 < seconds_until(status.next_read_at, clock) <= 300
+    assert (1, 1) == (len(api.usage_requests), len(api.profile_requests))
 
 
-def test_figures_are_published_before_the_profile_is_asked_for(api: Api, store: Store) -> None:
+def test_what_is_known_is_published_first_and_figures_before_the_profile(
+    api: Api, store: Store
+) -> None:
     store.login()
-    published: list[tuple[AccountStatus, int]] = []
-    reader().read(
-        utc_now(), FIRST, lambda status: published.append((status, len(api.profile_requests)))
-    )
-    ((status, profiles_asked),) = published
-    assert status.usage is not None
-    assert profiles_asked == 0
+    published: list[tuple[bool, int, int]] = []
+
+    def publish(status: AccountStatus) -> None:
+        asked = len(api.usage_requests), len(api.profile_requests)
+        published.append((status.usage is not None, *asked))
+
+    reader().read(FIRST, publish)
+    assert [(False, 0, 0), (True, 1, 0)] == published
 
 
 @pytest.mark.parametrize("status", [500, 401, 403, 429, 200])
 def test_a_profile_that_fails_costs_no_figures_and_is_not_asked_for_again(
-    api: Api, store: Store, status: int
+    api: Api, store: Store, clock: Clock, status: int
 ) -> None:
     """The stored login still tells the plan."""
     store.login()
     api.answer_profile(b"<html>", status)
-    subject = reader()
-    first = read(subject)
-    second = read(subject, first, later=400)
-    assert (code(first), code(second)) == (None, None)
+    first = reader(clock).read(FIRST)
+    clock.later(400)
+    second = reader(clock).read(FIRST)
+    assert (None, None) == (code(first), code(second))
     assert second.profile is not None
-    assert (second.profile.plan, second.profile.email) == ("Max 5x", None)
-    assert len(api.profile_requests) == 1
+    assert ("Max 5x", None) == (second.profile.plan, second.profile.email)
+    assert (2, 1) == (len(api.usage_requests), len(api.profile_requests))
 
 
 def test_another_token_gets_a_profile_of_its_own(api: Api, store: Store) -> None:
     store.login()
-    subject = reader()
-    status = read(subject)
+    reader().read(FIRST)
     store.login("another")
-    read(subject, status, later=400)
-    assert len(api.profile_requests) == 2
+    reader().read(FIRST)
+    assert (2, 2) == (len(api.usage_requests), len(api.profile_requests))
+
+
+def test_the_next_start_shows_stored_figures_without_a_request(api: Api, store: Store) -> None:
+    store.login()
+    first = reader().read(FIRST)
+    second = reader().read(FIRST)
+    assert first.usage == second.usage
+    assert first.profile == second.profile
+    assert 1 == len(api.usage_requests)
 
 
 # --- failures ----------------------------------------------------------------------------------
 
 
-def test_a_problem_leaves_the_figures_and_their_age(api: Api, store: Store) -> None:
+def test_a_problem_leaves_the_figures_and_their_age(api: Api, store: Store, clock: Clock) -> None:
     store.login()
-    subject = reader()
-    good = read(subject)
+    good = reader(clock).read(FIRST)
+    assert good.usage is not None
     api.answer(payload("error_529_overloaded"), 529)
-    bad = read(subject, good, later=400)
-    assert code(bad) == "server_error"
-    assert good.usage is bad.usage
-    assert bad.stale(utc_now())
+    clock.later(400)
+    bad = reader(clock).read(FIRST)
+    assert bad.usage is not None
+    assert ("server_error", good.usage.as_of) == (code(bad), bad.usage.as_of)
+    assert bad.stale(clock())
+    assert 29 < seconds_until(bad.next_read_at, clock) <= 30
     api.answer(as_bytes(usage_body(utc_now())))
-    assert code(read(subject, bad, later=800)) is None
+    clock.later(800)
+    assert code(reader(clock).read(FIRST)) is None
+
+
+def test_errors_back_off_across_processes(api: Api, store: Store, clock: Clock) -> None:
+    store.login()
+    api.answer(b"", 503)
+    waits = []
+    for _ in range(4):
+        status = reader(clock).read(FIRST)
+        waits.append(round(seconds_until(status.next_read_at, clock)))
+        clock.ahead += timedelta(seconds=waits[-1] + 1)
+    assert [30, 60, 120, 240] == waits
+    assert 4 == len(api.usage_requests)
 
 
 def test_an_expired_token_is_never_sent_and_its_renewal_is_followed(api: Api, store: Store) -> None:
     store.login(expires_in=-720)
     subject = reader()
-    status = read(subject)
-    assert (
-        code(status),
-        status.next_read_at,
-        len(api.requests),
-    ) == ("credentials_expired", None, 0)
+    status = subject.read(FIRST)
+    assert ("credentials_expired", None) == (code(status), status.next_read_at)
+    assert [] == api.requests
     store.login("renewed")
-    assert code(read(subject, status)) is None
+    assert code(subject.read(status)) is None
 
 
 @pytest.mark.parametrize(
@@ -184,18 +257,27 @@ def test_an_expired_token_is_never_sent_and_its_renewal_is_followed(api: Api, st
     [(EXPIRED_401, "credentials_expired"), (REFUSED_401, "unauthorized")],
 )
 def test_a_refused_token_is_not_sent_again_however_often_its_store_is_looked_at(
-    api: Api, store: Store, body: bytes, expected: str
+    api: Api, store: Store, clock: Clock, body: bytes, expected: str
 ) -> None:
-    store.login()
+    store.login(expires_in=7200)
     api.answer(body, 401)
-    subject = reader()
     status = FIRST
-    for seconds in range(0, 600, 5):
-        status = read(subject, status, later=seconds)
+    for seconds in range(0, 600, 20):
+        clock.later(seconds)
+        status = reader(clock).read(status)
         assert expected == code(status)
-    assert len(api.usage_requests) == 1
-    read(subject, status, later=901)
-    assert len(api.usage_requests) == 2
+    assert 1 == len(api.usage_requests)
+    clock.later(901)
+    reader(clock).read(status)
+    assert 2 == len(api.usage_requests)
+
+
+def test_a_refusal_releases_the_floor_for_another_login(api: Api, store: Store) -> None:
+    store.login()
+    api.answer(REFUSED_401, 401, token=TOKEN)
+    assert "unauthorized" == code(reader().read(FIRST))
+    store.login("another")
+    assert code(reader().read(FIRST)) is None
 
 
 @pytest.mark.parametrize(
@@ -213,27 +295,40 @@ def test_a_token_renewed_meanwhile_is_tried_once(
         return Response(body, status)
 
     api.answer_with(refuse)
-    assert code(read(reader())) is None
-    assert len(api.usage_requests) == 2
+    assert code(reader().read(FIRST)) is None
+    assert 2 == len(api.usage_requests)
 
 
-def test_a_rate_limit_blocks_and_says_until_when(api: Api, store: Store) -> None:
+def test_a_rate_limit_is_waited_out_by_every_process(api: Api, store: Store, clock: Clock) -> None:
     store.login()
     api.answer(LIMITED_429, 429, {"Retry-After": "500"})
-    subject = reader()
-    status = read(subject)
-    assert (code(status), len(api.usage_requests)) == ("rate_limited", 1)
+    status = reader(clock).read(FIRST)
     assert status.problem is not None
-    assert status.problem.retry_at is not None
-    assert status.problem.retry_at == status.next_read_at
-    assert 499 <= (status.problem.retry_at - utc_now()).total_seconds() <= 501
-    assert not subject.allow_request(utc_now() + timedelta(seconds=490))
-    assert subject.allow_request(utc_now() + timedelta(seconds=510))
+    assert ("rate_limited", status.next_read_at) == (code(status), status.problem.retry_at)
+    assert 499 <= seconds_until(status.next_read_at, clock) <= 501
+    for seconds in (1, 100, 490):
+        clock.later(seconds)
+        assert "rate_limited" == code(reader(clock).read(FIRST))
+    assert 1 == len(api.usage_requests)
+    clock.later(510)
+    again = reader(clock).read(FIRST)
+    assert 2 == len(api.usage_requests)
+    assert 590 < seconds_until(again.next_read_at, clock) < 610
 
 
-def off_by(span: timedelta) -> tuple[AccountReader, datetime]:
-    """Return a reader on a computer whose clock is off, and what that clock shows."""
-    return open_reader(os.environ, Settings(), lambda: utc_now() + span), utc_now() + span
+def test_a_new_login_starts_clean(api: Api, store: Store) -> None:
+    store.login()
+    api.answer(LIMITED_429, 429, token=TOKEN)
+    assert "rate_limited" == code(reader().read(FIRST))
+    store.login("another")
+    assert code(reader().read(FIRST)) is None
+
+
+def off_by(span: timedelta) -> Clock:
+    """Return the clock of a computer whose clock is off."""
+    clock = Clock()
+    clock.ahead = span
+    return clock
 
 
 def test_a_rate_limit_of_a_token_that_the_apis_clock_calls_expired_is_an_expiry(
@@ -242,18 +337,24 @@ def test_a_rate_limit_of_a_token_that_the_apis_clock_calls_expired_is_an_expiry(
     """By a clock that is two hours behind, the token seems to have an hour left."""
     store.login(expires_in=-3600)
     api.answer(LIMITED_429, 429)
-    subject, now = off_by(timedelta(hours=-2))
-    assert code(subject.read(now, FIRST)) == "credentials_expired"
+    assert "credentials_expired" == code(reader(off_by(timedelta(hours=-2))).read(FIRST))
+
+
+def test_one_wrong_date_locks_nobody_out(api: Api, store: Store, clock: Clock) -> None:
+    """A box in between that claims another hour is no reason to call the login expired."""
+    store.login(expires_in=3600)
+    reader(off_by(timedelta(hours=-2))).read(FIRST)
+    assert code(reader(clock).read(FIRST)) is None
 
 
 def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store: Store) -> None:
     store.login(expires_in=2 * 86400)
-    subject, now = off_by(timedelta(days=1))
-    status = subject.read(now, FIRST)
+    clock = off_by(timedelta(days=1))
+    status = reader(clock).read(FIRST)
     assert 86390 < status.clock_ahead.total_seconds() < 86410
     assert status.usage is not None
-    assert not status.stale(now)
-    assert status.usage.windows[0].state(status.true_time(now)) == "running"
+    assert not status.stale(clock())
+    assert "running" == status.usage.windows[0].state(status.true_time(clock()))
 
 
 # --- the environment's token -----------------------------------------------------------------
@@ -266,74 +367,190 @@ def env_token(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_an_environment_token_without_the_scope_gives_way_to_the_stored_login(
-    api: Api, store: Store, env_token: str
+    api: Api, store: Store, env_token: str, clock: Clock
 ) -> None:
     store.login()
     api.answer(SCOPE_403, 403, token=env_token)
-    subject = reader()
-    status = read(subject)
+    status = reader(clock).read(FIRST)
     assert code(status) is None
-    assert status.credential_origin == "Claude Code credentials file"
+    assert "Claude Code credentials file" == status.credential_origin
     assert status.notice is not None
     assert "CLAUDE_CODE_OAUTH_TOKEN" in status.notice
-    read(subject, status, later=400)
-    assert len(api.usage_requests) == 3
+    clock.later(400)
+    reader(clock).read(FIRST)
+    assert 3 == len(api.usage_requests)
 
 
 def test_with_no_stored_login_the_missing_scope_is_the_problem(
     api: Api, store: Store, env_token: str
 ) -> None:
     api.answer(SCOPE_403, 403, token=env_token)
-    assert code(read(reader())) == "missing_scope"
+    assert "missing_scope" == code(reader().read(FIRST))
     store.login(expires_in=-5)
-    assert code(read(reader())) == "missing_scope"
+    assert "missing_scope" == code(reader().read(FIRST))
 
 
 def test_a_stored_login_without_the_scope_has_nobody_to_give_way_to(api: Api, store: Store) -> None:
     store.login()
     api.answer(SCOPE_403, 403)
-    assert code(read(reader())) == "missing_scope"
-    assert len(api.usage_requests) == 1
+    assert "missing_scope" == code(reader().read(FIRST))
+    assert 1 == len(api.usage_requests)
 
 
-# --- what the user may ask for ---------------------------------------------------------------
+# --- free sources, and whose they are ----------------------------------------------------------
+
+ADA, BOB = "uuid-of-ada", "uuid-of-bob"
 
 
-def test_r_reads_after_the_floor_and_not_before(api: Api, store: Store) -> None:
-    store.login()
-    subject = reader()
-    read(subject)
-    assert not subject.allow_request(utc_now() + timedelta(seconds=170))
-    assert subject.allow_request(utc_now() + timedelta(seconds=181))
+def claude_json(
+    home: Path, account: str, *, age: float | None = None, five_hour: float = 33
+) -> None:
+    """Write Claude Code's global configuration, with figures so many seconds old."""
+    document: dict[str, object] = {
+        "oauthAccount": {"accountUuid": account, "emailAddress": f"{account}@example.com"}
+    }
+    if age is not None:
+        fetched = utc_now() - timedelta(seconds=age)
+        document["cachedUsageUtilization"] = {
+            "fetchedAtMs": int(fetched.timestamp() * 1000),
+            "accountUuid": account,
+            "utilization": usage_body(fetched, five_hour=five_hour),
+        }
+    (home / ".claude.json").write_text(json.dumps(document))
 
 
-def test_r_sends_a_refused_token_again_after_the_floor_only(api: Api, store: Store) -> None:
-    store.login()
-    api.answer(REFUSED_401, 401)
-    subject = reader()
-    status = read(subject)
-    assert subject.allow_request(utc_now() + timedelta(seconds=5))
-    read(subject, status, later=5)
-    assert len(api.usage_requests) == 1
-    assert subject.allow_request(utc_now() + timedelta(seconds=200))
-    read(subject, status, later=200)
-    assert len(api.usage_requests) == 2
+def profile_of(account: str) -> dict[str, object]:
+    return {"account": {"uuid": account, "email": f"{account}@example.com"}}
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "error"),
-    [
-        (b"<html>", 200, UnexpectedResponse),
-        (LIMITED_429, 429, RateLimited),
-        (REFUSED_401, 401, Unauthorized),
-        (SCOPE_403, 403, MissingScope),
-    ],
-)
-def test_the_library_raises_the_error_of_the_reply(
-    api: Api, store: Store, body: bytes, status: int, error: type[Exception]
+def test_claude_codes_own_figures_are_shown_with_their_age_when_the_api_gives_none(
+    api: Api, store: Store, home: Path, clock: Clock
 ) -> None:
     store.login()
-    api.answer(body, status)
-    with pytest.raises(error) as caught:
-        get_usage()
-    assert TOKEN not in str(caught.value)
+    claude_json(home, ADA, age=600)
+    api.answer(b"", 503)
+    status = reader(clock).read(FIRST)
+    assert status.usage is not None
+    assert status.usage.five_hour is not None
+    assert (33.0, "claude-json") == (
+        status.usage.five_hour.utilization,
+        status.usage.five_hour.source,
+    )
+    age = status.age(clock())
+    assert age is not None
+    assert 599 < age.total_seconds() < 620
+    assert status.profile is not None
+    assert "uuid-of-ada@example.com" == status.profile.email
+
+
+def test_the_newer_reading_wins_whatever_its_source(
+    api: Api, store: Store, home: Path, clock: Clock
+) -> None:
+    store.login()
+    api.answer_profile(profile_of(ADA))
+    reader(clock).read(FIRST)
+    claude_json(home, ADA, age=60, five_hour=1)
+    older = reader(clock).read(FIRST)
+    assert older.usage is not None
+    assert "api" == older.usage.source
+    time.sleep(0.01)
+    claude_json(home, ADA, age=-1, five_hour=99)
+    newer = reader(clock).read(FIRST)
+    assert newer.usage is not None
+    assert "claude-json" == newer.usage.source
+
+
+def test_figures_of_another_account_are_not_taken(api: Api, store: Store, home: Path) -> None:
+    store.login()
+    api.answer_profile(profile_of(BOB))
+    reader().read(FIRST)
+    claude_json(home, ADA, age=-1, five_hour=99)
+    status = reader().read(FIRST)
+    assert status.usage is not None
+    assert {"api"} == {window.source for window in status.usage.windows}
+
+
+def test_numbers_never_cross_accounts(api: Api, store: Store, home: Path, clock: Clock) -> None:
+    """Another login in the same place, while the API gives nothing: no old figure is shown."""
+    store.login("token-of-ada")
+    api.answer_profile(profile_of(ADA))
+    claude_json(home, ADA)
+    before = reader(clock).read(FIRST)
+    assert before.usage is not None
+    store.login("token-of-bob")
+    claude_json(home, BOB)
+    api.answer(b"", 503)
+    after = reader(clock).read(before)
+    assert (None, "server_error") == (after.usage, code(after))
+    assert after.profile is not None
+    assert "uuid-of-bob@example.com" == after.profile.email
+
+
+def test_a_rotated_token_of_the_same_account_keeps_its_figures(
+    api: Api, store: Store, home: Path
+) -> None:
+    store.login("first")
+    api.answer_profile(profile_of(ADA))
+    claude_json(home, ADA)
+    before = reader().read(FIRST)
+    store.login("second")
+    api.answer(b"", 503)
+    after = reader().read(FIRST)
+    assert before.usage is not None
+    assert before.usage == after.usage
+
+
+def test_what_was_read_before_the_account_was_known_is_linked_to_it(
+    api: Api, store: Store, clock: Clock
+) -> None:
+    store.login("first")
+    api.answer_profile(b"", 500)
+    reader(clock).read(FIRST)
+    store.login("second")
+    api.answer_profile(profile_of(ADA))
+    status = reader(clock).read(FIRST)
+    assert status.usage is not None
+    assert 2 == len(api.usage_requests)
+
+
+def test_a_window_that_is_reported_no_more_is_shown_no_more(
+    api: Api, store: Store, clock: Clock
+) -> None:
+    store.login()
+    reader(clock).read(FIRST)
+    body = usage_body(utc_now())
+    body["limits"] = []
+    api.answer(body)
+    clock.later(400)
+    status = reader(clock).read(FIRST)
+    assert status.usage is not None
+    assert ["five_hour", "seven_day"] == [window.key for window in status.usage.windows]
+
+
+def test_nothing_older_than_seven_days_is_shown(
+    api: Api, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.login(expires_in=30 * 86400)
+    reader(clock).read(FIRST)
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
+    shown = []
+    for days in (6, 8):
+        clock.ahead = timedelta(days=days)
+        status = reader(clock).read(FIRST)
+        assert "unreachable" == code(status)
+        shown.append(status.usage is not None)
+    assert [True, False] == shown
+
+
+# --- where nothing can be kept -----------------------------------------------------------------
+
+
+def test_without_a_writable_place_it_works_from_memory_and_says_so(
+    api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    (home / ".local").write_text("a file where our folder should be")
+    status = reader().read(FIRST)
+    assert status.usage is not None
+    assert status.notice is not None
+    assert "nothing is kept" in status.notice

@@ -220,7 +220,7 @@ def test_a_model_in_both_shapes_is_one_window() -> None:
 
 
 def test_bad_rows_cost_no_good_one() -> None:
-    bad = [None, 7, [], {}, {"kind": 5}, {"kind": ""}, {"percent": 4}]
+    bad: list[object] = [None, 7, [], {}, {"kind": 5}, {"kind": ""}, {"percent": 4}]
     good = scoped(model=named("Fable"))
     assert rows(read({"limits": [*bad, good, *bad]})) == [("seven_day:fable", 52.0, True)]
 

@@ -25,7 +25,7 @@ PROGRAM = str(Path(sys.executable).with_name("claude-usage-monitor"))
 PATIENCE = 20.0  # seconds; a bound for a busy machine, not an expectation
 
 CURSOR_SHOWN = b"\x1b[?25h"
-CURSOR_HIDDEN = b"\x1b[?25l"
+CLEARED = b"\x1b[2J"
 ALTERNATE = b"\x1b[?1049h"
 NORMAL = b"\x1b[?1049l"
 
@@ -61,14 +61,14 @@ class _Screen(pyte.Screen):
         """Whether the alternate screen is shown."""
         return self._normal is not None
 
-    def set_mode(self, *modes: int, **words: Any) -> None:
-        super().set_mode(*modes, **words)
+    def set_mode(self, *modes: int, **how: Any) -> None:  # noqa: ANN401 - as pyte has it
+        super().set_mode(*modes, **how)
         if self._ALTERNATE in modes and not self.alternate:
             self._normal = copy.copy(self.buffer), copy.copy(self.cursor)
             self.buffer.clear()
 
-    def reset_mode(self, *modes: int, **words: Any) -> None:
-        super().reset_mode(*modes, **words)
+    def reset_mode(self, *modes: int, **how: Any) -> None:  # noqa: ANN401 - as pyte has it
+        super().reset_mode(*modes, **how)
         if self._ALTERNATE in modes and self._normal is not None:
             buffer, cursor = self._normal
             self._normal = None
@@ -178,11 +178,14 @@ class Terminal:
                 raise AssertionError(f"never came: {what}\n{self.text}")
             self.read()
 
-    def wait_until_written(self, what: bytes, patience: float = PATIENCE) -> bytes:
-        """Read until the command writes these bytes; returns all it wrote meanwhile."""
-        before = len(self.written)
-        self.wait_for(lambda: what in self.written[before:], patience)
-        return bytes(self.written[before:])
+    def press_until(self, key: str, what: str) -> None:
+        """Press a key, again and again, until a text is on the screen."""
+
+        def shown() -> bool:
+            self.type(key)
+            return what in self.text
+
+        self.wait_for(shown)
 
     def rest(self, seconds: float) -> bytes:
         """Read for a while; returns what was written in it."""
@@ -192,7 +195,7 @@ class Terminal:
             self.read(0.02)
         return bytes(self.written[before:])
 
-    def settle(self, quiet: float = 0.15) -> str:
+    def settle(self, quiet: float = 0.1) -> str:
         """Read until nothing more comes for a moment; returns the screen."""
         while self.rest(quiet):
             pass
@@ -200,9 +203,10 @@ class Terminal:
 
     def repainted(self) -> str:
         """Have the whole screen painted anew; returns it."""
-        before = self.written.count(b"\x1b[2J")
+        self.settle()
+        before = self.written.count(CLEARED)
         self.kill(signal.SIGCONT)
-        self.wait_for(lambda: self.written.count(b"\x1b[2J") > before)
+        self.wait_for(lambda: self.written.count(CLEARED) > before)
         return self.settle()
 
     def scribble(self, text: str) -> None:
@@ -322,6 +326,15 @@ def injected(folder: Path, code: str) -> dict[str, str]:
     """Return the environment in which Python runs this code before the command: for faults."""
     (folder / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": str(folder)}
+
+
+def short_floor(home: Path, folder: Path, code: str = "") -> dict[str, str]:
+    """Return an environment in which ``r`` reads after a moment: the real floor is a minute."""
+    own = home / "own"
+    own.mkdir()
+    (own / "config.toml").write_text("api_floor_seconds = 0.3\n")
+    short = "import claude_usage_monitor.store.settings as s; s._LEAST_FLOOR = 0.1\n"
+    return {**injected(folder, short + code), "CLAUDE_USAGE_MONITOR_HOME": str(own)}
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,0 +1,143 @@
+"""What can be known of the ``claude-code`` account without asking anybody: whose it is, and how."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.errors import (
+    CredentialError,
+    CredentialsExpired,
+    Forbidden,
+    MissingScope,
+    NoCredentials,
+    RateLimited,
+)
+from claude_usage_monitor.monitor.credentials import ENVIRONMENT, Credential, CredentialFinder
+from claude_usage_monitor.sources import claude_code, claude_json
+from claude_usage_monitor.store import identities
+from claude_usage_monitor.store.identities import fingerprint_of
+from claude_usage_monitor.usage.profile import Profile, plan_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from claude_usage_monitor.store.state import State
+
+PLACE = "claude-code"
+
+
+class Look(NamedTuple):
+    """What can be known of an account without asking anybody.
+
+    ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
+    used, ``notice`` why it is not the first choice.
+    """
+
+    account: str | None = None
+    credential: Credential | None = None
+    profile: Profile | None = None
+    problem: CredentialError | None = None
+    notice: str | None = None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The name of the credential's token."""
+        return fingerprint_of(self.credential.token) if self.credential else None
+
+
+class Onlooker:
+    """Looks a login up and says whose it is; keeps what Claude Code itself has read."""
+
+    def __init__(self, finder: CredentialFinder, state: State, environ: Mapping[str, str]) -> None:
+        self._finder = finder
+        self._state = state
+        self._global_config = claude_json.GlobalConfig(environ)
+        self._taken_cached: tuple[str, datetime] | None = None
+
+    def look(self, now: datetime, *, afresh: bool = False) -> Look:
+        """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
+        try:
+            credential = self._finder.find(now, afresh=afresh)
+        except NoCredentials as error:
+            return Look(problem=error) if error.is_plain else self._without_login(error)
+        except CredentialError as error:
+            return self._without_login(error)
+        notice = None
+        if credential.origin == ENVIRONMENT and self._lacks_scope(credential, now):
+            stored = self._usable_stored(now)
+            if stored is not None:
+                credential = stored
+                notice = f"{claude_code.TOKEN_VARIABLE} may not read usage: using the stored login."
+        return self._identified(credential, now)._replace(notice=notice)
+
+    def _without_login(self, error: CredentialError) -> Look:
+        """Return whose figures to go on showing when there is a login that cannot be used."""
+        known = self._global_config.read().profile
+        return Look(known.account_uuid if known else None, profile=known, problem=error)
+
+    def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
+        gate = self._state.gate_of(fingerprint_of(credential.token))
+        return (
+            gate is not None
+            and gate.problem is not None
+            and gate.problem.code in (MissingScope.code, Forbidden.code)
+            and gate.next_at > now
+        )
+
+    def _usable_stored(self, now: datetime) -> Credential | None:
+        try:
+            stored = self._finder.find_stored(now)
+        except CredentialError:
+            return None
+        return None if stored.expired(now) else stored
+
+    def _identified(self, credential: Credential, now: datetime) -> Look:
+        fingerprint = fingerprint_of(credential.token)
+        account = self._state.account_of(fingerprint)
+        profile = self._state.profile_of(fingerprint)
+        if credential.origin != ENVIRONMENT:
+            known = self._global_config.read()
+            if identities.is_stand_in(account) and known.profile and known.profile.account_uuid:
+                account = known.profile.account_uuid
+            if not identities.is_stand_in(account):
+                self._state.note_login(PLACE, account, now)
+                self._take_cached_usage(known, account)
+            if known.profile and known.profile.account_uuid == account:
+                profile = profile or known.profile
+        return Look(
+            account,
+            credential,
+            profile or profile_of_login(credential),
+            self._expiry(credential, fingerprint, now),
+        )
+
+    def _expiry(
+        self, credential: Credential, fingerprint: str, now: datetime
+    ) -> CredentialsExpired | None:
+        """Return whether the token's time is up: by this clock, or by the API's after a 429.
+
+        An expired token also gets 429. The API's clock alone keeps no token from being sent: one
+        wrong date would, for good.
+        """
+        gate = self._state.gate_of(fingerprint)
+        limited = gate is not None and gate.problem and gate.problem.code == RateLimited.code
+        behind = max(timedelta(), -gate.clock_ahead) if gate and limited else timedelta()
+        expired = credential.expired(now + behind)
+        return CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
+
+    def _take_cached_usage(self, known: claude_json.ClaudeJson, account: str) -> None:
+        """Keep what Claude Code read itself, if it is this account's."""
+        if known.usage is None or known.usage_account != account:
+            return
+        if self._taken_cached != (account, known.usage.as_of):
+            self._taken_cached = (account, known.usage.as_of)
+            self._state.record(account, known.usage, "by time", complete=True)
+
+
+def profile_of_login(credential: Credential) -> Profile:
+    """Return what the stored login itself tells: the plan, as of when the user logged in."""
+    login = credential.login
+    plan = plan_label(login.subscription_type, login.rate_limit_tier)
+    return Profile(plan=plan, rate_limit_tier=login.rate_limit_tier)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.login import TOKEN
+from tests.support.payloads import payload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+
+def findings(command: Command, *arguments: str, code: int = 0, **environ: str) -> dict[str, Any]:
+    done = command.run("doctor", "--json", *arguments, environ=environ)
+    assert (code, "") == (done.returncode, done.stderr)
+    document = json.loads(done.stdout)
+    assert (code == 0) is document["ok"]
+    return {finding["name"]: finding for finding in document["findings"]}
+
+
+def test_all_is_well(command: Command, api: Api, store: Store, home: Path) -> None:
+    store.login()
+    found = findings(command)
+    assert not [name for name, finding in found.items() if finding["state"] == "problem"]
+    login = found[str(home / ".claude" / ".credentials.json")]
+    assert "user:profile" in login["detail"]
+    assert "expires in" in login["detail"]
+    assert "0 of 20" in found["request ledger"]["detail"]
+    assert [] == api.requests
+
+
+def test_it_is_one_screen_for_a_person(command: Command, store: Store) -> None:
+    store.login()
+    done = command.run("doctor", environ={"COLUMNS": "80"})
+    assert (0, "") == (done.returncode, done.stderr)
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    for area in ("Versions", "Logins", "Figures", "Files", "Network", "Terminal"):
+        assert area in done.stdout
+
+
+def test_online_asks_through_the_budget(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    assert "it answers" in findings(command, "--online")["asked the API"]["detail"]
+    findings(command, "--online")
+    assert 1 == len(api.usage_requests)
+    found = findings(command)
+    assert "1 of 20" in found["request ledger"]["detail"]
+    assert "3 windows" in found["stored figures"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "Not logged in"),
+        (b"", "is empty"),
+        (payload("credentials_mcp_only_no_login"), "MCP servers"),
+    ],
+)
+def test_without_a_login_it_says_what_to_do(
+    command: Command, store: Store, home: Path, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        store.write(content)
+    login = findings(command, code=3)[str(home / ".claude" / ".credentials.json")]
+    assert "problem" == login["state"]
+    assert words in login["detail"]
+    assert login["hint"]
+
+
+def test_an_expired_login_is_a_problem(command: Command, store: Store, home: Path) -> None:
+    store.login(expires_in=-720)
+    login = findings(command, code=3)[str(home / ".claude" / ".credentials.json")]
+    assert "expired 12m ago" in login["detail"]
+
+
+def test_a_block_is_a_problem_with_its_end(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    api.answer(payload("error_429_usage"), 429)
+    command.run("--json")
+    ledger = findings(command, code=4)["request ledger"]
+    assert ("problem", True) == (ledger["state"], "asks to wait until" in ledger["detail"])
+
+
+def test_a_state_file_others_may_read_is_a_problem(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    command.run("--json")
+    path = home / ".local" / "state" / "claude-usage-monitor" / "state.db"
+    path.chmod(0o644)
+    state = findings(command)["state"]
+    assert ("problem", f"chmod 600 {path}") == (state["state"], state["hint"])
+
+
+def test_the_status_line_is_looked_for(command: Command, store: Store, home: Path) -> None:
+    store.login()
+    settings = home / ".claude" / "settings.json"
+    for line, detail in (
+        ("claude-usage-monitor statusline", "set up"),
+        ("my-own-line", "another command is set up"),
+    ):
+        settings.write_text(json.dumps({"statusLine": {"type": "command", "command": line}}))
+        assert detail == findings(command)["status line"]["detail"]
+
+
+def test_proxy_ca_and_key_log_are_named(command: Command, store: Store) -> None:
+    store.login()
+    found = findings(
+        command,
+        HTTPS_PROXY="http://user:hunter2@proxy.invalid:1",
+        REQUESTS_CA_BUNDLE="/etc/own-ca.pem",
+        SSLKEYLOGFILE="/tmp/keys",  # noqa: S108 - never opened
+    )
+    assert "set by HTTPS_PROXY" == found["proxy"]["detail"]
+    assert "REQUESTS_CA_BUNDLE=/etc/own-ca.pem" == found["certificates"]["detail"]
+    assert "problem" == found["SSLKEYLOGFILE"]["state"]
+
+
+def test_what_it_prints_can_be_pasted_into_an_issue(
+    command: Command, api: Api, store: Store
+) -> None:
+    """No token, not a part of one; no e-mail; no proxy's password."""
+    store.login()
+    environ = {
+        "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-other-canary",
+        "HTTPS_PROXY": "http://user:hunter2@127.0.0.1:1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    for arguments in (("doctor",), ("doctor", "--json", "--online")):
+        text = command.run(*arguments, environ=environ).stdout
+        for secret in (TOKEN, TOKEN[13:], "canary", "hunter2", "user@example.com"):
+            assert secret not in text
+
+
+def test_wrong_usage_is_two_lines(command: Command) -> None:
+    done = command.run("doctor", "--nonsense")
+    assert (2, "", 2) == (done.returncode, done.stdout, len(done.stderr.splitlines()))

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_usage_monitor.store import budget
+from claude_usage_monitor.store.budget import (
+    LEASE,
+    LONGEST_WAIT,
+    PER_HOUR,
+    Gate,
+    Granted,
+    InFlight,
+    Wait,
+    acquire,
+    gate_of,
+    in_flight,
+    is_alive,
+    settle,
+    this_process,
+)
+from claude_usage_monitor.store.database import in_memory
+from claude_usage_monitor.usage.status import Problem
+from tests.support.payloads import NOW
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FLOOR = timedelta(seconds=180)
+SECOND = timedelta(seconds=1)
+LIMITED = Problem("rate_limited", "m", "h")
+
+
+@pytest.fixture
+def connection() -> sqlite3.Connection:
+    return in_memory().connection
+
+
+def ask(
+    connection: sqlite3.Connection, now: datetime = NOW, fingerprint: str = "t", account: str = "a"
+) -> Granted | InFlight | Wait:
+    return acquire(connection, fingerprint, account, now, FLOOR)
+
+
+def asked(
+    connection: sqlite3.Connection, now: datetime = NOW, fingerprint: str = "t", account: str = "a"
+) -> None:
+    """Make a request that succeeds."""
+    answer = ask(connection, now, fingerprint, account)
+    assert isinstance(answer, Granted)
+    settle(connection, answer.request, fingerprint, Gate(now, now + FLOOR))
+
+
+def test_within_the_floor_nobody_asks_again(connection: sqlite3.Connection) -> None:
+    asked(connection)
+    assert Wait(NOW + FLOOR) == ask(connection, NOW + SECOND)
+    assert isinstance(ask(connection, NOW + FLOOR), Granted)
+
+
+def test_another_token_has_a_floor_of_its_own(connection: sqlite3.Connection) -> None:
+    asked(connection)
+    assert isinstance(ask(connection, NOW + SECOND, "another"), Granted)
+
+
+def test_at_most_twenty_an_account_and_hour(connection: sqlite3.Connection) -> None:
+    for number in range(PER_HOUR):
+        asked(connection, NOW + number * SECOND, f"token {number}")
+    late = NOW + timedelta(minutes=30)
+    assert Wait(NOW + timedelta(hours=1)) == ask(connection, late, "one more")
+    assert isinstance(ask(connection, late, "one more", "another account"), Granted)
+    assert isinstance(ask(connection, NOW + timedelta(hours=1), "one more"), Granted)
+
+
+def test_one_request_is_in_flight_and_others_wait_for_it(connection: sqlite3.Connection) -> None:
+    first = ask(connection)
+    assert isinstance(first, Granted)
+    assert InFlight(first.request) == ask(connection, NOW + SECOND)
+    assert in_flight(connection, first.request)
+    settle(connection, first.request, "t", Gate(NOW, NOW + FLOOR))
+    assert not in_flight(connection, first.request)
+
+
+def test_a_lease_dies_with_its_process_and_counts_to_the_hour_only(
+    connection: sqlite3.Connection,
+) -> None:
+    first = ask(connection)
+    assert isinstance(first, Granted)
+    connection.execute("UPDATE request SET process = ?", (dead_process(),))
+    assert not in_flight(connection, first.request)
+    assert isinstance(ask(connection, NOW + SECOND), Granted)
+    assert 2 == budget.requests_in_last_hour(connection, "a", NOW + SECOND)
+
+
+def test_a_lease_ends_also_where_nobody_can_tell_whether_its_process_lives(
+    connection: sqlite3.Connection,
+) -> None:
+    assert isinstance(ask(connection), Granted)
+    assert isinstance(ask(connection, NOW + LEASE), Granted)
+
+
+def dead_process() -> str:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return f"{done.pid}:1"
+
+
+def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
+    pid, _, started = this_process().partition(":")
+    assert is_alive(this_process())
+    assert not is_alive(dead_process())
+    assert not is_alive(f"{pid}:{int(started) + 1}")
+    assert not is_alive("nonsense")
+    assert int(pid) == os.getpid()
+
+
+def test_a_problem_is_remembered_until_its_time(connection: sqlite3.Connection) -> None:
+    first = ask(connection)
+    assert isinstance(first, Granted)
+    until = NOW + timedelta(minutes=31)
+    met = Gate(NOW, until, Problem("rate_limited", "m", "h", until, NOW), 2, 1, SECOND)
+    settle(connection, first.request, "t", met)
+    assert met == gate_of(connection, "t")
+    assert Wait(until, met.problem) == ask(connection, NOW + FLOOR * 2)
+    assert isinstance(ask(connection, until), Granted)
+    assert gate_of(connection, "another") is None
+
+
+@pytest.mark.parametrize("problem", [None, LIMITED])
+def test_a_clock_that_was_set_back_starves_nobody(
+    connection: sqlite3.Connection, problem: Problem | None
+) -> None:
+    first = ask(connection)
+    assert isinstance(first, Granted)
+    wait = FLOOR if problem is None else timedelta(minutes=60)
+    settle(connection, first.request, "t", Gate(NOW, NOW + wait, problem))
+    assert isinstance(ask(connection, NOW - timedelta(hours=10)), Granted)
+
+
+def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
+    connection: sqlite3.Connection,
+) -> None:
+    for number in range(PER_HOUR):
+        asked(connection, NOW + number * SECOND, f"token {number}")
+    back = NOW - timedelta(hours=5)
+    answer = ask(connection, back, "one more")
+    assert Wait(back + timedelta(hours=1)) == answer
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 400), st.sampled_from("abc")), max_size=80))
+def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]) -> None:
+    """The law of the ledger: one a token and floor, twenty an account and hour."""
+    connection = in_memory().connection
+    now, granted = NOW, list[tuple[datetime, str]]()
+    for seconds, token in steps:
+        now += timedelta(seconds=seconds)
+        answer = ask(connection, now, token)
+        if isinstance(answer, Granted):
+            granted.append((now, token))
+            settle(connection, answer.request, token, Gate(now, now + FLOOR))
+        else:
+            assert isinstance(answer, Wait)
+            assert now < answer.until <= now + max(LONGEST_WAIT, timedelta(hours=1))
+    for at, token in granted:
+        near = [t for moment, t in granted if timedelta() <= moment - at < FLOOR - SECOND / 100]
+        assert 1 == near.count(token)
+        hour = [t for moment, t in granted if at <= moment < at + timedelta(hours=1) - SECOND]
+        assert len(hour) <= PER_HOUR

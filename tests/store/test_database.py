@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.store.database import SCHEMA_VERSION, in_memory, open_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANY_ROW = "INSERT INTO login VALUES ('place', 'account', 1)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ours" / "state.db"
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    database = open_database(path)
+    found = database.connection.execute("SELECT * FROM login").fetchall()
+    database.close()
+    return found
+
+
+def test_the_file_is_the_users_alone_from_the_beginning(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = open_database(path)
+        database.connection.execute(ANY_ROW)
+        modes = {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert {0o600} == modes
+    assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
+    assert len(list(path.parent.iterdir())) == 3
+    database.close()
+
+
+def test_what_was_kept_is_there_again(path: Path) -> None:
+    database = open_database(path)
+    assert (path, None) == (database.path, database.notice)
+    database.connection.execute(ANY_ROW)
+    database.close()
+    assert [("place", "account", 1)] == rows(path)
+
+
+def test_an_empty_file_is_an_empty_database(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert [] == rows(path)
+
+
+@pytest.mark.parametrize("damage", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_set_aside_never_deleted(path: Path, damage: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(damage)
+    database = open_database(path)
+    assert database.notice is not None
+    assert "was damaged: set aside" in database.notice
+    (aside,) = path.parent.glob("state.db.damaged-*")
+    assert damage == aside.read_bytes()
+    database.connection.execute(ANY_ROW)
+    database.close()
+    assert [("place", "account", 1)] == rows(path)
+
+
+def test_a_newer_file_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as newer:
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer.close()
+    before = path.read_bytes()
+    database = open_database(path)
+    assert database.path is None
+    assert "newer version" in (database.notice or "")
+    database.connection.execute(ANY_ROW)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_a_place_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str) -> None:
+    if what == "file":
+        path.parent.write_text("in the way")
+    else:
+        path.parent.mkdir()
+        if what == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to("elsewhere")
+    database = open_database(path)
+    assert database.path is None
+    assert "nothing is kept" in (database.notice or "")
+    database.connection.execute(ANY_ROW)
+
+
+def test_twenty_processes_may_begin_at_once(path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from claude_usage_monitor.store.database import open_database\n"
+        "database = open_database(pathlib.Path(sys.argv[1]))\n"
+        "assert database.notice is None, database.notice\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(20)]
+    assert [0] * 20 == [process.wait(60) for process in running]
+
+
+def test_an_interrupted_migration_leaves_the_version_before(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as half_way:
+        half_way.execute("CREATE TABLE newest (something)")
+    half_way.close()
+    assert open_database(path).path is None
+    with sqlite3.connect(path) as found:
+        assert (0,) == found.execute("PRAGMA user_version").fetchone()
+        tables = found.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        assert [("newest",)] == tables
+    found.close()
+
+
+def test_memory_has_the_same_schema() -> None:
+    assert [(SCHEMA_VERSION,)] == in_memory().connection.execute("PRAGMA user_version").fetchall()
