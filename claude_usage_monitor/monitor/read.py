@@ -139,7 +139,7 @@ class AccountReader:
             if isinstance(answer, InFlight):
                 while self._state.in_flight(answer.request):
                     time.sleep(_GLANCE_SECONDS)
-                return self.look(previous)
+                continue  # its answer is stored, or its process died and it is our turn
             tried.add(look.fingerprint)
             if not self._ask(look, answer, now, status, publish):
                 return self.look(previous)
@@ -199,6 +199,11 @@ class AccountReader:
 
     @staticmethod
     def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
+        """Return the status of a request that has to wait; without figures that is a problem."""
+        if status.usage is None and status.problem is None:
+            hint = RateLimited.default_hint
+            problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
+            status = dataclasses.replace(status, problem=problem)
         if status.next_read_at is None:
             return status
         return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.status import Problem
 
 CLAUDE_CODE = Account("claude-code")
+_PATIENCE = 0.25  # seconds that a prompt can wait for another process's write
 _QUICKLY_PARSED = 2 << 20  # bytes of ~/.claude.json that a prompt can wait for
 
 
@@ -33,7 +34,7 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
     No network and no keychain: whose figures they are is told by the credentials file, else by
     who was last seen logged in.
     """
-    state = State(state_path(environ))
+    state = State(state_path(environ), _PATIENCE)
     found = parse_statusline_input(content, now)
     whose = _whose(state, environ, now)
     usage = found.usage

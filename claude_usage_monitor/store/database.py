@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BUSY_SECONDS = 5.0  # writers hold the lock for milliseconds
+BUSY_SECONDS = 5.0  # writers hold the lock for milliseconds
 _DAMAGED = ("file is not a database", "malformed", "encrypted")
 
 # Each migration takes the schema from one user_version to the next; only ever add at the end.
@@ -110,14 +110,17 @@ class Database(NamedTuple):
         self.connection.close()
 
 
-def open_database(path: Path) -> Database:
-    """Open state.db, made, migrated and repaired as needed. Never fails: memory serves instead."""
+def open_database(path: Path, patience: float = BUSY_SECONDS) -> Database:
+    """Open state.db, made, migrated and repaired as needed. Never fails: memory serves instead.
+
+    ``patience`` is how many seconds a write waits for another process's.
+    """
     try:
-        return _open_file(path)
+        return _open_file(path, patience)
     except sqlite3.DatabaseError as error:
         if not any(words in str(error) for words in _DAMAGED):
             return in_memory(f"{path} cannot be used ({error}): nothing is kept.")
-        return _without_damaged(path)
+        return _without_damaged(path, patience)
     except OSError as error:
         return in_memory(f"{path} cannot be used ({error.strerror}): nothing is kept.")
 
@@ -129,11 +132,11 @@ def in_memory(notice: str | None = None) -> Database:
     return Database(connection, None, notice)
 
 
-def _open_file(path: Path) -> Database:
+def _open_file(path: Path, patience: float) -> Database:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Made by us and not by SQLite, whose own mode would be the umask's; -wal and -shm inherit it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-    connection = _connect(str(path))
+    connection = _connect(str(path), patience)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
@@ -148,9 +151,9 @@ def _open_file(path: Path) -> Database:
     return Database(connection, path)
 
 
-def _connect(name: str) -> sqlite3.Connection:
+def _connect(name: str, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        name, timeout=patience, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
@@ -171,17 +174,17 @@ def _migrate(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _without_damaged(path: Path) -> Database:
+def _without_damaged(path: Path, patience: float) -> Database:
     """Set a damaged file aside, never delete it, and begin anew."""
     with suppress(sqlite3.Error, OSError):
-        return _open_file(path)  # another process was quicker
+        return _open_file(path, patience)  # another process was quicker
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
     try:
         for suffix in ("", "-wal", "-shm"):
             part = path.with_name(path.name + suffix)
             if part.exists():
                 part.replace(aside.with_name(aside.name + suffix))
-        database = _open_file(path)
+        database = _open_file(path, patience)
     except (sqlite3.Error, OSError):
         return in_memory(f"{path} is damaged and cannot be set aside: nothing is kept.")
     return database._replace(notice=f"{path} was damaged: set aside as {aside.name}, begun anew.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,35 +16,38 @@ HOME_VARIABLE = "CLAUDE_USAGE_MONITOR_HOME"
 
 def config_path(environ: Mapping[str, str]) -> Path:
     """Return the path of config.toml, whether or not it exists."""
-    found = _directory(environ, "XDG_CONFIG_HOME", ".config")
-    if found is None:
-        from platformdirs import user_config_path
-
-        found = user_config_path(APP, appauthor=False)
-    return found / "config.toml"
+    return _directory(environ, "XDG_CONFIG_HOME", ".config", "user_config_path") / "config.toml"
 
 
 def state_path(environ: Mapping[str, str]) -> Path:
     """Return the path of state.db, whether or not it exists."""
-    found = _directory(environ, "XDG_STATE_HOME", ".local/state")
-    if found is None:
-        from platformdirs import user_state_path
-
-        found = user_state_path(APP, appauthor=False)
-    return found / "state.db"
+    return _directory(environ, "XDG_STATE_HOME", ".local/state", "user_state_path") / "state.db"
 
 
-def _directory(environ: Mapping[str, str], variable: str, fallback: str) -> Path | None:
-    """Return our directory, ``None`` where only platformdirs knows it.
-
-    What platformdirs would answer on Linux; importing it costs half as much as all the rest.
-    """
+def _directory(environ: Mapping[str, str], variable: str, fallback: str, asked: str) -> Path:
+    """Return our directory: the one named for us, else the platform's. Never a relative home."""
     own = environ.get(HOME_VARIABLE)
     if own:
         return Path(own)
     if sys.platform in ("darwin", "win32"):
-        return None
-    base, home = environ.get(variable, ""), environ.get("HOME", "")
-    if Path(base).is_absolute():
-        return Path(base) / APP
-    return Path(home) / fallback / APP if Path(home).is_absolute() else None
+        import platformdirs
+
+        found: Path = getattr(platformdirs, asked)(APP, appauthor=False)
+        return found
+    # What platformdirs would answer here; importing it costs half as much as all the rest.
+    base = Path(environ.get(variable, ""))
+    if base.is_absolute():
+        return base / APP
+    home = Path(environ.get("HOME", ""))
+    return (home if home.is_absolute() else _home_of_user()) / fallback / APP
+
+
+def _home_of_user() -> Path:
+    """Return the home that the system knows; without one, a place where nothing can be made."""
+    import pwd
+
+    try:
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        home = Path()
+    return home if home.is_absolute() else Path(os.devnull)

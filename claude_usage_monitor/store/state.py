@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.store import budget, identities, readings
-from claude_usage_monitor.store.database import Database, in_memory, open_database
+from claude_usage_monitor.store.database import BUSY_SECONDS, Database, in_memory, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +32,10 @@ _CARRIED = ("newest", "complete", "identity", "login", "request", "gate")  # all
 class State:
     """Readings, identities and the request ledger of all processes of this user."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = BUSY_SECONDS) -> None:
         self._path = path
-        self._database = open_database(path)
+        self._patience = patience
+        self._database = open_database(path, patience)
         self._fell_back_at = time.monotonic()
 
     @property
@@ -81,7 +82,7 @@ class State:
         if time.monotonic() - self._fell_back_at < _RETRY_SECONDS:
             return
         self._fell_back_at = time.monotonic()
-        again = open_database(self._path)
+        again = open_database(self._path, self._patience)
         if again.path is not None:
             self._database = again
 

@@ -32,7 +32,8 @@ def message(problem: Problem, now: datetime, style: ClockStyle) -> str:
         return f"The login expired {long_span(now - problem.since)} ago."
     if problem.code == "rate_limited" and problem.retry_at is not None and problem.retry_at > now:
         until = clock_time(problem.retry_at, now, style)
-        return f"The usage API asks to wait until {until} ({countdown(problem.retry_at - now)})."
+        what = problem.message.removesuffix(".")
+        return f"{what} until {until} ({countdown(problem.retry_at - now)})."
     return problem.message
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import sys
+import os
+import pwd
 from pathlib import Path
 
 import pytest
 
-from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.paths import config_path, state_path
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the XDG rules are those of Linux")
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
@@ -30,3 +30,17 @@ def test_what_is_answered_here_is_what_platformdirs_answers(home: Path) -> None:
 
     expected = user_config_path("claude-usage-monitor", appauthor=False) / "config.toml"
     assert expected == config_path({"HOME": str(home)})
+
+
+@pytest.mark.parametrize("home", ["", "relative", "~"])
+def test_a_home_that_is_no_absolute_path_is_not_written_to(home: str) -> None:
+    expected = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    for path in (config_path({"HOME": home}), state_path({"HOME": home})):
+        assert expected in path.parents
+
+
+def test_state_is_kept_apart_from_settings() -> None:
+    environ = {"HOME": "/h", "XDG_STATE_HOME": "/s"}
+    assert Path("/s/claude-usage-monitor/state.db") == state_path(environ)
+    assert Path("/h/.local/state/claude-usage-monitor/state.db") == state_path({"HOME": "/h"})
+    assert Path("/x/state.db") == state_path({"CLAUDE_USAGE_MONITOR_HOME": "/x"})

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from werkzeug import Response
+
+from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
+from claude_usage_monitor.store.database import open_database
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.command import PROGRAM
+from tests.support.payloads import as_bytes, payload, usage_body
+from tests.test_processes import database, document, kill_at_random
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+SOAK_SECONDS = 600.0
+BLOCK_SECONDS = (240.0, 300.0)  # from when until when the API answers 429
+ROWS = 10_000_000
+
+
+def test_two_hundred_kills_lose_nothing(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login(expires_in=86400)
+    for round_ in range(10):
+        kill_at_random(api, home, random.Random(round_), runs=20)  # noqa: S311 - no secret
+        assert command.run("--json").returncode in (0, 4)
+        api.requests.clear()
+        database(home).unlink()
+
+
+class Budget:
+    """The real budget: so many requests in a trailing hour, then 429; and what else a test says."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.refused = 0
+        self.percent = 10.0
+        self.blocked = False
+
+    def answer(self) -> Response:
+        now = time.monotonic()
+        self.asked = [at for at in self.asked if now - at < 3600] + [now]
+        if self.blocked or len(self.asked) > 28:
+            self.refused += 1
+            return Response(payload("error_429_usage"), 429, {"Retry-After": "0"})
+        self.percent += 1
+        body = usage_body(datetime.now(UTC), five_hour=self.percent)
+        return Response(as_bytes(body), mimetype="application/json")
+
+
+def five_hour_of(text: str) -> str:
+    found = re.search(r"5h?(?:-hour)?.*?(\d+) ?%", text)
+    return found[1] if found else ""
+
+
+def test_ten_minutes_side_by_side(command: Command, api: Api, store: Store, home: Path) -> None:
+    """Two panes, a status line at 1 Hz and a loop of --json: no 429 of our making, all agree."""
+    store.login(expires_in=86400)
+    budget = Budget()
+    api.answer_with(budget.answer)
+    panes = [command.open("--interval", "5"), command.open("--interval", "5")]
+    began, disagreements, rounds = time.monotonic(), 0, 0
+    said_blocked = set[str]()
+    while (elapsed := time.monotonic() - began) < SOAK_SECONDS:
+        budget.blocked = BLOCK_SECONDS[0] <= elapsed < BLOCK_SECONDS[1]
+        outputs = {}
+        for pane in panes:
+            pane.rest(0.3)
+        line = command.run("statusline", stdin=b"{}", environ={"NO_COLOR": "1"}).stdout
+        account: dict[str, Any] = document(command.run("--json").stdout)
+        outputs["statusline"] = five_hour_of(line)
+        outputs["json"] = str(round(account["windows"][0]["utilization"]))
+        for number, pane in enumerate(panes):
+            pane.rest(0.2)
+            outputs[f"pane {number}"] = five_hour_of(pane.text)
+            if "asks to wait" in pane.text:
+                said_blocked.add(f"pane {number}")
+        if account["problem"] and account["problem"]["code"] == "rate_limited":
+            said_blocked.add("json")
+        if "429: wait" in line:
+            said_blocked.add("statusline")
+        rounds += 1
+        disagreements += len(set(outputs.values())) > 1
+    assert rounds > SOAK_SECONDS / 10
+    assert disagreements <= 3, disagreements  # one round may straddle a reading
+    assert budget.refused <= 2
+    assert len(budget.asked) <= SOAK_SECONDS / 180 + 2
+    assert said_blocked in (set(), {"pane 0", "pane 1", "json", "statusline"})
+
+
+def test_a_fortnight_leaves_nothing_behind(
+    api: Api, store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fourteen days of reads by a clock that a test sets: no threads, no growth without bound."""
+    store.login(expires_in=86400 * 30)
+    now = [datetime.now(UTC)]
+    reader = open_reader({"HOME": str(home), **_api_of(api)}, Settings(), lambda: now[0])
+    status = AccountStatus(CLAUDE_CODE)
+    for _ in range(14 * 24 * 4):
+        api.requests.clear()
+        status = reader.read(status)
+        now[0] += timedelta(minutes=15)
+    assert status.usage is not None
+    assert threading.active_count() < 10
+    assert database(home).stat().st_size < 4_000_000
+
+
+def _api_of(api: Api) -> dict[str, str]:
+    return {"CLAUDE_USAGE_MONITOR_API_URL": api.url, "PATH": ""}
+
+
+def test_ten_million_readings_slow_no_start(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login(expires_in=86400)
+    command.run("--json")
+    without = _seconds_of_json()
+    kept = open_database(database(home))
+    kept.connection.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        " INSERT INTO reading SELECT 'another', 'five_hour', i, i % 100, NULL, 'api' FROM n",
+        (ROWS,),
+    )
+    kept.close()
+    with_all = _seconds_of_json()
+    print(json.dumps({"without": without, "with ten million": with_all}))
+    assert with_all < 2 * without + 0.05
+
+
+def _seconds_of_json() -> float:
+    times = []
+    for _ in range(9):
+        began = time.perf_counter()
+        subprocess.run([PROGRAM, "--json"], capture_output=True, check=True)
+        times.append(time.perf_counter() - began)
+    return sorted(times)[len(times) // 2]

@@ -1,0 +1,205 @@
+"""Many processes of one user: one budget, one set of figures, whatever ends them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug import Response
+
+from claude_usage_monitor.usage.clock import utc_now
+from tests.support.command import PROGRAM
+from tests.support.payloads import as_bytes, payload, usage_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+
+def document(output: bytes | str) -> dict[str, Any]:
+    (account,) = json.loads(output)["accounts"]
+    found: dict[str, Any] = account
+    return found
+
+
+def database(home: Path) -> Path:
+    return home / ".local" / "state" / "claude-usage-monitor" / "state.db"
+
+
+def slowly(api: Api, seconds: float) -> None:
+    """Let the API take its time."""
+
+    def answer() -> Response:
+        time.sleep(seconds)
+        return Response(as_bytes(usage_body(utc_now())), mimetype="application/json")
+
+    api.answer_with(answer)
+
+
+def test_twenty_started_together_make_one_request_and_all_show_figures(
+    api: Api, store: Store
+) -> None:
+    store.login()
+    slowly(api, 1.0)
+    running = [subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE) for _ in range(20)]
+    outputs = [process.communicate(timeout=60)[0] for process in running]
+    assert [0] * 20 == [process.returncode for process in running]
+    assert {78.0} == {document(output)["windows"][0]["utilization"] for output in outputs}
+    assert 1 == len({document(output)["as_of"] for output in outputs})
+    assert 1 == len(api.usage_requests)
+
+
+def test_a_problem_is_shared_too(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    api.answer(payload("error_429_usage"), 429, {"Retry-After": "600"})
+    for _ in range(5):
+        done = command.run("--json")
+        assert (4, "rate_limited") == (done.returncode, document(done.stdout)["problem"]["code"])
+    assert 1 == len(api.usage_requests)
+
+
+def test_a_loop_of_starts_asks_no_more_than_one_does(
+    command: Command, api: Api, store: Store
+) -> None:
+    store.login()
+    for number in range(10):
+        assert 0 == command.run(("--json", "--once")[number % 2]).returncode
+    assert 1 == len(api.usage_requests)
+
+
+def test_live_panes_follow_what_others_read(command: Command, api: Api, store: Store) -> None:
+    """Two panes, one request; and what the status line brings is seen by both."""
+    store.login()
+    panes = [command.open(), command.open()]
+    for pane in panes:
+        pane.wait_for("78 %")
+    assert 1 == len(api.usage_requests)
+    resets_at = int(time.time() + 131 * 60)
+    limits = {"five_hour": {"used_percentage": 81, "resets_at": resets_at}}
+    command.run("statusline", stdin=as_bytes({"rate_limits": limits}))
+    for pane in panes:
+        pane.wait_for("81 %")
+
+
+def test_the_others_go_on_when_the_asking_process_is_killed(api: Api, store: Store) -> None:
+    store.login()
+    slowly(api, 1.0)
+    first = subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.DEVNULL)
+    while not api.usage_requests:
+        time.sleep(0.01)
+    second = subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE)
+    time.sleep(0.4)
+    first.kill()
+    first.wait()
+    output, _ = second.communicate(timeout=30)
+    assert 78.0 == document(output)["windows"][0]["utilization"]
+    assert 2 == len(api.usage_requests)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_kill_at_any_instant_loses_nothing(
+    command: Command, api: Api, store: Store, home: Path, seed: int
+) -> None:
+    """A short seed of ``tests/endurance``."""
+    store.login()
+    kill_at_random(api, home, random.Random(seed), runs=5)  # noqa: S311 - no secret
+    done = command.run("--json")
+    assert done.returncode in (0, 4), done.stderr
+
+
+def kill_at_random(api: Api, home: Path, chance: random.Random, runs: int) -> None:
+    """Start the command and kill it at a random instant, again and again; the file stays whole."""
+    shown: str | None = None
+    for _ in range(runs):
+        process = subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE)
+        time.sleep(chance.uniform(0.0, 0.6))
+        process.send_signal(signal.SIGKILL)
+        output, _ = process.communicate()
+        if output.endswith(b"}\n") and document(output)["as_of"]:
+            found = document(output)["as_of"]
+            assert shown is None or found >= shown
+            shown = found
+        if database(home).exists():
+            with sqlite3.connect(database(home)) as kept:
+                assert [("ok",)] == kept.execute("PRAGMA integrity_check").fetchall()
+            kept.close()
+    assert len(api.usage_requests) <= 20
+
+
+def test_an_hours_requests_used_up_without_an_answer_is_a_problem_with_its_end(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    command.run("--json", environ={"CLAUDE_USAGE_MONITOR_API_URL": "http://127.0.0.1:9"})
+    now = int(time.time() * 1000)
+    with sqlite3.connect(database(home)) as ledger:
+        (account,) = ledger.execute("SELECT account FROM request").fetchone()
+        ledger.execute("DELETE FROM gate")
+        for _ in range(20):
+            ledger.execute(
+                "INSERT INTO request (fingerprint, account, asked_at, answered, process)"
+                " VALUES ('x', ?, ?, 1, '')",
+                (account, now),
+            )
+    ledger.close()
+    done = command.run("--json")
+    assert (4, "rate_limited") == (done.returncode, document(done.stdout)["problem"]["code"])
+    assert "request budget is used up until" in done.stderr
+    assert [] == api.usage_requests
+
+
+def test_a_locked_database_delays_no_prompt_and_loses_no_figures(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    command.run("--json")
+    other = sqlite3.connect(database(home), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    limits = {"five_hour": {"used_percentage": 99, "resets_at": int(time.time() + 7860)}}
+    began = time.monotonic()
+    done = command.run("statusline", stdin=as_bytes({"rate_limits": limits}))
+    assert time.monotonic() - began < 5
+    assert "99%" in done.stdout
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "environ", [{"HOME": ""}, {"HOME": "relative"}, {"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x"}]
+)
+def test_without_a_home_nothing_is_made_where_it_was_started(
+    api: Api, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    where = tmp_path / "here"
+    where.mkdir()
+    subprocess.run(
+        [PROGRAM, "--json"],
+        cwd=where,
+        env={**os.environ, **environ, "CLAUDE_CODE_OAUTH_TOKEN": "token"},
+        capture_output=True,
+        check=False,
+    )
+    assert [] == list(where.iterdir())
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 999])
+def test_a_damaged_state_costs_the_history_only(
+    command: Command, api: Api, store: Store, home: Path, damage: bytes
+) -> None:
+    store.login()
+    command.run("--json")
+    for path in database(home).parent.iterdir():
+        path.write_bytes(damage)
+    done = command.run("--json")
+    assert 0 == done.returncode
+    assert 78.0 == document(done.stdout)["windows"][0]["utilization"]
