@@ -10,8 +10,13 @@ ROOT = Path(__file__).parent.parent
 FAULTS = (ROOT / "tests" / "FAULTS.md").read_text(encoding="utf-8")
 NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", FAULTS)
 ROWS = {
-    **{"C": (1, 8, 9, 10, 11, 16, 20), "D": range(1, 11), "N": range(1, 19)},
-    **{"P": (1, 2, 3, 4, 6), "S": range(1, 10), "T": range(1, 9), "U": range(1, 17)},
+    "C": (1, 8, 9, 10, 11, 16, 20),
+    "D": range(1, 11),
+    "N": range(1, 19),
+    "P": (1, 2, 3, 4, 6),
+    "S": range(1, 10),
+    "T": range(1, 9),
+    "U": range(1, 17),
 }
 
 
