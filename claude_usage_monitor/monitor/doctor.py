@@ -93,6 +93,7 @@ class Doctor:
             yield Finding(area, self._store_name(), "problem", error.message, error.hint)
         else:
             yield self._stored(stored)
+        yield Finding(area, "keyring", "ok", "not used: no login of ours is kept")
         try:
             self.login_works = not self._finder.find(self._now).expired(self._now)
         except CredentialError:
@@ -113,7 +114,7 @@ class Doctor:
         if login.expires_at is None:
             until = "expiry not said"
         elif credential.expired(self._now):
-            until = f"expired {age(self._now - login.expires_at)} ago"
+            until = f"expired {_ago(self._now - login.expires_at)}"
         else:
             until = f"expires in {countdown(login.expires_at - self._now)}"
         detail = f"found; {until}; scopes: {scopes}"
@@ -144,7 +145,7 @@ class Doctor:
                 for w in usage.windows
             }
             for source, as_of in sorted(sources.items()):
-                yield Finding(area, f"from {source}", "ok", f"newest {age(self._now - as_of)}")
+                yield Finding(area, f"from {source}", "ok", f"newest {_ago(self._now - as_of)}")
         yield self._ledger(status)
         yield self._statusline()
         yield self._claude_json()
@@ -153,7 +154,7 @@ class Doctor:
         assert status.usage is not None  # noqa: S101 - only asked of one with figures
         figures_age = status.age(self._now) or timedelta()
         windows = len(status.usage.windows)
-        return f"{windows} windows, last complete reading {age(figures_age)}"
+        return f"{windows} windows, last complete reading {_ago(figures_age)}"
 
     def _ledger(self, status: AccountStatus) -> Finding:
         try:
@@ -200,8 +201,8 @@ class Doctor:
             return Finding("Figures", "~/.claude.json", "note", "does not say who is logged in")
         if known.usage is None:
             return Finding("Figures", "~/.claude.json", "ok", "says who is logged in, no figures")
-        figures_age = age(self._now - known.usage.as_of)
-        return Finding("Figures", "~/.claude.json", "ok", f"figures, read {figures_age} ago")
+        read = _ago(self._now - known.usage.as_of)
+        return Finding("Figures", "~/.claude.json", "ok", f"figures, read {read}")
 
     # --- files and network -----------------------------------------------------------------------
 
@@ -276,3 +277,8 @@ class Doctor:
         answered = figures_age is not None and figures_age < timedelta(seconds=30)
         detail = "it answers" if answered else "not asked: the request budget says to wait"
         return Finding("Network", "asked the API", "ok", detail)
+
+
+def _ago(span: timedelta) -> str:
+    words = age(span)
+    return words if words == "now" else f"{words} ago"
