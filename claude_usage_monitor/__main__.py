@@ -1,7 +1,5 @@
 """``python -m claude_usage_monitor`` is the command."""
 
-import sys
+from claude_usage_monitor.cli import command
 
-from claude_usage_monitor.cli import main
-
-sys.exit(main())
+command()

@@ -5,10 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def command() -> NoReturn:
+    """Be the command: run it, then end the process at once.
+
+    What is to be written is written by then, and the database needs no farewell; the
+    interpreter's own takes 10 ms, which scripts and prompts would wait for.
+    """
+    code = main()
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,9 +37,8 @@ def run_statusline(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         ours = _line(content, environ)
     except Exception as error:  # noqa: BLE001 - a prompt must not break, whatever the bug
         ours = f"claude-usage-monitor: {type(error).__name__}"
-    print(_joined(theirs, ours), flush=True)
-    # A prompt waits for our end, and the interpreter's own farewell takes 5 ms.
-    os._exit(0)
+    print(_joined(theirs, ours))
+    return 0
 
 
 def _line(content: bytes, environ: Mapping[str, str]) -> str:

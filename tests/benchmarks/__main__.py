@@ -17,12 +17,15 @@ from pytest_httpserver import HTTPServer
 from tests.support.api import Api
 from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
+from tests.support.payloads import as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RUNS = 21
-STATUSLINE = b'{"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": 4000000000}}}'
+STATUSLINE = as_bytes(
+    {"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": int(time.time()) + 7800}}}
+)
 REST_SECONDS = 60.0
 
 BASE_STDLIB = "import argparse, json, dataclasses, datetime"
