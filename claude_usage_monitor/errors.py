@@ -155,7 +155,7 @@ class UnexpectedResponse(ServiceError):
 
     code = "unexpected_response"
     default_message = "The reply was not usage figures."
-    default_hint = "A network login page or proxy may be answering: open a web page to see."
+    default_hint = "A network login page or proxy may be answering; `doctor --online` shows more."
 
 
 class UnknownAccount(UsageMonitorError):

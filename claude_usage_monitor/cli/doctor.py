@@ -34,8 +34,8 @@ def run_doctor(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         "--online", action="store_true", help="ask the API too, if the request budget allows"
     )
     wanted = parser.parse_args(arguments)
-    settings, _ = load_settings(config_path(environ))
-    doctor = Doctor(environ, settings, utc_clock, clock_style(environ))
+    settings, warnings = load_settings(config_path(environ))
+    doctor = Doctor(environ, settings, warnings, utc_clock, clock_style(environ))
     findings = [*_versions(), *doctor.findings(online=wanted.online), *_terminal(environ)]
     if wanted.json:
         sys.stdout.write(doctor_report.document(findings, ok=doctor.ok) + "\n")

@@ -42,6 +42,9 @@ class DemoReader:
             next_read_at=now + _INTERVAL,
         )
 
+    def want(self) -> None:
+        """Do nothing: it is read every few seconds."""
+
     def changed(self) -> bool:
         """Return that nobody else changes it."""
         return False

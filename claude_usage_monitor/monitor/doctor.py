@@ -25,7 +25,7 @@ from claude_usage_monitor.usage.findings import Finding
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -43,11 +43,13 @@ class Doctor:
         self,
         environ: Mapping[str, str],
         settings: Settings,
+        warnings: Sequence[str],
         clock: Callable[[], datetime],
         style: ClockStyle,
     ) -> None:
         self._environ = environ
         self._settings = settings
+        self._warnings = warnings
         self._clock = clock
         self._now = clock()
         self._style = style
@@ -220,7 +222,10 @@ class Doctor:
             yield self._private(path)
         config = config_path(self._environ)
         there = "read" if config.exists() else "not there (it need not be)"
-        yield Finding("Files", "settings", "ok", f"{config}: {there}")
+        if not self._warnings:
+            yield Finding("Files", "settings", "ok", f"{config}: {there}")
+        for warning in self._warnings:
+            yield Finding("Files", "settings", "problem", warning, "Correct or remove that line.")
 
     @staticmethod
     def _private(path: Path) -> Finding:
@@ -259,6 +264,7 @@ class Doctor:
             )
 
     def _asked(self) -> Finding:
+        started = self._clock()
         reader = open_reader(self._environ, self._settings, self._clock)
         status = reader.read(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
         now = self._clock()
@@ -273,10 +279,11 @@ class Doctor:
                 wording.hint(status, now, self._style, live=False),
             )
         self.figures_stored = status.usage is not None
-        figures_age = status.age(now)
-        answered = figures_age is not None and figures_age < timedelta(seconds=30)
-        detail = "it answers" if answered else "not asked: the request budget says to wait"
-        return Finding("Network", "asked the API", "ok", detail)
+        asked = reader.last_asked_at()
+        if asked is None or asked < started - timedelta(milliseconds=1):
+            detail = "not asked: the request budget says to wait"
+            return Finding("Network", "asked the API", "note", detail)
+        return Finding("Network", "asked the API", "ok", "it answers")
 
 
 def _ago(span: timedelta) -> str:

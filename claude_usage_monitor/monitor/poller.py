@@ -27,6 +27,10 @@ if TYPE_CHECKING:
             """Return the status without asking anybody."""
             ...
 
+        def want(self) -> None:
+            """Take note that the user asked for a read."""
+            ...
+
         def changed(self) -> bool:
             """Return whether a look would show something new."""
             ...
@@ -93,6 +97,7 @@ class Poller:
         while self._clock() < due and (left := deadline - time.monotonic()) > 0:
             if self._wake.wait(min(_SLICE, left)):
                 self._wake.clear()
+                reader.want()
                 return
             status = self.statuses[0]
             if reader.changed() or time.monotonic() - looked >= status.interval.total_seconds():

@@ -111,6 +111,8 @@ class AccountReader:
         self._draw = draw
         self._chance = draw()
         self._client: HttpClient | None = None
+        self._wanted = False  # the user asked for a read that the budget has not allowed yet
+        self._asked_at: datetime | None = None
         self._version = -1
 
     def read(
@@ -143,6 +145,14 @@ class AccountReader:
             tried.add(look.fingerprint)
             if not self._ask(look, answer, now, status, publish):
                 return self.look(previous)
+
+    def want(self) -> None:
+        """Ask as soon as the budget allows, not only when the interval is over."""
+        self._wanted = True
+
+    def last_asked_at(self) -> datetime | None:
+        """Return when this reader last made a request for usage."""
+        return self._asked_at
 
     def look(self, previous: AccountStatus) -> AccountStatus:
         """Return the account's status as far as it is known without asking anybody."""
@@ -187,6 +197,8 @@ class AccountReader:
             return now
         if gate.problem is not None:
             return None if gate.problem.code in _CREDENTIAL_CODES else gate.next_at
+        if self._wanted:
+            return gate.next_at
         resets = [w.resets_at for w in usage.windows if w.resets_at] if usage else []
         regular = schedule.after_success(
             gate.asked_at,
@@ -229,7 +241,7 @@ class AccountReader:
         assert look.credential is not None  # noqa: S101 - a request was granted for it
         fingerprint, token = look.fingerprint or "", look.credential.token
         before = self._state.gate_of(fingerprint)
-        self._chance = self._draw()
+        self._chance, self._wanted, self._asked_at = self._draw(), False, now
         self._client = self._client or self._connect()
         try:
             usage = oauth_api.get_usage(self._client, token)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.meters import Meter, meters
-from claude_usage_monitor.render.theme import FAINT, PROBLEM, Look, styled
+from claude_usage_monitor.render.theme import FAINT, Look, styled
 from claude_usage_monitor.render.windows import (
     Columns,
     detailed,
@@ -27,7 +27,7 @@ from claude_usage_monitor.render.windows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from claude_usage_monitor.usage.status import AccountStatus
@@ -85,9 +85,7 @@ def _panel(
     status: AccountStatus, now: datetime, width: int, height: int | None, look: Look
 ) -> list[Text]:
     rows = meters(status.usage, status.true_time(now), look) if status.usage else ()
-    panel = _Panel(status, rows, now, width, look)
-    lines = panel.drawn_within(height)
-    return _dimmed(lines) if status.stale(now) else lines
+    return _Panel(status, rows, now, width, look).drawn_within(height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +112,23 @@ class _Panel:
     def drawn(self, density: _Density) -> list[Text]:
         if density.rows == 0:
             return self._bare(density)
-        body = list(self._body(density))
+        body = self._dimmed(self._body(density))
         for block in (self._trouble(density), self._notes() if density.problem == 2 else []):
             if block and density.blanks and body and body[-1].plain.strip():
                 body.append(Text())
             body += block
         if density.blanks:
             body = [Text(), *body, *([Text()] if body[-1].plain.strip() else [])]
-        return header.framed(body, (self._top(), self._bottom()), self.width, self.look)
+        top, bottom = self._dimmed([self._top(), self._bottom()])
+        return header.framed(body, (top, bottom), self.width, self.look)
+
+    def _dimmed(self, lines: Iterable[Text]) -> list[Text]:
+        """Dim figures that are held over; what is wrong with them stays bright."""
+        found = list(lines)
+        if self.status.stale(self.now):
+            for line in found:
+                line.stylize(FAINT)
+        return found
 
     @property
     def _inner(self) -> int:
@@ -170,6 +177,8 @@ class _Panel:
         if self.width < _BARS_FROM:
             return [one_line(row, Columns.of(self.rows, self._inner, self.look, short=True))]
         columns = Columns.of(self.rows, self._inner, self.look)
+        if columns.cuts_labels and self.width < _DETAILED_FROM:
+            columns = Columns.of(self.rows, self._inner, self.look, short=True)
         if self.width < _DETAILED_FROM:
             return over_bar(row, columns) if density.rows >= 2 else [one_line(row, columns)]
         if density.rows >= 2:
@@ -181,7 +190,8 @@ class _Panel:
     def _bare(self, density: _Density) -> list[Text]:
         """Draw without a frame: figures, the problem, and the age where that is not all."""
         columns = Columns.of(self.rows, self.width, self.look, short=True, unit="%")
-        lines = [tiny(row, columns) for row in self.rows] or self._instead_of_rows(self.width)
+        rows = [tiny(row, columns) for row in self.rows] or self._instead_of_rows(self.width)
+        lines = self._dimmed(rows)
         lines += self._trouble(density)
         if density.problem:
             age = header.freshness(self.status, self.now, self.look)[-1]
@@ -194,11 +204,3 @@ def _most_urgent(rows: Sequence[Meter], count: int) -> tuple[Meter, ...]:
     ranked = sorted(rows, key=lambda row: (not row.binding, -(row.utilization or 0.0)))
     kept = {id(row) for row in ranked[:count]}
     return tuple(row for row in rows if id(row) in kept)
-
-
-def _dimmed(lines: list[Text]) -> list[Text]:
-    """Dim figures that are held over. What is wrong with them stays bright."""
-    for line in lines:
-        if not any(span.style == PROBLEM for span in line.spans):
-            line.stylize(FAINT)
-    return lines

@@ -35,8 +35,8 @@ def title(status: AccountStatus, width: int, look: Look) -> str:
     name = names.get(status.account.name, status.account.name)
     if plan is None:
         return look.text(name)
-    short = plan if status.account.name == "claude-code" else f"{plan} · {name}"
-    return look.text(short if width < _WIDE else f"{name} · {plan}")
+    only_plan = width < _WIDE and status.account.name == "claude-code"
+    return look.text(plan if only_plan else f"{name} · {plan}")
 
 
 def person(status: AccountStatus, look: Look) -> str:
@@ -62,8 +62,9 @@ def freshness(status: AccountStatus, now: datetime, look: Look) -> tuple[str, ..
     if status.stale(now) and old != "now":
         old = f"{old} old"
     coming = _coming(status, now, look)
-    source = _SOURCES.get(status.usage.source, status.usage.source) if status.usage else ""
-    always = source if source == "demo" else ""  # what is invented says so at any width
+    source = _sources(status)
+    invented = status.usage is not None and status.usage.source == "demo"
+    always = "demo" if invented else ""  # what is invented says so at any width
     parts = [source, old, coming]
     if status.stale(now):
         parts = [old, coming, "" if "API" in coming else source]
@@ -71,12 +72,23 @@ def freshness(status: AccountStatus, now: datetime, look: Look) -> tuple[str, ..
     return tuple(look.text(" · ".join(filter(None, variant))) for variant in variants)
 
 
+def _sources(status: AccountStatus) -> str:
+    """Return where the figures came from: of merged ones, every source."""
+    usage = status.usage
+    if usage is None:
+        return ""
+    found = dict.fromkeys([usage.source, *(window.source for window in usage.windows)])
+    return " + ".join(_SOURCES[source] for source in found)
+
+
 def _coming(status: AccountStatus, now: datetime, look: Look) -> str:
     problem = status.problem
     if problem is not None and problem.code == "rate_limited" and problem.retry_at is not None:
         return f"API blocked until {clock_time(problem.retry_at, now, look.clock)}"
-    if not look.live:
+    if not look.live or (status.usage is not None and status.usage.source == "demo"):
         return ""
+    if problem is not None and problem.retry_at is not None:
+        return ""  # the problem's own line tells when
     if status.next_read_at is not None:
         return f"next {coming(status.next_read_at - now)}"
     return "waiting for a login" if problem is not None else "reading"
@@ -96,7 +108,7 @@ def notices(status: AccountStatus) -> tuple[str, ...]:
 def problem_lines(
     status: AccountStatus, now: datetime, width: int, look: Look, *, detail: int
 ) -> list[Text]:
-    """Return the problem: ``detail`` 2 with its hint, 1 its message on one line, 0 in two words."""
+    """Return the problem: ``detail`` 2 with its hint, 1 its message, 0 in two words."""
     problem = status.problem
     if problem is None:
         return []
@@ -104,8 +116,7 @@ def problem_lines(
         return [styled(look.fit(wording.short(problem, now), width), PROBLEM)]
     message = wording.message(problem, now, look.clock)
     if detail == 1:
-        fitting = message if cell_len(message) <= width else wording.short(problem, now)
-        return [styled(look.fit(fitting, width), PROBLEM)]
+        return wrapped(message, width, look, PROBLEM)
     hint = wording.hint(status, now, look.clock, live=look.live)
     lines = [*wrapped(message, width - 2, look, PROBLEM), *wrapped(hint, width - 2, look, "")]
     signs = ["! "] + ["  "] * (len(lines) - 1)

@@ -37,14 +37,22 @@ def help_lines(width: int, height: int, look: Look) -> list[Text]:
             Text(" " * _KEY_COLUMN) + line if i else first + line for i, line in enumerate(said)
         ]
     if not framing:
+        body = _cut(body, height)
         for line in body:
             line.truncate(width)
-        return body[:height]
+        return body
     edges = (
         edge("Help", "", width, look, top=True),
-        edge("any key goes back", "", width, look, top=False),
+        edge("q quits, any key goes back", "", width, look, top=False),
     )
-    return framed(body[: max(0, height - 2)], edges, width, look)[:height]
+    return framed(_cut(body, max(0, height - 2)), edges, width, look)[:height]
+
+
+def _cut(lines: list[Text], height: int) -> list[Text]:
+    """Cut to the height, saying so."""
+    if len(lines) <= height:
+        return lines
+    return [*lines[: max(0, height - 1)], styled("more", FAINT)][:height]
 
 
 def _entries(look: Look) -> list[tuple[str, str, str]]:

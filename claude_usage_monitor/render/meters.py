@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.money import money
+from claude_usage_monitor.usage.pace import FULL
 from claude_usage_monitor.usage.windows import Usage, UsageWindow, percent_text
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from decimal import Decimal
 
-    from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage
+from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage
 
+_TOO_EARLY = 1.0  # percent of a window's time: an average over less foresees nothing
 _PACE_WORDS = {"over": "over pace", "under": "under pace"}
 
 
@@ -73,9 +75,9 @@ def _reset_words(
     window: UsageWindow, left: timedelta | None, now: datetime, look: Look
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if left is None or window.resets_at is None:
-        if window.utilization == 0:
-            return ("not started", "idle"), ("not started",)
-        return ("no reset time", "?"), ("no reset time reported",)
+        if window.utilization is None:
+            return ("no figure", "?"), ("no figure",)
+        return ("not started", "idle"), ("not started",)
     if window.state(now) == "reset":
         return ("reset",), (look.text("reset · waiting for figures"), "reset")
     resets = f"resets in {countdown(left)}"
@@ -93,6 +95,8 @@ def _reset_words(
 
 
 def _pace_words(window: UsageWindow, now: datetime) -> str:
+    if window.utilization is not None and window.utilization >= FULL:
+        return "used up"
     delta, pace = window.pace_delta(now), window.pace(now)
     if delta is None or pace is None:
         return ""
@@ -103,8 +107,10 @@ def _pace_words(window: UsageWindow, now: datetime) -> str:
 
 
 def _forecast(window: UsageWindow, now: datetime) -> tuple[str, ...]:
-    full_at = window.full_at(now)
-    if full_at is None or window.resets_at is None:
+    full_at, elapsed = window.full_at(now), window.time_elapsed_percent(now)
+    if full_at is None or window.resets_at is None or elapsed is None:
+        return ()
+    if window.pace(now) != "over" or elapsed < _TOO_EARLY:
         return ()
     short = f"full in {countdown(full_at - now)}"
     return f"{short}, {countdown(window.resets_at - full_at)} before the reset", short

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _LONGEST_LABEL = 14
 _LEAST_BAR = 8
 _LEAST_LABEL = 8
-_BRIEF_ROOM = 8  # cells that a label leaves for a countdown or an amount
-_LONGEST_SIGN = max(len(sign) for sign in SEVERITY_SIGNS.values())
+_BRIEF_ROOM = 7  # cells that a label leaves for a countdown or an amount
+_TINY_ROOM = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,10 @@ class Columns:
     label: int
     percent: int
     look: Look
+    sign: int = 0  # cells after the percent, where a sign tells the severity
     short: bool = False  # labels in their short form, the marker beside the label
     unit: str = " %"
+    cuts_labels: bool = False
 
     @classmethod
     def of(
@@ -58,11 +60,13 @@ class Columns:
         """Return the columns for these rows in ``width`` cells."""
         labels = [row.short_label if short else row.label for row in rows]
         digits = max([3, *(len(row.percent) for row in rows)])  # a new digit moves nothing
-        percent = digits + len(unit) + _sign_room(look)
-        room = width - percent - (2 if short else 4) - _BRIEF_ROOM
-        longest = min(_LONGEST_LABEL, max(_LEAST_LABEL, width // 4), room)
-        label = max(1, min(max(map(cell_len, labels), default=0), longest))
-        return cls(width, label, percent, look, short, unit)
+        signs = [0, *(len(_sign(row)) for row in rows)]
+        sign = 0 if look.color or not max(signs) else max(signs) + (unit != "%")
+        percent = digits + len(unit) + sign
+        room = width - percent - (2 if short else 4) - (_BRIEF_ROOM if unit != "%" else _TINY_ROOM)
+        longest = max(map(cell_len, labels), default=0)
+        label = max(1, min(longest, _LONGEST_LABEL, max(_LEAST_LABEL, width // 4), room))
+        return cls(width, label, percent, look, sign, short, unit, longest > label)
 
     @property
     def indent(self) -> int:
@@ -144,7 +148,7 @@ def _label(row: Meter, columns: Columns) -> Text:
 
 def _percent(row: Meter, columns: Columns) -> Text:
     look = columns.look
-    sign_room = _sign_room(look)
+    sign_room = columns.sign
     if row.utilization is None:
         shown = look.text(row.percent).rjust(columns.percent - sign_room)
         return styled(shown + " " * sign_room, FAINT)
@@ -152,12 +156,13 @@ def _percent(row: Meter, columns: Columns) -> Text:
     shown = (row.percent + columns.unit).rjust(columns.percent - sign_room)
     line = styled(shown, SEVERITY_STYLES[severity])
     if sign_room:
-        line.append(f" {SEVERITY_SIGNS[severity]}".ljust(sign_room), style=STRONG)
+        gap = " " if columns.unit != "%" else ""
+        line.append((gap + _sign(row)).ljust(sign_room), style=STRONG)
     return line
 
 
-def _sign_room(look: Look) -> int:
-    return 0 if look.color else _LONGEST_SIGN + 1
+def _sign(row: Meter) -> str:
+    return "" if row.utilization is None else SEVERITY_SIGNS[severity_of(row.utilization)]
 
 
 def _indented(words: str, columns: Columns, style: str = FAINT) -> Text:

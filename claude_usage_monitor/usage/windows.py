@@ -256,9 +256,9 @@ def with_binding(windows: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
     """Mark the window that will stop the user first, and no other.
 
     The API's flagged one, else the fullest; of equals the one that resets first. A window of
-    unknown utilization binds nobody.
+    unknown utilization binds nobody, nor does one nobody has used that the API does not flag.
     """
-    known = [window for window in windows if window.utilization is not None]
+    known = [w for w in windows if w.utilization or (w.is_active and w.utilization is not None)]
     binding = max(known, key=_urgency, default=None)
     return tuple(
         dataclasses.replace(window, binding=window is binding)

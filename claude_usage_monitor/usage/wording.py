@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, long_span
@@ -44,7 +45,8 @@ def hint(status: AccountStatus, now: datetime, style: ClockStyle, *, live: bool)
         return ""
     words = problem.hint
     if problem.code == "rate_limited" and status.usage is not None:
-        as_of = clock_time(status.usage.as_of, status.true_time(now), style)
+        minute = status.usage.as_of - timedelta(seconds=30)  # never rounded into the future
+        as_of = clock_time(minute, status.true_time(now), style)
         words = f"Figures stay as of {as_of}. {words}"
     elif problem.code in _RETRIED and problem.retry_at is not None and problem.retry_at > now:
         again = "Trying again" if live else "Try again"

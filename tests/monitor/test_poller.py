@@ -40,6 +40,7 @@ class Scripted:
     reads: int = 0
     looks: int = 0
     news: bool = False
+    wanted: bool = False
     read_again: threading.Event = field(default_factory=threading.Event)
     looked: threading.Event = field(default_factory=threading.Event)
 
@@ -61,6 +62,9 @@ class Scripted:
         self.news = False
         self.looked.set()
         return replace(previous, usage=Usage((), "statusline", self.clock()))
+
+    def want(self) -> None:
+        self.wanted = True
 
     def changed(self) -> bool:
         return self.news
@@ -86,6 +90,7 @@ def test_r_asks_for_a_read_now() -> None:
     poller, _ = started(reader)
     poller.read_now()
     assert reader.read_again.wait(PATIENCE)
+    assert reader.wanted
 
 
 def test_what_another_process_wrote_is_looked_at_without_a_request() -> None:

@@ -211,6 +211,22 @@ def test_the_next_start_shows_stored_figures_without_a_request(api: Api, store: 
     assert 1 == len(api.usage_requests)
 
 
+def test_what_the_user_asked_for_is_read_as_soon_as_the_budget_allows(
+    api: Api, store: Store, clock: Clock
+) -> None:
+    store.login()
+    subject = reader(clock)
+    first = subject.read(FIRST)
+    assert seconds_until(first.next_read_at, clock) > 290
+    subject.want()
+    waiting = subject.read(first)
+    assert 170 < seconds_until(waiting.next_read_at, clock) <= 180
+    clock.later(181)
+    again = subject.read(waiting)
+    assert 2 == len(api.usage_requests)
+    assert seconds_until(again.next_read_at, clock) > 290
+
+
 # --- failures ----------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from claude_usage_monitor.errors import CredentialsExpired, RateLimited, UsageMonitorError
 from claude_usage_monitor.sources.usage_body import usage_from
@@ -80,7 +81,11 @@ EVERY_STATE = with_body(
 )
 NEAR_THE_LIMIT = with_body(
     {
-        **usage_body(five_hour=100.0, fable=88),
+        **usage_body(five_hour=98.0, fable=88),
+        "limits": [
+            {**row, "is_active": False}
+            for row in cast("list[dict[str, object]]", usage_body(fable=88)["limits"])
+        ],
         "seven_day": {
             "utilization": 62.0,
             "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
