@@ -34,7 +34,8 @@ def quietly(arguments: list[str]) -> str:
     """Return code that runs the command in this interpreter with its output thrown away."""
     return (
         "import contextlib, io; from claude_usage_monitor.cli import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "text = io.TextIOWrapper(io.BytesIO(), 'utf-8')\n"
+        "with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):\n"
         f"    main({arguments!r})\n"
     )
 
@@ -123,6 +124,7 @@ def test_every_module_has_its_tests() -> None:
         "sources/api_url.py": "tried in sources/test_http.py",
         "sources/transport.py": "tried through sources/http.py",
         "cli/clock.py": "reads the clock",
+        "cli/pipes.py": "tried in cli/test_statusline.py",
         "render/theme.py": "a table",
         "render/meters.py": "tried through render/dashboard.py",
         "render/windows.py": "tried through render/dashboard.py",

@@ -203,3 +203,47 @@ def test_a_damaged_state_costs_the_history_only(
     done = command.run("--json")
     assert 0 == done.returncode
     assert 78.0 == document(done.stdout)["windows"][0]["utilization"]
+
+
+def test_where_nothing_can_be_kept_the_budget_is_shared_all_the_same(
+    command: Command, api: Api, store: Store
+) -> None:
+    store.login()
+    for _ in range(4):
+        done = command.run("--json", environ={"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x"})
+        assert 0 == done.returncode
+        assert "cannot be used" in done.stderr
+    assert 1 == len(api.usage_requests)
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("newest", "as_of = 'text'"),
+        ("newest", "as_of = 1e18"),
+        ("newest", "utilization = 'text'"),
+        ("newest", "resets_at = 'text'"),
+        ("complete", "money = 'not json'"),
+        ("complete", "money = '{}'"),
+        ("identity", "profile = '[]'"),
+        ("identity", """profile = '{"later": 1}'"""),
+        ("gate", "next_at = 'text'"),
+        ("gate", "clock_ahead = 1e300"),
+        ("gate", "code = 'x'"),
+        ("login", "since = 'text'"),
+    ],
+)
+def test_odd_content_of_the_state_is_no_traceback(
+    command: Command, api: Api, store: Store, home: Path, table: str, change: str
+) -> None:
+    store.login()
+    api.answer_profile({"account": {"uuid": "uuid-of-ada"}})
+    command.run("--json")
+    with sqlite3.connect(database(home)) as kept:
+        kept.execute(f"UPDATE {table} SET {change}")  # noqa: S608 - a literal above
+    kept.close()
+    for arguments in (("--json",), ("--once",), ("doctor",), ("statusline",)):
+        done = command.run(*arguments, stdin=b"{}")
+        assert "Traceback" not in done.stderr
+        assert done.returncode in (0, 1, 4), (arguments, done.stdout, done.stderr)
+    assert len(api.usage_requests) <= 2

@@ -19,25 +19,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_MAX_INPUT = 1 << 20
-_THEIR_SECONDS = 5.0  # for another status line that is run first
 _DEFAULT_WIDTH = 80
+_WIDEST = 1000
 
 
 def run_statusline(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Record standard input and print the line. It runs inside somebody's prompt: always 0."""
+    from claude_usage_monitor.cli.pipes import output_of, read_input
+
     words = list(arguments)
     if words[:1] in (["--help"], ["-h"]):
         print(__doc__)
         return 0
     command = words[words.index("--") + 1 :] if "--" in words else []
-    content = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read(_MAX_INPUT)
-    theirs = _output_of(command, content) if command else ""
+    content = read_input()
+    theirs = output_of(command, content) if command else ""
     try:
         ours = _line(content, environ)
     except Exception as error:  # noqa: BLE001 - a prompt must not break, whatever the bug
         ours = f"claude-usage-monitor: {type(error).__name__}"
-    print(_joined(theirs, ours))
+    _print(_joined(theirs, ours))
     return 0
 
 
@@ -48,10 +49,11 @@ def _line(content: bytes, environ: Mapping[str, str]) -> str:
 
     now = utc_clock()
     status = status_after(content, environ, now)
-    columns = environ.get("COLUMNS", "")
+    columns = environ.get("COLUMNS", "")[:6]
+    width = int(columns) if columns.isascii() and columns.isdigit() else 0
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
     style = LineStyle(
-        width=int(columns) if columns.isascii() and columns.isdigit() else _DEFAULT_WIDTH,
+        width=min(width or _DEFAULT_WIDTH, _WIDEST),
         color=not plain,
         ascii=not _encodes("▸·—"),
     )
@@ -70,23 +72,15 @@ def _joined(theirs: str, ours: str) -> str:
     """Append our line to theirs: on the same line if theirs is one, beneath it otherwise."""
     if not theirs:
         return ours
-    return f"{theirs}\n{ours}" if "\n" in theirs else f"{theirs} · {ours}"
+    dot = "·" if _encodes("·") else "-"
+    return f"{theirs}\n{ours}" if "\n" in theirs else f"{theirs} {dot} {ours}"
 
 
-def _output_of(command: Sequence[str], content: bytes) -> str:
-    """Return what another status line prints for the same input; nothing if it fails."""
-    import subprocess  # 10 ms that only those with another status line pay
-
+def _print(line: str) -> None:
+    """Write the line as far as it can be encoded, and let a reader that left be no error."""
+    encoded = (line + "\n").encode(sys.stdout.encoding or "ascii", "replace")
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own command, from the user's settings
-            list(command),
-            input=content,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_THEIR_SECONDS,
-            check=False,
-            env=dict(os.environ),
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode(errors="replace").rstrip("\n")
+        sys.stdout.buffer.write(encoded)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -42,6 +42,7 @@ class _Part(NamedTuple):
 
 def statusline(status: AccountStatus, now: datetime, style: LineStyle) -> str:
     """Return the line. What has no room goes: countdowns first, then the least urgent windows."""
+    now = status.true_time(now)
     windows = status.usage.at(now).windows if status.usage else ()
     trailer = _trailer(status, now)
     separator = " - " if style.ascii else " · "
@@ -58,7 +59,7 @@ def statusline(status: AccountStatus, now: datetime, style: LineStyle) -> str:
 
 def _fitting_orders(windows: int) -> list[tuple[int, int]]:
     """Return what to try: all windows with fewer and fewer countdowns, then fewer windows."""
-    return [(windows, 2), (windows, 1), (windows, 0)] + [(n, 0) for n in range(windows - 1, -1, -1)]
+    return [(windows, 2), (windows, 1), (windows, 0)] + [(n, 0) for n in range(windows - 1, 0, -1)]
 
 
 def _most_urgent(windows: tuple[UsageWindow, ...], count: int) -> list[UsageWindow]:
@@ -87,13 +88,17 @@ def _window(window: UsageWindow, now: datetime, style: LineStyle, *, spans: int)
 def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
     """Return what is wrong and how old held-over figures are."""
     parts = []
-    figures_age = status.age(now)
+    figures_age = now - status.usage.as_of if status.usage is not None else None
     if status.usage is not None and status.usage.windows:
         figures_age = now - max(window.as_of for window in status.usage.windows)
-    if figures_age is not None and status.stale(now):
+    if (
+        figures_age is not None
+        and status.stale(now + status.clock_ahead)
+        and age(figures_age) != "now"
+    ):
         parts.append(_Part(f"{age(figures_age)} old", _DIM))
     if status.problem is not None:
-        parts.append(_Part(wording.short(status.problem, now), _ALARM))
+        parts.append(_Part(wording.short(status.problem, now + status.clock_ahead), _ALARM))
     if status.usage is None:
         parts.insert(0, _Part(EMPTY, _DIM))
     return parts

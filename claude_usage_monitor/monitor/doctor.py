@@ -5,12 +5,19 @@ No token, not even a part of one, and no e-mail is in a finding: people paste th
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.errors import CredentialError, UsageMonitorError
+from claude_usage_monitor.errors import (
+    CredentialError,
+    InvalidSetting,
+    ServiceError,
+    UsageMonitorError,
+    error_of,
+)
 from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
 from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
 from claude_usage_monitor.sources import claude_code, claude_json
@@ -97,7 +104,9 @@ class Doctor:
             yield self._stored(stored)
         yield Finding(area, "keyring", "ok", "not used: no login of ours is kept")
         try:
-            self.login_works = not self._finder.find(self._now).expired(self._now)
+            found = self._finder.find(self._now)
+            lacks = found.login.scopes and claude_code.USAGE_SCOPE not in found.login.scopes
+            self.login_works = not (found.expired(self._now) or lacks)
         except CredentialError:
             self.login_works = False
 
@@ -133,9 +142,11 @@ class Doctor:
 
     def _ledger_and_sources(self) -> Iterator[Finding]:
         area = "Figures"
-        status = open_reader(self._environ, self._settings, self._clock).look(
-            AccountStatus(CLAUDE_CODE, interval=self._settings.interval)
-        )
+        try:
+            reader = open_reader(self._environ, self._settings, self._clock)
+        except InvalidSetting:
+            return  # said of the network
+        status = reader.look(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
         usage = status.usage
         self.figures_stored = usage is not None
         if usage is None:
@@ -167,8 +178,12 @@ class Doctor:
         count = self._state.requests_in_last_hour(account, self._now)
         detail = f"{count} of {PER_HOUR} requests in the last hour"
         problem = status.problem
-        if problem is not None and problem.code not in ("no_credentials", "credentials_expired"):
+        over = (
+            problem is not None and problem.retry_at is not None and problem.retry_at <= self._now
+        )
+        if problem is not None and problem.since is None and not over:
             self.blocked = True
+            self.login_works &= isinstance(error_of(problem.code, "", ""), ServiceError)
             message = wording.message(problem, self._now, self._style)
             hint = wording.hint(status, self._now, self._style, live=False)
             return Finding("Figures", "request ledger", "problem", f"{detail}; {message}", hint)
@@ -221,7 +236,7 @@ class Doctor:
         else:
             yield self._private(path)
         config = config_path(self._environ)
-        there = "read" if config.exists() else "not there (it need not be)"
+        there = "read" if os.access(config, os.R_OK) else "not there (it need not be)"
         if not self._warnings:
             yield Finding("Files", "settings", "ok", f"{config}: {there}")
         for warning in self._warnings:
@@ -230,6 +245,10 @@ class Doctor:
     @staticmethod
     def _private(path: Path) -> Finding:
         mode = stat.S_IMODE(path.stat().st_mode)
+        folder = stat.S_IMODE(path.parent.stat().st_mode)
+        if folder & 0o022 and sys.platform != "win32":
+            detail = f"{path.parent}: others may write to it ({folder:o})"
+            return Finding("Files", "state", "problem", detail, f"chmod 700 {path.parent}")
         if mode & 0o077 and sys.platform != "win32":
             return Finding(
                 "Files",
@@ -265,7 +284,10 @@ class Doctor:
 
     def _asked(self) -> Finding:
         started = self._clock()
-        reader = open_reader(self._environ, self._settings, self._clock)
+        try:
+            reader = open_reader(self._environ, self._settings, self._clock)
+        except InvalidSetting as error:
+            return Finding("Network", "asked the API", "problem", error.message, error.hint)
         status = reader.read(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
         now = self._clock()
         if status.problem is not None:

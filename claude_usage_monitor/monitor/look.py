@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.state import State
 
 PLACE = "claude-code"
+_CLOCKS_APART = timedelta(seconds=90)
 
 
 class Look(NamedTuple):
@@ -99,11 +100,11 @@ class Onlooker:
         profile = self._state.profile_of(fingerprint)
         if credential.origin != ENVIRONMENT:
             known = self._global_config.read()
-            if identities.is_stand_in(account) and known.profile and known.profile.account_uuid:
-                account = known.profile.account_uuid
+            named = known.profile.account_uuid if known.profile else None
+            account = account_named(self._state, account, named, now)
             if not identities.is_stand_in(account):
                 self._state.note_login(PLACE, account, now)
-                self._take_cached_usage(known, account)
+                self._take_cached_usage(known, account, now)
             if known.profile and known.profile.account_uuid == account:
                 profile = profile or known.profile
         return Look(
@@ -127,13 +128,28 @@ class Onlooker:
         expired = credential.expired(now + behind)
         return CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
 
-    def _take_cached_usage(self, known: claude_json.ClaudeJson, account: str) -> None:
+    def _take_cached_usage(
+        self, known: claude_json.ClaudeJson, account: str, now: datetime
+    ) -> None:
         """Keep what Claude Code read itself, if it is this account's."""
         if known.usage is None or known.usage_account != account:
             return
+        if known.usage.as_of > now + _CLOCKS_APART:
+            return  # read in the future: by a clock that was wrong
         if self._taken_cached != (account, known.usage.as_of):
             self._taken_cached = (account, known.usage.as_of)
             self._state.record(account, known.usage, "by time", complete=True)
+
+
+def account_named(state: State, account: str, named: str | None, now: datetime) -> str:
+    """Return whose figures to show for a token whose account is not confirmed yet.
+
+    Who ``~/.claude.json`` names, until the token's own first figures are there: that file may
+    still name the login before.
+    """
+    if named is None or not identities.is_stand_in(account):
+        return account
+    return account if state.newest(account, now) is not None else named
 
 
 def profile_of_login(credential: Credential) -> Profile:

@@ -24,9 +24,8 @@ from claude_usage_monitor.monitor.credentials import CredentialFinder
 from claude_usage_monitor.monitor.look import PLACE, Look, Onlooker, profile_of_login
 from claude_usage_monitor.sources import claude_code
 from claude_usage_monitor.sources.api_url import base_url_from
-from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.budget import Gate, Granted, InFlight, Wait
-from claude_usage_monitor.store.paths import config_path, state_path
+from claude_usage_monitor.store.paths import config_path, fallback_path, state_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage.clock import utc_now
@@ -49,6 +48,7 @@ _REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
     Forbidden: timedelta(hours=1),
 }
 _CREDENTIAL_CODES = frozenset(kind.code for kind in _REFUSED_FOR)
+_FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
 
 
@@ -83,7 +83,7 @@ def open_reader(
         user_agent = settings.user_agent or f"claude-code/{claude_code.installed_version(environ)}"
         return HttpClient(base_url, user_agent, clock, environ)
 
-    state = State(state_path(environ))
+    state = State(state_path(environ), fallback=fallback_path(environ))
     onlooker = Onlooker(CredentialFinder(environ, sys.platform), state, environ)
     return AccountReader(onlooker, connect, state, settings, clock, draw)
 
@@ -132,14 +132,13 @@ class AccountReader:
             status = self._status(look, now, previous)
             if look.credential is None or look.problem or look.fingerprint in tried:
                 return status
-            answer = self._state.acquire(
-                look.fingerprint or "", look.account or "", now, self._settings.api_floor
-            )
+            answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
             if isinstance(answer, Wait):
                 return self._waiting(status, answer.until)
-            publish(status)
+            if previous.usage is None or status.usage != previous.usage:
+                publish(status)
             if isinstance(answer, InFlight):
-                while self._state.in_flight(answer.request):
+                while self._state.in_flight(answer.request, self._clock()):
                     time.sleep(_GLANCE_SECONDS)
                 continue  # its answer is stored, or its process died and it is our turn
             tried.add(look.fingerprint)
@@ -147,8 +146,12 @@ class AccountReader:
                 return self.look(previous)
 
     def want(self) -> None:
-        """Ask as soon as the budget allows, not only when the interval is over."""
-        self._wanted = True
+        """Ask as soon as the budget allows, not only when the interval is over.
+
+        Right after a request there is nothing newer to be had: a key pressed twice asks once.
+        """
+        asked_at = self._asked_at
+        self._wanted = asked_at is None or self._clock() - asked_at >= _FRESH
 
     def last_asked_at(self) -> datetime | None:
         """Return when this reader last made a request for usage."""
@@ -249,20 +252,21 @@ class AccountReader:
             gate = self._gate_after(error, before, now)
             self._state.settle(granted.request, fingerprint, gate)
             return isinstance(error, CredentialError | RateLimited)
+        except BaseException:  # interrupted: nobody shall wait for it
+            self._state.close(granted.request)
+            raise
+        if not self._state.in_flight(granted.request, self._clock()):
+            return False  # this process was stopped for long: others have asked since
         if self._state.profile_of(fingerprint) is None:
             shown = dataclasses.replace(status, usage=usage, problem=None, next_read_at=None)
             publish(dataclasses.replace(shown, clock_ahead=self._client.clock_ahead))
             self._ask_profile(look, fingerprint)
-        account = self._account_of(look, fingerprint)
+        account = self._state.account_of(fingerprint)
         self._state.record(account, usage, "always", complete=True)
         floor = self._settings.api_floor * (1 + schedule.JITTER * self._chance)
         gate = Gate(now, now + floor, clock_ahead=self._client.clock_ahead)
         self._state.settle(granted.request, fingerprint, gate)
         return False
-
-    def _account_of(self, look: Look, fingerprint: str) -> str:
-        linked = self._state.account_of(fingerprint)
-        return look.account or linked if identities.is_stand_in(linked) else linked
 
     def _ask_profile(self, look: Look, fingerprint: str) -> None:
         """Ask who the token belongs to: once, whatever comes of it."""
@@ -273,7 +277,8 @@ class AccountReader:
         try:
             profile = oauth_api.get_profile(self._client, look.credential.token)
         except UsageMonitorError:
-            profile = look.profile or profile_of_login(look.credential)
+            # Whose it is stays unknown: who ~/.claude.json names may be the login before.
+            profile = profile_of_login(look.credential)
         self._state.keep_profile(fingerprint, profile)
         if profile.account_uuid:
             self._state.link(fingerprint, profile.account_uuid)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.credentials import CredentialFinder
 from claude_usage_monitor.sources.statusline_input import parse_statusline_input
 from claude_usage_monitor.store.identities import fingerprint_of, is_stand_in
-from claude_usage_monitor.store.paths import state_path
+from claude_usage_monitor.store.paths import fallback_path, state_path
 from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.usage.status import Problem
 
-CLAUDE_CODE = Account("claude-code")
+PLACE = "claude-code"
 _PATIENCE = 0.25  # seconds that a prompt can wait for another process's write
 _QUICKLY_PARSED = 2 << 20  # bytes of ~/.claude.json that a prompt can wait for
 
@@ -26,41 +27,52 @@ _QUICKLY_PARSED = 2 << 20  # bytes of ~/.claude.json that a prompt can wait for
 class _Whose(NamedTuple):
     account: str | None
     problem: Problem | None = None
+    clock_ahead: timedelta = timedelta()
 
 
 def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> AccountStatus:
     """Keep what an input holds and return the newest status that is stored.
 
     No network and no keychain: whose figures they are is told by the credentials file, else by
-    who was last seen logged in.
+    ``~/.claude.json`` or by who was last seen logged in.
     """
-    state = State(state_path(environ), _PATIENCE)
-    found = parse_statusline_input(content, now)
+    state = State(state_path(environ), _PATIENCE, fallback_path(environ))
     whose = _whose(state, environ, now)
+    true_now = now - whose.clock_ahead
+    found = parse_statusline_input(content, true_now)
     usage = found.usage
     if whose.account is not None:
-        seen = state.logged_in(CLAUDE_CODE.name)
-        since = seen[1] if seen is not None and seen[0] == whose.account else None
-        began_before = since is not None and (found.session_began or now) < since
+        since = None
+        if not is_stand_in(whose.account):
+            since = state.note_login(PLACE, whose.account, true_now)
+        began_before = since is not None and (found.session_began or true_now) < since
         if usage is not None and not began_before:
             state.record(whose.account, usage, "by figure", complete=False)
-        usage = state.newest(whose.account, now)
-    return AccountStatus(CLAUDE_CODE, usage, problem=whose.problem, notice=state.notice)
+        usage = state.newest(whose.account, true_now)
+    return AccountStatus(
+        Account(PLACE),
+        usage,
+        problem=whose.problem,
+        notice=state.notice,
+        clock_ahead=whose.clock_ahead,
+    )
 
 
 def _whose(state: State, environ: Mapping[str, str], now: datetime) -> _Whose:
     try:
         credential = CredentialFinder(environ, "any but darwin").find(now)
     except UsageMonitorError:
-        seen = state.logged_in(CLAUDE_CODE.name)
-        return _Whose(seen[0] if seen else None)
+        seen = state.logged_in(PLACE)
+        return _Whose(_from_claude_json(environ) or (seen[0] if seen else None))
     fingerprint = fingerprint_of(credential.token)
     account = state.account_of(fingerprint)
-    if is_stand_in(account):
+    if is_stand_in(account) and state.newest(account, now) is None:
         account = _from_claude_json(environ) or account
     gate = state.gate_of(fingerprint)
-    blocked = gate is not None and gate.next_at > now
-    return _Whose(account, gate.problem if gate and blocked else None)
+    if gate is None:
+        return _Whose(account)
+    problem = gate.problem if gate.next_at > now else None
+    return _Whose(account, problem, gate.clock_ahead)
 
 
 def _from_claude_json(environ: Mapping[str, str]) -> str | None:

@@ -119,8 +119,8 @@ def problem_lines(
         return wrapped(message, width, look, PROBLEM)
     hint = wording.hint(status, now, look.clock, live=look.live)
     lines = [*wrapped(message, width - 2, look, PROBLEM), *wrapped(hint, width - 2, look, "")]
-    signs = ["! "] + ["  "] * (len(lines) - 1)
-    return [styled(sign, PROBLEM) + line for sign, line in zip(signs, lines, strict=True)]
+    signs = ["! "] + ["  "] * len(lines)
+    return [styled(sign, PROBLEM) + line for sign, line in zip(signs, lines, strict=False)]
 
 
 def wrapped(words: str, width: int, look: Look, style: str) -> list[Text]:

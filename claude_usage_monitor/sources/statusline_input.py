@@ -6,6 +6,7 @@ be absent. An idle session repeats old figures: nothing in them tells their age.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _PREFIXES = ("five_hour", "seven_day")
+_KEY = re.compile(r"[a-z][a-z0-9_:]*[a-z0-9]")
+_A_WEEK = timedelta(days=7)
+_SLACK = timedelta(hours=1)
 _MOST_WINDOWS = 20
 _NOISE_DIGITS = 6  # 14.000000000000002 is 14
 
@@ -47,10 +51,13 @@ def _window(key: str, value: object, now: datetime) -> UsageWindow | None:
         return None
     percent = values.percent(found.get("used_percentage"))
     resets_at = values.instant(found.get("resets_at"))
-    if percent is None or (resets_at is not None and resets_at <= now):
+    if percent is None or not _KEY.fullmatch(name):
         return None
     utilization = round(percent, _NOISE_DIGITS)
-    return UsageWindow(name, label_for(name), utilization, resets_at, "statusline", now)
+    window = UsageWindow(name, label_for(name), utilization, resets_at, "statusline", now)
+    if resets_at is not None and not now < resets_at <= now + (window.length or _A_WEEK) + _SLACK:
+        return None  # over, or further off than the window is long
+    return window
 
 
 def _session_began(document: values.Mapping, now: datetime) -> datetime | None:

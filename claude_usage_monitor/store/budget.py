@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 PER_HOUR = 20  # of about 28 that the account has: the rest is Claude Code's own
 HOUR = timedelta(hours=1)
+_KEPT = timedelta(days=1)  # an hour's requests, also when the clock jumps ahead and back
 LEASE = timedelta(seconds=45)  # no request takes longer: it is cut off after 20 s, and its retry
-JITTER = 0.1  # of a wait, added at most
 LONGEST_WAIT = timedelta(minutes=75)  # of any problem's
 
 
@@ -60,12 +61,11 @@ def acquire(
     fingerprint: str,
     account: str,
     now: datetime,
-    floor: timedelta,
 ) -> Granted | InFlight | Wait:
     """Ask for a request. What is granted is in the ledger before this returns."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = _decide(connection, fingerprint, account, now, floor)
+        found = _decide(connection, fingerprint, account, now)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -78,27 +78,25 @@ def _decide(
     fingerprint: str,
     account: str,
     now: datetime,
-    floor: timedelta,
 ) -> Granted | InFlight | Wait:
     present = milliseconds(now)
     # A clock that was set back: what lies in the future was asked just now at the latest.
     connection.execute("UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (present,))
-    connection.execute("DELETE FROM request WHERE asked_at <= ?", (milliseconds(now - HOUR),))
+    connection.execute("DELETE FROM request WHERE asked_at <= ?", (milliseconds(now - _KEPT),))
     flying = connection.execute(
-        "SELECT id, asked_at, process FROM request WHERE fingerprint = ? AND answered = 0"
-        " ORDER BY id DESC",
+        "SELECT id FROM request WHERE fingerprint = ? AND answered = 0 ORDER BY id DESC",
         (fingerprint,),
     ).fetchall()
-    for request, asked_at, process in flying:
-        if present - asked_at < LEASE / timedelta(milliseconds=1) and is_alive(process):
+    for (request,) in flying:
+        if in_flight(connection, request, now):
             return InFlight(request)
-    gate = gate_of(connection, fingerprint)
-    longest = floor * (1 + JITTER) if gate is None or gate.problem is None else LONGEST_WAIT
-    if gate is not None and now < gate.next_at <= now + longest:  # later: the clock was set back
+    gate = _gate_now(connection, fingerprint, now)
+    if gate is not None and now < gate.next_at:
         return Wait(gate.next_at, gate.problem)
     oldest = connection.execute(
-        "SELECT asked_at FROM request WHERE account = ? ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
-        (account, PER_HOUR - 1),
+        "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
+        " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
+        (account, milliseconds(now - HOUR), PER_HOUR - 1),
     ).fetchone()
     if oldest is not None:
         return Wait((instant(oldest[0]) or now) + HOUR)
@@ -109,11 +107,45 @@ def _decide(
     return Granted(int(cursor.lastrowid or 0))
 
 
+def _gate_now(connection: sqlite3.Connection, fingerprint: str, now: datetime) -> Gate | None:
+    """Return the gate, its waits counted from now if the clock was set back, none without end."""
+    gate = gate_of(connection, fingerprint)
+    if gate is None:
+        return None
+    wait = min(gate.next_at - gate.asked_at, LONGEST_WAIT)
+    asked_at = min(gate.asked_at, now)
+    if (asked_at, asked_at + wait) == (gate.asked_at, gate.next_at):
+        return gate
+    problem = gate.problem and replace(gate.problem, retry_at=asked_at + wait)
+    gate = gate._replace(asked_at=asked_at, next_at=asked_at + wait, problem=problem)
+    _keep_gate(connection, fingerprint, gate)
+    return gate
+
+
 def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate: Gate) -> None:
-    """Close a granted request with what it met and when the next one is due."""
-    problem = gate.problem
+    """Close a granted request with what it met and when the next one is due.
+
+    A process that was stopped meanwhile changes nothing that a later request has met.
+    """
     connection.execute("BEGIN IMMEDIATE")
+    try:
+        close(connection, request)
+        known = gate_of(connection, fingerprint)
+        if known is None or known.asked_at <= gate.asked_at or known.asked_at > gate.next_at:
+            _keep_gate(connection, fingerprint, gate)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def close(connection: sqlite3.Connection, request: int) -> None:
+    """Close a granted request that met nothing: nobody waits for it any more."""
     connection.execute("UPDATE request SET answered = 1 WHERE id = ?", (request,))
+
+
+def _keep_gate(connection: sqlite3.Connection, fingerprint: str, gate: Gate) -> None:
+    problem = gate.problem
     connection.execute(
         "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -129,7 +161,6 @@ def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate:
             gate.failures,
         ),
     )
-    connection.execute("COMMIT")
 
 
 def gate_of(connection: sqlite3.Connection, fingerprint: str) -> Gate | None:
@@ -143,17 +174,22 @@ def gate_of(connection: sqlite3.Connection, fingerprint: str) -> Gate | None:
         return None
     asked_at, next_at = (datetime.fromtimestamp(at / 1000, UTC) for at in row[:2])
     code, message, hint, since = row[5:]
-    problem = Problem(code, message, hint, next_at, instant(since)) if code else None
+    problem = (
+        Problem(str(code), message or "", hint or "", next_at, instant(since)) if code else None
+    )
     ahead = timedelta(milliseconds=row[2])
     return Gate(asked_at, next_at, problem, row[3], row[4], ahead)
 
 
-def in_flight(connection: sqlite3.Connection, request: int) -> bool:
-    """Return whether a request still waits for its answer, its process alive."""
+def in_flight(connection: sqlite3.Connection, request: int, now: datetime) -> bool:
+    """Return whether a request still waits for its answer: its process alive, its lease not over.
+
+    A process may be stopped for ever, so its being alive is not enough.
+    """
     row = connection.execute(
-        "SELECT process FROM request WHERE id = ? AND answered = 0", (request,)
+        "SELECT process, asked_at FROM request WHERE id = ? AND answered = 0", (request,)
     ).fetchone()
-    return row is not None and is_alive(row[0])
+    return row is not None and now < (instant(row[1]) or now) + LEASE and is_alive(row[0])
 
 
 def requests_in_last_hour(connection: sqlite3.Connection, account: str, now: datetime) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_SECONDS = 5.0  # writers hold the lock for milliseconds
-_DAMAGED = ("file is not a database", "malformed", "encrypted")
+_DAMAGED = (
+    "file is not a database",
+    "malformed",
+    "encrypted",
+    "no such table",
+    "no such column",
+    "already exists",
+    "columns but",
+)
+_BUSY = ("locked", "busy")
+_CARRIED = ("newest", "complete", "identity", "login", "request", "gate")  # all but the history
 
 # Each migration takes the schema from one user_version to the next; only ever add at the end.
 _MIGRATIONS = (
@@ -99,6 +110,7 @@ class Database(NamedTuple):
     connection: sqlite3.Connection
     path: Path | None
     notice: str | None = None
+    inode: int | None = None
 
     def data_version(self) -> int:
         """Return a number that changes when another process has written."""
@@ -110,19 +122,65 @@ class Database(NamedTuple):
         self.connection.close()
 
 
-def open_database(path: Path, patience: float = BUSY_SECONDS) -> Database:
-    """Open state.db, made, migrated and repaired as needed. Never fails: memory serves instead.
+def is_damage(error: Exception) -> bool:
+    """Return whether an error says that a file's content is not what it should be."""
+    return any(words in str(error) for words in _DAMAGED)
 
-    ``patience`` is how many seconds a write waits for another process's.
+
+def is_busy(error: Exception) -> bool:
+    """Return whether an error says that another process holds the file."""
+    return isinstance(error, sqlite3.Error) and any(words in str(error) for words in _BUSY)
+
+
+def open_database(
+    path: Path, patience: float = BUSY_SECONDS, fallback: Path | None = None
+) -> Database:
+    """Open state.db, made, migrated and repaired as needed. Never fails.
+
+    ``patience`` is how many seconds a write waits for another process's. ``fallback`` serves all
+    processes where ``path`` cannot be used, so that they still share one budget; else memory does.
     """
+    inode = inode_of(path)
     try:
         return _open_file(path, patience)
+    except _Newer:
+        reason = "it was written by a newer version: left alone"
     except sqlite3.DatabaseError as error:
-        if not any(words in str(error) for words in _DAMAGED):
-            return in_memory(f"{path} cannot be used ({error}): nothing is kept.")
-        return _without_damaged(path, patience)
+        if is_damage(error):
+            return without_damaged(path, patience, inode)
+        reason = str(error)
     except OSError as error:
-        return in_memory(f"{path} cannot be used ({error.strerror}): nothing is kept.")
+        reason = error.strerror or "no such place is possible"
+    if fallback is not None:
+        with suppress(sqlite3.Error, OSError, _Newer):
+            _require_private(fallback.parent)
+            database = _open_file(fallback, patience)
+            notice = f"{path} cannot be used ({reason}): kept in {fallback} for now."
+            return database._replace(notice=notice)
+    return in_memory(f"{path} cannot be used ({reason}): nothing is kept.")
+
+
+class _Newer(Exception):
+    """Raised for a file of a later schema."""
+
+
+def _require_private(folder: Path) -> None:
+    """Make a folder in a place that others write to too; one that is not ours alone is refused."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    if not stat.S_ISDIR(found.st_mode) or not ours or stat.S_IMODE(found.st_mode) & 0o077:
+        raise OSError(f"{folder} is not ours alone")
+
+
+def carry(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy what can be read of all but the history."""
+    for table in _CARRIED:
+        with suppress(sqlite3.Error):
+            for row in source.execute(f"SELECT * FROM {table}").fetchall():  # noqa: S608
+                marks = ", ".join("?" * len(row))
+                target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
 
 
 def in_memory(notice: str | None = None) -> Database:
@@ -133,22 +191,23 @@ def in_memory(notice: str | None = None) -> Database:
 
 
 def _open_file(path: Path, patience: float) -> Database:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in reversed(path.parents):
+        if not folder.exists():  # each by itself: parents=True would take the umask's mode
+            folder.mkdir(mode=0o700, exist_ok=True)
     # Made by us and not by SQLite, whose own mode would be the umask's; -wal and -shm inherit it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
     connection = _connect(str(path), patience)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
-            connection.close()
-            return in_memory(f"{path} was written by a newer version: left alone, nothing is kept.")
+            raise _Newer  # noqa: TRY301 - closed below like any other failure
         if version < SCHEMA_VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             _migrate(connection)
-    except sqlite3.Error:
+    except (sqlite3.Error, _Newer):
         connection.close()
         raise
-    return Database(connection, path)
+    return Database(connection, path, None, inode_of(path))
 
 
 def _connect(name: str, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -174,17 +233,27 @@ def _migrate(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _without_damaged(path: Path, patience: float) -> Database:
-    """Set a damaged file aside, never delete it, and begin anew."""
-    with suppress(sqlite3.Error, OSError):
-        return _open_file(path, patience)  # another process was quicker
+def without_damaged(path: Path, patience: float, inode: int | None) -> Database:
+    """Set a damaged file aside, never delete it, and begin anew.
+
+    ``inode`` is the damaged file's: if another stands there, another process was quicker.
+    """
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
     try:
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.replace(aside.with_name(aside.name + suffix))
+        if inode_of(path) == inode:
+            for suffix in ("", "-wal", "-shm"):
+                part = path.with_name(path.name + suffix)
+                if part.exists():
+                    part.replace(aside.with_name(aside.name + suffix))
         database = _open_file(path, patience)
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, OSError, _Newer):
         return in_memory(f"{path} is damaged and cannot be set aside: nothing is kept.")
     return database._replace(notice=f"{path} was damaged: set aside as {aside.name}, begun anew.")
+
+
+def inode_of(path: Path) -> int | None:
+    """Return what tells a file from another in its place; ``None`` if there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None

@@ -7,7 +7,7 @@ becomes known, what was kept under the fingerprint moves over. Tokens themselves
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,10 @@ def profile_of(connection: sqlite3.Connection, fingerprint: str) -> Profile | No
     row = connection.execute(
         "SELECT profile FROM identity WHERE fingerprint = ?", (fingerprint,)
     ).fetchone()
-    return Profile(**json.loads(row[0])) if row and row[0] else None
+    if not row or not row[0]:
+        return None
+    known = {field.name for field in fields(Profile)}  # a later version may have kept more
+    return Profile(**{name: value for name, value in json.loads(row[0]).items() if name in known})
 
 
 def note_login(

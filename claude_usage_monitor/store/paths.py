@@ -24,6 +24,14 @@ def state_path(environ: Mapping[str, str]) -> Path:
     return _directory(environ, "XDG_STATE_HOME", ".local/state", "user_state_path") / "state.db"
 
 
+def fallback_path(environ: Mapping[str, str]) -> Path:
+    """Return where state.db is kept until the next restart when its own place cannot be used."""
+    base = environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see below
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    # In a folder of its own, which is refused if it is not this user's alone.
+    return Path(base) / f"{APP}-{user}" / "state.db"
+
+
 def _directory(environ: Mapping[str, str], variable: str, fallback: str, asked: str) -> Path:
     """Return our directory: the one named for us, else the platform's. Never a relative home."""
     own = environ.get(HOME_VARIABLE)

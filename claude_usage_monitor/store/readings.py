@@ -30,6 +30,7 @@ PRESENT = timedelta(days=7)  # nothing older is shown as present
 SAME_RESET = timedelta(seconds=60)  # the API's resets wobble by a second
 
 _COLUMNS = "key, label, utilization, resets_at, source, as_of, model, is_active"
+_THINNED_BEHIND = 300  # readings
 _THINNED_AT_ONCE = 1000  # rows; more would hold the write lock for long
 _HOUR = 3_600_000
 
@@ -60,7 +61,7 @@ def record(
                 _keep(connection, account, window)
         if complete and _is_last(connection, account, usage, newer):
             _keep_complete(connection, account, usage, newer)
-        _thin(connection, usage.as_of)
+        _thin(connection)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -160,7 +161,17 @@ def _keep_complete(
     )
 
 
-def _thin(connection: sqlite3.Connection, now: datetime) -> None:
+def _thin(connection: sqlite3.Connection) -> None:
+    """Drop what is too old, a little at a time.
+
+    Too old as of a reading some hundred before the last: a clock that jumped once loses nothing.
+    """
+    row = connection.execute(
+        "SELECT read_at FROM reading ORDER BY read_at DESC LIMIT 1 OFFSET ?", (_THINNED_BEHIND,)
+    ).fetchone()
+    now = instant(row[0]) if row else None
+    if now is None:
+        return
     connection.execute(
         "DELETE FROM reading WHERE (account, key, read_at) IN ("
         "SELECT account, key, read_at FROM reading WHERE read_at < ? ORDER BY read_at LIMIT ?)",
@@ -202,8 +213,8 @@ def _window(row: tuple[Any, ...]) -> UsageWindow:
     key, label, utilization, resets_at, source, as_of, model, is_active = row
     return UsageWindow(
         key=key,
-        label=label,
-        utilization=utilization,
+        label=str(label),
+        utilization=None if utilization is None else float(utilization),
         resets_at=instant(resets_at),
         source=source,
         as_of=datetime.fromtimestamp(as_of / 1000, UTC),

@@ -9,14 +9,26 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from claude_usage_monitor.store import budget, identities, readings
-from claude_usage_monitor.store.database import BUSY_SECONDS, Database, in_memory, open_database
+from claude_usage_monitor.store.database import (
+    BUSY_SECONDS,
+    SCHEMA_VERSION,
+    Database,
+    carry,
+    in_memory,
+    is_busy,
+    is_damage,
+    open_database,
+    without_damaged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from pathlib import Path
 
     from claude_usage_monitor.usage.profile import Profile
@@ -26,17 +38,25 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _RETRY_SECONDS = 60.0
-_CARRIED = ("newest", "complete", "identity", "login", "request", "gate")  # all but the history
+_LOCKED_WAIT = timedelta(seconds=30)
+# What a row of another version, or of another program, makes of us: it is damage like any other.
+_ODD_CONTENT = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
 
 class State:
     """Readings, identities and the request ledger of all processes of this user."""
 
-    def __init__(self, path: Path, patience: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, path: Path, patience: float = BUSY_SECONDS, fallback: Path | None = None
+    ) -> None:
         self._path = path
         self._patience = patience
-        self._database = open_database(path, patience)
+        self._fallback = fallback
+        self._locked = False
+        self._database = open_database(path, patience, fallback)
         self._fell_back_at = time.monotonic()
+        if self._database.path != path:
+            self._carry_from_unwritable()
 
     @property
     def notice(self) -> str | None:
@@ -56,35 +76,46 @@ class State:
         self._come_back()
         try:
             return operation(self._database.connection, *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *_ODD_CONTENT) as error:
             self._fall_back(error)
             return operation(self._database.connection, *args, **kwargs)
 
-    def _fall_back(self, error: sqlite3.Error) -> None:
-        """Go on in memory, with what can still be read from the file."""
-        memory = in_memory(f"{self._path} cannot be used ({error}): nothing is kept.")
-        broken = self._database
-        for table in _CARRIED:
-            try:
-                rows = broken.connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
-            except sqlite3.Error:
-                continue
-            for row in rows:
-                marks = ", ".join("?" * len(row))
-                memory.connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608
-        with suppress(sqlite3.Error):
+    def _fall_back(self, error: Exception) -> None:
+        """Go on elsewhere: in a new file if this one is damaged, else in memory."""
+        broken, self._locked = self._database, is_busy(error)
+        if broken.connection.in_transaction:
+            broken.connection.execute("ROLLBACK")
+        odd = isinstance(error, _ODD_CONTENT)
+        if broken.path is not None and (odd or is_damage(error)):
             broken.close()
-        self._database, self._fell_back_at = memory, time.monotonic()
+            self._database = without_damaged(broken.path, self._patience, broken.inode)
+        else:
+            self._database = in_memory(f"{self._path} cannot be used ({error}): nothing is kept.")
+            carry(broken.connection, self._database.connection)
+            with suppress(sqlite3.Error):
+                broken.close()
+        self._fell_back_at = time.monotonic()
+
+    def _carry_from_unwritable(self) -> None:
+        """Take over what can be read from a file of ours that cannot be written."""
+        try:
+            readable = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True)
+            (version,) = readable.execute("PRAGMA user_version").fetchone()
+            if version == SCHEMA_VERSION:
+                carry(readable, self._database.connection)
+            readable.close()
+        except sqlite3.Error:
+            return  # there is none
 
     def _come_back(self) -> None:
-        if self._database.path is not None:
+        if self._database.path == self._path:
             return
         if time.monotonic() - self._fell_back_at < _RETRY_SECONDS:
             return
         self._fell_back_at = time.monotonic()
-        again = open_database(self._path, self._patience)
+        again = open_database(self._path, self._patience, None)
         if again.path is not None:
-            self._database = again
+            self._database, self._locked = again, False
 
     # --- readings ------------------------------------------------------------------------------
 
@@ -125,10 +156,11 @@ class State:
     # --- the ledger ----------------------------------------------------------------------------
 
     def acquire(
-        self, fingerprint: str, account: str, now: datetime, floor: timedelta
+        self, fingerprint: str, account: str, now: datetime
     ) -> budget.Granted | budget.InFlight | budget.Wait:
-        """Ask for a request. See `budget.acquire`."""
-        return self._try(budget.acquire, fingerprint, account, now, floor)
+        """Ask for a request. See `budget.acquire`. While the ledger is locked there is none."""
+        found = self._try(budget.acquire, fingerprint, account, now)
+        return budget.Wait(now + _LOCKED_WAIT) if self._locked else found
 
     def settle(self, request: int, fingerprint: str, gate: budget.Gate) -> None:
         """Close a granted request. See `budget.settle`."""
@@ -138,9 +170,13 @@ class State:
         """Return what a token has met. See `budget.gate_of`."""
         return self._try(budget.gate_of, fingerprint)
 
-    def in_flight(self, request: int) -> bool:
+    def close(self, request: int) -> None:
+        """Close a granted request that met nothing."""
+        self._try(budget.close, request)
+
+    def in_flight(self, request: int, now: datetime) -> bool:
         """Return whether a request still waits for its answer."""
-        return self._try(budget.in_flight, request)
+        return self._try(budget.in_flight, request, now)
 
     def requests_in_last_hour(self, account: str, now: datetime) -> int:
         """Return how many requests the account has in the trailing hour."""

@@ -141,3 +141,57 @@ def test_what_it_prints_can_be_pasted_into_an_issue(
 def test_wrong_usage_is_two_lines(command: Command) -> None:
     done = command.run("doctor", "--nonsense")
     assert (2, "", 2) == (done.returncode, done.stdout, len(done.stderr.splitlines()))
+
+
+def test_online_does_not_claim_an_answer_nobody_gave(
+    command: Command, api: Api, store: Store
+) -> None:
+    store.login()
+    command.run("--json")
+    asked = findings(command, "--online", CLAUDE_USAGE_MONITOR_API_URL="http://127.0.0.1:1")
+    assert "not asked" in asked["asked the API"]["detail"]
+
+
+def test_an_address_that_cannot_be_used_is_a_finding(command: Command, store: Store) -> None:
+    store.login()
+    done = command.run("doctor", environ={"CLAUDE_USAGE_MONITOR_API_URL": "ftp://x"})
+    assert "Traceback" not in done.stderr
+    assert "not an address that a token may be sent to" in " ".join(done.stdout.split())
+
+
+def test_a_bad_config_is_a_problem(command: Command, store: Store, tmp_path: Path) -> None:
+    store.login()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "config.toml").write_text("interval = = 3")
+    settings = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["settings"]
+    assert ("problem", True) == (settings["state"], "not TOML" in settings["detail"])
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("error_401_invalid_credentials", 401), ("error_403_scope_user_profile", 403)],
+)
+def test_a_refused_login_needs_a_login(
+    command: Command, api: Api, store: Store, name: str, status: int
+) -> None:
+    store.login()
+    api.answer(payload(name), status)
+    assert 3 == command.run("--json").returncode
+    findings(command, code=3)
+
+
+def test_a_login_without_the_scope_is_no_login(command: Command, store: Store) -> None:
+    store.login(scopes=["user:inference"])
+    findings(command, code=3)
+
+
+def test_a_folder_others_may_write_to_is_a_problem(
+    command: Command, store: Store, tmp_path: Path
+) -> None:
+    store.login()
+    own = tmp_path / "own"
+    own.mkdir()
+    own.chmod(0o777)
+    state = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["state"]
+    assert ("problem", f"chmod 700 {own}") == (state["state"], state["hint"])

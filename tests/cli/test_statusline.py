@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
 
 if TYPE_CHECKING:
@@ -133,3 +136,89 @@ def test_figures_of_a_session_from_before_the_login_are_void(
     assert "99%" not in line(command, as_bytes(old))
     old["cost"] = {"total_duration_ms": 0}
     assert "99%" in line(command, as_bytes(old))
+
+
+def test_figures_of_an_old_session_do_not_follow_a_login_nobody_has_seen_yet(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login("token-of-ada")
+    api.answer_profile({"account": {"uuid": "uuid-of-ada"}})
+    command.run("--json")
+    store.login("token-of-bob")
+    (home / ".claude.json").write_text('{"oauthAccount": {"accountUuid": "uuid-of-bob"}}')
+    old = json.loads(figures(93))
+    old["cost"] = {"total_duration_ms": 36_000_000}
+    line(command, as_bytes(old))
+    assert "93%" not in line(command)
+
+
+def test_a_reset_further_off_than_the_window_is_long_is_void(
+    command: Command, store: Store
+) -> None:
+    store.login()
+    assert "5%" not in line(command, figures(5, minutes_left=60 * 24 * 900))
+    assert "60%" in line(command, figures(60))
+
+
+def test_an_input_that_does_not_end_keeps_no_prompt(command: Command, store: Store) -> None:
+    store.login()
+    reading, writing = os.pipe()
+    process = subprocess.Popen([PROGRAM, "statusline"], stdin=reading, stdout=subprocess.PIPE)
+    os.write(writing, figures(20))
+    output, _ = process.communicate(timeout=10)
+    os.close(writing)
+    os.close(reading)
+    assert b"20%" in output
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ("sleep 20 & echo THEIRS", "THEIRS · ▸5h 20%"),
+        ("echo PARTIAL; exec sleep 20", "PARTIAL · ▸5h 20%"),
+        ("yes", "y"),
+    ],
+)
+def test_another_status_line_that_does_not_end_is_ended(
+    command: Command, store: Store, theirs: str, expected: str
+) -> None:
+    store.login()
+    began = time.monotonic()
+    shown = line(command, figures(20), "--", "sh", "-c", theirs)
+    assert time.monotonic() - began < 15
+    assert shown.startswith(expected)
+    assert "5h 20%" in shown
+    assert len(shown) < 100_000
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_what_cannot_be_encoded_breaks_no_prompt(
+    command: Command, store: Store, encoding: str
+) -> None:
+    store.login()
+    done = subprocess.run(
+        [PROGRAM, "statusline", "--", "printf", "\u2708 caf\u00e9"],
+        input=figures(20),
+        capture_output=True,
+        check=False,
+        env={**os.environ, **PLAIN, "PYTHONIOENCODING": encoding},
+    )
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert b"5h 20%" in done.stdout
+
+
+def test_a_full_disk_is_no_error(command: Command, store: Store) -> None:
+    store.login()
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([PROGRAM, "statusline"], input=b"{}", stdout=full, check=False)
+    assert 0 == done.returncode
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "3", "9" * 5000])
+def test_no_width_hides_that_there_are_figures(
+    command: Command, store: Store, columns: str
+) -> None:
+    store.login()
+    line(command, figures(20))
+    done = command.run("statusline", stdin=b"{}", environ={**PLAIN, "COLUMNS": columns})
+    assert "20%" in done.stdout

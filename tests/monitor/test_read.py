@@ -219,8 +219,11 @@ def test_what_the_user_asked_for_is_read_as_soon_as_the_budget_allows(
     first = subject.read(FIRST)
     assert seconds_until(first.next_read_at, clock) > 290
     subject.want()
+    assert seconds_until(subject.read(first).next_read_at, clock) > 290
+    clock.later(60)
+    subject.want()
     waiting = subject.read(first)
-    assert 170 < seconds_until(waiting.next_read_at, clock) <= 180
+    assert 110 < seconds_until(waiting.next_read_at, clock) <= 120
     clock.later(181)
     again = subject.read(waiting)
     assert 2 == len(api.usage_requests)
@@ -561,12 +564,57 @@ def test_nothing_older_than_seven_days_is_shown(
 # --- where nothing can be kept -----------------------------------------------------------------
 
 
-def test_without_a_writable_place_it_works_from_memory_and_says_so(
-    api: Api, store: Store, home: Path
-) -> None:
+def test_without_a_writable_place_it_works_and_says_so(api: Api, store: Store, home: Path) -> None:
     store.login()
     (home / ".local").write_text("a file where our folder should be")
     status = reader().read(FIRST)
     assert status.usage is not None
     assert status.notice is not None
-    assert "nothing is kept" in status.notice
+    assert "cannot be used" in status.notice
+
+
+def test_a_token_whose_profile_fails_is_nobodys_until_it_is_known(
+    api: Api, store: Store, home: Path, clock: Clock
+) -> None:
+    """``~/.claude.json`` may still name the login before: its figures stay its own."""
+    store.login("token-of-ada")
+    api.answer_profile(profile_of(ADA))
+    claude_json(home, ADA)
+    before = reader(clock).read(FIRST)
+    store.login("token-of-bob")
+    api.answer_profile(b"", 500)
+    api.answer(usage_body(utc_now(), five_hour=99.0))
+    bobs = reader(clock).read(FIRST)
+    assert bobs.usage is not None
+    assert 99.0 == bobs.usage.windows[0].utilization
+    store.login("token-of-ada")
+    assert before.usage == reader(clock).read(FIRST).usage
+
+
+def test_figures_read_in_the_future_are_not_taken(
+    api: Api, store: Store, home: Path, clock: Clock
+) -> None:
+    store.login()
+    api.answer_profile(profile_of(ADA))
+    reader(clock).read(FIRST)
+    claude_json(home, ADA, age=-30 * 86400, five_hour=3)
+    status = reader(clock).read(FIRST)
+    assert status.usage is not None
+    assert "api" == status.usage.source
+
+
+def test_an_interrupted_request_keeps_nobody_waiting(
+    api: Api, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claude_usage_monitor.sources import oauth_api
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    store.login()
+    asks = oauth_api.get_usage
+    monkeypatch.setattr(oauth_api, "get_usage", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        reader(clock).read(FIRST)
+    monkeypatch.setattr(oauth_api, "get_usage", asks)
+    assert code(reader(clock).read(FIRST)) is None

@@ -46,7 +46,7 @@ def connection() -> sqlite3.Connection:
 def ask(
     connection: sqlite3.Connection, now: datetime = NOW, fingerprint: str = "t", account: str = "a"
 ) -> Granted | InFlight | Wait:
-    return acquire(connection, fingerprint, account, now, FLOOR)
+    return acquire(connection, fingerprint, account, now)
 
 
 def asked(
@@ -82,9 +82,9 @@ def test_one_request_is_in_flight_and_others_wait_for_it(connection: sqlite3.Con
     first = ask(connection)
     assert isinstance(first, Granted)
     assert InFlight(first.request) == ask(connection, NOW + SECOND)
-    assert in_flight(connection, first.request)
+    assert in_flight(connection, first.request, NOW)
     settle(connection, first.request, "t", Gate(NOW, NOW + FLOOR))
-    assert not in_flight(connection, first.request)
+    assert not in_flight(connection, first.request, NOW)
 
 
 def test_a_lease_dies_with_its_process_and_counts_to_the_hour_only(
@@ -93,7 +93,7 @@ def test_a_lease_dies_with_its_process_and_counts_to_the_hour_only(
     first = ask(connection)
     assert isinstance(first, Granted)
     connection.execute("UPDATE request SET process = ?", (dead_process(),))
-    assert not in_flight(connection, first.request)
+    assert not in_flight(connection, first.request, NOW)
     assert isinstance(ask(connection, NOW + SECOND), Granted)
     assert 2 == budget.requests_in_last_hour(connection, "a", NOW + SECOND)
 
@@ -133,14 +133,52 @@ def test_a_problem_is_remembered_until_its_time(connection: sqlite3.Connection) 
 
 
 @pytest.mark.parametrize("problem", [None, LIMITED])
-def test_a_clock_that_was_set_back_starves_nobody(
-    connection: sqlite3.Connection, problem: Problem | None
+@pytest.mark.parametrize("wait", [timedelta(seconds=30), FLOOR, timedelta(minutes=60)])
+def test_after_a_clock_was_set_back_a_wait_is_as_long_as_it_was(
+    connection: sqlite3.Connection, problem: Problem | None, wait: timedelta
 ) -> None:
+    """Neither starved until the old time comes again, nor free to ask at once."""
     first = ask(connection)
     assert isinstance(first, Granted)
-    wait = FLOOR if problem is None else timedelta(minutes=60)
     settle(connection, first.request, "t", Gate(NOW, NOW + wait, problem))
-    assert isinstance(ask(connection, NOW - timedelta(hours=10)), Granted)
+    back = NOW - timedelta(hours=10)
+    answer = ask(connection, back)
+    assert isinstance(answer, Wait)
+    assert back + wait == answer.until
+    assert isinstance(ask(connection, back + wait), Granted)
+
+
+def test_a_clock_that_bounces_asks_once_a_bounce_at_most(connection: sqlite3.Connection) -> None:
+    granted = 0
+    for _ in range(13):
+        for now in (NOW + timedelta(minutes=5), NOW):
+            answer = ask(connection, now)
+            if isinstance(answer, Granted):
+                granted += 1
+                settle(connection, answer.request, "t", Gate(now, now + FLOOR))
+    assert granted <= 14
+
+
+def test_a_process_that_was_stopped_changes_nothing_that_a_later_request_met(
+    connection: sqlite3.Connection,
+) -> None:
+    stopped = ask(connection)
+    assert isinstance(stopped, Granted)
+    later = NOW + LEASE
+    asked(connection, later)
+    settle(connection, stopped.request, "t", Gate(NOW, NOW + FLOOR, LIMITED))
+    assert Gate(later, later + FLOOR) == gate_of(connection, "t")
+    assert not in_flight(connection, stopped.request, NOW)
+
+
+def test_nobody_waits_for_a_process_that_is_stopped_for_ever(
+    connection: sqlite3.Connection,
+) -> None:
+    """It is alive, but its lease is over."""
+    first = ask(connection)
+    assert isinstance(first, Granted)
+    assert in_flight(connection, first.request, NOW)
+    assert not in_flight(connection, first.request, NOW + LEASE)
 
 
 def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
@@ -150,7 +188,8 @@ def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
         asked(connection, NOW + number * SECOND, f"token {number}")
     back = NOW - timedelta(hours=5)
     answer = ask(connection, back, "one more")
-    assert Wait(back + timedelta(hours=1)) == answer
+    assert isinstance(answer, Wait)
+    assert back + timedelta(minutes=59) < answer.until <= back + timedelta(hours=1)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.store.database import SCHEMA_VERSION, in_memory, open_database
+from claude_usage_monitor.store.state import State
+from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,17 +113,50 @@ def test_twenty_processes_may_begin_at_once(path: Path) -> None:
     assert [0] * 20 == [process.wait(60) for process in running]
 
 
-def test_an_interrupted_migration_leaves_the_version_before(path: Path) -> None:
+@pytest.mark.parametrize("version", [0, SCHEMA_VERSION])
+def test_a_schema_that_is_not_ours_is_set_aside(path: Path, version: int) -> None:
+    """Whatever half made it: a migration of ours is one transaction."""
     path.parent.mkdir()
-    with sqlite3.connect(path) as half_way:
-        half_way.execute("CREATE TABLE newest (something)")
-    half_way.close()
-    assert open_database(path).path is None
-    with sqlite3.connect(path) as found:
-        assert (0,) == found.execute("PRAGMA user_version").fetchone()
-        tables = found.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        assert [("newest",)] == tables
-    found.close()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE newest (something)")
+        other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+    state = State(path)
+    assert state.newest("account", NOW) is None
+    assert "set aside" in (state.notice or "")
+    assert 1 == len(list(path.parent.glob("state.db.damaged-*")))
+    assert State(path).notice is None
+
+
+def test_where_the_place_cannot_be_used_all_processes_share_another(
+    path: Path, tmp_path: Path
+) -> None:
+    path.parent.write_text("in the way")
+    fallback = tmp_path / "temporary" / "ours" / "state.db"
+    database = open_database(path, fallback=fallback)
+    assert fallback == database.path
+    assert f"kept in {fallback} for now" in (database.notice or "")
+    assert 0o700 == stat.S_IMODE(fallback.parent.stat().st_mode)
+
+
+def test_a_shared_place_that_others_made_is_refused(path: Path, tmp_path: Path) -> None:
+    path.parent.write_text("in the way")
+    fallback = tmp_path / "temporary" / "ours" / "state.db"
+    fallback.parent.mkdir(mode=0o777)
+    fallback.parent.chmod(0o777)
+    database = open_database(path, fallback=fallback)
+    assert database.path is None
+    assert [] == list(fallback.parent.iterdir())
+
+
+def test_every_folder_that_is_made_is_the_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        open_database(tmp_path / "one" / "two" / "state.db").close()
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "one", tmp_path / "one" / "two"):
+        assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
 
 
 def test_memory_has_the_same_schema() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.usage_body import usage_from
+from claude_usage_monitor.store import readings
 from claude_usage_monitor.store.database import in_memory
 from claude_usage_monitor.store.readings import HOURLY_KEPT, KEPT, milliseconds, newest, record
 from claude_usage_monitor.usage.windows import Source, Usage, UsageWindow, label_for
@@ -144,8 +145,9 @@ def count(connection: sqlite3.Connection, table: str) -> int:
 
 
 def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_year(
-    connection: sqlite3.Connection,
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(readings, "_THINNED_BEHIND", 0)
     first = NOW.replace(minute=0)
     for minutes, percent in ((0, 5.0), (20, 9.0), (40, 7.0), (60, 1.0)):
         moment = first + timedelta(minutes=minutes)
@@ -159,6 +161,15 @@ def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_y
     assert [(9.0,), (1.0,), (78.0,)] == highest
     record(connection, ADA, api(first + HOURLY_KEPT + KEPT * 2), "always", complete=True)
     assert (3, 3) == (count(connection, "reading"), count(connection, "hourly"))
+
+
+def test_one_reading_by_a_clock_far_ahead_drops_no_history(
+    connection: sqlite3.Connection,
+) -> None:
+    for minutes in range(120):
+        record(connection, ADA, api(NOW + minutes * MINUTE), "always", complete=True)
+    record(connection, ADA, api(NOW + timedelta(days=700)), "always", complete=True)
+    assert 363 == count(connection, "reading")
 
 
 def test_what_is_shown_is_found_by_key_not_by_search(connection: sqlite3.Connection) -> None:

@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def granted(state: State) -> int:
-    answer = state.acquire("t", ADA, NOW, FLOOR)
+    answer = state.acquire("t", ADA, NOW)
     assert isinstance(answer, Granted)
     return answer.request
 
@@ -66,7 +66,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may grow: as on a f
 state.record(ADA, later_usage(), "always", complete=True)
 assert state.newest(ADA, NOW).windows[0].utilization == 80.0
 assert "nothing is kept" in state.notice
-assert isinstance(state.acquire("t", ADA, NOW + FLOOR / 2, FLOOR), Wait)
+assert isinstance(state.acquire("t", ADA, NOW + FLOOR / 2), Wait)
 """
 
 
