@@ -5,8 +5,6 @@ No token, not even a part of one, and no e-mail is in a finding: people paste th
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,16 +13,15 @@ from claude_usage_monitor.errors import (
     CredentialError,
     InvalidSetting,
     ServiceError,
-    UsageMonitorError,
     error_of,
 )
 from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
 from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
+from claude_usage_monitor.monitor.surroundings import files, network
 from claude_usage_monitor.sources import claude_code, claude_json
-from claude_usage_monitor.sources.api_url import API_URL_VARIABLE, base_url_from
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.budget import PER_HOUR
-from claude_usage_monitor.store.paths import config_path, state_path
+from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
@@ -34,12 +31,9 @@ from claude_usage_monitor.usage.status import AccountStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from claude_usage_monitor.store.settings import Settings
 
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 _STATUSLINE = "claude-usage-monitor statusline"
 
 
@@ -75,8 +69,8 @@ class Doctor:
         """Yield what was found. ``online`` asks the API, through the request budget."""
         yield from self._credentials()
         yield from self._ledger_and_sources()
-        yield from self._files()
-        yield from self._network()
+        yield from files(self._environ, self._state, self._warnings)
+        yield from network(self._environ)
         if online:
             yield self._asked()
 
@@ -221,66 +215,7 @@ class Doctor:
         read = _ago(self._now - known.usage.as_of)
         return Finding("Figures", "~/.claude.json", "ok", f"figures, read {read}")
 
-    # --- files and network -----------------------------------------------------------------------
-
-    def _files(self) -> Iterator[Finding]:
-        path = state_path(self._environ)
-        if self._state.notice is not None:
-            yield Finding(
-                "Files",
-                "state",
-                "problem",
-                self._state.notice,
-                "Make its folder writable, or set CLAUDE_USAGE_MONITOR_HOME.",
-            )
-        else:
-            yield self._private(path)
-        config = config_path(self._environ)
-        there = "read" if os.access(config, os.R_OK) else "not there (it need not be)"
-        if not self._warnings:
-            yield Finding("Files", "settings", "ok", f"{config}: {there}")
-        for warning in self._warnings:
-            yield Finding("Files", "settings", "problem", warning, "Correct or remove that line.")
-
-    @staticmethod
-    def _private(path: Path) -> Finding:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        folder = stat.S_IMODE(path.parent.stat().st_mode)
-        if folder & 0o022 and sys.platform != "win32":
-            detail = f"{path.parent}: others may write to it ({folder:o})"
-            return Finding("Files", "state", "problem", detail, f"chmod 700 {path.parent}")
-        if mode & 0o077 and sys.platform != "win32":
-            return Finding(
-                "Files",
-                "state",
-                "problem",
-                f"{path}: others may read it ({mode:o})",
-                f"chmod 600 {path}",
-            )
-        return Finding("Files", "state", "ok", f"{path}: yours alone ({mode:o})")
-
-    def _network(self) -> Iterator[Finding]:
-        area = "Network"
-        try:
-            url = base_url_from(self._environ)
-        except UsageMonitorError as error:
-            yield Finding(area, "API", "problem", error.message, error.hint)
-        else:
-            own = API_URL_VARIABLE in self._environ
-            yield Finding(area, "API", "note" if own else "ok", url)
-        proxies = [name for name in _PROXY_VARIABLES if self._environ.get(name)]
-        yield Finding(area, "proxy", "ok", f"set by {', '.join(proxies)}" if proxies else "none")
-        variable = next((name for name in _CA_VARIABLES if self._environ.get(name)), None)
-        authority = f"{variable}={self._environ[variable]}" if variable else "certifi's"
-        yield Finding(area, "certificates", "ok", authority)
-        if self._environ.get("SSLKEYLOGFILE"):
-            yield Finding(
-                area,
-                "SSLKEYLOGFILE",
-                "problem",
-                "set: TLS keys are written to a file",
-                "Whoever reads it can read your token. Unset it.",
-            )
+    # --- the API -----------------------------------------------------------------------------
 
     def _asked(self) -> Finding:
         started = self._clock()

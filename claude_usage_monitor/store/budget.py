@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.readings import instant, milliseconds
 from claude_usage_monitor.usage.status import Problem
 
@@ -63,14 +64,8 @@ def acquire(
     now: datetime,
 ) -> Granted | InFlight | Wait:
     """Ask for a request. What is granted is in the ledger before this returns."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        found = _decide(connection, fingerprint, account, now)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    return found
+    with transaction(connection):
+        return _decide(connection, fingerprint, account, now)
 
 
 def _decide(
@@ -127,16 +122,11 @@ def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate:
 
     A process that was stopped meanwhile changes nothing that a later request has met.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         close(connection, request)
         known = gate_of(connection, fingerprint)
         if known is None or known.asked_at <= gate.asked_at or known.asked_at > gate.next_at:
             _keep_gate(connection, fingerprint, gate)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def close(connection: sqlite3.Connection, request: int) -> None:

@@ -10,10 +10,11 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 BUSY_SECONDS = 5.0  # writers hold the lock for milliseconds
@@ -218,19 +219,26 @@ def _connect(name: str, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date in one transaction, once, whoever else tries the same."""
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all of what is done meanwhile, or nothing of it; other writers wait."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date in one transaction, once, whoever else tries the same."""
+    with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         for migration in _MIGRATIONS[version:]:
             for statement in migration.split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def without_damaged(path: Path, patience: float, inode: int | None) -> Database:

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.readings import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
 
@@ -47,8 +48,7 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
     if account_of(connection, fingerprint) == account:
         return
     stand_in = _STAND_IN + fingerprint
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         connection.execute(
             "INSERT INTO identity (fingerprint, account) VALUES (?1, ?2)"
             " ON CONFLICT DO UPDATE SET account = ?2",
@@ -67,10 +67,6 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
             " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
             (_LONGEST_KEPT,),
         )
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def keep_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:

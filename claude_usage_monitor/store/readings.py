@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.windows import (
     CreditPool,
     ExtraUsage,
@@ -53,8 +54,7 @@ def record(
     connection: sqlite3.Connection, account: str, usage: Usage, newer: Newer, *, complete: bool
 ) -> None:
     """Keep a reading. A ``complete`` one also tells which windows there are no more."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for reported in usage.windows:
             window = _taken(connection, account, reported, newer)
             if window is not None:
@@ -62,10 +62,6 @@ def record(
         if complete and _is_last(connection, account, usage, newer):
             _keep_complete(connection, account, usage, newer)
         _thin(connection)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _taken(
