@@ -142,7 +142,11 @@ class AccountReader:
                     time.sleep(_GLANCE_SECONDS)
                 continue  # its answer is stored, or its process died and it is our turn
             tried.add(look.fingerprint)
-            if not self._ask(look, answer, now, status, publish):
+            try:
+                again = self._ask(look, answer, now, status, publish)
+            finally:
+                self._state.close(answer.request)  # also when interrupted: nobody shall wait
+            if not again:
                 return self.look(previous)
 
     def want(self) -> None:
@@ -252,9 +256,6 @@ class AccountReader:
             gate = self._gate_after(error, before, now)
             self._state.settle(granted.request, fingerprint, gate)
             return isinstance(error, CredentialError | RateLimited)
-        except BaseException:  # interrupted: nobody shall wait for it
-            self._state.close(granted.request)
-            raise
         if not self._state.in_flight(granted.request, self._clock()):
             return False  # this process was stopped for long: others have asked since
         if self._state.profile_of(fingerprint) is None:
