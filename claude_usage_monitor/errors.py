@@ -135,7 +135,12 @@ class RateLimited(ServiceError):
 
 
 class Unreachable(ServiceError):
-    """Raised when no complete answer came: network, DNS, TLS, proxy or time-out."""
+    """Raised when no complete answer came: network, DNS, TLS, proxy or time-out.
+
+    ``sent`` is whether the request may have arrived all the same.
+    """
+
+    sent = False
 
     code = "unreachable"
     default_message = "The API cannot be reached."

@@ -1,4 +1,4 @@
-"""One GET to the API: bounded in time and size, and every failure one of our errors.
+"""One request to the API: bounded in time and size, and every failure one of our errors.
 
 What requests does by itself and must not here: replace the token with ``.netrc``'s password (an
 ``auth=`` object prevents that), follow redirects and read their bodies whole, wait for ever for
@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 import requests
@@ -25,12 +25,12 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.sources.transport import NO_PROXY, Bearer, Session
+from claude_usage_monitor.sources.transport import NO_PROXY, Nobody, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from claude_usage_monitor.usage.secret import Secret
+    from requests.auth import AuthBase
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the first set one counts
 
@@ -39,6 +39,15 @@ _CHUNK = 1 << 16
 _CLOCK_TOLERANCE = timedelta(seconds=90)  # a clock off by less changes no figure that is shown
 _WORST_CLOCK = timedelta(days=36525)  # a date that is off by more is not a clock's
 _LONGEST_RETRY_AFTER = timedelta(days=1)
+
+
+class _Asked(TypedDict, total=False):
+    """What differs from request to request, under the names that requests has for it."""
+
+    method: str
+    auth: AuthBase
+    params: list[tuple[str, str]]
+    json: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,54 +119,86 @@ class HttpClient:
         """The name of the host that is asked."""
         return urlsplit(self._base_url).hostname or self._base_url
 
-    def get(
+    def get(  # noqa: PLR0913 - a request has many parts
         self,
         path: str,
-        token: Secret,
+        auth: AuthBase,
         headers: Mapping[str, str],
         *,
+        query: Sequence[tuple[str, str]] = (),
         at_most: float | None = None,
+        most_bytes: int = MAX_BODY,
     ) -> Reply:
         """Return the reply, whatever its status, waiting ``at_most`` so many seconds for it.
 
         Raises Unreachable when no complete reply came in time, UnexpectedResponse when it is
-        larger than a mebibyte.
+        larger than ``most_bytes``.
         """
+        asked: _Asked = {"method": "GET", "auth": auth, "params": list(query)}
+        return self._exchange(Session(), path, headers, asked, at_most, most_bytes)
+
+    def post(
+        self, path: str, document: Mapping[str, str], before_sending: Callable[[], None]
+    ) -> Reply:
+        """Post a JSON document and return the reply, whatever its status.
+
+        ``before_sending`` is called once the connection stands, before a byte of the request goes
+        out; nothing is sent if it raises. Raises as `get` does; ``Unreachable.sent`` tells whether
+        the request may have arrived.
+        """
+        asked: _Asked = {"method": "POST", "auth": Nobody(), "json": dict(document)}
+        return self._exchange(Session(before_sending), path, {}, asked, None, MAX_BODY)
+
+    def _exchange(  # noqa: PLR0913, PLR0917 - a request has many parts
+        self,
+        session: Session,
+        path: str,
+        headers: Mapping[str, str],
+        asked: _Asked,
+        at_most: float | None,
+        most_bytes: int,
+    ) -> Reply:
         total = self._limits.total if at_most is None else at_most
         silence = min(self._limits.silence, total)
-        session = Session()
-        exchange = _Exchange(lambda: self._get(session, path, token, headers, silence))
+        exchange = _Exchange(
+            lambda: self._reply(session, path, headers, asked, silence, most_bytes)
+        )
         exchange.start()
         exchange.join(total)
         if exchange.is_alive():
             session.cut_off()
-            raise self._unreachable(f"no answer within {total:g} s")
-        if exchange.error is not None:
-            raise self._as_ours(exchange.error) from None
-        assert exchange.reply is not None  # noqa: S101 - it ended, without an error
-        status, found, body = exchange.reply
-        return Reply(status, found, body, self._time_of(found))
+            error: UsageMonitorError = self._unreachable(f"no answer within {total:g} s")
+        elif exchange.error is not None:
+            error = self._as_ours(exchange.error)
+        else:
+            assert exchange.reply is not None  # noqa: S101 - it ended, without an error
+            status, found, body = exchange.reply
+            return Reply(status, found, body, self._time_of(found))
+        if isinstance(error, Unreachable):
+            error.sent = session.connected
+        raise error from None
 
-    def _get(
+    def _reply(  # noqa: PLR0913, PLR0917 - as above
         self,
-        session: requests.Session,
+        session: Session,
         path: str,
-        token: Secret,
         headers: Mapping[str, str],
+        asked: _Asked,
         silence: float,
+        most_bytes: int,
     ) -> tuple[int, Mapping[str, str], bytes]:
         url = self._base_url + path
         with (
             session,
-            session.get(
-                url,
+            session.request(
+                **asked,
+                url=url,
                 headers={
                     "Accept": "application/json",
                     "Connection": "close",
                     "User-Agent": self._user_agent,
                     **headers,
                 },
-                auth=Bearer(token),
                 timeout=(silence, silence),
                 allow_redirects=False,
                 stream=True,
@@ -165,7 +206,7 @@ class HttpClient:
                 proxies=NO_PROXY if urlsplit(url).scheme == "http" else None,
             ) as response,
         ):
-            return response.status_code, response.headers, _bounded_body(response)
+            return response.status_code, response.headers, _bounded_body(response, most_bytes)
 
     def _time_of(self, headers: Mapping[str, str]) -> datetime:
         now = self._clock()
@@ -260,12 +301,12 @@ class _Exchange(threading.Thread):
             self.error = error
 
 
-def _bounded_body(response: requests.Response) -> bytes:
+def _bounded_body(response: requests.Response, most_bytes: int) -> bytes:
     body = bytearray()
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         body += chunk
-        if len(body) > MAX_BODY:
+        if len(body) > most_bytes:
             raise UnexpectedResponse(
-                "The reply was not usage figures: it is larger than a mebibyte."
+                f"The reply was not usage figures: it is larger than {most_bytes >> 20} MiB."
             )
     return bytes(body)

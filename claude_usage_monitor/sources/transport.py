@@ -13,6 +13,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import urllib3
 
     from claude_usage_monitor.usage.secret import Secret
@@ -30,17 +32,42 @@ class Bearer(AuthBase):
         return request
 
 
+class ApiKey(AuthBase):
+    """An Admin API key, as an ``auth`` object too: requests then adds no other credential."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the key on a request."""
+        request.headers["x-api-key"] = self._key.reveal()
+        return request
+
+
+class Nobody(AuthBase):
+    """No credential at all, not even one from ``.netrc``."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
 NO_PROXY: Any = {"http": None, "https": None, "all": None}  # None masks the environment's
 
 
 class Session(requests.Session):
     """A session for one exchange, which can be cut off from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_sending: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self._watched = (_Adapter(), _Adapter())
+        self._watched = (_Adapter(before_sending), _Adapter(before_sending))
         for scheme, adapter in zip(("https://", "http://"), self._watched, strict=True):
             self.mount(scheme, adapter)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection came to be, so that something may have been sent."""
+        return any(adapter.connected for adapter in self._watched)
 
     def cut_off(self) -> None:
         """End what is under way, and let nothing begin."""
@@ -56,7 +83,9 @@ class Session(requests.Session):
 class _Adapter(HTTPAdapter):
     """An adapter that can shut its sockets, so that a reply that drips for ever ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_sending: Callable[[], None]) -> None:
+        self._before_sending = before_sending
+        self.connected = False
         self._connections: WeakSet[urllib3.connection.HTTPConnection] = WeakSet()
         self._sockets: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()  # over the two sets
@@ -109,6 +138,8 @@ class _Adapter(HTTPAdapter):
             late = self._shut
         if late:
             raise ConnectionAbortedError
+        self._before_sending()
+        self.connected = True
 
     def shut_sockets(self) -> None:
         """End every exchange under way, and let none begin."""

@@ -37,6 +37,7 @@ from claude_usage_monitor.sources.http import (
     TimeLimits,
 )
 from claude_usage_monitor.sources.oauth_api import get_profile, get_usage
+from claude_usage_monitor.sources.transport import Bearer
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.login import TOKEN
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
@@ -105,7 +106,7 @@ def client_of(url: str, limits: TimeLimits = PATIENT, now: datetime = NOW) -> Ht
 
 
 def ask(client: HttpClient, token: str = TOKEN) -> Reply:
-    return client.get("/api/oauth/usage", Secret(token), {})
+    return client.get("/api/oauth/usage", Bearer(Secret(token)), {})
 
 
 def failure(client: HttpClient, token: str = TOKEN) -> UsageMonitorError:
@@ -397,7 +398,7 @@ def test_a_profile_is_waited_for_less_long(serve: Serve) -> None:
     """``at_most`` shortens the limits, of silence too."""
     client = client_of(serve(silent).url)
     with pytest.raises(Unreachable):
-        client.get("/", Secret(TOKEN), {}, at_most=0.1)
+        client.get("/", Bearer(Secret(TOKEN)), {}, at_most=0.1)
 
 
 def test_a_tls_handshake_that_stalls_is_cut_off(serve: Serve) -> None:
@@ -428,7 +429,7 @@ def test_after_a_cut_off_the_client_works_again(serve: Serve) -> None:
     client = client_of(serve(take_turns).url)
     for _ in range(2):
         with pytest.raises(Unreachable):
-            client.get("/", Secret(TOKEN), {}, at_most=0.15)
+            client.get("/", Bearer(Secret(TOKEN)), {}, at_most=0.15)
         assert 200 == ask(client).status
 
 
@@ -521,7 +522,7 @@ def test_a_packed_reply_is_unpacked(serve: Serve, encoding: str) -> None:
 @pytest.mark.parametrize(("size", "fits"), [(1 << 20, True), ((1 << 20) + 1, False)])
 def test_a_reply_may_have_a_mebibyte(serve: Serve, size: int, fits: bool) -> None:
     client = client_of(serve(saying(reply(bytes(size)))).url)
-    with contextlib.nullcontext() if fits else pytest.raises(UsageMonitorError, match="mebibyte"):
+    with contextlib.nullcontext() if fits else pytest.raises(UsageMonitorError, match="1 MiB"):
         assert size == len(ask(client).body)
 
 
