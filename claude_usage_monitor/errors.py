@@ -5,7 +5,8 @@
     UsageMonitorError
     ├── CredentialError              a login is needed
     │   ├── NoCredentials            none found, or the one found is unusable
-    │   │   └── TornCredentials      its file is not whole: it may be being rewritten
+    │   │   ├── TornCredentials      its file is not whole: it may be being rewritten
+    │   │   └── LoggedOut            its store is there and holds no login
     │   ├── CredentialsExpired       its time is up; it is never sent
     │   ├── Unauthorized             the API refuses it (401)
     │   ├── MissingScope             it may not read usage (403)
@@ -17,7 +18,9 @@
     │   ├── ServerError              it has a problem of its own (5xx)
     │   └── UnexpectedResponse       an answer, but not usage figures
     ├── UnknownAccount               no account of that name
-    └── InvalidSetting               an option or a variable has an impossible value
+    ├── InvalidSetting               an option or a variable has an impossible value
+    │   └── InvalidName              no account can be called that, or one is
+    └── AccountsUnavailable          the list of accounts cannot be read or written
 
 Each class has a stable ``code``; each error a message (what happened, one sentence) and a ``hint``
 (what to do). Neither ever holds a token.
@@ -63,6 +66,10 @@ class NoCredentials(CredentialError):
 
 class TornCredentials(NoCredentials):
     """Raised when a stored login is empty or cut off; a moment later it may be whole."""
+
+
+class LoggedOut(NoCredentials):
+    """Raised when a login's store is whole and holds no login: Claude Code was logged out."""
 
 
 class CredentialsExpired(CredentialError):
@@ -175,6 +182,17 @@ class InvalidSetting(UsageMonitorError):
 
     code = "invalid_setting"
     default_message = "A setting has a value that cannot be used."
+
+
+class InvalidName(InvalidSetting):
+    """Raised when an account cannot have a name: empty, unprintable, too long, or taken."""
+
+
+class AccountsUnavailable(UsageMonitorError):
+    """Raised when the list of accounts (accounts.db) cannot be read, or a change not be kept."""
+
+    code = "accounts_unavailable"
+    default_message = "The list of accounts cannot be used."
 
 
 def error_of(code: str, message: str, hint: str) -> UsageMonitorError:

@@ -76,7 +76,7 @@ class Onlooker:
     def _without_login(self, error: CredentialError) -> Look:
         """Return whose figures to go on showing when there is a login that cannot be used."""
         known = self._global_config.read().profile
-        return Look(known.account_uuid if known else None, profile=known, problem=error)
+        return Look(known.identity if known else None, profile=known, problem=error)
 
     def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
         gate = self._state.gate_of(fingerprint_of(credential.token))
@@ -100,12 +100,12 @@ class Onlooker:
         profile = self._state.profile_of(fingerprint)
         if credential.origin != ENVIRONMENT:
             known = self._global_config.read()
-            named = known.profile.account_uuid if known.profile else None
+            named = known.profile.identity if known.profile else None
             account = account_named(self._state, account, named, now)
             if not identities.is_stand_in(account):
-                self._state.note_login(PLACE, account, now)
-                self._take_cached_usage(known, account, now)
-            if known.profile and known.profile.account_uuid == account:
+                since = self._state.note_login(PLACE, account, now)
+                self._take_cached_usage(known, account, since, now)
+            if named is not None and identities.is_same(named, account):
                 profile = profile or known.profile
         return Look(
             account,
@@ -129,10 +129,17 @@ class Onlooker:
         return CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
 
     def _take_cached_usage(
-        self, known: claude_json.ClaudeJson, account: str, now: datetime
+        self,
+        known: claude_json.ClaudeJson,
+        account: str,
+        since: datetime | None,
+        now: datetime,
     ) -> None:
-        """Keep what Claude Code read itself, if it is this account's."""
-        if known.usage is None or known.usage_account != account:
+        """Keep what Claude Code read itself, if it is this account's: read since this login."""
+        whose = known.usage_account
+        if known.usage is None or whose is None or not identities.is_same(whose, account):
+            return
+        if since is not None and known.usage.as_of < since:
             return
         if known.usage.as_of > now + _CLOCKS_APART:
             return  # read in the future: by a clock that was wrong

@@ -281,8 +281,8 @@ class AccountReader:
             # Whose it is stays unknown: who ~/.claude.json names may be the login before.
             profile = profile_of_login(look.credential)
         self._state.keep_profile(fingerprint, profile)
-        if profile.account_uuid:
-            self._state.link(fingerprint, profile.account_uuid)
+        if profile.identity:
+            self._state.link(fingerprint, profile.identity)
 
     def _gate_after(self, error: UsageMonitorError, before: Gate | None, now: datetime) -> Gate:
         ahead = self._client.clock_ahead if self._client else timedelta()

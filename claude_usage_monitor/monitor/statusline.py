@@ -86,4 +86,4 @@ def _from_claude_json(environ: Mapping[str, str]) -> str | None:
     except (UsageMonitorError, OSError):
         return None
     profile = claude_json.read_claude_json(path).profile
-    return profile.account_uuid if profile else None
+    return profile.identity if profile else None

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_usage_monitor.errors import NoCredentials, TornCredentials
+from claude_usage_monitor.errors import LoggedOut, NoCredentials, TornCredentials
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
@@ -28,7 +28,7 @@ USAGE_SCOPE = "user:profile"
 
 _MAX_BYTES = 1 << 20  # a credentials file is a few KiB
 _REWRITE_SECONDS = 0.1  # Claude Code rewrites its file in place: a torn one is whole soon after
-_TOKEN = re.compile(r"[\x21-\x7e]+")  # anything else would be quoted by an error about headers
+TOKEN = re.compile(r"[\x21-\x7e]+")  # anything else would be quoted by an error about headers
 _VERSION = re.compile(r"\d+\.\d+\.\d+[0-9A-Za-z.+-]*")
 _NPM_NAME = "@anthropic-ai/claude-code"
 FALLBACK_VERSION = "2.0.37"
@@ -54,7 +54,7 @@ def token_from_environment(environ: Mapping[str, str]) -> Login | None:
     raw = environ.get(TOKEN_VARIABLE, "").strip()
     if not raw:
         return None
-    if not _TOKEN.fullmatch(raw):
+    if not TOKEN.fullmatch(raw):
         raise NoCredentials(
             f"{TOKEN_VARIABLE} holds no token: it has spaces or characters a token cannot have.",
             "Set it again, or unset it.",
@@ -93,14 +93,17 @@ def read_file(path: Path) -> Login:
     Raises NoCredentials when the file is missing, or there but unusable: then it says how.
     """
     try:
-        return login_from(_read_bounded(path), str(path))
+        return login_from(read_bounded(path), str(path))
     except TornCredentials:
         time.sleep(_REWRITE_SECONDS)
-        return login_from(_read_bounded(path), str(path))
+        return login_from(read_bounded(path), str(path))
 
 
-def _read_bounded(path: Path) -> bytes:
-    """Return a regular file's content. Never blocks: ``open`` waits for ever on a FIFO."""
+def read_bounded(path: Path) -> bytes:
+    """Return a regular file's content. Never blocks: ``open`` waits for ever on a FIFO.
+
+    Raises NoCredentials that says why it cannot be read.
+    """
     shown = clean(str(path))
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -144,20 +147,25 @@ def login_from(content: bytes, place: str) -> Login:
     blob = values.mapping(document)
     if blob is None:
         raise NoCredentials(f"{place} holds no login: it is not a JSON object.", _LOG_IN)
+    return login_from_blob(blob, place)
+
+
+def login_from_blob(blob: values.Mapping, place: str) -> Login:
+    """Return the login in a parsed credentials blob. Raises as `login_from` does."""
     found = values.mapping(blob.get("claudeAiOauth"))
     if found is None:
         others = "only logins of MCP servers" if "mcpOAuth" in blob else "no `claudeAiOauth`"
-        raise NoCredentials(f"{place} holds no Claude login ({others}).", _LOG_IN)
+        raise LoggedOut(f"{place} holds no Claude login ({others}).", _LOG_IN)
     return _login(found, place)
 
 
 def _login(found: values.Mapping, place: str) -> Login:
     token = found.get("accessToken")
     if token == "":
-        raise NoCredentials(
+        raise LoggedOut(
             f"The login in {place} was blanked: Claude Code could not renew it.", _LOG_IN
         )
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+    if not isinstance(token, str) or not TOKEN.fullmatch(token):
         raise NoCredentials(f"The login in {place} has no usable access token.", _LOG_IN)
     scopes = found.get("scopes")
     return Login(
@@ -175,7 +183,7 @@ def statusline_command(environ: Mapping[str, str]) -> str | None:
     """Return the status line command in Claude Code's settings, if there is one."""
     try:
         folder = environ.get("CLAUDE_CONFIG_DIR") or home_directory(environ) / ".claude"
-        document = values.parse_json(_read_bounded(Path(folder) / "settings.json"))
+        document = values.parse_json(read_bounded(Path(folder) / "settings.json"))
     except (NoCredentials, ValueError):
         return None
     line = values.mapping((values.mapping(document) or {}).get("statusLine")) or {}
@@ -198,7 +206,7 @@ def installed_version(environ: Mapping[str, str]) -> str:
         return target.name
     for folder in target.parents[:3]:
         try:
-            package = values.mapping(values.parse_json(_read_bounded(folder / "package.json")))
+            package = values.mapping(values.parse_json(read_bounded(folder / "package.json")))
         except (NoCredentials, ValueError):
             continue
         version = values.text(package.get("version")) if package else None

@@ -93,6 +93,7 @@ def _profile(found: values.Mapping | None) -> Profile | None:
         plan=plan_label(text.get("organizationType"), tier, text.get("seatTier")),
         rate_limit_tier=tier,
         account_uuid=text.get("accountUuid"),
+        organization_uuid=text.get("organizationUuid"),
     )
 
 

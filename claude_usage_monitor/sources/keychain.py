@@ -41,10 +41,15 @@ def service_name(environ: Mapping[str, str]) -> str:
 
 
 def read_keychain(environ: Mapping[str, str], security: Path = SECURITY) -> Login:
-    """Return the login in the keychain: this user's item, else the one without an account.
+    """Return the login in the keychain. Raises as `read_content` does."""
+    return login_from(read_content(environ, security), PLACE)
 
-    Raises NoCredentials when there is none or it is unusable, SecretStoreUnavailable when the
-    keychain is locked, denies access or does not answer.
+
+def read_content(environ: Mapping[str, str], security: Path = SECURITY) -> bytes:
+    """Return what the keychain holds: this user's item, else the one without an account.
+
+    Raises NoCredentials when there is none, SecretStoreUnavailable when the keychain is locked,
+    denies access or does not answer.
     """
     service = service_name(environ)
     user = environ.get("USER", "")
@@ -52,7 +57,7 @@ def read_keychain(environ: Mapping[str, str], security: Path = SECURITY) -> Logi
     for selector in (["-a", account], []):
         content = _find(security, environ, ["-s", service, *selector])
         if content is not None:
-            return login_from(_decoded(content), PLACE)
+            return _decoded(content)
     raise NoCredentials
 
 

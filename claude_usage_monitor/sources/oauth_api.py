@@ -106,4 +106,5 @@ def profile_from(body: bytes) -> Profile:
         plan=plan_label(kind, tier, text(organization.get("seat_tier"))),
         rate_limit_tier=tier,
         account_uuid=text(account.get("uuid")),
+        organization_uuid=text(organization.get("uuid")),
     )

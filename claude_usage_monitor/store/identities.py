@@ -1,7 +1,8 @@
 """Whose a token is: fingerprints linked to accounts, and the profiles that were asked for.
 
-An account is its uuid. Until that is known the token's fingerprint stands in for it; when it
-becomes known, what was kept under the fingerprint moves over. Tokens themselves are never kept.
+An account is its uuid, with its organisation's where that is known. Until it is known the token's
+fingerprint stands in; then what was kept under the fingerprint moves over. Tokens themselves are
+never kept.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ def account_of(connection: sqlite3.Connection, fingerprint: str) -> str:
 def is_stand_in(account: str) -> bool:
     """Return whether this is not an account's uuid but what stands in for it."""
     return account.startswith(_STAND_IN)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two may be the same account: one of them need not name its organisation."""
+    whole = "/" in one and "/" in other
+    return one == other if whole else one.partition("/")[0] == other.partition("/")[0]
 
 
 def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None:
@@ -96,7 +103,9 @@ def note_login(
     known = logged_in(connection, place)
     if known is not None and known[0] == account:
         return known[1]
-    since = None if known is None else milliseconds(now)
+    renamed = known is not None and is_same(known[0], account)
+    at = now if known is not None and not renamed else known and known[1]
+    since = None if at is None else milliseconds(at)
     connection.execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?)", (place, account, since))
     return instant(since)
 

@@ -20,7 +20,7 @@ _MULTIPLIER = re.compile(r"max_(\d+x)")
 class Profile:
     """Who an account is. Every part is ``None`` when it is not known.
 
-    ``plan`` is a label such as ``Max 5x``; ``account_uuid`` identifies the account for good.
+    ``plan`` is a label such as ``Max 5x``. The two uuids identify whose the limits are.
     """
 
     display_name: str | None = None
@@ -29,6 +29,14 @@ class Profile:
     plan: str | None = None
     rate_limit_tier: str | None = None
     account_uuid: str | None = None
+    organization_uuid: str | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """Whose the limits are: a person may be in several organisations, each with its own."""
+        if self.account_uuid is None or self.organization_uuid is None:
+            return self.account_uuid
+        return f"{self.account_uuid}/{self.organization_uuid}"
 
 
 def plan_label(

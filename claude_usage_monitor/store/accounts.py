@@ -1,0 +1,290 @@
+"""accounts.db: the accounts that were added, and how their renewals went. Never a secret.
+
+A file of its own beside state.db: that one is set aside when it is damaged and replaced by memory
+when the disk is full, and an account must survive both. Here a change is on the disk before it
+counts, or an error.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from claude_usage_monitor.errors import AccountsUnavailable, InvalidName
+from claude_usage_monitor.store.database import BUSY_SECONDS, inode_of, is_busy, transaction
+from claude_usage_monitor.store.readings import instant, milliseconds
+from claude_usage_monitor.store.saved_account import (
+    Renewal,
+    SavedAccount,
+    account_from_row,
+    folded,
+    profile_as_json,
+    row_from_account,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from claude_usage_monitor.store.saved_account import Place
+    from claude_usage_monitor.usage.profile import Profile
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE account (
+    id TEXT PRIMARY KEY,            -- random; the secret is kept under it
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL UNIQUE,    -- the name, case aside
+    kind TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    saved_at INTEGER NOT NULL,      -- ms since the epoch, as every instant here
+    profile TEXT NOT NULL,          -- JSON: who it is, as last told
+    home TEXT NOT NULL,             -- JSON: where the Claude Code was that it was saved from
+    place TEXT NOT NULL,            -- where its secret is kept
+    generation INTEGER NOT NULL     -- the secret's: it grows with each renewal
+);
+CREATE TABLE active (one INTEGER PRIMARY KEY CHECK (one = 1), account TEXT NOT NULL);
+CREATE TABLE renewal (              -- what came of sending a refresh token, until it is replaced
+    account TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,      -- of the refresh token
+    unanswered INTEGER NOT NULL,    -- how often it was sent without an answer
+    failures INTEGER NOT NULL,
+    next_at INTEGER,                -- not before; NULL: never again
+    code TEXT,
+    message TEXT,
+    hint TEXT
+);
+"""
+
+
+class AccountStore:
+    """The list of accounts that all processes of this user share. Every method is thread-safe.
+
+    Raises AccountsUnavailable when the file cannot be read, or a change cannot be kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def version(self) -> tuple[int | None, int]:
+        """Return what changes with every change; while there is no file it costs a stat."""
+        with self._reading() as connection:
+            if connection is None:
+                return None, 0
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            return self._inode, int(version) + connection.total_changes
+
+    def all(self) -> tuple[SavedAccount, ...]:
+        """Return the accounts in the order they were added."""
+        return self._select("ORDER BY saved_at, rowid")
+
+    def get(self, account: str) -> SavedAccount | None:
+        """Return the account with an id, ``None`` if it was removed."""
+        return next(iter(self._select("WHERE id = ?", account)), None)
+
+    def active(self) -> str | None:
+        """Return the id or the built-in name that was chosen; ``None`` if none was."""
+        with self._reading() as connection:
+            if connection is None:
+                return None
+            row = connection.execute("SELECT account FROM active").fetchone()
+            return str(row[0]) if row else None
+
+    def renewal(self, account: str) -> Renewal | None:
+        """Return what came of the account's last refresh token; ``None`` when all is well."""
+        with self._reading() as connection:
+            if connection is None:
+                return None
+            row = connection.execute(
+                "SELECT fingerprint, unanswered, failures, next_at, code, message, hint"
+                " FROM renewal WHERE account = ?",
+                (account,),
+            ).fetchone()
+        if row is None:
+            return None
+        fingerprint, unanswered, failures, next_at, code, message, hint = row
+        found = str(fingerprint), int(unanswered), int(failures), instant(next_at)
+        return Renewal(*found, code, message or "", hint or "")
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def add(self, account: SavedAccount) -> None:
+        """Keep a new account. Raises InvalidName when its name is taken."""
+        with self._writing() as connection:
+            try:
+                connection.execute(
+                    "INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    row_from_account(account),
+                )
+            except sqlite3.IntegrityError:
+                raise _taken(account.name) from None
+
+    def rename(self, account: str, name: str) -> None:
+        """Give an account another name. Raises InvalidName when it is another account's."""
+        with self._writing() as connection:
+            try:
+                connection.execute(
+                    "UPDATE account SET name = ?, folded = ? WHERE id = ?",
+                    (name, folded(name), account),
+                )
+            except sqlite3.IntegrityError:
+                raise _taken(name) from None
+
+    def remove(self, account: str) -> None:
+        """Forget an account, and what came of its renewals."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM account WHERE id = ?", (account,))
+            connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
+            connection.execute("DELETE FROM active WHERE account = ?", (account,))
+
+    def activate(self, account: str) -> None:
+        """Choose the account (an id, or a built-in name) that is shown when none is named."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO active VALUES (1, ?)", (account,))
+
+    def keep_profile(self, account: str, profile: Profile) -> None:
+        """Keep who an account is, as the API told."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE account SET profile = ? WHERE id = ?",
+                (profile_as_json(profile), account),
+            )
+
+    def keep_secret_place(self, account: str, place: Place, generation: int) -> None:
+        """Keep where an account's newest secret is: who remembers an older one reads it anew."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE account SET place = ?, generation = ? WHERE id = ?",
+                (place, generation, account),
+            )
+
+    def keep_renewal(self, account: str, renewal: Renewal | None) -> None:
+        """Keep what came of sending a refresh token; ``None``: it was replaced."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
+            if renewal is not None:
+                next_at = None if renewal.next_at is None else milliseconds(renewal.next_at)
+                connection.execute(
+                    "INSERT INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (account, *renewal[:3], next_at, *renewal[4:]),
+                )
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Keep every other writer, also of other processes, out meanwhile."""
+        with self._writing():
+            yield
+
+    # --- the file ------------------------------------------------------------------------------
+
+    def _select(self, clause: str, *values: str) -> tuple[SavedAccount, ...]:
+        with self._reading() as connection:
+            if connection is None:
+                return ()
+            rows = connection.execute(
+                "SELECT id, name, kind, origin, saved_at, profile, home, place, generation"  # noqa: S608 - literals
+                f" FROM account {clause}",
+                values,
+            ).fetchall()
+        return tuple(account_from_row(*row) for row in rows)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """Yield the connection, ``None`` where no account was ever added."""
+        with self._lock, self._as_ours():
+            inode = inode_of(self.path)
+            if inode is None:
+                self._close()
+            elif self._connection is None or inode != self._inode:
+                self._open(inode)
+            yield self._connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection within one transaction."""
+        with self._lock, self._as_ours():
+            if inode_of(self.path) is None:
+                self._create()
+            with self._reading() as connection:
+                assert connection is not None  # noqa: S101 - it was just made
+                if connection.in_transaction:  # of `exclusively`, by this thread
+                    yield connection
+                    return
+                with transaction(connection):
+                    yield connection
+
+    @contextmanager
+    def _as_ours(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            self._close()
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> AccountsUnavailable:
+        if is_busy(error):
+            return AccountsUnavailable(f"{self.path} is in use.", "Try again in a moment.")
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return AccountsUnavailable(
+            f"{self.path} cannot be used ({reason}).",
+            "Free space, give yourself access, or move the file away and add the accounts again.",
+        )
+
+    def _create(self) -> None:
+        for folder in reversed(self.path.parents):
+            if not folder.exists():  # each by itself: parents=True would take the umask's mode
+                folder.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        os.close(os.open(self.path, flags, 0o600))
+
+    def _open(self, inode: int) -> None:
+        self._close()
+        # "rw" and not "rwc": a file is made by us, with our mode; read-only places can be read.
+        mode = "rw" if os.access(self.path, os.W_OK) else "ro"
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > _SCHEMA_VERSION:
+                raise ValueError("it was written by a newer version")  # noqa: TRY301 - closed below
+            if version < _SCHEMA_VERSION:
+                _migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._inode = connection, inode
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._inode = None
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version < _SCHEMA_VERSION:
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+def _taken(name: str) -> InvalidName:
+    return InvalidName(
+        f"There is an account {name!r} already.", "Choose another name, or remove that one first."
+    )
