@@ -7,8 +7,11 @@ costs nothing: the network library alone takes longer to load than the rest toge
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.errors import UnknownAccount as UnknownAccount
     from claude_usage_monitor.errors import UsageMonitorError as UsageMonitorError
-    from claude_usage_monitor.monitor.read import get_usage as get_usage
+    from claude_usage_monitor.monitor.client import UsageClient as UsageClient
+    from claude_usage_monitor.monitor.client import authorize as authorize
+    from claude_usage_monitor.monitor.client import get_usage as get_usage
     from claude_usage_monitor.usage.profile import Profile as Profile
     from claude_usage_monitor.usage.status import Account as Account
     from claude_usage_monitor.usage.status import AccountStatus as AccountStatus
@@ -27,10 +30,13 @@ _HOMES = {
     "ExtraUsage": "usage.windows",
     "Problem": "usage.status",
     "Profile": "usage.profile",
+    "UnknownAccount": "errors",
     "Usage": "usage.windows",
+    "UsageClient": "monitor.client",
     "UsageMonitorError": "errors",
     "UsageWindow": "usage.windows",
-    "get_usage": "monitor.read",
+    "authorize": "monitor.client",
+    "get_usage": "monitor.client",
 }
 
 __all__ = [  # noqa: PLE0604 - every name is a literal; the two lists are compared by a test

@@ -53,6 +53,10 @@ def _run(arguments: list[str]) -> int:
         from claude_usage_monitor.cli.doctor import run_doctor
 
         return run_doctor(arguments[1:], os.environ)
+    if arguments[:1] == ["accounts"]:
+        from claude_usage_monitor.cli.accounts import run_accounts
+
+        return run_accounts(arguments[1:], os.environ)
     from claude_usage_monitor.cli.options import parse_options
 
     options = parse_options(arguments)

@@ -30,6 +30,7 @@ _LOGIN_CODES = frozenset(
         "unauthorized",
         "missing_scope",
         "forbidden",
+        "login_failed",
         "secret_store_unavailable",
     )
 )

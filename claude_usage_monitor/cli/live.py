@@ -15,7 +15,7 @@ from claude_usage_monitor.cli.terminal import DEFAULT_WIDTH, open_console, termi
 from claude_usage_monitor.monitor.poller import Poller
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
-from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,18 +35,18 @@ _ROUNDING = timedelta(seconds=0.5)  # told to the nearest second
 _SOON_AFTER = 0.02  # seconds; past the boundary, not on it
 
 
-def run_live(
-    account: Account, options: Options, settings: Settings, environ: Mapping[str, str]
-) -> int:
+def run_live(options: Options, settings: Settings, environ: Mapping[str, str]) -> int:
     """Show the dashboard until q, Ctrl+C or a signal. Returns the exit code."""
     from claude_usage_monitor.cli.clock import utc_clock
-    from claude_usage_monitor.cli.run import open_account
+    from claude_usage_monitor.cli.run import open_desk, say_on_stderr
 
+    announced: list[str] = []  # told once the screen is the shell's again
+    desk = open_desk(options, settings, environ, announced.append)
     console, look = open_console(options, settings, environ, live=True)
     keyboard = Keyboard()
     poller = Poller(
-        lambda: open_account(account, settings, environ),
-        AccountStatus(account, interval=settings.interval),
+        desk,
+        lambda seat: AccountStatus(seat.account, interval=settings.interval),
         utc_clock,
         keyboard.wake,
     )
@@ -68,6 +68,8 @@ def run_live(
                 screen.leave()
             if poller.failure is not None:
                 raise poller.failure
+            for words in announced:
+                say_on_stderr(words)
             if not dumb:
                 _leave_last_frame(console, session, dataclasses.replace(look, live=False))
             return code
@@ -145,6 +147,8 @@ class _Session:
                 self._helping = True
             elif key in ("r", "R"):
                 self.poller.read_now()
+            elif key == "\t":
+                self.poller.turn()
         return False
 
     def _suspend(self) -> None:

@@ -24,8 +24,8 @@ def print_once(
     look: Look,
     environ: Mapping[str, str],
 ) -> None:
-    """Print the frame of all accounts that have figures."""
-    print_frame(console, [s for s in statuses if s.usage], now, width_of_output(environ), look)
+    """Print the frame of all accounts: also of those that only have a problem."""
+    print_frame(console, statuses, now, width_of_output(environ), look)
 
 
 def print_frame(

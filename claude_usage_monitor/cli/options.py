@@ -23,6 +23,7 @@ _HELP_WIDTH = 80
 _USAGE = """\
 %(prog)s [options]                the dashboard, live, until q or Ctrl+C
        %(prog)s --once | --json          one frame | one document, then exit
+       %(prog)s accounts COMMAND         add, list, use, rename, remove
        %(prog)s statusline [-- COMMAND]  Claude Code's status line
        %(prog)s doctor [--json]          what works, what does not, what to do"""
 

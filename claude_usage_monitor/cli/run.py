@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
-from claude_usage_monitor.errors import NoCredentials, UnknownAccount, UsageMonitorError
+from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.status import Account, AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from claude_usage_monitor.cli.options import Options
-    from claude_usage_monitor.monitor.poller import Reader
-
-CLAUDE_CODE = "claude-code"
-DEMO = "demo"
+    from claude_usage_monitor.monitor.poller import Seats
+    from claude_usage_monitor.usage.status import AccountStatus
 
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
@@ -34,12 +31,12 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     settings = _with_options(settings, options)
     live = not (options.once or options.json) and sys.stdout.isatty()
     try:
-        account = _selected(options, settings)
         if live:
             from claude_usage_monitor.cli.live import run_live
 
-            return run_live(account, options, settings, environ)
-        return _run_one_shot(account, options, settings, environ)
+            return run_live(options, settings, environ)
+        desk = open_desk(options, settings, environ, say_on_stderr)
+        return _run_one_shot(desk, options, settings, environ)
     except KeyboardInterrupt:
         return ExitCode.OK if live else ExitCode.INTERRUPTED
     except UsageMonitorError as error:
@@ -48,15 +45,36 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         return _fail(error)
 
 
-def open_account(account: Account, settings: Settings, environ: Mapping[str, str]) -> Reader:
-    """Return the reader of the selected account. Raises InvalidSetting."""
-    if account.name == DEMO:
-        from claude_usage_monitor.monitor.demo import DemoReader
+def open_desk(
+    options: Options,
+    settings: Settings,
+    environ: Mapping[str, str],
+    announce: Callable[[str], None],
+) -> Seats:
+    """Return the accounts to show.
 
-        return DemoReader(utc_clock)
-    from claude_usage_monitor.monitor.read import open_reader
+    Raises UnknownAccount, NoCredentials for a missing kind, InvalidSetting.
+    """
+    if options.demo:
+        from claude_usage_monitor.monitor.demo import DEMO, DemoDesk
 
-    return open_reader(environ, settings, utc_clock, _chance)
+        unknown = next((name for name in options.accounts if name != DEMO.name), None)
+        if unknown is not None:
+            raise UnknownAccount(f"There is no account {unknown!r}.", "Known accounts: demo.")
+        return DemoDesk(utc_clock)
+    from claude_usage_monitor.monitor.desk import Desk
+    from claude_usage_monitor.monitor.roster import Roster
+
+    roster = Roster(environ, settings, utc_clock, _chance, announce)
+    desk = Desk(roster, options.accounts, settings.mode, every=options.all_accounts)
+    if roster.notice:
+        sys.stderr.write(f"warning: {roster.notice}\n")
+    return desk
+
+
+def say_on_stderr(words: str) -> None:
+    """Tell the user something that is no data."""
+    sys.stderr.write(f"note: {words}\n")
 
 
 def _chance() -> float:
@@ -80,36 +98,23 @@ def _with_options(settings: Settings, options: Options) -> Settings:
     return settings
 
 
-def _selected(options: Options, settings: Settings) -> Account:
-    """Return the account to show. Raises UnknownAccount, or NoCredentials for a missing kind."""
-    only = DEMO if options.demo else CLAUDE_CODE
-    for name in options.accounts:
-        if name != only:
-            raise UnknownAccount(f"There is no account {name!r}.", f"Known accounts: {only}.")
-    if settings.mode == "console" and not options.demo:
-        raise NoCredentials(
-            "There is no organisation account.",
-            "Show the subscription account instead: `--mode code`.",
-        )
-    return Account(only)
-
-
 def _run_one_shot(
-    account: Account, options: Options, settings: Settings, environ: Mapping[str, str]
+    desk: Seats, options: Options, settings: Settings, environ: Mapping[str, str]
 ) -> int:
-    reader = open_account(account, settings, environ)
-    first = AccountStatus(account, interval=settings.interval)
-    status = reader.read(first, lambda _: None)
+    from claude_usage_monitor.monitor.parallel import read_all
+
+    statuses = read_all(desk.seats(), settings.interval)
     if options.json:
-        _dump((status,), None, environ)
-    elif status.usage is not None:
+        _dump(statuses, None, environ)
+    elif any(status.usage is not None for status in statuses):
         from claude_usage_monitor.cli.once import print_once
         from claude_usage_monitor.cli.terminal import open_console
 
         console, look = open_console(options, settings, environ, live=False)
-        print_once((status,), utc_clock(), console, look, environ)
-    _report(status)
-    return exit_code_of((status,))
+        print_once(statuses, utc_clock(), console, look, environ)
+    for status in statuses:
+        _report(status, named=len(statuses) > 1)
+    return exit_code_of(statuses)
 
 
 def _dump(
@@ -122,24 +127,26 @@ def _dump(
     sys.stdout.write(json_document(statuses, utc_clock(), ClockStyle(), error) + "\n")
 
 
-def _report(status: AccountStatus) -> None:
+def _report(status: AccountStatus, *, named: bool) -> None:
     """Say on stderr what keeps figures away, and what is only worth knowing."""
+    whose = f"{status.account.name}: " if named else ""
     if status.notice:
-        sys.stderr.write(f"note: {status.notice}\n")
+        sys.stderr.write(f"note: {whose}{status.notice}\n")
     if status.problem is not None:
         now, style = utc_clock(), ClockStyle()
-        _say(
-            wording.message(status.problem, now, style),
+        say(
+            whose + wording.message(status.problem, now, style),
             wording.hint(status, now, style, live=False),
         )
 
 
 def _fail(error: UsageMonitorError) -> int:
-    _say(error.message, error.hint)
+    say(error.message, error.hint)
     return exit_code_for(error.code)
 
 
-def _say(message: str, hint: str) -> None:
+def say(message: str, hint: str) -> None:
+    """Tell of a failure: what happened, and what to do."""
     sys.stderr.write(f"error: {message}\n")
     if hint:
         sys.stderr.write(f"hint: {hint}\n")

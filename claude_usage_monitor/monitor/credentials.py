@@ -96,6 +96,19 @@ class CredentialFinder:
             return kept if other.expired(now) else other
         return kept
 
+    def stored_content(self, now: datetime) -> tuple[bytes, Credential]:
+        """Return what Claude Code stored, raw, read anew. Raises as `find` does."""
+        credential = self.find_stored(now, afresh=True)
+        if credential.origin == FILE:
+            content = claude_code.read_bounded(claude_code.credentials_path(self._environ))
+        else:
+            from claude_usage_monitor.sources import keychain
+
+            security = self._security or keychain.SECURITY
+            content = keychain.read_content(self._environ, security)
+        login = claude_code.login_from(content, credential.origin)
+        return content, Credential(login, credential.origin)
+
     def _file_instead(self, now: datetime, keychain_error: CredentialError) -> Credential:
         try:
             return Credential(self._file(now), FILE)

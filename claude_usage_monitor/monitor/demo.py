@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.monitor.desk import Seat
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
@@ -14,6 +15,24 @@ if TYPE_CHECKING:
 
 DEMO = Account("demo")
 _INTERVAL = timedelta(seconds=5)
+
+
+class DemoDesk:
+    """The one simulated account, on show for ever."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._seat = Seat(DEMO.name, DEMO, DemoReader(clock))
+
+    def seats(self) -> tuple[Seat, ...]:
+        """Return the simulated account."""
+        return (self._seat,)
+
+    def turn(self) -> None:
+        """Do nothing: there is no other."""
+
+    def version(self) -> object:
+        """Return that nothing ever changes."""
+        return None
 
 
 class DemoReader:

@@ -16,7 +16,8 @@ from claude_usage_monitor.errors import (
     error_of,
 )
 from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
-from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
+from claude_usage_monitor.monitor.look import CLAUDE_CODE
+from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.monitor.surroundings import files, network
 from claude_usage_monitor.sources import claude_code, claude_json
 from claude_usage_monitor.store import identities
@@ -137,7 +138,7 @@ class Doctor:
     def _ledger_and_sources(self) -> Iterator[Finding]:
         area = "Figures"
         try:
-            reader = open_reader(self._environ, self._settings, self._clock)
+            reader = Roster(self._environ, self._settings, self._clock).claude_code()
         except InvalidSetting:
             return  # said of the network
         status = reader.look(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
@@ -220,7 +221,7 @@ class Doctor:
     def _asked(self) -> Finding:
         started = self._clock()
         try:
-            reader = open_reader(self._environ, self._settings, self._clock)
+            reader = Roster(self._environ, self._settings, self._clock).claude_code()
         except InvalidSetting as error:
             return Finding("Network", "asked the API", "problem", error.message, error.hint)
         status = reader.read(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))

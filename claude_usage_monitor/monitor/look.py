@@ -18,14 +18,17 @@ from claude_usage_monitor.sources import claude_code, claude_json
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.usage.profile import Profile, plan_label
+from claude_usage_monitor.usage.status import Account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.store.state import State
 
 PLACE = "claude-code"
+CLAUDE_CODE = Account(PLACE)
 _CLOCKS_APART = timedelta(seconds=90)
 
 
@@ -33,19 +36,27 @@ class Look(NamedTuple):
     """What can be known of an account without asking anybody.
 
     ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
-    used, ``notice`` why it is not the first choice.
+    used, ``notice`` why it is not the first choice; ``renewable`` is whether we may get another
+    token when this one's time is up.
     """
 
     account: str | None = None
     credential: Credential | None = None
     profile: Profile | None = None
-    problem: CredentialError | None = None
+    problem: UsageMonitorError | None = None
     notice: str | None = None
+    renewable: bool = False
 
     @property
     def fingerprint(self) -> str | None:
         """The name of the credential's token."""
         return fingerprint_of(self.credential.token) if self.credential else None
+
+    def may_be_sent(self, now: datetime) -> bool:
+        """Return whether there is a token that is worth a request."""
+        if self.credential is None or self.problem is not None:
+            return False
+        return not self.credential.expired(now)
 
 
 class Onlooker:
@@ -56,6 +67,21 @@ class Onlooker:
         self._state = state
         self._global_config = claude_json.GlobalConfig(environ)
         self._taken_cached: tuple[str, datetime] | None = None
+
+    log_in_hint: str | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account whose login this is."""
+        return CLAUDE_CODE
+
+    def renew(self, look: Look, now: datetime, *, refused: bool) -> bool:
+        """Do nothing: Claude Code renews its login itself, and two would lose it."""
+        del look, now, refused
+        return False
+
+    def learn(self, profile: Profile) -> None:
+        """Do nothing: the state keeps it."""
 
     def look(self, now: datetime, *, afresh: bool = False) -> Look:
         """Return what is known at ``now``; ``afresh`` reads the login's store anew."""

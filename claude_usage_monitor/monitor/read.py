@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
+import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,29 +15,25 @@ from claude_usage_monitor.errors import (
     MissingScope,
     RateLimited,
     Unauthorized,
+    UnknownAccount,
     UsageMonitorError,
-    error_of,
 )
 from claude_usage_monitor.monitor import schedule
-from claude_usage_monitor.monitor.credentials import CredentialFinder
-from claude_usage_monitor.monitor.look import PLACE, Look, Onlooker, profile_of_login
-from claude_usage_monitor.sources import claude_code
-from claude_usage_monitor.sources.api_url import base_url_from
+from claude_usage_monitor.monitor.look import Look, profile_of_login
 from claude_usage_monitor.store.budget import Gate, Granted, InFlight, Wait
-from claude_usage_monitor.store.paths import config_path, fallback_path, state_path
-from claude_usage_monitor.store.settings import Settings, load_settings
-from claude_usage_monitor.store.state import State
-from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
+    from claude_usage_monitor.monitor.look import Onlooker
+    from claude_usage_monitor.monitor.saved_login import SavedOnlooker
     from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.store.settings import Settings
+    from claude_usage_monitor.store.state import State
+    from claude_usage_monitor.usage.status import Account
     from claude_usage_monitor.usage.windows import Usage
-
-CLAUDE_CODE = Account(PLACE)
 
 # A token that was refused is not sent again for this long, however often its store is looked at.
 _REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
@@ -48,44 +43,9 @@ _REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
     Forbidden: timedelta(hours=1),
 }
 _CREDENTIAL_CODES = frozenset(kind.code for kind in _REFUSED_FOR)
+_RENEWED_FOR = frozenset((Unauthorized.code, CredentialsExpired.code))
 _FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
-
-
-def get_usage() -> Usage:
-    """Return the limits of the account Claude Code is logged in as.
-
-    Asked now if the request budget that all processes share allows it, else as last read: every
-    window says when (``as_of``). Raises CredentialError when a login is needed, ServiceError when
-    no figures could be had, and there are none from before.
-    """
-    settings, _ = load_settings(config_path(os.environ))
-    status = open_reader(os.environ, settings, utc_now).read(AccountStatus(CLAUDE_CODE))
-    if status.usage is None:
-        problem = status.problem or Problem("error", "There are no figures yet.", "")
-        raise error_of(problem.code, problem.message, problem.hint)
-    return status.usage
-
-
-def open_reader(
-    environ: Mapping[str, str],
-    settings: Settings,
-    clock: Callable[[], datetime],
-    draw: Callable[[], float] = lambda: 0.0,
-) -> AccountReader:
-    """Return a reader of the ``claude-code`` account. Raises InvalidSetting."""
-    base_url = base_url_from(environ)
-
-    def connect() -> HttpClient:
-        # Brings requests in, 100 ms, only when the budget lets a request be made.
-        from claude_usage_monitor.sources.http import HttpClient
-
-        user_agent = settings.user_agent or f"claude-code/{claude_code.installed_version(environ)}"
-        return HttpClient(base_url, user_agent, clock, environ)
-
-    state = State(state_path(environ), fallback=fallback_path(environ))
-    onlooker = Onlooker(CredentialFinder(environ, sys.platform), state, environ)
-    return AccountReader(onlooker, connect, state, settings, clock, draw)
 
 
 class AccountReader:
@@ -96,7 +56,7 @@ class AccountReader:
 
     def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
         self,
-        onlooker: Onlooker,
+        onlooker: Onlooker | SavedOnlooker,
         connect: Callable[[], HttpClient],
         state: State,
         settings: Settings,
@@ -109,11 +69,13 @@ class AccountReader:
         self._settings = settings
         self._clock = clock
         self._draw = draw
+        self._lock = threading.Lock()  # two callers of one account: the second finds it read
         self._chance = draw()
         self._client: HttpClient | None = None
         self._wanted = False  # the user asked for a read that the budget has not allowed yet
         self._asked_at: datetime | None = None
-        self._version = -1
+        self._account: str | None = None
+        self._version: tuple[int, int] | None = None
 
     def read(
         self,
@@ -123,14 +85,20 @@ class AccountReader:
         """Return the account's status, its figures asked for if the budget allows.
 
         ``publish`` is handed what is known before anybody is asked, and the figures before the
-        profile is. A second credential is tried when the first was refused and another is there.
+        profile is. A second credential is tried when the first was refused and another is there,
+        or can be had: a login of our own is renewed, once.
         """
+        with self._lock:
+            return self._read(previous, publish)
+
+    def _read(
+        self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
+    ) -> AccountStatus:
         tried: set[str | None] = set()
         while True:
-            now, self._version = self._clock(), self._state.version()
-            look = self._onlooker.look(now, afresh=bool(tried))
-            status = self._status(look, now, previous)
-            if look.credential is None or look.problem or look.fingerprint in tried:
+            now = self._clock()
+            look, status = self._ready(previous, now, publish, afresh=bool(tried))
+            if look.fingerprint in tried or not look.may_be_sent(now):
                 return status
             answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
             if isinstance(answer, Wait):
@@ -163,28 +131,69 @@ class AccountReader:
 
     def look(self, previous: AccountStatus) -> AccountStatus:
         """Return the account's status as far as it is known without asking anybody."""
-        now = self._clock()
-        self._version = self._state.version()
-        return self._status(self._onlooker.look(now), now, previous)
+        return self._looked(previous, self._clock())[1]
 
     def changed(self) -> bool:
-        """Return whether another process has written what a look would show."""
-        return self._state.version() != self._version
+        """Return whether somebody else has written what a look would show."""
+        return self._state.version(self._account) != self._version
+
+    # --- renewing ------------------------------------------------------------------------------
+
+    def _ready(
+        self,
+        previous: AccountStatus,
+        now: datetime,
+        publish: Callable[[AccountStatus], None],
+        *,
+        afresh: bool,
+    ) -> tuple[Look, AccountStatus]:
+        """Look the login up, and renew it if it is ours and its time has come."""
+        look, status = self._looked(previous, now, afresh=afresh)
+        gate = self._state.gate_of(look.fingerprint or "")
+        problem = gate.problem if gate is not None else None
+        refused = problem is not None and problem.code in _RENEWED_FOR
+        closed = gate is not None and now < gate.next_at and not refused
+        if not look.renewable or closed:
+            return look, status
+        publish(status)
+        try:
+            if self._onlooker.renew(look, now, refused=refused):
+                return self._looked(previous, now)
+        except UsageMonitorError as error:
+            if not refused and look.may_be_sent(now):
+                return look, status  # it lasts a little longer
+            problem = Problem.from_error(error)
+            without = dataclasses.replace(status, problem=problem, next_read_at=problem.retry_at)
+            return look._replace(problem=error), without
+        return look, status
+
+    def _looked(
+        self, previous: AccountStatus, now: datetime, *, afresh: bool = False
+    ) -> tuple[Look, AccountStatus]:
+        look = self._onlooker.look(now, afresh=afresh)
+        self._version = self._state.version(look.account)
+        return look, self._status(look, now, previous)
 
     # --- the status of what is known -----------------------------------------------------------
 
     def _status(self, look: Look, now: datetime, previous: AccountStatus) -> AccountStatus:
         gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
         ahead = gate.clock_ahead if gate else timedelta()
+        self._account = look.account
+        if isinstance(look.problem, UnknownAccount):
+            return AccountStatus(self._named(previous), problem=Problem.from_error(look.problem))
         if look.account is None:
             usage = previous.usage  # nobody is logged in: what was shown stays, with its age
         else:
             usage = self._state.newest(look.account, now - ahead)
         problem = gate.problem if gate else None
+        hint = self._onlooker.log_in_hint
+        if problem is not None and problem.code in _CREDENTIAL_CODES and hint is not None:
+            problem = dataclasses.replace(problem, hint=hint)
         if look.problem is not None:
             problem = Problem.from_error(look.problem)
         return AccountStatus(
-            account=CLAUDE_CODE,
+            account=self._named(previous),
             usage=usage,
             profile=look.profile or previous.profile,
             credential_origin=look.credential.origin if look.credential else None,
@@ -195,11 +204,14 @@ class AccountReader:
             clock_ahead=ahead,
         )
 
+    def _named(self, previous: AccountStatus) -> Account:
+        return dataclasses.replace(self._onlooker.account, active=previous.account.active)
+
     def _next_read(
         self, look: Look, gate: Gate | None, usage: Usage | None, now: datetime
     ) -> datetime | None:
         if look.problem is not None:
-            return None
+            return look.problem.retry_at
         if gate is None:
             return now
         if gate.problem is not None:
@@ -283,6 +295,7 @@ class AccountReader:
         self._state.keep_profile(fingerprint, profile)
         if profile.identity:
             self._state.link(fingerprint, profile.identity)
+            self._onlooker.learn(profile)
 
     def _gate_after(self, error: UsageMonitorError, before: Gate | None, now: datetime) -> Gate:
         ahead = self._client.clock_ahead if self._client else timedelta()

@@ -15,7 +15,6 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.transport import Bearer
 from claude_usage_monitor.sources.usage_body import usage_from
 from claude_usage_monitor.sources.values import Mapping, boolean, mapping, text
 from claude_usage_monitor.usage.profile import Profile, plan_label
@@ -36,16 +35,23 @@ def get_usage(client: HttpClient, token: Secret) -> Usage:
 
     Raises CredentialError when the API refuses the token, ServiceError when no figures came.
     """
-    reply = client.get(USAGE_PATH, Bearer(token), BETA_HEADER)
+    reply = _get(client, USAGE_PATH, token)
     raise_for_problem(reply)
     return usage_from(reply.body, reply.at)
 
 
 def get_profile(client: HttpClient, token: Secret) -> Profile:
     """Ask who the account is, once. Raises as `get_usage` does."""
-    reply = client.get(PROFILE_PATH, Bearer(token), BETA_HEADER, at_most=_PROFILE_SECONDS)
+    reply = _get(client, PROFILE_PATH, token, at_most=_PROFILE_SECONDS)
     raise_for_problem(reply)
     return profile_from(reply.body)
+
+
+def _get(client: HttpClient, path: str, token: Secret, at_most: float | None = None) -> Reply:
+    # Brings requests in, 100 ms; the client has by now.
+    from claude_usage_monitor.sources.transport import Bearer
+
+    return client.get(path, Bearer(token), BETA_HEADER, at_most=at_most)
 
 
 def raise_for_problem(reply: Reply) -> None:

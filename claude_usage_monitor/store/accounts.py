@@ -128,6 +128,16 @@ class AccountStore:
             except sqlite3.IntegrityError:
                 raise _taken(account.name) from None
 
+    def replace(self, account: SavedAccount) -> None:
+        """Keep another login under an account's id and name."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE account SET origin = ?, saved_at = ?, profile = ?, home = ?, place = ?,"
+                " generation = ? WHERE id = ?",
+                (*row_from_account(account)[4:], account.id),
+            )
+            connection.execute("DELETE FROM renewal WHERE account = ?", (account.id,))
+
     def rename(self, account: str, name: str) -> None:
         """Give an account another name. Raises InvalidName when it is another account's."""
         with self._writing() as connection:

@@ -76,6 +76,13 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
         )
 
 
+def forget(connection: sqlite3.Connection, account: str) -> None:
+    """Delete an account's figures and whose its tokens were; its requests still count."""
+    with transaction(connection):
+        for table in ("reading", "hourly", "newest", "complete", "identity", "login"):
+            connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a literal
+
+
 def keep_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:
     """Keep what was answered to the one question for a profile that a token gets."""
     connection.execute(

@@ -24,6 +24,21 @@ def state_path(environ: Mapping[str, str]) -> Path:
     return _directory(environ, "XDG_STATE_HOME", ".local/state", "user_state_path") / "state.db"
 
 
+def accounts_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of accounts.db, whether or not it exists."""
+    return state_path(environ).with_name("accounts.db")
+
+
+def secrets_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of the encrypted file, whether or not it exists."""
+    return state_path(environ).with_name("secrets.json")
+
+
+def locks_path(environ: Mapping[str, str]) -> Path:
+    """Return the folder of the locks that renewals hold."""
+    return state_path(environ).with_name("locks")
+
+
 def fallback_path(environ: Mapping[str, str]) -> Path:
     """Return where state.db is kept until the next restart when its own place cannot be used."""
     base = environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see below

@@ -7,6 +7,7 @@ file is tried again every minute, and `notice` says so.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -53,6 +54,8 @@ class State:
         self._patience = patience
         self._fallback = fallback
         self._locked = False
+        self._lock = threading.RLock()  # one connection serves all threads of this process
+        self._recorded: dict[str, int] = {}
         self._database = open_database(path, patience, fallback)
         self._fell_back_at = time.monotonic()
         if self._database.path != path:
@@ -63,9 +66,10 @@ class State:
         """What to tell the user about the place; ``None`` when all is well."""
         return self._database.notice
 
-    def version(self) -> int:
-        """Return a number that changes when another process has written."""
-        return self._try(lambda connection: Database(connection, None).data_version())
+    def version(self, account: str | None = None) -> tuple[int, int]:
+        """Return what changes when another process has written, or this one of the account."""
+        theirs = self._try(lambda connection: Database(connection, None).data_version())
+        return theirs, self._recorded.get(account or "", 0)
 
     def _try(
         self,
@@ -73,12 +77,13 @@ class State:
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> _R:
-        self._come_back()
-        try:
-            return operation(self._database.connection, *args, **kwargs)
-        except (sqlite3.Error, *_ODD_CONTENT) as error:
-            self._fall_back(error)
-            return operation(self._database.connection, *args, **kwargs)
+        with self._lock:
+            self._come_back()
+            try:
+                return operation(self._database.connection, *args, **kwargs)
+            except (sqlite3.Error, *_ODD_CONTENT) as error:
+                self._fall_back(error)
+                return operation(self._database.connection, *args, **kwargs)
 
     def _fall_back(self, error: Exception) -> None:
         """Go on elsewhere: in a new file if this one is damaged, else in memory."""
@@ -121,6 +126,7 @@ class State:
 
     def record(self, account: str, usage: Usage, newer: readings.Newer, *, complete: bool) -> None:
         """Keep a reading. See `readings.record`."""
+        self._recorded[account] = self._recorded.get(account, 0) + 1
         self._try(readings.record, account, usage, newer, complete=complete)
 
     def newest(self, account: str, now: datetime) -> Usage | None:
@@ -152,6 +158,10 @@ class State:
     def logged_in(self, place: str) -> tuple[str, datetime | None] | None:
         """Return who a place was last seen logged in as, and since when."""
         return self._try(identities.logged_in, place)
+
+    def forget(self, account: str) -> None:
+        """Delete what is kept of an account's figures. See `identities.forget`."""
+        self._try(identities.forget, account)
 
     # --- the ledger ----------------------------------------------------------------------------
 

@@ -46,9 +46,8 @@ class Problem:
     @classmethod
     def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> Problem:
         """Return the problem that an error of ours describes."""
-        return cls(
-            error.code, error.message, error.hint, retry_at, getattr(error, "expired_at", None)
-        )
+        since = getattr(error, "expired_at", None)
+        return cls(error.code, error.message, error.hint, retry_at or error.retry_at, since)
 
 
 @dataclass(frozen=True, slots=True)

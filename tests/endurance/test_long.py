@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug import Response
 
-from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
+from claude_usage_monitor.monitor.look import CLAUDE_CODE
+from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.status import AccountStatus
@@ -110,7 +111,8 @@ def test_a_fortnight_leaves_nothing_behind(
     """Fourteen days of reads by a clock that a test sets: no threads, no growth without bound."""
     store.login(expires_in=86400 * 30)
     now = [datetime.now(UTC)]
-    reader = open_reader({"HOME": str(home), **_api_of(api)}, Settings(), lambda: now[0])
+    environ = {"HOME": str(home), **_api_of(api)}
+    reader = Roster(environ, Settings(), lambda: now[0]).claude_code()
     status = AccountStatus(CLAUDE_CODE)
     for _ in range(14 * 24 * 4):
         api.requests.clear()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.monitor.desk import Seat
 from claude_usage_monitor.monitor.poller import Poller
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from claude_usage_monitor.usage.windows import Usage
@@ -37,6 +39,7 @@ class Scripted:
     clock: Clock = field(default_factory=Clock)
     wait: timedelta | None = timedelta(hours=1)
     raises: Exception | None = None
+    hangs: threading.Event | None = None
     reads: int = 0
     looks: int = 0
     news: bool = False
@@ -50,6 +53,8 @@ class Scripted:
         del publish
         if self.raises is not None:
             raise self.raises
+        if self.hangs is not None:
+            self.hangs.wait(PATIENCE)
         self.reads += 1
         if self.reads > 1:
             self.read_again.set()
@@ -70,12 +75,53 @@ class Scripted:
         return self.news
 
 
-def started(reader: Scripted) -> tuple[Poller, threading.Event]:
+@dataclass
+class Desk:
+    """Accounts on show, by name, each with its reader; ``views`` are what turns go through."""
+
+    readers: dict[str, Scripted]
+    views: list[list[str]]
+    at: int = 0
+    changes: int = 0
+
+    def seats(self) -> tuple[Seat, ...]:
+        return tuple(Seat(n, Account(n), self.readers[n]) for n in self.views[self.at])
+
+    def turn(self) -> None:
+        self.at = (self.at + 1) % len(self.views)
+
+    def version(self) -> object:
+        return self.changes
+
+
+def desk_of(**readers: Scripted) -> Desk:
+    return Desk(readers, [list(readers)])
+
+
+def started(
+    reader: Scripted, interval: timedelta = FIRST.interval
+) -> tuple[Poller, threading.Event]:
+    return started_with(desk_of(one=reader), reader.clock, interval)
+
+
+def started_with(
+    desk: Desk, clock: Clock, interval: timedelta = FIRST.interval
+) -> tuple[Poller, threading.Event]:
     changed = threading.Event()
-    poller = Poller(lambda: reader, FIRST, reader.clock, changed.set)
+    poller = Poller(
+        desk, lambda seat: AccountStatus(seat.account, interval=interval), clock, changed.set
+    )
+    changed.clear()  # of the accounts being seated
     poller.start()
     assert changed.wait(PATIENCE)
     return poller, changed
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_statuses_are_replaced_whole() -> None:
@@ -106,9 +152,7 @@ def test_what_another_process_wrote_is_looked_at_without_a_request() -> None:
 
 def test_local_sources_are_looked_at_as_often_as_the_interval_says() -> None:
     reader = Scripted()
-    changed = threading.Event()
-    first = replace(FIRST, interval=timedelta(seconds=0.1))
-    Poller(lambda: reader, first, reader.clock, changed.set).start()
+    started(reader, timedelta(seconds=0.1))
     assert reader.looked.wait(PATIENCE)
     assert 1 == reader.reads
 
@@ -138,22 +182,55 @@ def test_a_bug_in_the_worker_is_handed_to_the_main_thread() -> None:
     assert isinstance(poller.failure, KeyError)
 
 
-def test_a_reader_that_cannot_be_opened_is_handed_over_too() -> None:
-    changed = threading.Event()
-
-    def fail() -> Scripted:
-        raise MemoryError
-
-    poller = Poller(fail, FIRST, Clock(), changed.set)
-    poller.start()
-    assert changed.wait(PATIENCE)
-    assert isinstance(poller.failure, MemoryError)
+def test_a_bug_among_the_accounts_is_handed_over_too() -> None:
+    desk = desk_of(one=Scripted())
+    poller, changed = started_with(desk, Clock())
+    changed.clear()
+    desk.views = [["nobody"]]
+    desk.changes += 1
+    wait_until(lambda: poller.failure is not None)
+    assert isinstance(poller.failure, KeyError)
 
 
-def test_without_an_instant_the_login_is_looked_for_soon() -> None:
-    """A missing login costs no request to look for, so it is not waited for long."""
-    reader = Scripted(wait=None)
-    poller, _ = started(reader)
-    assert poller.statuses[0].next_read_at is None
-    reader.clock.ahead = timedelta(seconds=6)
-    assert reader.read_again.wait(PATIENCE)
+def test_an_account_that_hangs_delays_no_other() -> None:
+    hung, quick = Scripted(hangs=threading.Event()), Scripted(wait=timedelta(seconds=0.05))
+    poller, _ = started_with(desk_of(hung=hung, quick=quick), Clock())
+    wait_until(lambda: quick.reads > 3)
+    first, second = poller.statuses
+    assert (None, True) == (first.usage, second.usage is not None)
+    assert hung.hangs is not None
+    hung.hangs.set()
+    wait_until(lambda: poller.statuses[0].usage is not None)
+
+
+def test_fifty_accounts_are_all_read() -> None:
+    readers = {f"n{n}": Scripted() for n in range(50)}
+    poller, _ = started_with(desk_of(**readers), Clock())
+    wait_until(lambda: all(status.usage for status in poller.statuses))
+    assert [1] * 50 == [reader.reads for reader in readers.values()]
+
+
+def test_a_turn_shows_the_next_account_and_reads_it() -> None:
+    desk = desk_of(one=Scripted(), two=Scripted())
+    desk.views = [["one"], ["two"]]
+    poller, _ = started_with(desk, Clock())
+    assert 0 == desk.readers["two"].reads
+    poller.turn()
+    wait_until(lambda: ["two"] == [status.account.name for status in poller.statuses])
+    wait_until(lambda: poller.statuses[0].usage is not None)
+    poller.turn()
+    wait_until(lambda: ["one"] == [status.account.name for status in poller.statuses])
+    assert poller.statuses[0].usage is not None
+    assert 1 == desk.readers["one"].reads
+
+
+def test_an_account_that_is_added_or_removed_is_followed() -> None:
+    desk = desk_of(one=Scripted())
+    poller, _ = started_with(desk, Clock())
+    desk.readers["two"] = Scripted()
+    desk.views = [["one", "two"]]
+    desk.changes += 1
+    wait_until(lambda: 2 == len(poller.statuses))
+    desk.views = [["two"]]
+    desk.changes += 1
+    wait_until(lambda: ["two"] == [status.account.name for status in poller.statuses])

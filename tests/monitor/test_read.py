@@ -19,7 +19,8 @@ from claude_usage_monitor.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from claude_usage_monitor.monitor.read import CLAUDE_CODE, AccountReader, open_reader
+from claude_usage_monitor.monitor.look import CLAUDE_CODE
+from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from claude_usage_monitor.monitor.read import AccountReader
     from tests.support.api import Api
 
 FIRST = AccountStatus(CLAUDE_CODE)
@@ -59,7 +61,7 @@ def clock() -> Clock:
 
 
 def reader(clock: Clock | None = None, settings: Settings | None = None) -> AccountReader:
-    return open_reader(os.environ, settings or Settings(), clock or Clock())
+    return Roster(os.environ, settings or Settings(), clock or Clock()).claude_code()
 
 
 def code(status: AccountStatus) -> str | None:

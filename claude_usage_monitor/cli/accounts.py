@@ -1,0 +1,193 @@
+"""Accounts: several subscriptions and organisations beside what Claude Code is logged in as.
+
+`claude-code` is always there; it is whatever Claude Code is logged in as. Names are any printable
+text up to 64 characters. Tokens and keys are never given on the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.cli.clock import utc_clock
+from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
+from claude_usage_monitor.cli.options import PROGRAM, Parser
+from claude_usage_monitor.cli.run import say
+from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.monitor import accounts, adding
+from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.durations import ClockStyle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from claude_usage_monitor.usage.status import Kind
+
+_MAX_BYTES = 1 << 20  # of standard input; credentials are a few KiB
+_WIDEST = 100
+
+_METHODS = """\
+exactly one way to log in:
+  --login                  in the browser; the login is this program's own, and no other's
+  --from-claude-code       what Claude Code is logged in as now; it stays Claude Code's to renew
+  --credentials-file FILE  credentials JSON from a file, or from standard input with -
+  --admin-key              an organisation's Admin API key, typed hidden or from standard input"""
+
+
+def run_accounts(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Do what is asked for and return the exit code."""
+    found = _parser().parse_args(arguments)
+    settings, _ = load_settings(config_path(environ))
+    try:
+        roster = Roster(environ, settings, utc_clock, announce=_note)
+        if found.command == "add":
+            return _add(roster, found)
+        if found.command == "list":
+            return _list(roster, found, environ)
+        if found.command == "use":
+            accounts.use(roster, found.name)
+        elif found.command == "rename":
+            accounts.rename(roster, found.name, found.new)
+        else:
+            return _remove(roster, found)
+    except UsageMonitorError as error:
+        say(error.message, error.hint)
+        return exit_code_for(error.code)
+    return ExitCode.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=f"{PROGRAM} accounts",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add = commands.add_parser(
+        "add",
+        help="add an account",
+        description=_METHODS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add.add_argument("name", metavar="NAME")
+    method = add.add_mutually_exclusive_group(required=True)
+    method.add_argument("--login", action="store_true", help=argparse.SUPPRESS)
+    method.add_argument("--from-claude-code", action="store_true", help=argparse.SUPPRESS)
+    method.add_argument("--credentials-file", metavar="FILE", help=argparse.SUPPRESS)
+    method.add_argument("--admin-key", action="store_true", help=argparse.SUPPRESS)
+    add.add_argument("--no-browser", action="store_true", help="with --login: paste a code instead")
+    add.add_argument("--replace", action="store_true", help="log an account of that name in again")
+    listing = commands.add_parser("list", help="list the accounts", allow_abbrev=False)
+    listing.add_argument("--json", action="store_true", help="print one JSON document")
+    use = commands.add_parser("use", help="show an account by default", allow_abbrev=False)
+    use.add_argument("name", metavar="NAME")
+    rename = commands.add_parser("rename", help="give an account a new name", allow_abbrev=False)
+    rename.add_argument("name", metavar="NAME")
+    rename.add_argument("new", metavar="NEW")
+    remove = commands.add_parser(
+        "remove", help="delete an account, its login and its figures", allow_abbrev=False
+    )
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _add(roster: Roster, found: argparse.Namespace) -> int:
+    name, replace = found.name, found.replace
+    kind: Kind = "console" if found.admin_key else "code"
+    accounts.require_free(roster, name, kind, replace=replace)  # before anybody is asked to log in
+    if found.login:
+        added = adding.add_login(roster, name, _logged_in(roster, found), replace=replace)
+    elif found.from_claude_code:
+        added = adding.add_from_claude_code(roster, name, replace=replace)
+    elif found.admin_key:
+        added = adding.add_admin_key(roster, name, _key(), replace=replace)
+    else:
+        content, place = _credentials(found.credentials_file)
+        added = adding.add_credentials(roster, name, content, place, replace=replace)
+    for note in added.notes:
+        _note(note)
+    account = added.account
+    who = f" ({account.email})" if account.email else ""
+    sys.stderr.write(f"Added {account.name}{who}.\n")
+    return ExitCode.OK
+
+
+def _logged_in(roster: Roster, found: argparse.Namespace) -> dict[str, object]:
+    from claude_usage_monitor.monitor.login import Talk, log_in
+
+    def ask() -> str | None:
+        return sys.stdin.readline() or None if sys.stdin is not None else None
+
+    def tell(words: str) -> None:
+        sys.stderr.write(f"{words}\n")
+        sys.stderr.flush()
+
+    client = roster.connect_to_login()
+    browser = not found.no_browser
+    return log_in(client, roster.environ, Talk(tell, ask), browser=browser, clock=utc_clock)
+
+
+def _key() -> str:
+    """Return the key that is typed, unseen, or comes on standard input."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        return getpass.getpass("Admin API key (it is not shown): ", sys.stderr)
+    return _input().decode("utf-8", "replace").strip()
+
+
+def _credentials(file: str) -> tuple[bytes, str]:
+    if file == "-":
+        return _input(), "standard input"
+    from claude_usage_monitor.errors import NoCredentials
+    from claude_usage_monitor.sources.claude_code import read_bounded
+
+    try:
+        return read_bounded(Path(file)), file
+    except NoCredentials as error:
+        if error.is_plain:
+            raise NoCredentials(f"There is no file {file}.", "Name another one.") from None
+        raise
+
+
+def _input() -> bytes:
+    return sys.stdin.buffer.read(_MAX_BYTES) if sys.stdin is not None else b""
+
+
+def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from claude_usage_monitor.formats import account_list
+
+    rows = [account_list.Row(*each) for each in accounts.listed(roster)]
+    if found.json:
+        sys.stdout.write(account_list.document(rows, utc_clock(), ClockStyle()) + "\n")
+        return ExitCode.OK
+    from claude_usage_monitor.cli.terminal import clock_style, width_of_output
+
+    width = min(width_of_output(environ), _WIDEST)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr] # a name in another script
+    sys.stdout.write(account_list.table(rows, utc_clock(), clock_style(environ), width))
+    return ExitCode.OK
+
+
+def _remove(roster: Roster, found: argparse.Namespace) -> int:
+    account = roster.named(found.name).account
+    if not found.yes:
+        sys.stderr.write(f"Remove {account.name} and its login? [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline() if sys.stdin is not None else ""
+        if answer.strip().casefold() not in ("y", "yes"):
+            say("Nothing was removed.", "Answer y, or use --yes.")
+            return ExitCode.FAILED
+    for warning in accounts.remove(roster, found.name):
+        sys.stderr.write(f"warning: {warning}\n")
+    return ExitCode.OK
+
+
+def _note(words: str) -> None:
+    sys.stderr.write(f"note: {words}\n")

@@ -1,0 +1,91 @@
+"""The list of accounts, as lines for a person and as the document for a program."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from claude_usage_monitor.usage.status import Account, Problem
+
+VERSION = 1
+_GAP = 2
+_MARKS = ("* ", "  ")  # of the active account, and of the others
+
+
+class Row(NamedTuple):
+    """An account in the list: ``stored_in`` is where its login is, ``problem`` what ails that."""
+
+    account: Account
+    plan: str | None
+    stored_in: str | None
+    problem: Problem | None
+
+
+def table(rows: Sequence[Row], now: datetime, style: ClockStyle, width: int) -> str:
+    """Return the accounts as text: one line each, and what is wrong with one beneath it."""
+    cells = [_cells(row) for row in rows]
+    widths = [max(_cell_len(each[column]) for each in cells) for column in range(4)]
+    lines = []
+    for row, parts in zip(rows, cells, strict=True):
+        padded = [
+            part + " " * (wide - _cell_len(part)) for part, wide in zip(parts, widths, strict=True)
+        ]
+        mark = _MARKS[0 if row.account.active else 1]
+        lines.append((mark + (" " * _GAP).join(filter(str.strip, padded))).rstrip())
+        if row.problem is not None:
+            lines += _wrapped(wording.message(row.problem, now, style), width, "    ! ")
+            lines += _wrapped(row.problem.hint, width, "      ")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    kind = "organisation" if row.account.kind == "console" else row.plan or "-"
+    return row.account.name, row.account.email or "-", kind, row.stored_in or "no login"
+
+
+def _cell_len(text: str) -> int:
+    """Return how many columns a text takes in a terminal: East Asian wide characters take two."""
+    from unicodedata import combining, east_asian_width
+
+    return sum(
+        0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def _wrapped(words: str, width: int, start: str) -> list[str]:
+    indent = " " * len(start)
+    return textwrap.wrap(words, max(width, 20), initial_indent=start, subsequent_indent=indent)
+
+
+def document(rows: Sequence[Row], now: datetime, style: ClockStyle) -> str:
+    """Return the accounts as JSON."""
+    found = {"version": VERSION, "accounts": [_account(row, now, style) for row in rows]}
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _account(row: Row, now: datetime, style: ClockStyle) -> dict[str, object]:
+    account, problem = row.account, row.problem
+    return {
+        "name": account.name,
+        "kind": account.kind,
+        "email": account.email,
+        "plan": row.plan,
+        "active": account.active,
+        "saved_at": iso_instant(account.saved_at) if account.saved_at else None,
+        "stored_in": row.stored_in,
+        "problem": problem
+        and {
+            "code": problem.code,
+            "message": wording.message(problem, now, style),
+            "hint": problem.hint,
+            "retry_at": iso_instant(problem.retry_at) if problem.retry_at else None,
+        },
+    }

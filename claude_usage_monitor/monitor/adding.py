@@ -1,0 +1,298 @@
+"""Adding accounts: a login made for us, raw credentials, Claude Code's own, an Admin key.
+
+An account counts as added when the API has accepted it, or could not be asked. What the API
+refuses is not kept.
+"""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.errors import (
+    CredentialError,
+    CredentialsExpired,
+    InvalidSetting,
+    ServiceError,
+    TornCredentials,
+    UsageMonitorError,
+)
+from claude_usage_monitor.monitor.accounts import checked_name, require_free
+from claude_usage_monitor.monitor.credentials import Credential
+from claude_usage_monitor.monitor.refresh import Pair, content_of, pair_of
+from claude_usage_monitor.monitor.roster import account_of
+from claude_usage_monitor.monitor.shared_grant import place_of
+from claude_usage_monitor.sources import claude_code, claude_json, values
+from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.store.identities import fingerprint_of
+from claude_usage_monitor.store.saved_account import SavedAccount
+from claude_usage_monitor.usage.profile import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from claude_usage_monitor.monitor.roster import Roster
+    from claude_usage_monitor.store.saved_account import Origin
+    from claude_usage_monitor.usage.secret import Secret
+    from claude_usage_monitor.usage.status import Account, Kind
+
+_SHARED = "claudeAiOauth", "organizationUuid"  # what is copied of Claude Code's own store
+_NOT_OURS = "mcpOAuth", "anthropicConsole"  # other logins that may stand beside one
+
+
+class Added(NamedTuple):
+    """An account that was added, and what its owner should know of it."""
+
+    account: Account
+    notes: tuple[str, ...] = ()
+
+
+class _Candidate(NamedTuple):
+    """An account that is to be added."""
+
+    name: str
+    kind: Kind
+    origin: Origin
+    content: Mapping[str, object]
+    profile: Profile
+    home: Mapping[str, str]
+    replaced: SavedAccount | None
+
+
+def add_login(
+    roster: Roster, name: str, credentials: Mapping[str, object], *, replace: bool = False
+) -> Added:
+    """Keep the credentials of a login that was made for us."""
+    return _add_own(roster, name, credentials, "login", replace=replace)
+
+
+def add_credentials(
+    roster: Roster, name: str, content: bytes, place: str, *, replace: bool = False
+) -> Added:
+    """Keep raw credentials JSON, from then on ours to renew; ``place`` names it in errors.
+
+    Those that Claude Code holds itself are kept as its own. Raises NoCredentials when there is no
+    login in them, InvalidSetting when another account has them.
+    """
+    credentials = credentials_from(content, place)
+    login = claude_code.login_from_blob(dict(credentials), place)
+    if _is_claude_codes(roster, credentials, login.token):
+        added = add_from_claude_code(roster, name, replace=replace)
+        note = "These are Claude Code's own credentials: it renews them, not this program."
+        return added._replace(notes=(note, *added.notes))
+    return _add_own(roster, name, credentials, "credentials", replace=replace)
+
+
+def credentials_from(content: bytes, place: str) -> dict[str, object]:
+    """Return the credentials in JSON: Claude Code's whole object, or the login alone.
+
+    Raises NoCredentials that says what is wrong, without quoting any of it.
+    """
+    shown = clean(place)
+    try:
+        document = values.mapping(values.parse_json(content))
+    except ValueError:
+        document = None
+    if document is None:
+        raise TornCredentials(f"{shown} holds no credentials: it is not a JSON object.", "")
+    if "claudeAiOauth" not in document and "accessToken" in document:
+        document = {"claudeAiOauth": document}
+    claude_code.login_from_blob(document, shown)
+    return {key: value for key, value in document.items() if key not in _NOT_OURS}
+
+
+def add_from_claude_code(roster: Roster, name: str, *, replace: bool = False) -> Added:
+    """Keep the login that Claude Code holds now. It stays Claude Code's to renew.
+
+    Raises NoCredentials, SecretStoreUnavailable.
+    """
+    replaced = require_free(roster, name, "code", replace=replace)
+    now = roster.clock()
+    content, credential = roster.finder.stored_content(now)
+    blob = values.mapping(values.parse_json(content)) or {}
+    credentials = {key: blob[key] for key in _SHARED if key in blob}
+    known = claude_json.GlobalConfig(roster.environ).read().profile or Profile()
+    notes: tuple[str, ...] = ()
+    profile: Profile | None = None
+    if credential.expired(now):
+        notes = ("Its token has expired: open Claude Code once (`claude`), it renews it.",)
+    else:
+        profile, notes = _asked(roster, credential.token)
+    candidate = _Candidate(
+        checked_name(name),
+        "code",
+        "claude-code",
+        content_of(credentials),
+        profile or known,
+        place_of(roster.environ),
+        replaced,
+    )
+    return Added(account_of(_kept(roster, candidate)), notes)
+
+
+def _add_own(
+    roster: Roster,
+    name: str,
+    credentials: Mapping[str, object],
+    origin: Origin,
+    *,
+    replace: bool,
+) -> Added:
+    replaced = require_free(roster, name, "code", replace=replace)
+    pair = Pair(credentials, 0)
+    login = pair.login(name)
+    other = _owner_of(roster, pair, replaced)
+    if other is not None:
+        raise InvalidSetting(
+            f"These credentials are kept already, as {other.name!r}.",
+            "A login can be renewed by one account only.",
+        )
+    expired = Credential(login, "").expired(roster.clock())
+    if expired and pair.refresh_token is None:
+        raise CredentialsExpired(hint="Log in again.", expired_at=login.expires_at)
+    profile: Profile | None = None
+    notes: tuple[str, ...] = ()
+    if not expired:
+        profile, notes = _asked(roster, login.token)
+    candidate = _Candidate(
+        checked_name(name),
+        "code",
+        origin,
+        content_of(credentials),
+        profile or Profile(),
+        {},
+        replaced,
+    )
+    saved = _kept(roster, candidate)
+    if expired:
+        saved, notes = _renewed(roster, saved, login.token)
+    if pair.refresh_token is None:
+        notes += ("It has no refresh token: it ends when its access token does.",)
+    return Added(account_of(saved), notes)
+
+
+def add_admin_key(roster: Roster, name: str, raw: str, *, replace: bool = False) -> Added:
+    """Keep an organisation's Admin API key. Raises NoCredentials when it cannot be one."""
+    from claude_usage_monitor.sources import admin_api
+
+    key = admin_api.checked_admin_key(raw)
+    replaced = require_free(roster, name, "console", replace=replace)
+    profile = Profile()
+    notes: tuple[str, ...] = ()
+    try:
+        found = admin_api.get_organization(roster.connect_to_admin(), key)
+        profile = Profile(organization=found.name, organization_uuid=found.id)
+    except ServiceError as error:
+        notes = (_unchecked(error),)
+    candidate = _Candidate(
+        checked_name(name),
+        "console",
+        "admin-key",
+        {"admin_key": key.reveal()},
+        profile,
+        {},
+        replaced,
+    )
+    return Added(account_of(_kept(roster, candidate)), notes)
+
+
+def _asked(roster: Roster, token: Secret) -> tuple[Profile | None, tuple[str, ...]]:
+    """Ask whose a token is: who is refused is not kept, who cannot be asked is, with a note."""
+    # Brings requests in, 100 ms.
+    from claude_usage_monitor.sources import oauth_api
+
+    try:
+        profile = oauth_api.get_profile(roster.connect(), token)
+    except ServiceError as error:
+        return None, (_unchecked(error),)
+    _remember(roster, token, profile)
+    return profile, ()
+
+
+def _remember(roster: Roster, token: Secret, profile: Profile) -> None:
+    fingerprint = fingerprint_of(token)
+    roster.state.keep_profile(fingerprint, profile)
+    if profile.identity:
+        roster.state.link(fingerprint, profile.identity)
+
+
+def _unchecked(error: ServiceError) -> str:
+    return f"It could not be checked: {error.message} It is kept, and tried when it is shown."
+
+
+def _renewed(
+    roster: Roster, saved: SavedAccount, token: Secret
+) -> tuple[SavedAccount, tuple[str, ...]]:
+    """Renew a login whose token had expired when it came to us; one that has ended is not kept."""
+    try:
+        pair = roster.renewer.renew(saved, fingerprint_of(token), refused=False)
+        profile, notes = _asked(roster, pair.login(saved.name).token)
+    except ServiceError as error:
+        return saved, (_unchecked(error),)
+    except CredentialError:
+        roster.secrets.delete(saved.id)
+        roster.accounts.remove(saved.id)
+        raise
+    if profile is not None:
+        roster.accounts.keep_profile(saved.id, profile)
+    return roster.accounts.get(saved.id) or saved, notes
+
+
+def _kept(roster: Roster, candidate: _Candidate) -> SavedAccount:
+    """Keep the secret, then the account: one without a secret is never listed."""
+    replaced = candidate.replaced
+    account = replaced.id if replaced else uuid.uuid4().hex
+    with roster.renewer.lock(replaced) if replaced else nullcontext():
+        return _stored(roster, account, candidate)
+
+
+def _stored(roster: Roster, account: str, candidate: _Candidate) -> SavedAccount:
+    kept = roster.secrets.write(account, candidate.content, prompt=True)
+    saved = SavedAccount(
+        account,
+        candidate.name,
+        candidate.kind,
+        candidate.origin,
+        roster.clock(),
+        candidate.profile,
+        candidate.home,
+        kept.place,
+        kept.generation,
+    )
+    try:
+        if candidate.replaced:
+            roster.accounts.replace(saved)
+        else:
+            roster.accounts.add(saved)
+    except UsageMonitorError:
+        if not candidate.replaced:
+            roster.secrets.delete(account)
+        raise
+    return saved
+
+
+def _is_claude_codes(roster: Roster, credentials: Mapping[str, object], token: Secret) -> bool:
+    """Return whether Claude Code holds these very credentials, or has since renewed their token."""
+    try:
+        content, live = roster.finder.stored_content(roster.clock())
+    except UsageMonitorError:
+        return False
+    theirs = Pair(values.mapping(values.parse_json(content)) or {}, 0).refresh_token
+    ours = Pair(credentials, 0).refresh_token
+    return live.token == token or (ours is not None and ours == theirs)
+
+
+def _owner_of(roster: Roster, pair: Pair, replaced: SavedAccount | None) -> SavedAccount | None:
+    """Return the account that has the same login: two that renew one would end it."""
+    token = pair.refresh_token
+    for saved in roster.accounts.all() if token is not None else ():
+        if saved.kind != "code" or (replaced is not None and saved.id == replaced.id):
+            continue
+        try:
+            kept = roster.secrets.read(saved.id, known=saved.place)
+        except UsageMonitorError:
+            continue  # said where that account is looked at
+        if pair_of(kept.content, kept.generation).refresh_token == token:
+            return saved
+    return None

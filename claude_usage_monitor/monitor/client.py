@@ -1,0 +1,161 @@
+"""The library: figures of one account or of all, and the accounts themselves.
+
+Each function is one call into its neighbours; what they may raise is told there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.errors import error_of
+from claude_usage_monitor.monitor import accounts, adding
+from claude_usage_monitor.monitor.desk import Seat
+from claude_usage_monitor.monitor.look import CLAUDE_CODE
+from claude_usage_monitor.monitor.parallel import read_all
+from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.status import AccountStatus, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claude_usage_monitor.monitor.roster import Entry
+    from claude_usage_monitor.usage.status import Account
+    from claude_usage_monitor.usage.windows import Usage
+
+LOGIN_SECONDS = 120.0
+
+
+def get_usage() -> Usage:
+    """Return the limits of the account Claude Code is logged in as.
+
+    Asked now if the request budget that all processes share allows it, else as last read: every
+    window says when (``as_of``). Raises CredentialError when a login is needed, ServiceError when
+    no figures could be had, and there are none from before.
+    """
+    roster = _roster()
+    status = roster.claude_code().read(AccountStatus(CLAUDE_CODE))
+    if status.usage is None:
+        problem = status.problem or Problem("error", "There are no figures yet.", "")
+        raise error_of(problem.code, problem.message, problem.hint)
+    return status.usage
+
+
+def authorize(timeout: float = LOGIN_SECONDS, *, browser: bool = True) -> str:
+    """Log in with the browser (PKCE) and return the credentials as JSON. Nothing is stored.
+
+    The address to open is told on standard error; where no browser can be opened, or without
+    ``browser``, the code it shows is read from standard input. ``timeout`` is in seconds. Raises
+    LoginFailed when it came to nothing, ServiceError when the token endpoint did not answer.
+    """
+    return json.dumps(_log_in(_roster(), timeout, browser=browser))
+
+
+class UsageClient:
+    """The accounts of this user and their figures, as the command has them.
+
+    The same files, the same request budget. Methods may be called from any thread. Where secrets
+    go to the encrypted file for want of a keyring, a UserWarning says so first.
+    """
+
+    def __init__(self) -> None:
+        self._roster = _roster()
+
+    def save_account(
+        self, name: str, credentials_json: str | None = None, *, replace: bool = False
+    ) -> Account:
+        """Add an account: what Claude Code is logged in as, or raw credentials.
+
+        The former stays Claude Code's to renew; the latter are ours from then on. Raises
+        InvalidName, NoCredentials, CredentialError when the API refuses them.
+        """
+        if credentials_json is None:
+            return _told(adding.add_from_claude_code(self._roster, name, replace=replace))
+        content = credentials_json.encode()
+        place = "credentials_json"
+        return _told(adding.add_credentials(self._roster, name, content, place, replace=replace))
+
+    def authenticate(
+        self, name: str, timeout: float = LOGIN_SECONDS, *, replace: bool = False
+    ) -> Account:
+        """Add an account by a login in the browser. Raises as `authorize` does, and InvalidName."""
+        accounts.require_free(self._roster, name, "code", replace=replace)
+        credentials = _log_in(self._roster, timeout, browser=True)
+        return _told(adding.add_login(self._roster, name, credentials, replace=replace))
+
+    def save_admin_account(self, name: str, key: str, *, replace: bool = False) -> Account:
+        """Add an organisation by its Admin API key. Raises InvalidName, NoCredentials."""
+        return _told(adding.add_admin_key(self._roster, name, key, replace=replace))
+
+    def list_accounts(self) -> tuple[Account, ...]:
+        """Return every account, the active one first; ``claude-code`` is always among them."""
+        return tuple(entry.account for entry in self._roster.entries())
+
+    def switch_account(self, name: str) -> None:
+        """Make an account the active one. Raises UnknownAccount."""
+        accounts.use(self._roster, name)
+
+    def rename_account(self, name: str, new_name: str) -> None:
+        """Give an account another name. Raises UnknownAccount, InvalidName."""
+        accounts.rename(self._roster, name, new_name)
+
+    def delete_account(self, name: str) -> None:
+        """Delete an account and its login. Raises UnknownAccount, SecretStoreUnavailable."""
+        for warning in accounts.remove(self._roster, name):
+            warnings.warn(warning, stacklevel=2)
+
+    def get_account_usage(self, name: str) -> AccountStatus:
+        """Return an account's figures, read now if the request budget allows.
+
+        What keeps them away is the status's ``problem``. Raises UnknownAccount.
+        """
+        return self._read([self._roster.named(name)])[0]
+
+    def get_all_accounts_usage(self) -> tuple[AccountStatus, ...]:
+        """Return the figures of every account, read in parallel, the active one first.
+
+        One account's failure is its own ``problem`` and keeps no other waiting.
+        """
+        return self._read(self._roster.selected((), "auto", every=True))
+
+    def get_system_token(self) -> str:
+        """Return the OAuth access token that Claude Code holds. Raises NoCredentials.
+
+        It is Claude Code's: never renew it, and keep it out of logs and files.
+        """
+        return self._roster.finder.find_stored(utc_now()).token.reveal()
+
+    def _read(self, entries: Sequence[Entry]) -> tuple[AccountStatus, ...]:
+        seats = [Seat(e.key, e.account, self._roster.reader(e)) for e in entries]
+        return read_all(seats, self._roster.settings.interval)
+
+
+def _roster() -> Roster:
+    settings, _ = load_settings(config_path(os.environ))
+    return Roster(
+        os.environ, settings, utc_now, announce=lambda words: warnings.warn(words, stacklevel=2)
+    )
+
+
+def _log_in(roster: Roster, timeout: float, *, browser: bool) -> dict[str, object]:
+    import sys
+
+    from claude_usage_monitor.monitor.login import Talk, log_in
+
+    def ask() -> str | None:
+        return sys.stdin.readline() or None if sys.stdin is not None else None
+
+    talk = Talk(lambda words: print(words, file=sys.stderr), ask)
+    client, environ = roster.connect_to_login(), roster.environ
+    return log_in(client, environ, talk, browser=browser, timeout=timeout, clock=roster.clock)
+
+
+def _told(added: adding.Added) -> Account:
+    for note in added.notes:
+        warnings.warn(note, stacklevel=3)
+    return added.account

@@ -1,0 +1,300 @@
+"""Renewing our own logins: once, by one process, and never with a loss that could be avoided.
+
+A refresh token is single-use, and using one twice ends the login for good. So a renewal runs under
+a lock of the kernel's that all processes share, reads the store anew under it, notes that the token
+is being sent before it is, and stores the new pair before anybody uses it.
+
+One instant remains: when the process is killed, or its answer lost, after the server has sent the
+new pair and before it is stored. The old token is then sent once more; that it is refused ends in
+"log in again", nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.errors import (
+    AccountsUnavailable,
+    CredentialsExpired,
+    GrantEnded,
+    NoCredentials,
+    RateLimited,
+    SecretStoreUnavailable,
+    UsageMonitorError,
+    error_of,
+)
+from claude_usage_monitor.monitor import schedule
+from claude_usage_monitor.sources import claude_code, values
+from claude_usage_monitor.store.identities import fingerprint_of
+from claude_usage_monitor.store.saved_account import Renewal
+from claude_usage_monitor.usage.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.store.accounts import AccountStore
+    from claude_usage_monitor.store.saved_account import SavedAccount
+    from claude_usage_monitor.store.secrets import SecretStore
+
+EARLY = timedelta(minutes=5)  # left of a token when it is renewed
+BUSY_RETRY = timedelta(seconds=5)
+_LOCK_SECONDS = 10.0  # for another process's renewal; one takes a second, a stopped one for ever
+UNANSWERED = 2  # how often a token of our own may be sent without an answer
+_SAVE_AGAIN = timedelta(seconds=30)
+_LOG_IN = "Log in again: `claude-usage-monitor accounts add {name} --login --replace`."
+
+
+class Pair(NamedTuple):
+    """A login of ours as it is kept: the credentials JSON, and which one in a row it is.
+
+    ``after_refusal`` is whether it was asked for because its forerunner was refused.
+    """
+
+    credentials: Mapping[str, object]
+    generation: int
+    after_refusal: bool = False
+
+    def login(self, name: str) -> claude_code.Login:
+        """Return the access token. Raises NoCredentials when there is none."""
+        return claude_code.login_from_blob(dict(self.credentials), f"the saved login of {name}")
+
+    @property
+    def refresh_token(self) -> Secret | None:
+        """The token to renew with, ``None`` if it was saved without one."""
+        found = values.mapping(self.credentials.get("claudeAiOauth")) or {}
+        token = found.get("refreshToken")
+        usable = isinstance(token, str) and claude_code.TOKEN.fullmatch(token)
+        return Secret(str(token)) if usable else None
+
+
+def pair_of(content: Mapping[str, object], generation: int) -> Pair:
+    """Return a login from the content that the secret store keeps."""
+    credentials = values.mapping(content.get("credentials")) or {}
+    return Pair(credentials, generation, content.get("after_refusal") is True)
+
+
+def content_of(
+    credentials: Mapping[str, object], *, after_refusal: bool = False
+) -> dict[str, object]:
+    """Return what the secret store keeps of a login."""
+    return {"credentials": credentials, "after_refusal": after_refusal}
+
+
+class Renewer:
+    """Renews the logins of saved accounts, each under its own lock."""
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        secrets: SecretStore,
+        connect: Callable[[], HttpClient],
+        clock: Callable[[], datetime],
+        locks: Path,
+    ) -> None:
+        self._accounts = accounts
+        self._secrets = secrets
+        self._connect = connect
+        self._clock = clock
+        self._locks = locks
+        self._unsaved: dict[str, tuple[Pair, datetime, str]] = {}
+        self._guard = threading.Lock()
+
+    def kept(self, saved: SavedAccount) -> Pair:
+        """Return the account's login as it is kept now.
+
+        A pair that could not be stored is returned from memory, and storing it is tried again.
+        Raises NoCredentials, SecretStoreUnavailable.
+        """
+        unsaved = self._unsaved.get(saved.id)
+        if unsaved is not None:
+            pair, tried_at, _ = unsaved
+            if self._clock() - tried_at >= _SAVE_AGAIN:
+                known = self._accounts.renewal(saved.id) or Renewal("")
+                return self._saved(saved, pair, known)
+            return pair
+        found = self._secrets.read(saved.id, known=saved.place)
+        return pair_of(found.content, found.generation)
+
+    def unsaved(self, account: str) -> str | None:
+        """Return why this process alone has the account's login; ``None`` if it is stored."""
+        return self._unsaved[account][2] if account in self._unsaved else None
+
+    def renew(
+        self,
+        saved: SavedAccount,
+        seen: str,
+        *,
+        refused: bool,
+        require_ours: Callable[[], None] = lambda: None,
+        unanswered: int = UNANSWERED,
+    ) -> Pair:
+        """Return a pair with another access token than the one whose fingerprint was ``seen``.
+
+        Another process's, if it was quicker. ``refused`` is whether the API refused the seen one,
+        ``require_ours`` raises unless the token is ours to send, ``unanswered`` is how often it may
+        be. Raises CredentialError when it cannot be renewed, ServiceError when it could not now.
+        """
+        with self.lock(saved):
+            current = self._accounts.get(saved.id)
+            if current is None:
+                raise removed(saved.name)
+            pair = self.kept(current)
+            if fingerprint_of(pair.login(current.name).token) != seen:
+                return pair
+            token = pair.refresh_token
+            if token is None or (refused and pair.after_refusal):
+                raise CredentialsExpired(hint=log_in_again(current.name))
+            require_ours()
+            known = self._may_send(current, fingerprint_of(token), unanswered)
+            return self._renewed(current, pair, token, known, refused=refused, most=unanswered)
+
+    @contextmanager
+    def lock(self, saved: SavedAccount) -> Iterator[None]:
+        """Keep every other process from renewing, or removing, the account meanwhile.
+
+        Raises CredentialsExpired when another one has it for long: it is never overridden.
+        """
+        # Brings asyncio in, 50 ms: only a process that renews pays for it.
+        from filelock import FileLock, Timeout
+
+        try:
+            self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(self._locks / f"{saved.id}.lock", _LOCK_SECONDS, mode=0o600)
+            lock.acquire()
+        except Timeout:
+            busy = CredentialsExpired(
+                f"Another process is renewing the login of {saved.name}.",
+                "This screen follows when it is done.",
+            )
+            busy.retry_at = self._clock() + BUSY_RETRY
+            raise busy from None
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or "no locks there"
+            raise AccountsUnavailable(
+                f"{self._locks} cannot be used ({reason}): nothing is renewed.",
+                "Free space, or give yourself access.",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _may_send(self, saved: SavedAccount, fingerprint: str, most: int) -> Renewal:
+        """Return what came of the token so far. Raises when it must not be sent (now)."""
+        known = self._accounts.renewal(saved.id)
+        if known is None or known.fingerprint != fingerprint:
+            return Renewal(fingerprint)
+        if known.code is not None and (known.next_at is None or self._clock() < known.next_at):
+            raise error_of_renewal(known)
+        if known.unanswered >= most:
+            raise self._ended(saved, known, _lost(saved.name))
+        return known
+
+    def _renewed(  # noqa: PLR0913 - what is known of one renewal
+        self,
+        saved: SavedAccount,
+        pair: Pair,
+        token: Secret,
+        known: Renewal,
+        *,
+        refused: bool,
+        most: int,
+    ) -> Pair:
+        # Brings requests in, 100 ms.
+        from claude_usage_monitor.sources import oauth_login
+
+        sending = known._replace(unanswered=known.unanswered + 1, code=None, next_at=None)
+        try:
+            grant = oauth_login.renew(
+                self._connect(), token, lambda: self._accounts.keep_renewal(saved.id, sending)
+            )
+        except AccountsUnavailable:
+            raise  # nothing was sent
+        except GrantEnded:
+            words = f"The login of {saved.name} has ended: it is not renewed any more."
+            raise self._ended(saved, known, GrantEnded(words, log_in_again(saved.name))) from None
+        except UsageMonitorError as error:
+            raise self._failed(saved, known, error, most) from None
+        credentials = oauth_login.credentials_of(grant, self._clock(), pair.credentials)
+        fresh = Pair(credentials, pair.generation + 1, refused)
+        return self._saved(saved, fresh, sending)
+
+    # --- what came of it -----------------------------------------------------------------------
+
+    def _failed(
+        self, saved: SavedAccount, known: Renewal, error: UsageMonitorError, most: int
+    ) -> UsageMonitorError:
+        """Keep when to try again; without an answer, the token may have been used."""
+        now, failures = self._clock(), known.failures + 1
+        count = known.unanswered + (1 if getattr(error, "sent", False) else 0)
+        if count >= most:
+            return self._ended(saved, known._replace(unanswered=count), _lost(saved.name))
+        if isinstance(error, RateLimited):
+            next_at = schedule.after_rate_limit(now, error.retry_after, failures)
+        else:
+            next_at = schedule.after_error(now, failures)
+        words = error.code, error.message, error.hint
+        self._accounts.keep_renewal(
+            saved.id, Renewal(known.fingerprint, count, failures, next_at, *words)
+        )
+        error.retry_at = next_at
+        return error
+
+    def _ended(self, saved: SavedAccount, known: Renewal, error: GrantEnded) -> GrantEnded:
+        """Keep that the token is never sent again."""
+        words = error.code, error.message, error.hint
+        self._accounts.keep_renewal(
+            saved.id, Renewal(known.fingerprint, known.unanswered, known.failures, None, *words)
+        )
+        return error
+
+    def _saved(self, saved: SavedAccount, pair: Pair, sent: Renewal) -> Pair:
+        """Store a new pair before it is used; if no place takes it, hold it in memory."""
+        content = content_of(pair.credentials, after_refusal=pair.after_refusal)
+        try:
+            kept = self._secrets.write(saved.id, content)
+        except SecretStoreUnavailable as error:
+            held = f"The renewed login of {saved.name} could not be stored: {error.message}"
+            with self._guard:
+                self._unsaved[saved.id] = pair, self._clock(), held
+            hint = f"{error.hint} If the process that has it is gone: {log_in_again(saved.name)}"
+            self._ended(saved, sent, GrantEnded(held, hint))  # nobody sends the old one again
+            return pair
+        with self._guard:
+            self._unsaved.pop(saved.id, None)
+        self._accounts.keep_secret_place(saved.id, kept.place, kept.generation)
+        self._accounts.keep_renewal(saved.id, None)
+        return pair._replace(generation=kept.generation)
+
+
+def log_in_again(name: str) -> str:
+    """Return what to do when a login of ours has ended."""
+    return _LOG_IN.format(name=name if name.isalnum() else f"'{name}'")
+
+
+def removed(name: str) -> NoCredentials:
+    """Return the error for an account that is not there any more."""
+    return NoCredentials(
+        f"The account {name} was removed.", "`claude-usage-monitor accounts list` shows the others."
+    )
+
+
+def error_of_renewal(renewal: Renewal) -> UsageMonitorError:
+    """Return why a token was not renewed."""
+    if renewal.next_at is None:
+        return GrantEnded(renewal.message, renewal.hint)
+    error = error_of(renewal.code or "error", renewal.message, renewal.hint)
+    error.retry_at = renewal.next_at
+    return error
+
+
+def _lost(name: str) -> GrantEnded:
+    return GrantEnded(
+        f"The login of {name} has ended: an answer to its renewal was lost.", log_in_again(name)
+    )

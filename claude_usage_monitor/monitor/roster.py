@@ -1,0 +1,272 @@
+"""Which accounts there are, which of them to show, and a reader for each."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.errors import (
+    AccountsUnavailable,
+    NoCredentials,
+    UnknownAccount,
+    UsageMonitorError,
+)
+from claude_usage_monitor.monitor.credentials import CredentialFinder
+from claude_usage_monitor.monitor.look import CLAUDE_CODE, Onlooker
+from claude_usage_monitor.sources import claude_code
+from claude_usage_monitor.sources.api_url import base_url_from
+from claude_usage_monitor.store.accounts import AccountStore
+from claude_usage_monitor.store.paths import (
+    accounts_path,
+    fallback_path,
+    locks_path,
+    secrets_path,
+    state_path,
+)
+from claude_usage_monitor.store.saved_account import folded
+from claude_usage_monitor.store.state import State
+from claude_usage_monitor.usage.status import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from claude_usage_monitor.monitor.poller import Reader
+    from claude_usage_monitor.monitor.read import AccountReader
+    from claude_usage_monitor.monitor.refresh import Renewer
+    from claude_usage_monitor.monitor.saved_login import SavedOnlooker
+    from claude_usage_monitor.monitor.shared_grant import SharedGrant
+    from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.store.saved_account import SavedAccount
+    from claude_usage_monitor.store.secrets import SecretStore
+    from claude_usage_monitor.store.settings import Mode, Settings
+    from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.secret import Secret
+
+CONSOLE = "console"
+BUILT_IN = (CLAUDE_CODE.name, CONSOLE)
+
+
+class Entry(NamedTuple):
+    """An account in the list; ``key`` stays the same when it is renamed."""
+
+    key: str
+    account: Account
+    saved: SavedAccount | None = None
+
+
+class Roster:
+    """The accounts of this user: Claude Code's, the environment's, and those that were added.
+
+    ``announce`` is told before a secret goes to the encrypted file for the first time.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        settings: Settings,
+        clock: Callable[[], datetime],
+        draw: Callable[[], float] = lambda: 0.0,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.environ = environ
+        self.settings = settings
+        self.clock = clock
+        self._draw = draw
+        self._announce = announce
+        self._base_url = base_url_from(environ)
+        self.notice: str | None = None
+        """Why saved accounts are not there, when they cannot be read."""
+        self.state = State(state_path(environ), fallback=fallback_path(environ))
+        self.accounts = AccountStore(accounts_path(environ))
+        self.finder = CredentialFinder(environ, sys.platform)
+        self._secrets: SecretStore | None = None
+        self._renewer: Renewer | None = None
+        self._readers: dict[str, Reader] = {}
+        self._lock = threading.RLock()  # over what is made on demand
+
+    # --- which there are -----------------------------------------------------------------------
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every account, the active one first. Raises AccountsUnavailable."""
+        saved = self.accounts.all()
+        found = [Entry(CLAUDE_CODE.name, CLAUDE_CODE)]
+        found += [Entry(each.id, account_of(each), each) for each in saved]
+        active = self._active(saved)
+        entries = [
+            entry._replace(account=_activated(entry.account, active=entry.key == active))
+            for entry in found
+        ]
+        return tuple(sorted(entries, key=lambda entry: not entry.account.active))
+
+    def _active(self, saved: Sequence[SavedAccount]) -> str:
+        """Return the key of the account that is shown when none is named.
+
+        The chosen one; before any is, Claude Code's, or the first added where that has no login.
+        """
+        chosen, known = self.accounts.active(), {each.id for each in saved}
+        if chosen is not None:
+            return chosen if chosen == CLAUDE_CODE.name or chosen in known else CLAUDE_CODE.name
+        codes = [each.id for each in saved if each.kind == "code"]
+        return CLAUDE_CODE.name if not codes or self.has_claude_code() else codes[0]
+
+    def has_claude_code(self) -> bool:
+        """Return whether Claude Code has a login, or has one that cannot be used."""
+        try:
+            self.finder.find(self.clock())
+        except NoCredentials as error:
+            return not error.is_plain
+        except UsageMonitorError:
+            return True
+        return True
+
+    def named(self, name: str) -> Entry:
+        """Return the account of a name, case aside. Raises UnknownAccount."""
+        entries = self.entries()
+        for entry in entries:
+            if folded(entry.account.name) == folded(name):
+                return entry
+        known = ", ".join(entry.account.name for entry in entries)
+        raise UnknownAccount(f"There is no account {name!r}.", f"Known accounts: {known}.")
+
+    def selected(
+        self, names: Sequence[str], mode: Mode, *, every: bool = False
+    ) -> tuple[Entry, ...]:
+        """Return the accounts to show: those named, every one, or the active one.
+
+        Raises UnknownAccount, and NoCredentials when there is none of the kind that is asked for.
+        """
+        if names:
+            return tuple({(found := self.named(name)).key: found for name in names}.values())
+        try:
+            entries = self.entries()
+        except AccountsUnavailable as error:
+            if every:
+                raise
+            self.notice = f"{error.message} {error.hint}"
+            entries = (Entry(CLAUDE_CODE.name, CLAUDE_CODE),)
+        if mode != "auto":
+            entries = tuple(entry for entry in entries if entry.account.kind == mode)
+        if not entries:
+            raise NoCredentials(
+                "There is no organisation account.",
+                "Set ANTHROPIC_ADMIN_API_KEY, or add one: "
+                "`claude-usage-monitor accounts add NAME --admin-key`.",
+            )
+        if not every:
+            return entries[:1]
+        with_login = [e for e in entries if e.key != CLAUDE_CODE.name or self.has_claude_code()]
+        return tuple(with_login) or entries
+
+    def version(self) -> object:
+        """Return what changes when an account was added, changed or removed."""
+        return self.accounts.version()
+
+    def claude_code(self) -> AccountReader:
+        """Return a reader of what Claude Code is logged in as."""
+        from claude_usage_monitor.monitor.read import AccountReader
+
+        onlooker = Onlooker(self.finder, self.state, self.environ)
+        return AccountReader(
+            onlooker, self.connect, self.state, self.settings, self.clock, self._draw
+        )
+
+    # --- readers -------------------------------------------------------------------------------
+
+    def reader(self, entry: Entry) -> Reader:
+        """Return the account's reader, the same one each time."""
+        with self._lock:
+            if entry.key not in self._readers:
+                self._readers[entry.key] = self._open(entry)
+            return self._readers[entry.key]
+
+    def _open(self, entry: Entry) -> Reader:
+        if entry.saved is None:
+            return self.claude_code()
+        from claude_usage_monitor.monitor.read import AccountReader
+
+        onlooker = self._onlooker(entry.saved)
+        return AccountReader(
+            onlooker, self.connect, self.state, self.settings, self.clock, self._draw
+        )
+
+    def _onlooker(self, saved: SavedAccount) -> SavedOnlooker:
+        from claude_usage_monitor.monitor.saved_login import SavedOnlooker
+
+        shared = self.shared_grant(saved.home) if saved.origin == "claude-code" else None
+        return SavedOnlooker(saved, self.accounts, self.renewer, self.state, shared)
+
+    def shared_grant(self, home: Mapping[str, str]) -> SharedGrant:
+        """Return what tells whose an account is to renew that was saved from Claude Code."""
+        from claude_usage_monitor.monitor.shared_grant import SharedGrant
+
+        return SharedGrant(self.environ, home, self.state, self._ask_profile)
+
+    def _ask_profile(self, token: Secret) -> Profile | None:
+        from claude_usage_monitor.sources import oauth_api
+
+        return oauth_api.get_profile(self.connect(), token)
+
+    # --- what they are made of -----------------------------------------------------------------
+
+    def connect(self) -> HttpClient:
+        """Return a client of the API."""
+        # Brings requests in, 100 ms, only when a request is to be made.
+        from claude_usage_monitor.sources.http import HttpClient
+
+        found = self.settings.user_agent
+        user_agent = found or f"claude-code/{claude_code.installed_version(self.environ)}"
+        return HttpClient(self._base_url, user_agent, self.clock, self.environ)
+
+    def connect_to_admin(self) -> HttpClient:
+        """Return a client of the Admin API, which is told who we are."""
+        return self._client(self._base_url)
+
+    def connect_to_login(self) -> HttpClient:
+        """Return a client of the token endpoint, which is told who we are."""
+        from claude_usage_monitor.sources.api_url import token_base_url_from
+
+        return self._client(token_base_url_from(self.environ))
+
+    def _client(self, url: str) -> HttpClient:
+        from claude_usage_monitor import __version__
+        from claude_usage_monitor.sources.http import HttpClient
+
+        return HttpClient(url, f"claude-usage-monitor/{__version__}", self.clock, self.environ)
+
+    @property
+    def secrets(self) -> SecretStore:
+        """The places where secrets are kept."""
+        with self._lock:
+            if self._secrets is None:
+                from claude_usage_monitor.store.keyring_place import KeyringPlace
+                from claude_usage_monitor.store.secrets import SecretStore
+                from claude_usage_monitor.store.secrets_file import SecretsFile
+
+                path = secrets_path(self.environ)
+                file = SecretsFile(path, exclusively=self.accounts.exclusively)
+                self._secrets = SecretStore(KeyringPlace(), file, self._announce)
+            return self._secrets
+
+    @property
+    def renewer(self) -> Renewer:
+        """What renews our own logins."""
+        with self._lock:
+            if self._renewer is None:
+                from claude_usage_monitor.monitor.refresh import Renewer
+
+                locks = locks_path(self.environ)
+                self._renewer = Renewer(
+                    self.accounts, self.secrets, self.connect_to_login, self.clock, locks
+                )
+            return self._renewer
+
+
+def account_of(saved: SavedAccount) -> Account:
+    """Return a saved account as all faces see it."""
+    return Account(saved.name, saved.kind, saved.profile.email, saved_at=saved.saved_at)
+
+
+def _activated(account: Account, *, active: bool) -> Account:
+    return Account(account.name, account.kind, account.email, active, account.saved_at)

@@ -1,0 +1,214 @@
+"""What can be known of a saved subscription account: by its own login, or Claude Code's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.errors import (
+    CredentialError,
+    CredentialsExpired,
+    SecretStoreUnavailable,
+    UnknownAccount,
+    UsageMonitorError,
+)
+from claude_usage_monitor.monitor.credentials import Credential
+from claude_usage_monitor.monitor.look import Look, account_named, profile_of_login
+from claude_usage_monitor.monitor.refresh import (
+    EARLY,
+    UNANSWERED,
+    Pair,
+    error_of_renewal,
+    log_in_again,
+)
+from claude_usage_monitor.store import identities
+from claude_usage_monitor.store.identities import fingerprint_of
+from claude_usage_monitor.usage.status import Account
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from claude_usage_monitor.monitor.refresh import Renewer
+    from claude_usage_monitor.monitor.shared_grant import SharedGrant, Verdict
+    from claude_usage_monitor.store.accounts import AccountStore
+    from claude_usage_monitor.store.saved_account import SavedAccount
+    from claude_usage_monitor.store.state import State
+    from claude_usage_monitor.usage.profile import Profile
+
+_SHUT_REST = timedelta(seconds=30)  # between two tries of a keyring that is shut
+_ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}
+
+
+class SavedOnlooker:
+    """Looks a saved account's login up and renews it; ``shared`` where it is Claude Code's too."""
+
+    def __init__(
+        self,
+        saved: SavedAccount,
+        accounts: AccountStore,
+        renewer: Renewer,
+        state: State,
+        shared: SharedGrant | None = None,
+    ) -> None:
+        self._saved = saved
+        self._accounts = accounts
+        self._renewer = renewer
+        self._state = state
+        self._shared = shared
+        self._pair: Pair | None = None
+        self._given_up: str | None = None  # a refused token that no other can be had for
+        self._shut: tuple[SecretStoreUnavailable, datetime] | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account, by its present name."""
+        saved = self._saved
+        return Account(saved.name, saved.kind, saved.profile.email, saved_at=saved.saved_at)
+
+    def look(self, now: datetime, *, afresh: bool = False) -> Look:
+        """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
+        try:
+            saved = self._current()
+            if self._shared is not None:
+                verdict = self._shared.verdict(saved.profile.account_uuid, now, afresh=afresh)
+                if verdict.whose == "same":
+                    return self._live(saved, verdict, now)
+            pair = self._kept(saved, now, afresh=afresh)
+            credential = Credential(pair.login(saved.name), _ORIGINS[saved.place])
+        except UsageMonitorError as error:
+            return self._known(Look(problem=error))
+        look = self._known(Look(credential=credential))
+        return self._with_expiry(look, credential, pair, now)
+
+    def renew(self, look: Look, now: datetime, *, refused: bool) -> bool:
+        """Get another token if this one's time is up or it was refused; returns whether there is.
+
+        Raises UsageMonitorError when there is none to be had, or not now.
+        """
+        credential = look.credential
+        if credential is None or not look.renewable:
+            return False
+        expires_at = credential.login.expires_at
+        if not refused and (expires_at is None or expires_at > now + EARLY):
+            return False
+        seen = look.fingerprint or ""
+        if refused and seen == self._given_up:
+            return False
+        try:
+            self._pair = self._renewer.renew(
+                self._saved,
+                seen,
+                refused=refused,
+                require_ours=lambda: self._require_ours(now),
+                unanswered=UNANSWERED if self._shared is None else 1,
+            )
+        except CredentialError as error:
+            if error.retry_at is None:
+                self._given_up = seen
+            raise
+        return True
+
+    @property
+    def log_in_hint(self) -> str | None:
+        """What to do when the API refuses this login."""
+        shared = self._shared is not None
+        return None if shared else log_in_again(self._saved.name)
+
+    def learn(self, profile: Profile) -> None:
+        """Keep who the account is, as the API told."""
+        if profile.account_uuid is not None and profile != self._saved.profile:
+            self._accounts.keep_profile(self._saved.id, profile)
+
+    # --- whose it is ---------------------------------------------------------------------------
+
+    def _current(self) -> SavedAccount:
+        found = self._accounts.get(self._saved.id)
+        if found is None:
+            self._pair = None
+            name = self._saved.name
+            raise UnknownAccount(f"The account {name} was removed.", "Press Tab for the others.")
+        self._saved = found
+        return found
+
+    def _known(self, look: Look) -> Look:
+        """Add whose the figures are, as far as that was ever told."""
+        profile, account = self._saved.profile, self._saved.profile.identity
+        fingerprint = look.fingerprint
+        if isinstance(look.problem, UnknownAccount):
+            return look  # nothing of it is shown any more
+        if look.credential is None or fingerprint is None:
+            return look._replace(account=account, profile=profile)
+        if account is not None and identities.is_stand_in(self._state.account_of(fingerprint)):
+            self._state.link(fingerprint, account)  # a renewed token is the same account's
+        told = self._state.profile_of(fingerprint) or profile
+        if told.plan is None:
+            told = profile_of_login(look.credential)
+        return look._replace(account=self._state.account_of(fingerprint), profile=told)
+
+    def _kept(self, saved: SavedAccount, now: datetime, *, afresh: bool) -> Pair:
+        known = self._pair
+        if known is not None and known.generation >= saved.generation and not afresh:
+            return known
+        if self._shut is not None and now - self._shut[1] < _SHUT_REST and not afresh:
+            raise self._shut[0]
+        try:
+            self._pair = self._renewer.kept(saved)
+        except SecretStoreUnavailable as error:
+            self._shut, error.retry_at = (error, now), now + _SHUT_REST
+            raise
+        self._shut = None
+        return self._pair
+
+    # --- whether it can be used ----------------------------------------------------------------
+
+    def _live(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> Look:
+        """Return Claude Code's own token of the same account: it renews that, not we."""
+        credential = verdict.credential
+        assert credential is not None  # noqa: S101 - the same account's is there
+        fingerprint = fingerprint_of(credential.token)
+        whose = account_named(
+            self._state, self._state.account_of(fingerprint), saved.profile.identity, now
+        )
+        profile = self._state.profile_of(fingerprint) or saved.profile
+        expired = credential.expired(now)
+        problem = CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
+        return Look(whose, credential, profile, problem)
+
+    def _with_expiry(self, look: Look, credential: Credential, pair: Pair, now: datetime) -> Look:
+        expires_at = credential.login.expires_at
+        renewal = self._accounts.renewal(self._saved.id)
+        token = pair.refresh_token
+        if token is None or renewal is None or renewal.fingerprint != fingerprint_of(token):
+            renewal = None
+        ended = renewal is not None and renewal.code is not None and renewal.next_at is None
+        held = self._renewer.unsaved(self._saved.id)
+        renewable = token is not None and not ended and held is None
+        look = look._replace(renewable=renewable, notice=held)
+        if not credential.expired(now):
+            return look
+        if renewal is not None and renewal.code is not None:
+            waits = renewal.next_at is not None and renewal.next_at > now
+            if ended or waits:
+                error = error_of_renewal(renewal)
+                return look._replace(problem=error, renewable=False)
+        if renewable:
+            return look
+        hint = log_in_again(self._saved.name)
+        return look._replace(problem=CredentialsExpired(hint=hint, expired_at=expires_at))
+
+    def _require_ours(self, now: datetime) -> None:
+        """Raise unless the refresh token is ours to send: Claude Code may hold the same."""
+        if self._shared is None:
+            return
+        verdict = self._shared.verdict(
+            self._saved.profile.account_uuid, now, afresh=True, asking=True
+        )
+        if verdict.whose in ("other", "nobody"):
+            return
+        if verdict.whose == "same":
+            raise CredentialsExpired
+        raise CredentialsExpired(
+            "The saved login has expired, and whether Claude Code still uses it cannot be told.",
+            "Open Claude Code once (`claude`), or "
+            + log_in_again(self._saved.name).replace("Log", "log", 1),
+        )
