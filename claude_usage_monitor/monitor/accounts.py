@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import InvalidName, UsageMonitorError
@@ -90,7 +91,9 @@ def _listed(roster: Roster, entry: Entry) -> Listed:
     status = roster.reader(entry).look(AccountStatus(entry.account))
     stored_in = roster.secrets.place_name(entry.saved.place) if entry.saved else None
     plan = status.profile.plan if status.profile else None
-    return Listed(status.account, plan, stored_in or status.credential_origin, status.problem)
+    email = entry.account.email or (status.profile.email if status.profile else None)
+    account = replace(entry.account, email=email)
+    return Listed(account, plan, stored_in or status.credential_origin, status.problem)
 
 
 # --- choosing, renaming, removing ------------------------------------------------------------
@@ -125,7 +128,8 @@ def remove(roster: Roster, name: str) -> tuple[str, ...]:
     claude_codes = roster.state.logged_in(BUILT_IN[0])
     if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
         roster.state.forget(identity)
-    return warnings
+    # A keyring that is not there can only hold what was put into it.
+    return warnings if saved.place == "keyring" else ()
 
 
 def _saved(entry: Entry, what: str) -> SavedAccount:

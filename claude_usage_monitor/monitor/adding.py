@@ -148,8 +148,14 @@ def _add_own(
             f"These credentials are kept already, as {other.name!r}.",
             "A login can be renewed by one account only.",
         )
+    token = pair.refresh_token
+    if token is not None and roster.accounts.is_spent(fingerprint_of(token)):
+        raise InvalidSetting(
+            "These credentials are old: their login was kept before, and has been renewed since.",
+            "Log in anew: `--login`.",
+        )
     expired = Credential(login, "").expired(roster.clock())
-    if expired and pair.refresh_token is None:
+    if expired and token is None:
         raise CredentialsExpired(hint="Log in again.", expired_at=login.expires_at)
     profile: Profile | None = None
     notes: tuple[str, ...] = ()
@@ -167,7 +173,7 @@ def _add_own(
     saved = _kept(roster, candidate)
     if expired:
         saved, notes = _renewed(roster, saved, login.token)
-    if pair.refresh_token is None:
+    if token is None:
         notes += ("It has no refresh token: it ends when its access token does.",)
     return Added(account_of(saved), notes)
 

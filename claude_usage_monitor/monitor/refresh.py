@@ -189,7 +189,9 @@ class Renewer:
         """Return what came of the token so far. Raises when it must not be sent (now)."""
         known = self._accounts.renewal(saved.id)
         if known is None or known.fingerprint != fingerprint:
-            return Renewal(fingerprint)
+            known = Renewal(fingerprint)
+        if self._accounts.is_spent(fingerprint):
+            raise self._ended(saved, known, _lost(saved.name))
         if known.code is not None and (known.next_at is None or self._clock() < known.next_at):
             raise error_of_renewal(known)
         if known.unanswered >= most:
@@ -269,7 +271,7 @@ class Renewer:
         with self._guard:
             self._unsaved.pop(saved.id, None)
         self._accounts.keep_secret_place(saved.id, kept.place, kept.generation)
-        self._accounts.keep_renewal(saved.id, None)
+        self._accounts.note_renewed(saved.id, sent.fingerprint)
         return pair._replace(generation=kept.generation)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName
+from claude_usage_monitor.store.accounts_schema import SCHEMA_VERSION, migrate
 from claude_usage_monitor.store.database import BUSY_SECONDS, inode_of, is_busy, transaction
 from claude_usage_monitor.store.readings import instant, milliseconds
 from claude_usage_monitor.store.saved_account import (
@@ -33,32 +34,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.saved_account import Place
     from claude_usage_monitor.usage.profile import Profile
 
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE account (
-    id TEXT PRIMARY KEY,            -- random; the secret is kept under it
-    name TEXT NOT NULL,
-    folded TEXT NOT NULL UNIQUE,    -- the name, case aside
-    kind TEXT NOT NULL,
-    origin TEXT NOT NULL,
-    saved_at INTEGER NOT NULL,      -- ms since the epoch, as every instant here
-    profile TEXT NOT NULL,          -- JSON: who it is, as last told
-    home TEXT NOT NULL,             -- JSON: where the Claude Code was that it was saved from
-    place TEXT NOT NULL,            -- where its secret is kept
-    generation INTEGER NOT NULL     -- the secret's: it grows with each renewal
-);
-CREATE TABLE active (one INTEGER PRIMARY KEY CHECK (one = 1), account TEXT NOT NULL);
-CREATE TABLE renewal (              -- what came of sending a refresh token, until it is replaced
-    account TEXT PRIMARY KEY,
-    fingerprint TEXT NOT NULL,      -- of the refresh token
-    unanswered INTEGER NOT NULL,    -- how often it was sent without an answer
-    failures INTEGER NOT NULL,
-    next_at INTEGER,                -- not before; NULL: never again
-    code TEXT,
-    message TEXT,
-    hint TEXT
-);
-"""
+_SPENT_KEPT = 10_000  # fingerprints: years of ten accounts
 
 
 class AccountStore:
@@ -177,16 +153,33 @@ class AccountStore:
                 (place, generation, account),
             )
 
-    def keep_renewal(self, account: str, renewal: Renewal | None) -> None:
-        """Keep what came of sending a refresh token; ``None``: it was replaced."""
+    def keep_renewal(self, account: str, renewal: Renewal) -> None:
+        """Keep what came of sending a refresh token."""
+        next_at = None if renewal.next_at is None else milliseconds(renewal.next_at)
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (account, *renewal[:3], next_at, *renewal[4:]),
+            )
+
+    def is_spent(self, fingerprint: str) -> bool:
+        """Return whether a refresh token was used up, by whichever account."""
+        with self._reading() as connection:
+            if connection is None:
+                return False
+            query = "SELECT 1 FROM spent WHERE fingerprint = ?"
+            return connection.execute(query, (fingerprint,)).fetchone() is not None
+
+    def note_renewed(self, account: str, spent: str) -> None:
+        """Keep that an account's refresh token was used up and replaced."""
         with self._writing() as connection:
             connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
-            if renewal is not None:
-                next_at = None if renewal.next_at is None else milliseconds(renewal.next_at)
-                connection.execute(
-                    "INSERT INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (account, *renewal[:3], next_at, *renewal[4:]),
-                )
+            connection.execute("INSERT OR IGNORE INTO spent VALUES (?)", (spent,))
+            connection.execute(
+                "DELETE FROM spent WHERE rowid IN"
+                " (SELECT rowid FROM spent ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
+                (_SPENT_KEPT,),
+            )
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
@@ -270,10 +263,10 @@ class AccountStore:
         try:
             connection.execute("PRAGMA synchronous = FULL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > _SCHEMA_VERSION:
+            if version > SCHEMA_VERSION:
                 raise ValueError("it was written by a newer version")  # noqa: TRY301 - closed below
-            if version < _SCHEMA_VERSION:
-                _migrate(connection)
+            if version < SCHEMA_VERSION:
+                migrate(connection)
         except BaseException:
             connection.close()
             raise
@@ -283,15 +276,6 @@ class AccountStore:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._inode = None
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version < _SCHEMA_VERSION:
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 def _taken(name: str) -> InvalidName:
