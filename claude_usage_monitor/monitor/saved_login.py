@@ -147,7 +147,8 @@ class SavedOnlooker:
 
     def _kept(self, saved: SavedAccount, now: datetime, *, afresh: bool) -> Pair:
         known = self._pair
-        if known is not None and known.generation >= saved.generation and not afresh:
+        held = self._renewer.unsaved(saved.id) is not None  # and to be tried again
+        if known is not None and known.generation >= saved.generation and not (afresh or held):
             return known
         if self._shut is not None and now - self._shut[1] < _SHUT_REST and not afresh:
             raise self._shut[0]

@@ -2,26 +2,35 @@
 
 A pane that has less room loses decoration before figures: blank rows go first, then the person,
 the forecast, the bar's own row, hints, the frame; what stays is ``5h 78% 2h11m`` and the problem.
+Several accounts step down together; where panels do not fit, `stack` takes over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from claude_usage_monitor.render import header
-from claude_usage_monitor.render.meters import Meter, meters
-from claude_usage_monitor.render.theme import FAINT, Look, styled
+from claude_usage_monitor.render.header import DETAILED_FROM, FRAME_FROM, READING
+from claude_usage_monitor.render.stack import (
+    BARS_FROM,
+    Member,
+    Stack,
+    brief_row,
+    columns_for,
+    most_pressing,
+    most_urgent,
+    rows_of,
+)
+from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
 from claude_usage_monitor.render.windows import (
     Columns,
     detailed,
     first_fitting,
-    has_room_for_bar,
-    one_line,
-    one_line_bar,
     over_bar,
     tiny,
 )
@@ -30,16 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from claude_usage_monitor.render.meters import Meter
     from claude_usage_monitor.usage.status import AccountStatus
 
 MAX_WIDTH = 100
-_DETAILED_FROM = 46  # panel widths: bar, percent and a sentence beneath fit
-_BARS_FROM = 30
-_FRAME_FROM = 24
-_BRIEF = 7  # cells for a countdown beside a bar
 
 EMPTY = "This account reports no limits."
-READING = "Reading…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +81,62 @@ def dashboard(
     ``height`` ``None`` means as many as it takes.
     """
     width = max(1, min(width, MAX_WIDTH))
-    share = None if height is None else max(1, height // max(1, len(statuses)))
-    lines = list(chain.from_iterable(_panel(s, now, width, share, look) for s in statuses))
-    return lines[:height]
+    if len(statuses) > 1:
+        return _several(statuses, now, width, height, look)[:height]
+    return [line for s in statuses for line in _panel(s, now, width, height, look)][:height]
 
 
 def _panel(
     status: AccountStatus, now: datetime, width: int, height: int | None, look: Look
 ) -> list[Text]:
-    rows = meters(status.usage, status.true_time(now), look) if status.usage else ()
-    return _Panel(status, rows, now, width, look).drawn_within(height)
+    rows = rows_of(status, now, look)
+    columns = columns_for(rows, width, look)
+    return _Panel(status, rows, now, width, look, columns).drawn_within(height)
+
+
+def _several(
+    statuses: Sequence[AccountStatus], now: datetime, width: int, height: int | None, look: Look
+) -> list[Text]:
+    """Draw accounts in their order: panels, else blocks in one frame, else a line each."""
+    marking = not all(status.account.active for status in statuses)
+    shown = statuses
+    if height is not None and len(statuses) > height:
+        shown = most_pressing(statuses, now, max(1, height - 1))
+    members = tuple(Member(s, rows_of(s, now, look), marking and s.account.active) for s in shown)
+    stack = Stack(members, now, width, look)
+    if height is not None and len(shown) < len(statuses):
+        return stack.lines(height, hidden=len(statuses) - len(shown))
+    columns = columns_for([row for member in members for row in member.rows], width, look)
+    alone = [_Panel(m.status, m.rows, now, width, look, columns) for m in members]
+    panels = [
+        replace(panel, several=True, active=member.active, last=member is members[-1])
+        for panel, member in zip(alone, members, strict=True)
+    ]
+    if height is None:
+        return _panels(panels, inf) or []
+    return _panels(panels, height) or stack.blocks(columns, height) or stack.lines(height)
+
+
+def _panels(panels: Sequence[_Panel], height: float) -> list[Text] | None:
+    """Draw panels at the richest density at which all fit, the first a step richer if it can.
+
+    No panel is drawn that is known not to be shown: ``None`` as soon as the height is exceeded.
+    """
+    richer: list[Text] = []  # the first panel, at the density before
+    for density in panels[0].densities:
+        drawn: list[list[Text]] = []
+        spare = height - sum(panel.least(density) for panel in panels)
+        for panel in panels if spare >= 0 else ():
+            drawn.append(panel.drawn(density))
+            spare -= len(drawn[-1]) - panel.least(density)
+            if spare < 0:
+                break
+        if spare >= 0:
+            if richer and len(richer) - len(drawn[0]) <= spare:
+                drawn[0] = richer
+            return list(chain.from_iterable(drawn))
+        richer = drawn[0] if drawn else []
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +148,36 @@ class _Panel:
     now: datetime
     width: int
     look: Look
+    columns: Columns  # those of every panel on the screen
+    several: bool = False
+    active: bool = False  # and others are not
+    last: bool = True  # the one that tells of the help
+
+    @property
+    def densities(self) -> tuple[_Density, ...]:
+        """The densities a panel of this width has, the richest first."""
+        if self.width < FRAME_FROM:
+            return tuple(density for density in _DENSITIES if density.rows == 0)
+        if self.several:
+            return tuple(density for density in _DENSITIES if density.rows)
+        return _DENSITIES
+
+    def least(self, density: _Density) -> int:
+        """Return a number of lines that this panel has at the least: a bound, not its height."""
+        frame = 2 if density.rows else int(self.several)
+        return frame + max(1, len(self.rows))
 
     def drawn_within(self, height: int | None) -> list[Text]:
         """Draw as much as fits; at the least the problem and the most urgent rows."""
-        densities = [d for d in _DENSITIES if self.width >= _FRAME_FROM or d.rows == 0]
-        for density in densities:
+        for density in self.densities:
+            if height is not None and self.least(density) > height:
+                continue
             lines = self.drawn(density)
             if height is None or len(lines) <= height:
                 return lines
         room = max(1, (height or 1) - (1 if self.status.problem else 0))
-        fewer = replace(self, rows=_most_urgent(self.rows, room))
-        return fewer.drawn(densities[-1])[:height]
+        fewer = replace(self, rows=most_urgent(self.rows, room))
+        return fewer.drawn(self.densities[-1])[:height]
 
     def drawn(self, density: _Density) -> list[Text]:
         if density.rows == 0:
@@ -135,14 +205,19 @@ class _Panel:
         return self.width - 4
 
     def _top(self) -> Text:
-        name = header.title(self.status, self.width, self.look)
-        mail = header.email(self.status, self.look) if self.width >= _DETAILED_FROM else ""
+        name = self._title(self.width)
+        mail = header.email(self.status, self.look) if self.width >= DETAILED_FROM else ""
         return header.edge(name, mail, self.width, self.look, top=True)
+
+    def _title(self, width: int) -> str:
+        marks = {"several": self.several, "active": self.active}
+        return header.title(self.status, width, self.look, **marks)
 
     def _bottom(self) -> Text:
         variants = header.freshness(self.status, self.now, self.look)
         fitting = first_fitting(variants, self.width - 6) or variants[-1]
-        help_key = "? help" if self.look.live and self.width >= _DETAILED_FROM else ""
+        helping = self.look.live and self.width >= DETAILED_FROM and self.last
+        help_key = "? help" if helping else ""
         return header.edge(fitting, help_key, self.width, self.look, top=False)
 
     def _trouble(self, density: _Density) -> list[Text]:
@@ -155,14 +230,14 @@ class _Panel:
 
     def _body(self, density: _Density) -> Iterator[Text]:
         person = header.person(self.status, self.look)
-        if density.person and person and self.width >= _DETAILED_FROM:
+        if density.person and person and self.width >= DETAILED_FROM:
             yield Text("  ").append(self.look.fit(person, self._inner - 2), style=FAINT)
             if density.blanks:
                 yield Text()
         if not self.rows:
             yield from self._instead_of_rows(self._inner)
         for index, row in enumerate(self.rows):
-            if index and density.blanks and self.width >= _DETAILED_FROM:
+            if index and density.blanks and self.width >= DETAILED_FROM:
                 yield Text()
             yield from self._row(row, density)
 
@@ -174,33 +249,23 @@ class _Panel:
         return []
 
     def _row(self, row: Meter, density: _Density) -> list[Text]:
-        if self.width < _BARS_FROM:
-            return [one_line(row, Columns.of(self.rows, self._inner, self.look, short=True))]
-        columns = Columns.of(self.rows, self._inner, self.look)
-        if columns.cuts_labels and self.width < _DETAILED_FROM:
-            columns = Columns.of(self.rows, self._inner, self.look, short=True)
-        if self.width < _DETAILED_FROM:
-            return over_bar(row, columns) if density.rows >= 2 else [one_line(row, columns)]
-        if density.rows >= 2:
-            return detailed(row, columns, forecast=density.rows == 3)
-        if has_room_for_bar(columns, _BRIEF):
-            return [one_line_bar(row, columns, brief=_BRIEF)]
-        return [one_line(row, columns)]
+        columns = self.columns
+        if density.rows == 1 or self.width < BARS_FROM:
+            return [brief_row(row, columns, self.width)]
+        if self.width < DETAILED_FROM:
+            return over_bar(row, columns)
+        return detailed(row, columns, forecast=density.rows == 3)
 
     def _bare(self, density: _Density) -> list[Text]:
         """Draw without a frame: figures, the problem, and the age where that is not all."""
-        columns = Columns.of(self.rows, self.width, self.look, short=True, unit="%")
+        columns = self.columns
+        if not self.several:
+            columns = Columns.of(self.rows, self.width, self.look, short=True, unit="%")
         rows = [tiny(row, columns) for row in self.rows] or self._instead_of_rows(self.width)
-        lines = self._dimmed(rows)
+        named = [styled(self._title(self.width + 6), STRONG)] if self.several else []
+        lines = self._dimmed([*named, *rows])
         lines += self._trouble(density)
         if density.problem:
             age = header.freshness(self.status, self.now, self.look)[-1]
             lines.append(styled(self.look.fit(age, self.width), FAINT))
         return lines
-
-
-def _most_urgent(rows: Sequence[Meter], count: int) -> tuple[Meter, ...]:
-    """Return the rows to keep when not all have room: the binding one first, then the fullest."""
-    ranked = sorted(rows, key=lambda row: (not row.binding, -(row.utilization or 0.0)))
-    kept = {id(row) for row in ranked[:count]}
-    return tuple(row for row in rows if id(row) in kept)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from rich.text import Span, Text
 
-from claude_usage_monitor.render.theme import FAINT, PROBLEM, STRONG, Look, styled
+from claude_usage_monitor.render.theme import ASCII, FAINT, PROBLEM, STRONG, Look, styled
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import age, clock_time, coming, countdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from rich.text import Text
 
     from claude_usage_monitor.usage.status import AccountStatus
 
@@ -25,18 +24,39 @@ _SOURCES = {
     "pace-maker": "Pace Maker",
     "demo": "demo",
 }
+_NAMES = {"claude-code": "Claude", "demo": "Demo"}
+READING = "Reading…"
+NO_LIMITS = "no limits"
 _WIDE = 40  # panels from here on name more than the plan
+_LEAST_NAME = 12  # cells a name keeps before the plan yields
+_TITLE_MARGIN = 6  # corners, dashes and blanks around a title
+FRAME_FROM = 24  # panel widths: a frame is worth its cells
+DETAILED_FROM = 46  # bar, percent and a sentence beneath fit
 
 
-def title(status: AccountStatus, width: int, look: Look) -> str:
-    """Return the panel's title: the account and its plan."""
-    plan = status.profile.plan if status.profile else None
-    names = {"claude-code": "Claude", "demo": "Demo"}
-    name = names.get(status.account.name, status.account.name)
-    if plan is None:
-        return look.text(name)
-    only_plan = width < _WIDE and status.account.name == "claude-code"
-    return look.text(plan if only_plan else f"{name} · {plan}")
+def name(status: AccountStatus, look: Look) -> str:
+    """Return what the account is called: a saved one by its own name."""
+    return look.text(_NAMES.get(status.account.name, status.account.name))
+
+
+def title(
+    status: AccountStatus, width: int, look: Look, *, several: bool = False, active: bool = False
+) -> str:
+    """Return a panel's title: the account, its plan and, among several, which one is active.
+
+    A long name is cut; the plan yields before the name is down to a few cells.
+    """
+    room = width - _TITLE_MARGIN
+    plan = look.text(status.profile.plan or "") if status.profile else ""
+    called = name(status, look)
+    if plan and not several and width < _WIDE and status.account.name == "claude-code":
+        return look.fit(plan, room)
+    mark = "active" if active else ""
+    for words in ((plan, mark), (mark,)):
+        tail = look.text("".join(f" · {word}" for word in words if word))
+        if room - cell_len(tail) >= min(cell_len(called), _LEAST_NAME):
+            return look.fit(called, room - cell_len(tail)) + tail
+    return look.fit(called, room)
 
 
 def person(status: AccountStatus, look: Look) -> str:
@@ -52,7 +72,8 @@ def person(status: AccountStatus, look: Look) -> str:
 
 def email(status: AccountStatus, look: Look) -> str:
     """Return the account's e-mail address, if it is known."""
-    return look.text(status.profile.email or "") if status.profile else ""
+    known = status.profile.email if status.profile else None
+    return look.text(known or status.account.email or "")
 
 
 def freshness(status: AccountStatus, now: datetime, look: Look) -> tuple[str, ...]:
@@ -69,6 +90,41 @@ def freshness(status: AccountStatus, now: datetime, look: Look) -> tuple[str, ..
     if status.stale(now):
         parts = [old, coming, "" if "API" in coming else source]
     variants = [parts, [always, old, coming], [always, old]]
+    return tuple(look.text(" · ".join(filter(None, variant))) for variant in variants)
+
+
+def aside(
+    status: AccountStatus, now: datetime, look: Look, *, figures: bool
+) -> tuple[tuple[str, ...], str]:
+    """Return what an account's only line says of it beside its figures, and in which style.
+
+    Richest first: its problem and age, that there is nothing to show, or its age alone.
+    """
+    old = freshness(status, now, look)[-1]
+    if status.problem is not None:
+        words = wording.short(status.problem, now)
+        both = (f"{words} · {old}", words) if status.usage is not None else (words,)
+        return tuple(map(look.text, both)), PROBLEM
+    if figures:
+        return (old,), FAINT
+    return (look.text(READING) if status.usage is None else NO_LIMITS,), FAINT
+
+
+def common_freshness(
+    statuses: Sequence[AccountStatus], now: datetime, look: Look, *, ages: bool
+) -> tuple[str, ...]:
+    """Return the footer that several accounts share, richest first.
+
+    ``ages``: with how old the fresh figures are at most; those held over tell it themselves.
+    """
+    sources = " + ".join(dict.fromkeys(filter(None, map(_sources, statuses))))
+    fresh = [found for s in statuses if (found := s.age(now)) is not None and not s.stale(now)]
+    old = age(max(fresh)) if fresh and ages else ""
+    if old not in {"", "now"}:
+        old = f"up to {old} old"
+    reads = [s.next_read_at for s in statuses if s.next_read_at is not None]
+    soonest = f"next {coming(min(reads) - now)}" if look.live and reads else ""
+    variants = [(sources, old, soonest), (old, soonest), (soonest or old,)]
     return tuple(look.text(" · ".join(filter(None, variant))) for variant in variants)
 
 
@@ -136,34 +192,53 @@ def wrapped(words: str, width: int, look: Look, style: str) -> list[Text]:
 
 def framed(body: Sequence[Text], edges: tuple[Text, Text], width: int, look: Look) -> list[Text]:
     """Put a border around lines that are each ``width - 4`` cells wide."""
+    return [edges[0], *sided(body, width, look), edges[1]]
+
+
+def sided(body: Sequence[Text], width: int, look: Look) -> list[Text]:
+    """Put the border's sides beside lines that are each ``width - 4`` cells wide."""
     side = look.glyphs.vertical
     middle = []
     for content in body:
-        line = styled(f"{side} ", FAINT)
         content.truncate(width - 4, overflow="crop", pad=True)
-        line.append_text(content)
-        line.append(f" {side}", style=FAINT)
-        middle.append(line)
-    return [edges[0], *middle, edges[1]]
+        size = len(content)
+        spans = [Span(start + 2, end + 2, style) for start, end, style in content.spans]
+        edges = Span(0, 2, FAINT), Span(size + 2, size + 4, FAINT)
+        middle.append(Text(f"{side} {content.plain} {side}", spans=[edges[0], *spans, edges[1]]))
+    return middle
 
 
 def edge(left: str, right: str, width: int, look: Look, *, top: bool) -> Text:
     """Draw the top or the bottom border with words in it; ``right`` yields where room is short."""
-    glyphs = look.glyphs
-    start, end = glyphs.corners[:2] if top else glyphs.corners[2:]
-    left = look.fit(left, width - 6)
+    corners = look.glyphs.corners
+    left = look.fit(left, width - _TITLE_MARGIN)
     if cell_len(left) + cell_len(right) + 10 > width:
         right = ""
-    line = styled(start + glyphs.horizontal, FAINT)
-    used = 3  # the corners and the first dash
-    if left:
-        line.append(f" {left} ", style=STRONG if top else "")
-        used += cell_len(left) + 2
-    tail = f" {right} " if right else ""
-    fill = width - used - cell_len(tail) - (1 if right else 0)
-    line.append(glyphs.horizontal * fill, style=FAINT)
-    if right:
-        line.append(tail, style="")
-        line.append(glyphs.horizontal, style=FAINT)
-    line.append(end, style=FAINT)
+    style = STRONG if top else ""
+    return _ruled(corners[:2] if top else corners[2:], (left, style), (right, ""), width, look)
+
+
+def heading(
+    left: tuple[str, str], right: tuple[str, str], width: int, look: Look, *, first: bool
+) -> Text:
+    """Draw the border above an account that shares a frame, with words and their styles in it."""
+    tees = ("+", "+") if look.glyphs is ASCII else ("├", "┤")
+    ends = look.glyphs.corners[:2] if first else tees
+    return _ruled(ends, left, right, width, look)
+
+
+def _ruled(
+    ends: Sequence[str], left: tuple[str, str], right: tuple[str, str], width: int, look: Look
+) -> Text:
+    """Draw a horizontal border from one end to the other, with styled words in it."""
+    dash = look.glyphs.horizontal
+    first, last = (f" {words} " if words else "" for words, _ in (left, right))
+    after = dash if last else ""
+    line = styled(ends[0] + dash, FAINT)
+    line.append(first, style=left[1])
+    fill = width - 3 - cell_len(first) - cell_len(last) - len(after)
+    line.append(dash * fill, style=FAINT)
+    line.append(last, style=right[1])
+    line.append(after, style=FAINT)
+    line.append(ends[1], style=FAINT)
     return line

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from claude_usage_monitor.render.header import edge, framed, wrapped
+from claude_usage_monitor.render.header import FRAME_FROM, edge, framed, wrapped
+from claude_usage_monitor.render.stack import ACTIVE
 from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, SEVERITY_STYLES, STRONG, styled
 from claude_usage_monitor.usage.windows import Severity
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from claude_usage_monitor.render.theme import Look
 
 _WIDTH = 60
-_FRAME_FROM = 24
 _KEY_COLUMN = 6
 _RANGES = (
     (Severity.NORMAL, "0 to 50 % used"),
@@ -27,7 +27,7 @@ _RANGES = (
 def help_lines(width: int, height: int, look: Look) -> list[Text]:
     """Return the help, none of its lines wider than ``width``, no more than ``height``."""
     width = min(width, _WIDTH)
-    framing = width >= _FRAME_FROM
+    framing = width >= FRAME_FROM
     inner = width - 4 if framing else width
     body: list[Text] = []
     for name, meaning, style in _entries(look):
@@ -65,9 +65,10 @@ def _entries(look: Look) -> list[tuple[str, str, str]]:
     return [
         ("q", "quit (also Ctrl+C)", STRONG),
         ("r", "read now, as soon as the request budget allows", STRONG),
-        ("Tab", "next account", STRONG),
+        ("Tab", "next account, if there are several", STRONG),
         ("?", "this help", STRONG),
         (glyphs.binding, "the limit that will stop you first", STRONG),
+        (ACTIVE, "the active account, where several have a line each", STRONG),
         (glyphs.tick, "where an even pace would stand now: use beyond it is ahead of time", STRONG),
         *ranges,
         (glyphs.unknown * 2, "not known, or not started", FAINT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import statistics
@@ -14,15 +15,21 @@ from typing import TYPE_CHECKING
 
 from pytest_httpserver import HTTPServer
 
+from claude_usage_monitor.render.dashboard import dashboard
+from claude_usage_monitor.render.theme import Look
 from tests.support.api import Api
 from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
-from tests.support.payloads import as_bytes
+from tests.support.payloads import NOW, as_bytes
+from tests.support.statuses import TWELVE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from claude_usage_monitor.usage.status import AccountStatus
 
 RUNS = 21
+FRAME_MS = 30.0
 STATUSLINE = as_bytes(
     {"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": int(time.time()) + 7800}}}
 )
@@ -91,6 +98,31 @@ def rest(environ: Mapping[str, str]) -> None:
     print(f"{'':12} {resident:.1f} MiB resident (of 45)")
 
 
+def frames() -> None:
+    """Print what drawing fifty accounts costs, and how much more than drawing one."""
+    one, fifty = TWELVE[:1], tuple(itertools.islice(itertools.cycle(TWELVE), 50))
+    for height in (24, 60, None):
+        shown = f"{height or 'whole'}"
+        sizes = [(width, height) for width in (20, 40, 60, 200)]
+        worst = max(frame_ms(fifty, *size) for size in sizes)
+        base = max(frame_ms(one, *size) for size in sizes)
+        limit = f"of {FRAME_MS:.0f} ms" if height else "ms"
+        print(f"{'50 accounts':12} {worst:.1f} {limit}, {shown} rows: {worst / base:.0f} times one")
+    few = max(frame_ms(fifty[:count], 60, 60) for count in range(2, 50))
+    print(f"{'2 to 49':12} {few:.1f} of {FRAME_MS:.0f} ms, 60 x 60")
+
+
+def frame_ms(statuses: Sequence[AccountStatus], width: int, height: int | None) -> float:
+    """Return how long a frame takes to draw: the least of a few, others use this machine too."""
+    look = Look(live=True)
+    taken = []
+    for _ in range(7):
+        began = time.perf_counter()
+        dashboard(statuses, NOW, width, height, look)
+        taken.append(time.perf_counter() - began)
+    return min(taken) * 1000
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
@@ -99,6 +131,7 @@ def cpu_seconds(pid: int) -> float:
 
 def main() -> None:
     """Print every figure beside its limit."""
+    frames()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as home, HTTPServer() as server:
         Store(Path(home) / ".claude" / ".credentials.json").login()

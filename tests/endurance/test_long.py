@@ -16,8 +16,11 @@ from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.status import AccountStatus
+from tests.monitor.test_refresh import kill_renewals
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
+from tests.support.saved import keep
+from tests.support.token_server import TokenServer
 from tests.test_processes import database, document, kill_at_random
 
 if TYPE_CHECKING:
@@ -43,6 +46,17 @@ def test_two_hundred_kills_lose_nothing(
         assert command.run("--json").returncode in (0, 4)
         api.requests.clear()
         database(home).unlink()
+
+
+def test_a_hundred_kills_lose_no_login_that_could_be_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with TokenServer() as server:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
+        names = [f"a{number}" for number in range(4)]
+        accounts = [keep(server.issue(name, expires_in=200), name) for name in names]
+        lost = kill_renewals(server, accounts, seed=2, runs=100)
+        print(f"{lost} of {len(server.refreshes)} renewals lost to the one instant")
 
 
 class Budget:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from claude_usage_monitor import errors
-from claude_usage_monitor.render.dashboard import EMPTY, READING, dashboard
+from claude_usage_monitor.render.dashboard import EMPTY, dashboard
+from claude_usage_monitor.render.header import READING
 from claude_usage_monitor.render.help import help_lines
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import ClockStyle
@@ -52,18 +52,6 @@ SIZES = [(120, 40), (100, 30), (60, 24), (60, 12), (60, 8), (46, 24), (40, 24), 
     (12, 4),
     (1, 1),
 ]
-
-
-class FrameExtension(SingleFileSnapshotExtension):
-    """A frame a file, so that a diff reads as the product."""
-
-    file_extension = "frames"
-    _write_mode = WriteMode.TEXT
-
-
-@pytest.fixture
-def frames(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(FrameExtension)
 
 
 def drawn(

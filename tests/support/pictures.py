@@ -19,7 +19,7 @@ from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import ClockStyle
 from tests.support.payloads import NOW
-from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, RATE_LIMITED
+from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, RATE_LIMITED, SEVERAL
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.status import AccountStatus
@@ -28,7 +28,6 @@ FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 
 _COLOR = Look(clock=ClockStyle(UTC), live=True)
 _PLAIN = replace(_COLOR, glyphs=ASCII, color=False)
-_ROWS = 40
 _MARGIN = 14
 _CELL_WIDTH, _LINE_HEIGHT = 12.642, 24.4  # those of DejaVu Sans Mono at 21 px: borders touch
 
@@ -78,6 +77,8 @@ class Picture:
     status: AccountStatus
     columns: int
     look: Look = _COLOR
+    rows: int = 40
+    beneath: tuple[AccountStatus, ...] = ()
 
 
 PICTURES = {
@@ -88,13 +89,15 @@ PICTURES = {
     "problem": Picture(RATE_LIMITED, 60),
     "expired": Picture(EXPIRED, 40),
     "no-colour": Picture(NEAR_THE_LIMIT, 60, _PLAIN),
+    "several-accounts": Picture(SEVERAL[0], 60, rows=24, beneath=SEVERAL[1:]),
 }
 
 
 def draw(name: str) -> str:
     """Return a picture as SVG."""
     picture = PICTURES[name]
-    lines = dashboard((picture.status,), NOW, picture.columns, _ROWS, picture.look)
+    statuses = (picture.status, *picture.beneath)
+    lines = dashboard(statuses, NOW, picture.columns, picture.rows, picture.look)
     console = Console(
         file=io.StringIO(),
         record=True,

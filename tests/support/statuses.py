@@ -6,7 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
-from claude_usage_monitor.errors import CredentialsExpired, RateLimited, UsageMonitorError
+from claude_usage_monitor.errors import (
+    CredentialsExpired,
+    NoCredentials,
+    RateLimited,
+    Unreachable,
+    UsageMonitorError,
+)
 from claude_usage_monitor.sources.usage_body import usage_from
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -37,7 +43,7 @@ def with_problem(
     return replace(
         NORMAL,
         usage=old if figures else None,
-        problem=Problem.from_error(error, retry_at),
+        problem=replace(Problem.from_error(error), retry_at=retry_at),
         next_read_at=retry_at,
     )
 
@@ -79,6 +85,21 @@ EVERY_STATE = with_body(
         },
     }
 )
+
+
+def saved(
+    name: str,
+    plan: str | None,
+    status: AccountStatus = NORMAL,
+    *,
+    active: bool = False,
+    email: str | None = None,
+) -> AccountStatus:
+    """Return a status as that of a saved account."""
+    profile = None if plan is None else replace(PROFILE, plan=plan, email=email)
+    return replace(status, account=Account(name, email=email, active=active), profile=profile)
+
+
 NEAR_THE_LIMIT = with_body(
     {
         **usage_body(five_hour=98.0, fable=88),
@@ -91,4 +112,40 @@ NEAR_THE_LIMIT = with_body(
             "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
         },
     }
+)
+
+_CALM = with_body({**usage_body(five_hour=22.0, fable=17), "extra_usage": None})
+_STALE = replace(
+    _CALM,
+    usage=usage_from(as_bytes(usage_body(five_hour=64.0, fable=51)), NOW - timedelta(minutes=28)),
+    next_read_at=None,
+)
+_OFFLINE = with_problem(Unreachable(), retry_in=timedelta(seconds=30))
+_LOGGED_OUT = with_problem(NoCredentials(), figures=False)
+_READING = AccountStatus(Account("claude-code"))
+
+TWO = (
+    saved("Work", "Max 5x", active=True, email="ada@example.com"),
+    saved("Private", "Pro", _CALM, email="ada@home.example"),
+)
+SEVERAL = (
+    TWO[0],
+    saved("Private", "Pro", _OFFLINE, email="ada@home.example"),
+    saved("Research", "Team Premium", _CALM, email="ada@lab.example"),
+)
+THREE = (
+    *SEVERAL[:2],
+    saved("Research and Development of Analytical Engines, Cambridge", "Team Premium", _CALM),
+)
+TWELVE = (
+    *THREE,
+    saved("漢字の名前の会社", "Max 20x", NEAR_THE_LIMIT),
+    saved("Reading", None, _READING),
+    saved("Old", "Pro", _STALE),
+    saved("Logged out", "Pro", _LOGGED_OUT),
+    saved("Waiting", "Max 5x", RATE_LIMITED),
+    saved("Nothing", "Free", with_body({})),
+    saved("Everything", "Enterprise", EVERY_STATE),
+    saved("Calm", "Pro", _CALM),
+    saved("Expired", "Pro", EXPIRED),
 )

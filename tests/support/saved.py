@@ -1,0 +1,78 @@
+"""Accounts as they are after ``accounts add``, without its requests."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.monitor.refresh import content_of, pair_of
+from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.store.saved_account import SavedAccount
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.token_server import email_of, uuid_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from claude_usage_monitor.store.saved_account import Origin
+
+
+class Clock:
+    """This computer's clock, which a test may set."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+    def later(self, **span: float) -> None:
+        """Let so much more time pass."""
+        self.ahead += timedelta(**span)
+
+
+def roster(clock: Callable[[], datetime] = utc_now, settings: Settings | None = None) -> Roster:
+    """Return the accounts as a process would find them now."""
+    return Roster(os.environ, settings or Settings(), clock)
+
+
+def keep(
+    credentials: Mapping[str, object],
+    name: str,
+    origin: Origin = "login",
+    home: Mapping[str, str] | None = None,
+) -> SavedAccount:
+    """Keep an account whose e-mail and uuids are those that the token server gives its name."""
+    found = roster()
+    account = uuid.uuid4().hex
+    kept = found.secrets.write(account, content_of(credentials))
+    who = Profile(
+        email=email_of(name),
+        plan="Max 5x",
+        account_uuid=uuid_of(name),
+        organization_uuid=uuid_of(f"{name}'s"),
+    )
+    saved = SavedAccount(
+        account, name, "code", origin, utc_now(), who, home or {}, kept.place, kept.generation
+    )
+    found.accounts.add(saved)
+    return saved
+
+
+def refresh_token(saved: SavedAccount) -> str:
+    """Return the refresh token that is stored for an account now."""
+    kept = roster().secrets.read(saved.id)
+    token = pair_of(kept.content, kept.generation).refresh_token
+    assert token is not None
+    return token.reveal()
+
+
+def read(found: Roster, saved: SavedAccount) -> AccountStatus:
+    """Read an account as a face would."""
+    entry = next(entry for entry in found.entries() if entry.key == saved.id)
+    return found.reader(entry).read(AccountStatus(entry.account), lambda _: None)
