@@ -8,6 +8,8 @@
     │   │   ├── TornCredentials      its file is not whole: it may be being rewritten
     │   │   └── LoggedOut            its store is there and holds no login
     │   ├── CredentialsExpired       its time is up; it is never sent
+    │   │   └── GrantEnded           nor can it be renewed any more
+    │   ├── LoginFailed              a login was begun and came to nothing
     │   ├── Unauthorized             the API refuses it (401)
     │   ├── MissingScope             it may not read usage (403)
     │   ├── Forbidden                the organisation does not allow it (403)
@@ -40,6 +42,8 @@ class UsageMonitorError(Exception):
     code: ClassVar[str] = "error"
     default_message: ClassVar[str] = "Something failed."
     default_hint: ClassVar[str] = ""
+    retry_at: datetime | None = None
+    """When it is worth trying again, where that is known."""
 
     def __init__(self, message: str | None = None, hint: str | None = None) -> None:
         self.message = self.default_message if message is None else message
@@ -90,6 +94,21 @@ class CredentialsExpired(CredentialError):
         self.expired_at = expired_at
 
 
+class GrantEnded(CredentialsExpired):
+    """Raised when the refresh token is not accepted any more (``invalid_grant``): for good."""
+
+    default_message = "This login has ended."
+    default_hint = "Log in again."
+
+
+class LoginFailed(CredentialError):
+    """Raised when logging in was denied, given up or took too long; nothing was stored."""
+
+    code = "login_failed"
+    default_message = "The login failed."
+    default_hint = "Log in again when you are ready."
+
+
 class Unauthorized(CredentialError):
     """Raised when the API refuses the token (401)."""
 
@@ -136,8 +155,14 @@ class RateLimited(ServiceError):
     default_message = "The usage API asks to wait."
     default_hint = "Claude Code and other monitors share this limit."
 
-    def __init__(self, *, retry_after: timedelta | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        message: str | None = None,
+        hint: str | None = None,
+        *,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, hint)
         self.retry_after = retry_after
 
 
@@ -163,7 +188,12 @@ class ServerError(ServiceError):
 
 
 class UnexpectedResponse(ServiceError):
-    """Raised when an answer came that is not usage figures."""
+    """Raised when an answer came that is not usage figures.
+
+    ``sent`` is whether what can be used only once may have been used for it all the same.
+    """
+
+    sent = False
 
     code = "unexpected_response"
     default_message = "The reply was not usage figures."

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API_URL = "https://api.anthropic.com"
+TOKEN_URL = "https://platform.claude.com"  # noqa: S105 - an address
 API_URL_VARIABLE = "CLAUDE_USAGE_MONITOR_API_URL"
 _LOOPBACK = re.compile(r"127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}", re.ASCII)
 
@@ -37,6 +38,14 @@ def base_url_from(environ: Mapping[str, str]) -> str:
             "Use an https:// address (http:// on loopback only), or unset it.",
         )
     return url.rstrip("/")
+
+
+def token_base_url_from(environ: Mapping[str, str]) -> str:
+    """Return the base URL of the token endpoint: the API's, where one is set, else its own.
+
+    Raises as `base_url_from` does.
+    """
+    return base_url_from(environ) if environ.get(API_URL_VARIABLE) else TOKEN_URL
 
 
 def _is_loopback(host: str | None) -> bool:
