@@ -52,7 +52,7 @@ def _versions() -> Iterator[Finding]:
 
     yield Finding("Versions", "claude-usage-monitor", "ok", __version__)
     yield Finding("Versions", "Python", "ok", f"{platform.python_version()} on {sys.platform}")
-    parts = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "rich"))
+    parts = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "rich", "keyring", "cryptography"))
     yield Finding("Versions", "libraries", "ok", parts)
 
 

@@ -33,6 +33,7 @@ _STEP = timedelta(seconds=30)  # words about time change at multiples of this, o
 _SECOND = timedelta(seconds=1)  # this in a countdown's last minute,
 _ROUNDING = timedelta(seconds=0.5)  # told to the nearest second
 _SOON_AFTER = 0.02  # seconds; past the boundary, not on it
+_LATE_BY = 0.1  # seconds an account; of many accounts some word could change all the time
 
 
 def run_live(options: Options, settings: Settings, environ: Mapping[str, str]) -> int:
@@ -169,7 +170,8 @@ def seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> flo
             span = moment - true_now
             step = _SECOND if timedelta() < span < 2 * _STEP + _SECOND else _STEP
             waits.append((span + _ROUNDING) % step)
-    return max(min(waits).total_seconds(), 0.0) + _SOON_AFTER
+    soon = 0.0 if len(statuses) == 1 else _LATE_BY * len(statuses)
+    return max(min(waits).total_seconds(), soon) + _SOON_AFTER
 
 
 def _instants(status: AccountStatus, now: datetime) -> Iterator[datetime]:

@@ -44,7 +44,7 @@ def checked_name(raw: str) -> str:
         raise InvalidName(
             "The name has characters that cannot be printed.", "Choose another, without them."
         )
-    if folded(name) in (*BUILT_IN, _DEMO):
+    if folded(clean(name, LONGEST_NAME)) in (*BUILT_IN, _DEMO):
         raise InvalidName(
             f"The name {name!r} is taken: it always means the built-in account.",
             "Choose another name.",

@@ -16,6 +16,7 @@ from claude_usage_monitor.errors import (
     error_of,
 )
 from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
+from claude_usage_monitor.monitor.doctor_accounts import AccountFindings, account_files
 from claude_usage_monitor.monitor.look import CLAUDE_CODE
 from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.monitor.surroundings import files, network
@@ -58,19 +59,23 @@ class Doctor:
         self._finder = CredentialFinder(environ, sys.platform)
         self._state = State(state_path(environ))
         self.login_works = False
+        self._saved_login_works = False
         self.figures_stored = False
         self.blocked = False
 
     @property
     def ok(self) -> bool:
         """Whether figures can be had: a login that works and nothing in its way, or stored ones."""
-        return self.figures_stored or (self.login_works and not self.blocked)
+        usable = self.login_works or self._saved_login_works
+        return self.figures_stored or (usable and not self.blocked)
 
     def findings(self, *, online: bool) -> Iterator[Finding]:
         """Yield what was found. ``online`` asks the API, through the request budget."""
         yield from self._credentials()
+        yield from self._accounts()
         yield from self._ledger_and_sources()
         yield from files(self._environ, self._state, self._warnings)
+        yield from account_files(self._environ)
         yield from network(self._environ)
         if online:
             yield self._asked()
@@ -97,7 +102,6 @@ class Doctor:
             yield Finding(area, self._store_name(), "problem", error.message, error.hint)
         else:
             yield self._stored(stored)
-        yield Finding(area, "keyring", "ok", "not used: no login of ours is kept")
         try:
             found = self._finder.find(self._now)
             lacks = found.login.scopes and claude_code.USAGE_SCOPE not in found.login.scopes
@@ -132,6 +136,15 @@ class Doctor:
             hint = "Run `claude`, then `/login`: usage needs `user:profile`."
             return Finding("Logins", place, "problem", detail, hint)
         return Finding("Logins", place, "ok", detail)
+
+    def _accounts(self) -> Iterator[Finding]:
+        try:
+            roster = Roster(self._environ, self._settings, self._clock)
+        except InvalidSetting:
+            return  # said of the network
+        found = AccountFindings(roster, self._now, self._style)
+        yield from found.findings()
+        self._saved_login_works = found.works
 
     # --- ledger and sources ----------------------------------------------------------------------
 

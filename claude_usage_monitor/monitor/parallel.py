@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.monitor.desk import Seat
 
-MOST_AT_ONCE = 10
+MOST_AT_ONCE = 8
 _GLANCE_SECONDS = 0.2  # how often the waiting thread looks up, so that Ctrl+C is heard
 
 

@@ -261,7 +261,7 @@ class Renewer:
         content = content_of(pair.credentials, after_refusal=pair.after_refusal)
         try:
             kept = self._secrets.write(saved.id, content)
-        except SecretStoreUnavailable as error:
+        except (SecretStoreUnavailable, AccountsUnavailable) as error:
             held = f"The renewed login of {saved.name} could not be stored: {error.message}"
             with self._guard:
                 self._unsaved[saved.id] = pair, self._clock(), held

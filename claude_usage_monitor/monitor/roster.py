@@ -16,6 +16,7 @@ from claude_usage_monitor.monitor.credentials import CredentialFinder
 from claude_usage_monitor.monitor.look import CLAUDE_CODE, Onlooker
 from claude_usage_monitor.sources import claude_code
 from claude_usage_monitor.sources.api_url import base_url_from
+from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts import AccountStore
 from claude_usage_monitor.store.paths import (
     accounts_path,
@@ -125,7 +126,7 @@ class Roster:
         """Return the account of a name, case aside. Raises UnknownAccount."""
         entries = self.entries()
         for entry in entries:
-            if folded(entry.account.name) == folded(name):
+            if folded(entry.account.name) == folded(clean(name)):
                 return entry
         known = ", ".join(entry.account.name for entry in entries)
         raise UnknownAccount(f"There is no account {name!r}.", f"Known accounts: {known}.")

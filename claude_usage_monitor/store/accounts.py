@@ -7,10 +7,12 @@ counts, or an error.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -204,6 +206,7 @@ class AccountStore:
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """Yield the connection, ``None`` where no account was ever added."""
         with self._lock, self._as_ours():
+            self._refuse_link()
             inode = inode_of(self.path)
             if inode is None:
                 self._close()
@@ -241,6 +244,12 @@ class AccountStore:
             f"{self.path} cannot be used ({reason}).",
             "Free space, give yourself access, or move the file away and add the accounts again.",
         )
+
+    def _refuse_link(self) -> None:
+        """Raise OSError for a link in the file's place, and where it cannot be looked for."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if stat.S_ISLNK(self.path.lstat().st_mode):
+                raise OSError(errno.ELOOP, "it is a symbolic link")
 
     def _create(self) -> None:
         for folder in reversed(self.path.parents):

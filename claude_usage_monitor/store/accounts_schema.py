@@ -41,9 +41,14 @@ CREATE TABLE spent (                -- refresh tokens that were used up: sending
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date in one transaction, once, whoever else tries the same."""
+    """Bring the tables up to date in one transaction, once, whoever else tries the same.
+
+    Raises ValueError when the file has other tables than ours.
+    """
     with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise ValueError("it is another program's")
         if version < SCHEMA_VERSION:
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)

@@ -24,6 +24,8 @@ _SHORT = {
     "server_error": "API error",
     "unexpected_response": "not figures",
     "secret_store_unavailable": "keychain shut",
+    "accounts_unavailable": "list unusable",
+    "unknown_account": "removed",
 }
 
 
