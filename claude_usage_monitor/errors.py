@@ -61,7 +61,8 @@ class NoCredentials(CredentialError):
     code = "no_credentials"
     default_message = "Not logged in to Claude Code."
     default_hint = (
-        "Run `claude` and log in, or add an account: `claude-usage-monitor accounts add NAME --login`. "
+        "Run `claude` and log in, or add an account: "
+        "`claude-usage-monitor accounts add NAME --login`. "
         "`--demo` shows the dashboard without one."
     )
 

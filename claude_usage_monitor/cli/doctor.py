@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _WIDEST = 100
+_LIBRARIES = ("requests", "urllib3", "rich", "keyring", "cryptography")
 
 
 def run_doctor(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -52,7 +53,7 @@ def _versions() -> Iterator[Finding]:
 
     yield Finding("Versions", "claude-usage-monitor", "ok", __version__)
     yield Finding("Versions", "Python", "ok", f"{platform.python_version()} on {sys.platform}")
-    parts = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "rich", "keyring", "cryptography"))
+    parts = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     yield Finding("Versions", "libraries", "ok", parts)
 
 

@@ -42,7 +42,10 @@ class Desk:
 
     def turn(self) -> None:
         """Go on to the next account; after the last one, back to what was asked for."""
-        every = self._roster.selected((), self._asked[1], every=True)
+        try:
+            every = self._roster.selected((), self._asked[1], every=True)
+        except UsageMonitorError:  # the list cannot be read just now
+            every = self._entries
         first = self._asked_for()
         singles = [e.key for e in every if [e.key] != [one.key for one in first]]
         views: list[str | None] = [None, *singles]
