@@ -14,6 +14,7 @@ from claude_usage_monitor.errors import (
     RateLimited,
 )
 from claude_usage_monitor.monitor.credentials import ENVIRONMENT, Credential, CredentialFinder
+from claude_usage_monitor.monitor.pacemaker import PaceMakerBeside
 from claude_usage_monitor.sources import claude_code, claude_json
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.identities import fingerprint_of
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from claude_usage_monitor.store.budget import Gate
     from claude_usage_monitor.store.state import State
+    from claude_usage_monitor.usage.throttling import Throttling
 
 PLACE = "claude-code"
 _CLOCKS_APART = timedelta(seconds=90)
@@ -33,7 +36,8 @@ class Look(NamedTuple):
     """What can be known of an account without asking anybody.
 
     ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
-    used, ``notice`` why it is not the first choice.
+    used, ``notice`` why it is not the first choice. Of Claude Pace Maker: ``throttling``, when it
+    asked for this account (``polled_at``, if we have not since), and until when it may not.
     """
 
     account: str | None = None
@@ -41,11 +45,23 @@ class Look(NamedTuple):
     profile: Profile | None = None
     problem: CredentialError | None = None
     notice: str | None = None
+    throttling: Throttling | None = None
+    polled_at: datetime | None = None
+    held_until: datetime | None = None
 
     @property
     def fingerprint(self) -> str | None:
         """The name of the credential's token."""
         return fingerprint_of(self.credential.token) if self.credential else None
+
+    def counted_in(self, gate: Gate | None, floor: timedelta) -> Gate | None:
+        """Return the gate with Pace Maker's request and its back-off counted as our own."""
+        if gate is not None and self.polled_at is not None:
+            next_at = max(gate.next_at, self.polled_at + floor)
+            gate = gate._replace(asked_at=self.polled_at, next_at=next_at)
+        if gate is not None and self.held_until is not None:
+            gate = gate._replace(next_at=max(gate.next_at, self.held_until))
+        return gate
 
 
 class Onlooker:
@@ -55,10 +71,14 @@ class Onlooker:
         self._finder = finder
         self._state = state
         self._global_config = claude_json.GlobalConfig(environ)
+        self._pace_maker = PaceMakerBeside(environ, state, PLACE)
         self._taken_cached: tuple[str, datetime] | None = None
 
     def look(self, now: datetime, *, afresh: bool = False) -> Look:
         """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
+        return self._pace_maker.beside(self._look(now, afresh=afresh), now)
+
+    def _look(self, now: datetime, *, afresh: bool) -> Look:
         try:
             credential = self._finder.find(now, afresh=afresh)
         except NoCredentials as error:

@@ -132,9 +132,11 @@ class AccountReader:
             status = self._status(look, now, previous)
             if look.credential is None or look.problem or look.fingerprint in tried:
                 return status
+            if look.polled_at is not None and now < (status.next_read_at or now):
+                return status  # Claude Pace Maker has asked in our place
             answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
             if isinstance(answer, Wait):
-                return self._waiting(status, answer.until)
+                return self._waiting(status, answer)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
             if isinstance(answer, InFlight):
@@ -175,6 +177,7 @@ class AccountReader:
 
     def _status(self, look: Look, now: datetime, previous: AccountStatus) -> AccountStatus:
         gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
+        gate = look.counted_in(gate, self._settings.api_floor)
         ahead = gate.clock_ahead if gate else timedelta()
         if look.account is None:
             usage = previous.usage  # nobody is logged in: what was shown stays, with its age
@@ -191,6 +194,7 @@ class AccountReader:
             problem=problem,
             notice=look.notice or self._state.notice,
             next_read_at=self._next_read(look, gate, usage, now),
+            throttling=look.throttling,
             interval=self._settings.interval,
             clock_ahead=ahead,
         )
@@ -217,15 +221,17 @@ class AccountReader:
         return max(regular, gate.next_at)
 
     @staticmethod
-    def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
+    def _waiting(status: AccountStatus, answer: Wait) -> AccountStatus:
         """Return the status of a request that has to wait; without figures that is a problem."""
         if status.usage is None and status.problem is None:
             hint = RateLimited.default_hint
-            problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
-            status = dataclasses.replace(status, problem=problem)
+            used_up = Problem(
+                RateLimited.code, "The request budget is used up.", hint, answer.until
+            )
+            status = dataclasses.replace(status, problem=answer.problem or used_up)
         if status.next_read_at is None:
             return status
-        return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))
+        return dataclasses.replace(status, next_read_at=max(answer.until, status.next_read_at))
 
     # --- asking --------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.throttling import Throttling
     from claude_usage_monitor.usage.windows import Usage
 
 Kind = Literal["code", "console"]
@@ -69,6 +70,7 @@ class AccountStatus:
     next_read_at: datetime | None = None
     interval: timedelta = LEAST_STALE_INTERVAL
     clock_ahead: timedelta = timedelta()
+    throttling: Throttling | None = None
 
     def true_time(self, now: datetime) -> datetime:
         """Return the API's time when this computer's clock shows ``now``."""
