@@ -16,6 +16,7 @@ from claude_usage_monitor.errors import (
     error_of,
 )
 from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
+from claude_usage_monitor.monitor.doctor_pacemaker import pace_maker
 from claude_usage_monitor.monitor.read import CLAUDE_CODE, open_reader
 from claude_usage_monitor.monitor.surroundings import files, network
 from claude_usage_monitor.sources import claude_code, claude_json
@@ -69,6 +70,7 @@ class Doctor:
         """Yield what was found. ``online`` asks the API, through the request budget."""
         yield from self._credentials()
         yield from self._ledger_and_sources()
+        yield from pace_maker(self._environ, self._state, self._now, self._style)
         yield from files(self._environ, self._state, self._warnings)
         yield from network(self._environ)
         if online:

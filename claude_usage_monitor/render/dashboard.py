@@ -15,6 +15,7 @@ from rich.text import Text
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.meters import Meter, meters
 from claude_usage_monitor.render.theme import FAINT, Look, styled
+from claude_usage_monitor.render.throttling import section, with_target
 from claude_usage_monitor.render.windows import (
     Columns,
     detailed,
@@ -50,9 +51,12 @@ class _Density:
     blanks: bool = False
     person: bool = False
     problem: int = 2  # 2: with its hint, 1: message, 0: two words
+    section: int = 0  # Claude Pace Maker's. 2: all of it, 1: its gist on a line
 
 
 _DENSITIES = (
+    _Density(3, blanks=True, person=True, section=2),
+    _Density(3, blanks=True, person=True, section=1),
     _Density(3, blanks=True, person=True),
     _Density(3, person=True),
     _Density(3),
@@ -113,7 +117,8 @@ class _Panel:
         if density.rows == 0:
             return self._bare(density)
         body = self._dimmed(self._body(density))
-        for block in (self._trouble(density), self._notes() if density.problem == 2 else []):
+        notes = self._notes() if density.problem == 2 else []
+        for block in (self._section(density), self._trouble(density), notes):
             if block and density.blanks and body and body[-1].plain.strip():
                 body.append(Text())
             body += block
@@ -149,6 +154,19 @@ class _Panel:
         room = self.width if density.rows == 0 else self._inner
         return header.problem_lines(self.status, self.now, room, self.look, detail=density.problem)
 
+    def _section(self, density: _Density) -> list[Text]:
+        if self.status.throttling is None or not density.section:
+            return []
+        wide = self.width >= _DETAILED_FROM
+        return section(
+            self.status.throttling,
+            self.now,
+            self.look,
+            width=self._inner,
+            indent=Columns.of(self.rows, self._inner, self.look).indent if wide else 0,
+            full=density.section == 2,
+        )
+
     def _notes(self) -> list[Text]:
         notes = header.notices(self.status)
         return [line for n in notes for line in header.wrapped(n, self._inner, self.look, FAINT)]
@@ -161,7 +179,7 @@ class _Panel:
                 yield Text()
         if not self.rows:
             yield from self._instead_of_rows(self._inner)
-        for index, row in enumerate(self.rows):
+        for index, row in enumerate(with_target(self.rows, self.status.throttling, self.now)):
             if index and density.blanks and self.width >= _DETAILED_FROM:
                 yield Text()
             yield from self._row(row, density)

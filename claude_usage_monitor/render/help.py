@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from claude_usage_monitor.render.header import edge, framed, wrapped
-from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, SEVERITY_STYLES, STRONG, styled
+from claude_usage_monitor.render.theme import (
+    FAINT,
+    SEVERITY_SIGNS,
+    SEVERITY_STYLES,
+    STRONG,
+    TARGET,
+    styled,
+)
 from claude_usage_monitor.usage.windows import Severity
 
 if TYPE_CHECKING:
@@ -69,6 +76,12 @@ def _entries(look: Look) -> list[tuple[str, str, str]]:
         ("?", "this help", STRONG),
         (glyphs.binding, "the limit that will stop you first", STRONG),
         (glyphs.tick, "where an even pace would stand now: use beyond it is ahead of time", STRONG),
+        (
+            glyphs.target,
+            f"Claude Pace Maker's target ({glyphs.tick_on_target}: it stands on the pace)",
+            TARGET,
+        ),
+        ("*", "computed here by its rules, not told by it", FAINT),
         *ranges,
         (glyphs.unknown * 2, "not known, or not started", FAINT),
         ("dim", "figures held over: the footer says how old they are", FAINT),

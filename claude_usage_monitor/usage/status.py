@@ -89,3 +89,11 @@ class AccountStatus:
             return False
         limit = STALE_INTERVALS * max(self.interval, LEAST_STALE_INTERVAL)
         return self.problem is not None or age > limit
+
+    def held_until(self, now: datetime) -> datetime | None:
+        """Return until when what the API told Claude Pace Maker keeps us from asking too."""
+        throttling, next_read_at = self.throttling, self.next_read_at
+        if throttling is None or next_read_at is None or not throttling.backing_off(now):
+            return None
+        until = throttling.backoff_until
+        return until if until is not None and until <= next_read_at else None
