@@ -1,4 +1,4 @@
-"""What ``doctor`` says of Claude Pace Maker: found or not, doing what, and whose its figures are."""
+"""What ``doctor`` says of Claude Pace Maker: found, doing what, and whose its figures are."""
 
 from __future__ import annotations
 

@@ -78,17 +78,27 @@ class _Page:
         """Draw the name, as much of the state as has room, and its age at the right."""
         line = Text(" " * self.margin + _NAME)
         least = len(decided.variants[-1]) + 1 if decided.variants else 0
-        for index, part in enumerate(state):
-            gap = self._dot() if index else " " * self.margin
-            left = self.width - least - line.cell_len - len(gap)
-            words = self._first_fitting(part, left)
-            if words or not index:
-                line.append(gap, style=FAINT)
-                line.append(words or self.look.fit(part.variants[-1], left), style=part.style)
+        room = self.width - least - line.cell_len - self.margin
+        gap = " " * self.margin
+        for words, part in self._on_one_line(state, room):
+            line.append(gap, style=FAINT).append(words, style=part.style)
+            gap = self._dot()
         left = self.width - line.cell_len
         told = next((words for words in decided.variants if len(words) < left), "")
         line.append(told.rjust(left), style=decided.style)
         return line
+
+    def _on_one_line(self, parts: Sequence[Part], room: int) -> list[tuple[str, Part]]:
+        """Return all parts in the richest words that have room, else the first by itself."""
+        variants = max(len(part.variants) for part in parts)
+        for level in range(variants):
+            words = [self.look.text(p.variants[min(level, len(p.variants) - 1)]) for p in parts]
+            if len(self._dot().join(words)) <= room:
+                return list(zip(words, parts, strict=True))
+        first = parts[0]
+        return [
+            (self._first_fitting(first, room) or self.look.fit(first.variants[-1], room), first)
+        ]
 
     def flow(self, parts: Sequence[Part]) -> list[Text]:
         """Lay parts out on as many lines as they need."""

@@ -153,8 +153,8 @@ class Words:
             return []
         told = {
             (True, True): ("both limiters on", "limiters on", "5h+7d on"),
-            (True, False): ("5-hour limiter on, 7-day off", "5h on, 7d off"),
-            (False, True): ("5-hour limiter off, 7-day on", "5h off, 7d on"),
+            (True, False): ("5-hour limiter only", "5-hour only", "5h only"),
+            (False, True): ("7-day limiter only", "7-day only", "7d only"),
             (False, False): ("both limiters off", "limiters off", "5h+7d off"),
         }[limiters.five_hour, limiters.seven_day]
         return [Part(told if self.roomy else told[1:])]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-_WRITE_VERSION = 18  # offset in the header; 2 there means: has a write-ahead log when in use
+_VERSIONS = slice(18, 20)  # in the header: to write and to read it
+_OLD_FASHIONED = b"\1\1"  # anything else has a write-ahead log when it is in use
 _IMMUTABLE = "immutable=1"
 _LOCK_SECONDS = 0.05
 _MOST_SECONDS = 0.25  # for a foreign schema without indexes; a healthy one needs 2 ms
@@ -42,17 +43,17 @@ def read_rows(path: Path, now: datetime) -> Rows:
 
     What another process changed in the midst of it is read anew, a few times.
     """
-    problem = Unreadable("usage.db is being written all the time")
     for _ in range(_TRIES):
         before = signature(path)
         try:
             rows, consistent = _read_once(path, now)
-        except Unreadable as error:
-            problem = error
+        except Unreadable:
+            if before == signature(path):
+                raise
             continue
         if consistent or before == signature(path):
             return rows
-    raise problem
+    raise Unreadable("usage.db is being written all the time")
 
 
 def signature(path: Path) -> tuple[object, ...]:
@@ -99,9 +100,9 @@ def _modes(path: Path) -> tuple[str, ...]:
         raise Unreadable("usage.db is not a database")
     if _logged(path):
         return "mode=ro&readonly_shm=1", _IMMUTABLE
-    if header[_WRITE_VERSION] == 2 or stamp(f"{path}-wal") is not None:
-        return (_IMMUTABLE,)
-    return ("mode=ro",)  # an old-fashioned journal: readers take a lock and make no file
+    if header[_VERSIONS] == _OLD_FASHIONED and stamp(f"{path}-wal") is None:
+        return ("mode=ro",)  # readers take a lock and make no file
+    return (_IMMUTABLE,)
 
 
 def _header(path: Path) -> bytes:

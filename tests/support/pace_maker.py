@@ -7,7 +7,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -193,6 +193,7 @@ class PaceMakerFolder:
             for path in sorted(self.path.iterdir())
         }
 
+    @contextmanager
     def written(self, per_second: float = 20) -> Iterator[subprocess.Popen[str]]:
         """Let another process write to it; ends it afterwards."""
         argv = [sys.executable, "-c", _WRITER, str(self.database), str(per_second)]
