@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from claude_usage_monitor.render.header import wrapped
-from claude_usage_monitor.render.theme import FAINT, Look, styled
+from claude_usage_monitor.render.theme import ASCII, FAINT, Look, styled
 from claude_usage_monitor.render.throttling_words import Part, Words
 
 if TYPE_CHECKING:
@@ -125,4 +125,6 @@ class _Page:
         return [styled(" " * self.indent, "") + line for line in lines]
 
     def _dot(self) -> str:
-        return f" {self.look.glyphs.dot} " if self.width >= _NARROW else ", "
+        if self.width < _NARROW or self.look.glyphs is ASCII:
+            return ", "  # short, and no dash beside a minus sign
+        return f" {self.look.glyphs.dot} "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_httpserver import HTTPServer
 
+from tests.benchmarks.pace_maker import absent, pace_maker
 from tests.support.api import Api
 from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
@@ -108,6 +109,9 @@ def main() -> None:
         start_up(environ)
         first_figures(environ)
         rest(environ)
+        absent(environ)
+        rest(environ)
+    pace_maker()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from tests.support.statuses import (
     AT_REST,
     NORMAL,
     ON_PACE,
-    PACED,
     RATE_LIMITED,
     REFUSED,
     THROTTLING,
@@ -286,9 +285,3 @@ def test_the_marks_are_in_the_help() -> None:
         text = " ".join(line.plain for line in help_lines(60, 40, look))
         assert "Claude Pace Maker's target" in " ".join(text.split())
         assert all(mark in text for mark in marks)
-
-
-def test_two_panes_of_one_status_are_alike() -> None:
-    assert drawn(THROTTLING) == "\n".join(
-        line.plain.rstrip() for line in dashboard((PACED,), NOW, 60, None, LIVE)
-    )

@@ -137,4 +137,23 @@ AT_REST = replace(
 UNREADABLE = Throttling(
     gaps=("config.json is not whole, or not JSON", "usage.db is locked by another program")
 )
-PACED = replace(NORMAL, throttling=THROTTLING)
+# A week spent too fast, with the five-hour limiter switched off.
+PACED = replace(
+    with_body(
+        {
+            **usage_body(fable=40),
+            "seven_day": {
+                "utilization": 82.0,
+                "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
+            },
+        }
+    ),
+    throttling=replace(
+        THROTTLING,
+        limiters=Limiters(five_hour=False, seven_day=True),
+        windows=(
+            replace(PACED_WINDOWS[0], limited=False),
+            replace(PACED_WINDOWS[1], utilization=82.0),
+        ),
+    ),
+)
