@@ -41,8 +41,9 @@ def pace_maker(
         yield Finding(_AREA, "its figures", "ok", f"used{read}: they save a request")
     else:
         yield Finding(_AREA, "its figures", "note", f"not used: {reason}")
-    if look.held_until is not None:
-        until, left = clock_time(look.held_until, now, style), countdown(look.held_until - now)
+    if look.held is not None and look.held.retry_at is not None:
+        end = look.held.retry_at
+        until, left = clock_time(end, now, style), countdown(end - now)
         detail = f"until {until} ({left}): nothing is asked before"
         yield Finding(_AREA, "API back-off", "note", detail)
     for gap in seen.throttling.gaps:

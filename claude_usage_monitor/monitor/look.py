@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.store.budget import Gate
     from claude_usage_monitor.store.state import State
+    from claude_usage_monitor.usage.status import Problem
     from claude_usage_monitor.usage.throttling import Throttling
 
 PLACE = "claude-code"
@@ -37,7 +38,7 @@ class Look(NamedTuple):
 
     ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
     used, ``notice`` why it is not the first choice. Of Claude Pace Maker: ``throttling``, when it
-    asked for this account (``polled_at``, if we have not since), and until when it may not.
+    asked for this account (``polled_at``, if we have not since), and why it may not (``held``).
     """
 
     account: str | None = None
@@ -47,7 +48,7 @@ class Look(NamedTuple):
     notice: str | None = None
     throttling: Throttling | None = None
     polled_at: datetime | None = None
-    held_until: datetime | None = None
+    held: Problem | None = None
 
     @property
     def fingerprint(self) -> str | None:
@@ -59,8 +60,8 @@ class Look(NamedTuple):
         if gate is not None and self.polled_at is not None:
             next_at = max(gate.next_at, self.polled_at + floor)
             gate = gate._replace(asked_at=self.polled_at, next_at=next_at)
-        if gate is not None and self.held_until is not None:
-            gate = gate._replace(next_at=max(gate.next_at, self.held_until))
+        if gate is not None and self.held is not None and self.held.retry_at is not None:
+            gate = gate._replace(next_at=max(gate.next_at, self.held.retry_at))
         return gate
 
 

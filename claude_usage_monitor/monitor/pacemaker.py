@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.sources.pacemaker import PaceMaker, Seen
     from claude_usage_monitor.store.state import State
 
-FOLDER = ".claude-pace-maker"
+FOLDER = ".claude-pace-maker"  # known here, so that looking for it loads nothing
 REFUSED = "The usage API asked Claude Pace Maker to wait."
 
 _CLOCKS_APART = timedelta(seconds=90)
@@ -51,7 +51,7 @@ class PaceMakerBeside:
         polled_at = self._take(look, look.account, seen, now)
         if polled_at is not None and gate is not None and polled_at <= gate.asked_at:
             polled_at = None
-        return look._replace(polled_at=polled_at, held_until=self._hold(look, seen, now))
+        return look._replace(polled_at=polled_at, held=self._hold(look, seen, now))
 
     def seen(self, now: datetime, clock_ahead: timedelta = timedelta()) -> Seen | None:
         """Return what its folder holds; ``None`` where there is none."""
@@ -105,8 +105,8 @@ class PaceMakerBeside:
             self._state.record(account, seen.usage, "by time", complete=True)
         return seen.polled_at
 
-    def _hold(self, look: Look, seen: Seen, now: datetime) -> datetime | None:
-        """Keep its back-off in the ledger if it is this account's; returns its end."""
+    def _hold(self, look: Look, seen: Seen, now: datetime) -> Problem | None:
+        """Keep its back-off in the ledger if it is this account's, and return it."""
         account = look.account
         if account is None or not self._same_login(look):
             return None
@@ -121,7 +121,7 @@ class PaceMakerBeside:
         if until is not None and until > now:
             problem = Problem(RateLimited.code, REFUSED, RateLimited.default_hint, until)
         self._state.hold(account, problem, now)
-        return problem.retry_at if problem else None
+        return problem
 
     def _refused_before(self, look: Look, seen: Seen) -> bool:
         """Return whether the back-off began when somebody else was logged in."""

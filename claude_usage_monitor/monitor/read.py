@@ -136,7 +136,7 @@ class AccountReader:
                 return status  # Claude Pace Maker has asked in our place
             answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
             if isinstance(answer, Wait):
-                return self._waiting(status, answer)
+                return self._waiting(status, answer.until)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
             if isinstance(answer, InFlight):
@@ -184,6 +184,8 @@ class AccountReader:
         else:
             usage = self._state.newest(look.account, now - ahead)
         problem = gate.problem if gate else None
+        if usage is None:
+            problem = problem or look.held
         if look.problem is not None:
             problem = Problem.from_error(look.problem)
         return AccountStatus(
@@ -221,17 +223,15 @@ class AccountReader:
         return max(regular, gate.next_at)
 
     @staticmethod
-    def _waiting(status: AccountStatus, answer: Wait) -> AccountStatus:
+    def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
         """Return the status of a request that has to wait; without figures that is a problem."""
         if status.usage is None and status.problem is None:
             hint = RateLimited.default_hint
-            used_up = Problem(
-                RateLimited.code, "The request budget is used up.", hint, answer.until
-            )
-            status = dataclasses.replace(status, problem=answer.problem or used_up)
+            problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
+            status = dataclasses.replace(status, problem=problem)
         if status.next_read_at is None:
             return status
-        return dataclasses.replace(status, next_read_at=max(answer.until, status.next_read_at))
+        return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))
 
     # --- asking --------------------------------------------------------------------------------
 

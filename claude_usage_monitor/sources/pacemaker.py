@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.throttling import Mode
     from claude_usage_monitor.usage.windows import Usage
 
-FOLDER = ".claude-pace-maker"
-
 _UNSETTLED = timedelta(seconds=1)  # a change this young may have another in the same clock tick
 _LONGEST_BACKOFF = timedelta(days=1)  # no Retry-After is longer
 _FIRST_BACKOFF, _BACKOFF_CAP = timedelta(seconds=300), timedelta(seconds=3600)

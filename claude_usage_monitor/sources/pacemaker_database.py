@@ -122,7 +122,10 @@ def _header(path: Path) -> bytes:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{mode}", uri=True, timeout=_LOCK_SECONDS, isolation_level=None
+        f"file:{quote(os.fsencode(path))}?{mode}",
+        uri=True,
+        timeout=_LOCK_SECONDS,
+        isolation_level=None,
     )
     deadline = time.monotonic() + _MOST_SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)

@@ -252,11 +252,10 @@ def test_a_back_off_of_its_keeps_us_from_asking(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     folder.refused(clock() + timedelta(minutes=10))
-    for _ in range(3):
-        status = reader(clock).read(FIRST)
+    for look in (AccountReader.read, AccountReader.look, AccountReader.read):
+        status = look(reader(clock), FIRST)
         assert status.problem is not None
         assert ("rate_limited", REFUSED) == (status.problem.code, status.problem.message)
-        assert status.problem.retry_at == status.next_read_at
         clock.later(150)
     assert [] == api.requests
     clock.later(151)
@@ -438,8 +437,11 @@ def test_doctor_says_why_nothing_is_asked(
     command: Command, login: Store, folder: PaceMakerFolder
 ) -> None:
     folder.refused(utc_now() + timedelta(minutes=10, seconds=30))
-    text = " ".join(command.run("doctor", environ={"COLUMNS": "200"}).stdout.split())
+    done = command.run("doctor", environ={"COLUMNS": "200"})
+    text = " ".join(done.stdout.split())
     assert "(10m): nothing is asked before" in text
+    assert "The usage API asked Claude Pace Maker to wait until" in text
+    assert 4 == done.returncode  # there are no figures, and none can be had
 
 
 def test_doctor_without_it_says_so(command: Command, login: Store) -> None:
@@ -467,6 +469,17 @@ def test_what_it_was_told_is_no_usage_body(
     folder.polled(utc_now())
     folder.execute("UPDATE api_cache SET raw_response = ?", payload("error_429_usage").decode())
     assert ["api_cache: raw_response is not usage figures"] == throttling(command)["gaps"]
+
+
+def test_a_home_of_any_name_will_do(
+    command: Command, api: Api, store: Store, tmp_path: Path
+) -> None:
+    home = tmp_path / os.fsdecode(b"100% #sure?\xff")
+    folder = PaceMakerFolder(home / ".claude-pace-maker").install()
+    folder.decided(utc_now(), 35)
+    done = command.run("--json", environ={"HOME": str(home), "USERPROFILE": str(home)})
+    found = json.loads(done.stdout)["accounts"][0]["throttling"]
+    assert (35.0, []) == (found["delay_seconds"], found["gaps"])
 
 
 def test_absent_it_costs_no_module(command: Command, login: Store, home: Path) -> None:
