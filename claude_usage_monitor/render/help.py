@@ -78,10 +78,10 @@ def _entries(look: Look) -> list[tuple[str, str, str]]:
         (glyphs.tick, "where an even pace would stand now: use beyond it is ahead of time", STRONG),
         (
             glyphs.target,
-            f"Claude Pace Maker's target ({glyphs.tick_on_target}: it stands on the pace)",
+            f"Claude Pace Maker's target; {glyphs.tick_on_target} on the pace",
             TARGET,
         ),
-        ("*", "computed here by its rules, not told by it", FAINT),
+        ("*", "computed here, by its rules", FAINT),
         *ranges,
         (glyphs.unknown * 2, "not known, or not started", FAINT),
         ("dim", "figures held over: the footer says how old they are", FAINT),

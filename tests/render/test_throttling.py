@@ -187,7 +187,7 @@ def test_what_is_computed_says_so_at_every_width() -> None:
         text = said(THROTTLING, width)
         assert "computed" in text or re.search(r"target 56 ?%\*", text), width
     helped = " ".join(line.plain for line in help_lines(60, 40, LIVE))
-    assert "* computed here by its rules" in " ".join(helped.split())
+    assert "* computed here, by its rules" in " ".join(helped.split())
 
 
 def test_an_estimate_is_called_synthetic_at_every_width() -> None:
