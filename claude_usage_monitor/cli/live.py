@@ -181,6 +181,8 @@ def _instants(status: AccountStatus, now: datetime) -> Iterator[datetime]:
     problem = status.problem
     if problem is not None:
         yield from (at for at in (problem.retry_at, problem.since) if at is not None)
+    if status.throttling is not None:
+        yield from map(status.true_time, status.throttling.instants())
     if status.usage is not None:
         yield status.usage.as_of
         for window in status.usage.windows:

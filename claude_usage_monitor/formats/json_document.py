@@ -6,10 +6,12 @@ Unknown is ``null``. Instants are UTC with a ``Z``, spans are seconds. Fields ar
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeAlias
 
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
+from claude_usage_monitor.usage.throttling import COMPUTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.status import AccountStatus
+    from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
     from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage, UsageWindow
 
 VERSION = 1
@@ -62,7 +65,7 @@ def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
         "extra_usage": _extra_usage(usage.extra_usage) if usage and usage.extra_usage else None,
         "credit_pools": [_pool(pool) for pool in usage.credit_pools] if usage else [],
         "spend": None,
-        "throttling": None,
+        "throttling": _throttling(status.throttling, now) if status.throttling else None,
         "source": usage.source if usage else None,
         "as_of": iso_instant(usage.as_of) if usage else None,
         "age_seconds": int(age.total_seconds()) if age is not None else None,
@@ -127,6 +130,43 @@ def _pool(pool: CreditPool) -> Json:
         "utilization": _rounded(pool.utilization),
         "currency": pool.currency,
         "expires_at": _instant(pool.expires_at),
+    }
+
+
+def _throttling(throttling: Throttling, now: datetime) -> Json:
+    return {
+        "enabled": throttling.enabled,
+        "throttling": throttling.throttling(now),
+        "delay_seconds": throttling.delay_seconds,
+        "decided_at": _instant(throttling.decided_at),
+        "window": throttling.window(now),
+        "target": _rounded(throttling.target(now), 1),
+        "deviation": _rounded(throttling.deviation(now), 1),
+        "tempo": throttling.tempo,
+        "tempo_engaged": throttling.tempo_engaged(now),
+        "mode": throttling.mode,
+        "limiters": asdict(throttling.limiters),
+        "backoff_until": _instant(
+            throttling.backoff_until if throttling.backing_off(now) else None
+        ),
+        "blockages": [asdict(blockage) for blockage in throttling.blockages(now)],
+        "windows": [_paced(window, now) for window in throttling.windows],
+        "computed": list(COMPUTED),
+        "gaps": list(throttling.gaps),
+        "as_of": _instant(throttling.as_of),
+        "stale": throttling.stale(now),
+    }
+
+
+def _paced(window: PacedWindow, now: datetime) -> Json:
+    return {
+        "key": window.key,
+        "utilization": _rounded(window.utilization, 1),
+        "synthetic": window.synthetic,
+        "resets_at": _instant(window.resets_at),
+        "target": _rounded(window.target(now), 1),
+        "deviation": _rounded(window.deviation(now), 1),
+        "stale": window.stale(now),
     }
 
 

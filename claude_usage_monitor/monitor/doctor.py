@@ -17,6 +17,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.credentials import KEYCHAIN, Credential, CredentialFinder
 from claude_usage_monitor.monitor.doctor_accounts import AccountFindings, account_files
+from claude_usage_monitor.monitor.doctor_pacemaker import pace_maker
 from claude_usage_monitor.monitor.look import CLAUDE_CODE
 from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.monitor.surroundings import files, network
@@ -74,6 +75,7 @@ class Doctor:
         yield from self._credentials()
         yield from self._accounts()
         yield from self._ledger_and_sources()
+        yield from pace_maker(self._environ, self._state, self._now, self._style)
         yield from files(self._environ, self._state, self._warnings)
         yield from account_files(self._environ)
         yield from network(self._environ)

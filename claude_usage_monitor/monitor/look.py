@@ -14,6 +14,7 @@ from claude_usage_monitor.errors import (
     RateLimited,
 )
 from claude_usage_monitor.monitor.credentials import ENVIRONMENT, Credential, CredentialFinder
+from claude_usage_monitor.monitor.pacemaker import PaceMakerBeside
 from claude_usage_monitor.sources import claude_code, claude_json
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.identities import fingerprint_of
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from claude_usage_monitor.errors import UsageMonitorError
+    from claude_usage_monitor.store.budget import Gate
     from claude_usage_monitor.store.state import State
+    from claude_usage_monitor.usage.status import Problem
+    from claude_usage_monitor.usage.throttling import Throttling
 
 PLACE = "claude-code"
 CLAUDE_CODE = Account(PLACE)
@@ -37,7 +41,8 @@ class Look(NamedTuple):
 
     ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
     used, ``notice`` why it is not the first choice; ``renewable`` is whether we may get another
-    token when this one's time is up.
+    token when this one's time is up. Of Claude Pace Maker: ``throttling``, when it asked for this
+    account (``polled_at``, if we have not since), and why it may not (``held``).
     """
 
     account: str | None = None
@@ -46,6 +51,9 @@ class Look(NamedTuple):
     problem: UsageMonitorError | None = None
     notice: str | None = None
     renewable: bool = False
+    throttling: Throttling | None = None
+    polled_at: datetime | None = None
+    held: Problem | None = None
 
     @property
     def fingerprint(self) -> str | None:
@@ -58,6 +66,15 @@ class Look(NamedTuple):
             return False
         return not self.credential.expired(now)
 
+    def counted_in(self, gate: Gate | None, floor: timedelta) -> Gate | None:
+        """Return the gate with Pace Maker's request and its back-off counted as our own."""
+        if gate is not None and self.polled_at is not None:
+            next_at = max(gate.next_at, self.polled_at + floor)
+            gate = gate._replace(asked_at=self.polled_at, next_at=next_at)
+        if gate is not None and self.held is not None and self.held.retry_at is not None:
+            gate = gate._replace(next_at=max(gate.next_at, self.held.retry_at))
+        return gate
+
 
 class Onlooker:
     """Looks a login up and says whose it is; keeps what Claude Code itself has read."""
@@ -66,6 +83,7 @@ class Onlooker:
         self._finder = finder
         self._state = state
         self._global_config = claude_json.GlobalConfig(environ)
+        self._pace_maker = PaceMakerBeside(environ, state, PLACE)
         self._taken_cached: tuple[str, datetime] | None = None
 
     log_in_hint: str | None = None
@@ -85,6 +103,9 @@ class Onlooker:
 
     def look(self, now: datetime, *, afresh: bool = False) -> Look:
         """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
+        return self._pace_maker.beside(self._look(now, afresh=afresh), now)
+
+    def _look(self, now: datetime, *, afresh: bool) -> Look:
         try:
             credential = self._finder.find(now, afresh=afresh)
         except NoCredentials as error:

@@ -100,6 +100,8 @@ class AccountReader:
             look, status = self._ready(previous, now, publish, afresh=bool(tried))
             if look.fingerprint in tried or not look.may_be_sent(now):
                 return status
+            if look.polled_at is not None and now < (status.next_read_at or now):
+                return status  # Claude Pace Maker has asked in our place
             answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
             if isinstance(answer, Wait):
                 return self._waiting(status, answer.until)
@@ -178,6 +180,7 @@ class AccountReader:
 
     def _status(self, look: Look, now: datetime, previous: AccountStatus) -> AccountStatus:
         gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
+        gate = look.counted_in(gate, self._settings.api_floor)
         ahead = gate.clock_ahead if gate else timedelta()
         self._account = look.account
         if isinstance(look.problem, UnknownAccount):
@@ -187,6 +190,8 @@ class AccountReader:
         else:
             usage = self._state.newest(look.account, now - ahead)
         problem = gate.problem if gate else None
+        if usage is None:
+            problem = problem or look.held
         hint = self._onlooker.log_in_hint
         if problem is not None and problem.code in _CREDENTIAL_CODES and hint is not None:
             problem = dataclasses.replace(problem, hint=hint)
@@ -200,6 +205,7 @@ class AccountReader:
             problem=problem,
             notice=look.notice or self._state.notice,
             next_read_at=self._next_read(look, gate, usage, now),
+            throttling=look.throttling,
             interval=self._settings.interval,
             clock_ahead=ahead,
         )

@@ -155,10 +155,11 @@ class Roster:
                 "Set ANTHROPIC_ADMIN_API_KEY, or add one: "
                 "`claude-usage-monitor accounts add NAME --admin-key`.",
             )
-        if not every:
+        if not every and entries[0].account.active:
             return entries[:1]
         with_login = [e for e in entries if e.key != CLAUDE_CODE.name or self.has_claude_code()]
-        return tuple(with_login) or entries
+        shown = tuple(with_login) or entries
+        return shown if every else shown[:1]
 
     def version(self) -> object:
         """Return what changes when an account was added, changed or removed."""

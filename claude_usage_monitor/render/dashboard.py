@@ -27,6 +27,7 @@ from claude_usage_monitor.render.stack import (
     rows_of,
 )
 from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
+from claude_usage_monitor.render.throttling import section
 from claude_usage_monitor.render.windows import (
     Columns,
     detailed,
@@ -55,9 +56,12 @@ class _Density:
     blanks: bool = False
     person: bool = False
     problem: int = 2  # 2: with its hint, 1: message, 0: two words
+    section: int = 0  # Claude Pace Maker's. 2: all of it, 1: its gist on a line
 
 
 _DENSITIES = (
+    _Density(3, blanks=True, person=True, section=2),
+    _Density(3, blanks=True, person=True, section=1),
     _Density(3, blanks=True, person=True),
     _Density(3, person=True),
     _Density(3),
@@ -183,7 +187,8 @@ class _Panel:
         if density.rows == 0:
             return self._bare(density)
         body = self._dimmed(self._body(density))
-        for block in (self._trouble(density), self._notes() if density.problem == 2 else []):
+        notes = self._notes() if density.problem == 2 else []
+        for block in (self._section(density), self._trouble(density), notes):
             if block and density.blanks and body and body[-1].plain.strip():
                 body.append(Text())
             body += block
@@ -223,6 +228,18 @@ class _Panel:
     def _trouble(self, density: _Density) -> list[Text]:
         room = self.width if density.rows == 0 else self._inner
         return header.problem_lines(self.status, self.now, room, self.look, detail=density.problem)
+
+    def _section(self, density: _Density) -> list[Text]:
+        if self.status.throttling is None or not density.section:
+            return []
+        return section(
+            self.status.throttling,
+            self.now,
+            self.look,
+            width=self._inner,
+            indent=self.columns.indent if self.width >= DETAILED_FROM else 0,
+            full=density.section == 2,
+        )
 
     def _notes(self) -> list[Text]:
         notes = header.notices(self.status)

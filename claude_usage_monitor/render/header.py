@@ -145,6 +145,9 @@ def _coming(status: AccountStatus, now: datetime, look: Look) -> str:
         return ""
     if problem is not None and problem.retry_at is not None:
         return ""  # the problem's own line tells when
+    held_until = status.held_until(now)
+    if held_until is not None:
+        return f"API blocked until {clock_time(held_until, now, look.clock)}"
     if status.next_read_at is not None:
         return f"next {coming(status.next_read_at - now)}"
     return "waiting for a login" if problem is not None else "reading"

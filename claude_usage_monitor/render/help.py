@@ -8,7 +8,14 @@ from rich.text import Text
 
 from claude_usage_monitor.render.header import FRAME_FROM, edge, framed, wrapped
 from claude_usage_monitor.render.stack import ACTIVE
-from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, SEVERITY_STYLES, STRONG, styled
+from claude_usage_monitor.render.theme import (
+    FAINT,
+    SEVERITY_SIGNS,
+    SEVERITY_STYLES,
+    STRONG,
+    TARGET,
+    styled,
+)
 from claude_usage_monitor.usage.windows import Severity
 
 if TYPE_CHECKING:
@@ -70,6 +77,12 @@ def _entries(look: Look) -> list[tuple[str, str, str]]:
         (glyphs.binding, "the limit that will stop you first", STRONG),
         (ACTIVE, "the active account, where several have a line each", STRONG),
         (glyphs.tick, "where an even pace would stand now: use beyond it is ahead of time", STRONG),
+        (
+            glyphs.target,
+            f"Claude Pace Maker's target; {glyphs.tick_on_target} on the pace",
+            TARGET,
+        ),
+        ("~", "computed here, by its rules", FAINT),
         *ranges,
         (glyphs.unknown * 2, "not known, or not started", FAINT),
         ("dim", "figures held over: the footer says how old they are", FAINT),

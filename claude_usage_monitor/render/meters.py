@@ -26,7 +26,8 @@ class Meter:
     """One row in words, richest first: faces take the first of each that has room.
 
     ``brief`` stands beside the percent (a countdown, an amount), ``detail`` on a line of its own,
-    ``forecast`` on another. ``utilization`` is ``None`` where no percent may be claimed.
+    ``forecast`` on another. ``utilization`` is ``None`` where no percent may be claimed. ``key`` is
+    a window's, ``target`` Claude Pace Maker's for it, in percent.
     """
 
     label: str
@@ -37,6 +38,8 @@ class Meter:
     detail: tuple[str, ...]
     forecast: tuple[str, ...] = ()
     binding: bool = False
+    key: str | None = None
+    target: float | None = None
 
     @property
     def percent(self) -> str:
@@ -68,6 +71,7 @@ def _window(window: UsageWindow, now: datetime, look: Look) -> Meter:
         detail=detail,
         forecast=_forecast(window, now),
         binding=window.binding,
+        key=window.key,
     )
 
 

@@ -15,6 +15,7 @@ from claude_usage_monitor.render import header
 from claude_usage_monitor.render.header import DETAILED_FROM, FRAME_FROM
 from claude_usage_monitor.render.meters import Meter, meters
 from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
+from claude_usage_monitor.render.throttling import with_target
 from claude_usage_monitor.render.windows import (
     Columns,
     first_fitting,
@@ -52,7 +53,10 @@ class Member(NamedTuple):
 
 def rows_of(status: AccountStatus, now: datetime, look: Look) -> tuple[Meter, ...]:
     """Return an account's rows of figures."""
-    return meters(status.usage, status.true_time(now), look) if status.usage else ()
+    if status.usage is None:
+        return ()
+    rows = meters(status.usage, status.true_time(now), look)
+    return with_target(rows, status.throttling, now)
 
 
 def columns_for(rows: Sequence[Meter], width: int, look: Look) -> Columns:

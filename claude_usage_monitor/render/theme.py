@@ -22,6 +22,7 @@ SEVERITY_SIGNS = {  # after the percent, where there is no colour
     Severity.HIGH: "!!",
     Severity.EXHAUSTED: "FULL",
 }
+TARGET = "bold cyan"
 FAINT = "dim"
 STRONG = "bold"
 PROBLEM = "bold red"
@@ -38,14 +39,16 @@ class Glyphs:
     track: str
     unknown: str  # the track of a bar whose figure is not known
     tick: str
+    target: str  # Claude Pace Maker's mark on a bar, and where both stand in one cell:
+    tick_on_target: str
     binding: str
     dot: str
     dash: str
     ellipsis: str
 
 
-UNICODE = Glyphs(("╭", "╮", "╰", "╯"), "─", "│", "━", "─", "╌", "┃", "▸", "·", "—", "…")
-ASCII = Glyphs(("+", "+", "+", "+"), "-", "|", "=", "-", ".", "|", ">", "-", "-", "~")
+UNICODE = Glyphs(("╭", "╮", "╰", "╯"), "─", "│", "━", "─", "╌", "┃", "▾", "╋", "▸", "·", "—", "…")
+ASCII = Glyphs(("+", "+", "+", "+"), "-", "|", "=", "-", ".", "|", "v", "+", ">", "-", "-", "~")
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
     """Draw a row as label, bar and percent on one line, and ``brief`` cells of its countdown."""
     width = columns.width - columns.indent - columns.percent - 2 - (brief + 2 if brief else 0)
     line = _label(row, columns)
-    line.append_text(bar(row.utilization, row.tick, max(0, width), columns.look))
+    line.append_text(bar(row.utilization, row.tick, max(0, width), columns.look, row.target))
     line.append("  ")
     line.append_text(_percent(row, columns))
     if brief:
@@ -102,7 +102,7 @@ def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
 def over_bar(row: Meter, columns: Columns) -> list[Text]:
     """Draw a row as label, countdown and percent, and its bar beneath."""
     beneath = Text("  ")
-    beneath.append_text(bar(row.utilization, row.tick, columns.width - 2, columns.look))
+    beneath.append_text(bar(row.utilization, row.tick, columns.width - 2, columns.look, row.target))
     return [one_line(row, columns), beneath]
 
 

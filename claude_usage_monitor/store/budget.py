@@ -2,6 +2,7 @@
 
 At most one request a token and floor, at most twenty an account and hour, one in flight. What kept
 the last one from figures is kept too, with the instant of the next try: no process asks before.
+What another program was told about an account keeps all of its tokens from asking.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ HOUR = timedelta(hours=1)
 _KEPT = timedelta(days=1)  # an hour's requests, also when the clock jumps ahead and back
 LEASE = timedelta(seconds=45)  # no request takes longer: it is cut off after 20 s, and its retry
 LONGEST_WAIT = timedelta(minutes=75)  # of any problem's
+_RENEWED = timedelta(minutes=1)  # how often a longer one is
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Granted(NamedTuple):
@@ -85,9 +88,9 @@ def _decide(
     for (request,) in flying:
         if in_flight(connection, request, now):
             return InFlight(request)
-    gate = _gate_now(connection, fingerprint, now)
-    if gate is not None and now < gate.next_at:
-        return Wait(gate.next_at, gate.problem)
+    for gate in (_gate_now(connection, fingerprint, now), _gate_now(connection, account, now)):
+        if gate is not None and now < gate.next_at:
+            return Wait(gate.next_at, gate.problem)
     oldest = connection.execute(
         "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
         " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
@@ -127,6 +130,25 @@ def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate:
         known = gate_of(connection, fingerprint)
         if known is None or known.asked_at <= gate.asked_at or known.asked_at > gate.next_at:
             _keep_gate(connection, fingerprint, gate)
+
+
+def hold(
+    connection: sqlite3.Connection, account: str, problem: Problem | None, now: datetime
+) -> None:
+    """Let no token of an account ask before ``problem.retry_at``; ``None`` lets them again.
+
+    Writes only what is news: other processes look again whenever something was written.
+    """
+    known = gate_of(connection, account)
+    until = problem.retry_at if problem is not None else None
+    if problem is None or until is None or until <= now:
+        if known is not None:
+            connection.execute("DELETE FROM gate WHERE fingerprint = ?", (account,))
+        return
+    longest = now + LONGEST_WAIT  # no gate waits longer at once; a longer wait is renewed
+    until, slack = (until, timedelta()) if until <= longest else (longest, _RENEWED)
+    if known is None or abs(known.next_at - until) > slack + _MILLISECOND:
+        _keep_gate(connection, account, Gate(now, until, problem))
 
 
 def close(connection: sqlite3.Connection, request: int) -> None:

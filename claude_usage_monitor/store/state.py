@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.status import Problem
     from claude_usage_monitor.usage.windows import Usage
 
 _P = ParamSpec("_P")
@@ -179,6 +180,10 @@ class State:
     def gate_of(self, fingerprint: str) -> budget.Gate | None:
         """Return what a token has met. See `budget.gate_of`."""
         return self._try(budget.gate_of, fingerprint)
+
+    def hold(self, account: str, problem: Problem | None, now: datetime) -> None:
+        """Let no token of an account ask for a while. See `budget.hold`."""
+        self._try(budget.hold, account, problem, now)
 
     def close(self, request: int) -> None:
         """Close a granted request that met nothing."""

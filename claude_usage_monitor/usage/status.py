@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.throttling import Throttling
     from claude_usage_monitor.usage.windows import Usage
 
 Kind = Literal["code", "console"]
@@ -68,6 +69,7 @@ class AccountStatus:
     next_read_at: datetime | None = None
     interval: timedelta = LEAST_STALE_INTERVAL
     clock_ahead: timedelta = timedelta()
+    throttling: Throttling | None = None
 
     def true_time(self, now: datetime) -> datetime:
         """Return the API's time when this computer's clock shows ``now``."""
@@ -86,3 +88,11 @@ class AccountStatus:
             return False
         limit = STALE_INTERVALS * max(self.interval, LEAST_STALE_INTERVAL)
         return self.problem is not None or age > limit
+
+    def held_until(self, now: datetime) -> datetime | None:
+        """Return until when what the API told Claude Pace Maker keeps us from asking too."""
+        throttling, next_read_at = self.throttling, self.next_read_at
+        if throttling is None or next_read_at is None or not throttling.backing_off(now):
+            return None
+        until = throttling.backoff_until
+        return until if until is not None and until <= next_read_at else None

@@ -17,6 +17,7 @@ from pytest_httpserver import HTTPServer
 
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import Look
+from tests.benchmarks.pace_maker import absent, pace_maker
 from tests.support.api import Api
 from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
@@ -141,6 +142,9 @@ def main() -> None:
         start_up(environ)
         first_figures(environ)
         rest(environ)
+        absent(environ)
+        rest(environ)
+    pace_maker()
 
 
 if __name__ == "__main__":

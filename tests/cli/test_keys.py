@@ -98,7 +98,7 @@ def test_help_comes_up_and_any_key_goes_back(command: Command) -> None:
     terminal.type("x")
 
     terminal.wait_for("Fable")
-    assert "any key goes back" not in terminal.text
+    assert "any key goes back" not in terminal.settle()
 
 
 def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store: Store) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from werkzeug import Response
 
 from claude_usage_monitor.cli.live import seconds_to_change
-from claude_usage_monitor.usage.durations import countdown
+from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.usage.throttling import Throttling
 from claude_usage_monitor.usage.windows import Usage, UsageWindow
 from tests.support.command import RESTORED, injected, short_floor
 from tests.support.login import TOKEN
@@ -227,3 +228,21 @@ def test_the_screen_is_drawn_again_before_a_countdown_on_it_is_wrong(
 
     assert timedelta() < waited <= timedelta(seconds=31)
     assert countdown(span) == countdown(span - waited + timedelta(seconds=0.05))
+
+
+@given(st.integers(1, 100_000), st.integers(1, 4000))
+def test_the_screen_is_drawn_again_before_an_age_of_pace_makers_is_wrong(
+    ago: int, left: int
+) -> None:
+    decided_at = NOW - timedelta(seconds=ago)
+    until = NOW + timedelta(seconds=left)
+    status = AccountStatus(
+        Account("claude-code"),
+        throttling=Throttling(decided_at=decided_at, backoff_until=until),
+    )
+
+    waited = timedelta(seconds=seconds_to_change((status,), NOW))
+
+    almost = max(NOW, NOW + waited - timedelta(seconds=1.1))  # words are told to the second
+    assert age(NOW - decided_at) == age(almost - decided_at)
+    assert countdown(until - NOW) == countdown(until - almost)

@@ -14,6 +14,7 @@ from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
+from tests.support.statuses import AT_REST, REFUSED, THROTTLING, UNREADABLE
 
 STYLE = ClockStyle(UTC)
 STATUS = AccountStatus(
@@ -175,3 +176,61 @@ def test_the_document_is_strict_json_whatever_came_in(raw: str) -> None:
     found = account(replace(STATUS, usage=usage_from(body, NOW)))
     assert found["windows"][0]["utilization"] is None
     json_document((STATUS,), NOW, STYLE).encode("utf-8")
+
+
+def test_throttling_is_told_field_by_field() -> None:
+    """What INTERFACE promises, and beside it what says which of it is computed or missing."""
+    found = account(replace(STATUS, throttling=THROTTLING))["throttling"]
+    windows = found.pop("windows")
+    assert found == {
+        "enabled": True,
+        "throttling": True,
+        "delay_seconds": 35.0,
+        "decided_at": "2026-11-21T12:17:00Z",
+        "window": "five_hour",
+        "target": 56.3,
+        "deviation": 21.7,
+        "tempo": "auto",
+        "tempo_engaged": False,
+        "mode": "normal",
+        "limiters": {"five_hour": True, "seven_day": True},
+        "backoff_until": None,
+        "blockages": [
+            {"category": "intent_validation", "count": 3},
+            {"category": "intent_validation_tdd", "count": 1},
+        ],
+        "computed": ["window", "target", "deviation", "tempo_engaged"],
+        "gaps": [],
+        "as_of": "2026-11-21T12:17:00Z",
+        "stale": False,
+    }
+    assert windows[0] == {
+        "key": "five_hour",
+        "utilization": 78.0,
+        "synthetic": False,
+        "resets_at": "2026-11-21T14:30:00Z",
+        "target": 56.3,
+        "deviation": 21.7,
+        "stale": False,
+    }
+
+
+def test_what_is_unknown_of_throttling_is_null_and_the_gap_is_named() -> None:
+    found = account(replace(STATUS, throttling=UNREADABLE))["throttling"]
+    unknown = ("enabled", "throttling", "delay_seconds", "window", "target", "tempo", "mode")
+    assert {None} == {found[key] for key in unknown}
+    assert {"five_hour": None, "seven_day": None} == found["limiters"]
+    assert 2 == len(found["gaps"])
+
+
+def test_throttling_in_fallback_and_at_rest() -> None:
+    refused = account(replace(STATUS, throttling=REFUSED))["throttling"]
+    assert ("fallback", "2026-11-21T12:50:00Z") == (refused["mode"], refused["backoff_until"])
+    assert [True, True] == [window["synthetic"] for window in refused["windows"]]
+    at_rest = account(replace(STATUS, throttling=AT_REST))["throttling"]
+    assert (None, 35.0, True) == (
+        at_rest["throttling"],
+        at_rest["delay_seconds"],
+        at_rest["stale"],
+    )
+    assert [True, False] == [window["stale"] for window in at_rest["windows"]]

@@ -15,11 +15,26 @@ def drawn(utilization: float | None, tick: float | None, width: int = 20) -> str
     return bar(utilization, tick, width, Look(glyphs=ASCII)).plain
 
 
-@given(PERCENTS, PERCENTS, st.integers(0, 120), LOOKS)
+@given(PERCENTS, PERCENTS, PERCENTS, st.integers(0, 120), LOOKS)
 def test_a_bar_is_exactly_as_wide_as_asked(
-    utilization: float | None, tick: float | None, width: int, look: Look
+    utilization: float | None, tick: float | None, target: float | None, width: int, look: Look
 ) -> None:
-    assert width == bar(utilization, tick, width, look).cell_len
+    assert width == bar(utilization, tick, width, look, target).cell_len
+
+
+@pytest.mark.parametrize(
+    ("tick", "target", "expected"),
+    [
+        (None, 40, "========v=====------"),
+        (20, 40, "====|===v=====------"),
+        (95, 40, "========v=====-----|"),
+        (42, 40, "========+=====------"),
+        (None, 250, "==============-----v"),
+        (None, 0, "v=============------"),
+    ],
+)
+def test_a_target_is_a_second_mark(tick: float | None, target: float, expected: str) -> None:
+    assert expected == bar(70, tick, 20, Look(glyphs=ASCII), target).plain
 
 
 @given(st.floats(0, 1000), st.integers(2, 120), LOOKS)

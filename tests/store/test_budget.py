@@ -21,6 +21,7 @@ from claude_usage_monitor.store.budget import (
     Wait,
     acquire,
     gate_of,
+    hold,
     in_flight,
     is_alive,
     settle,
@@ -212,3 +213,58 @@ def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]
         assert 1 == near.count(token)
         hour = [t for moment, t in granted if at <= moment < at + timedelta(hours=1) - SECOND]
         assert len(hour) <= PER_HOUR
+
+
+# --- what another program was told -----------------------------------------------------------
+
+
+def held(until: timedelta) -> Problem:
+    return Problem("rate_limited", "told another program", "h", NOW + until)
+
+
+def test_a_held_account_gives_none_of_its_tokens_a_request(connection: sqlite3.Connection) -> None:
+    hold(connection, "a", held(timedelta(minutes=40)), NOW)
+    end = NOW + timedelta(minutes=40)
+    for token in ("t", "another"):
+        answer = ask(connection, end - SECOND, token)
+        assert isinstance(answer, Wait)
+        assert (end, "told another program") == (
+            answer.until,
+            answer.problem and answer.problem.message,
+        )
+    assert isinstance(ask(connection, NOW, "t", "another account"), Granted)
+    assert isinstance(ask(connection, end), Granted)
+
+
+def test_a_hold_is_let_go(connection: sqlite3.Connection) -> None:
+    for over in (None, held(timedelta())):
+        hold(connection, "a", held(timedelta(minutes=40)), NOW)
+        hold(connection, "a", over, NOW)
+        answer = ask(connection)
+        assert isinstance(answer, Granted)
+        settle(connection, answer.request, "t", Gate(NOW, NOW))
+
+
+def test_a_hold_that_is_known_is_not_written_again(connection: sqlite3.Connection) -> None:
+    for minutes in (40, 300):
+        hold(connection, "a", held(timedelta(minutes=minutes)), NOW)
+        written = connection.total_changes
+        hold(connection, "a", held(timedelta(minutes=minutes)), NOW + 30 * SECOND)
+        assert written == connection.total_changes
+        hold(connection, "a", None, NOW)
+        written = connection.total_changes
+        hold(connection, "a", None, NOW)
+        assert written == connection.total_changes
+
+
+def test_a_hold_of_hours_is_renewed_while_it_is_known(connection: sqlite3.Connection) -> None:
+    """By itself it ends like any other wait: whoever kept it may be gone."""
+    for minutes in range(0, 300, 10):
+        now = NOW + timedelta(minutes=minutes)
+        hold(connection, "a", held(timedelta(hours=5)), now)
+        assert isinstance(ask(connection, now), Wait)
+    last = NOW + timedelta(minutes=290)
+    assert isinstance(ask(connection, NOW + timedelta(hours=5)), Granted)
+    hold(connection, "b", held(timedelta(hours=9)), last)
+    assert isinstance(ask(connection, last + LONGEST_WAIT - SECOND, "t", "b"), Wait)
+    assert isinstance(ask(connection, last + LONGEST_WAIT, "t", "b"), Granted)

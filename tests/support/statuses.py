@@ -16,6 +16,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.sources.usage_body import usage_from
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.throttling import Limiters, PacedWindow, Throttling
 from tests.support.payloads import NOW, as_bytes, usage_body
 
 PROFILE = Profile("Ada", "ada@example.com", "Analytical Engines", "Max 5x", "default_claude_max_5x")
@@ -148,4 +149,68 @@ TWELVE = (
     saved("Everything", "Enterprise", EVERY_STATE),
     saved("Calm", "Pro", _CALM),
     saved("Expired", "Pro", EXPIRED),
+)
+
+PACED_WINDOWS = (
+    PacedWindow("five_hour", 78.0, NOW + timedelta(hours=2, minutes=11), limited=True),
+    PacedWindow("seven_day", 35.0, NOW + timedelta(days=3, hours=2, minutes=21), limited=True),
+)
+ON_PACE = Throttling(
+    enabled=True,
+    should_throttle=False,
+    delay_seconds=0.0,
+    decided_at=NOW - timedelta(minutes=2),
+    tempo="auto",
+    mode="normal",
+    limiters=Limiters(five_hour=True, seven_day=True),
+    windows=(replace(PACED_WINDOWS[0], utilization=40.0), PACED_WINDOWS[1]),
+    as_of=NOW - timedelta(minutes=2),
+    last_interaction=NOW - timedelta(minutes=3),
+)
+THROTTLING = replace(
+    ON_PACE,
+    should_throttle=True,
+    delay_seconds=35.0,
+    windows=PACED_WINDOWS,
+    blocked=(
+        *((("intent_validation", NOW - timedelta(minutes=9)),) * 3),
+        ("intent_validation_tdd", NOW - timedelta(minutes=30)),
+    ),
+)
+REFUSED = replace(
+    THROTTLING,
+    mode="fallback",
+    backoff_until=NOW + timedelta(minutes=31),
+    windows=tuple(replace(window, synthetic=True) for window in PACED_WINDOWS),
+    as_of=NOW - timedelta(minutes=14),
+)
+AT_REST = replace(
+    THROTTLING,
+    decided_at=NOW - timedelta(hours=5),
+    as_of=NOW - timedelta(hours=5),
+    blocked=(),
+    windows=(replace(PACED_WINDOWS[0], resets_at=NOW - timedelta(hours=1)), PACED_WINDOWS[1]),
+)
+UNREADABLE = Throttling(
+    gaps=("config.json is not whole, or not JSON", "usage.db is locked by another program")
+)
+# A week spent too fast, with the five-hour limiter switched off.
+PACED = replace(
+    with_body(
+        {
+            **usage_body(fable=40),
+            "seven_day": {
+                "utilization": 82.0,
+                "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
+            },
+        }
+    ),
+    throttling=replace(
+        THROTTLING,
+        limiters=Limiters(five_hour=False, seven_day=True),
+        windows=(
+            replace(PACED_WINDOWS[0], limited=False),
+            replace(PACED_WINDOWS[1], utilization=82.0),
+        ),
+    ),
 )

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.cells import cell_len
+
+from claude_usage_monitor.formats.account_list import Row, document, table
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import Account, Problem
+from tests.support.payloads import NOW
+
+STYLE = ClockStyle()
+SAVED_AT = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
+MINE = Row(
+    Account("claude-code", "code", "user@example.com", active=True),
+    "Max 5x",
+    "Claude Code credentials file",
+    None,
+)
+WORK = Row(
+    Account("Work", "code", "work@example.com", active=False, saved_at=SAVED_AT),
+    "Pro",
+    "encrypted file",
+    Problem(
+        "credentials_expired",
+        "The login has ended.",
+        "Log in again: `claude-usage-monitor accounts add Work --login --replace`.",
+        since=NOW - timedelta(minutes=12),
+    ),
+)
+ORG = Row(Account("会社", "console", None, active=False), None, "Secret Service keyring", None)
+NOTHING = Row(
+    Account("new", active=False),
+    None,
+    None,
+    Problem("rate_limited", "The API asks to wait.", "", NOW + timedelta(minutes=31)),
+)
+
+
+def test_the_table_for_a_person() -> None:
+    expected = """\
+* claude-code  user@example.com  Max 5x        Claude Code credentials file
+  Work         work@example.com  Pro           encrypted file
+    ! The login expired 12 minutes ago.
+      Log in again: `claude-usage-monitor accounts add Work --login --replace`.
+  会社         -                 organisation  Secret Service keyring
+  new          -                 -             no login
+    ! The API asks to wait until 12:50 (31m).
+"""
+    assert expected == table([MINE, WORK, ORG, NOTHING], NOW, STYLE, 80)
+
+
+@pytest.mark.parametrize("width", [1, 20, 30, 40, 60, 80, 100])
+def test_what_is_said_of_an_account_is_wrapped_to_the_width(width: int) -> None:
+    """And no word is lost; the accounts themselves are one line each, to be copied."""
+    lines = table([MINE, WORK, ORG, NOTHING], NOW, STYLE, width).splitlines()
+    said = [line for line in lines if line.startswith("    ")]
+    assert all(cell_len(line) <= max(width, 20) or " " not in line.strip() for line in said)
+    words = " ".join(line.strip().removeprefix("! ") for line in said).replace("- ", "-")
+    assert "accounts add Work --login --replace`." in words
+    assert 4 == len(lines) - len(said)
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "仕事用", "ß" * 64, "한국어 계정", "🙂", "e\u0301e\u0301", "ｆｕｌｌ"]
+)
+def test_columns_stand_beneath_each_other_in_every_script(name: str) -> None:
+    """As many cells as a terminal gives them."""
+    row = ORG._replace(account=Account(name, "console", active=False))
+    lines = table([MINE, row], NOW, STYLE, 200).splitlines()
+    columns = [
+        line.index(last) for line, last in zip(lines, ("Claude Code", "Secret"), strict=True)
+    ]
+    cells = [cell_len(line[:at]) for line, at in zip(lines, columns, strict=True)]
+    assert cells[0] == cells[1]
+
+
+def test_one_line_ends_without_blanks() -> None:
+    lines = table([MINE, WORK, ORG, NOTHING], NOW, STYLE, 80).split("\n")
+    assert [line.rstrip() for line in lines] == lines
+    assert "" == lines[-1]
+
+
+def test_the_document_for_a_program() -> None:
+    found = json.loads(document([WORK, MINE], NOW, STYLE))
+    assert {
+        "version": 1,
+        "accounts": [
+            {
+                "name": "Work",
+                "kind": "code",
+                "email": "work@example.com",
+                "plan": "Pro",
+                "active": False,
+                "saved_at": "2026-11-01T08:30:00Z",
+                "stored_in": "encrypted file",
+                "problem": {
+                    "code": "credentials_expired",
+                    "message": "The login expired 12 minutes ago.",
+                    "hint": WORK.problem.hint if WORK.problem else None,
+                    "retry_at": None,
+                },
+            },
+            {
+                "name": "claude-code",
+                "kind": "code",
+                "email": "user@example.com",
+                "plan": "Max 5x",
+                "active": True,
+                "saved_at": None,
+                "stored_in": "Claude Code credentials file",
+                "problem": None,
+            },
+        ],
+    } == found
+
+
+def test_what_is_unknown_is_null() -> None:
+    (found,) = json.loads(document([NOTHING], NOW, STYLE))["accounts"]
+    assert [None] * 4 == [found[key] for key in ("email", "plan", "saved_at", "stored_in")]
+    assert "2026-11-21T12:50:00Z" == found["problem"]["retry_at"]
+
+
+def test_names_of_every_script_are_themselves_in_the_document() -> None:
+    text = document([ORG], NOW, STYLE)
+    assert "会社" in text
+    assert "console" == json.loads(text)["accounts"][0]["kind"]

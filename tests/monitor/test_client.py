@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug import Response
+
+import claude_usage_monitor
+from claude_usage_monitor import (
+    Account,
+    AccountStatus,
+    UnknownAccount,
+    UsageClient,
+    UsageMonitorError,
+    authorize,
+)
+from claude_usage_monitor.errors import (
+    InvalidName,
+    LoginFailed,
+    NoCredentials,
+    TornCredentials,
+    Unreachable,
+)
+from claude_usage_monitor.store.paths import secrets_path
+from tests.support.payloads import as_bytes
+from tests.support.saved import keep, roster
+from tests.support.token_server import TokenServer, email_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+
+    from tests.support.api import Api
+    from tests.support.login import Store
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+ADMIN_KEY = "sk-ant-admin01-canary-5f2a91"
+IN_FILE = pytest.mark.filterwarnings("ignore:.*go to an encrypted file:UserWarning")
+BROWSER = """#!{python} -I
+import sys, urllib.request
+urllib.request.urlopen(sys.argv[-1].replace("https://claude.ai", {server!r})).read()
+"""
+
+pytestmark = IN_FILE
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    with TokenServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+
+
+@pytest.fixture
+def browser(server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let ``$BROWSER`` be one in which the user consents at once."""
+    path = tmp_path / "browser"
+    path.write_text(BROWSER.format(python=sys.executable, server=server.url))
+    path.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(path))
+    return path
+
+
+def names(client: UsageClient) -> list[str]:
+    return [account.name for account in client.list_accounts()]
+
+
+# --- as INTERFACE shows it -----------------------------------------------------------------------
+
+
+def test_every_name_of_the_interface_is_the_packages() -> None:
+    promised = {"UsageClient", "Account", "AccountStatus", "UnknownAccount", "UsageMonitorError"}
+    promised |= {"authorize", "get_usage", "Usage", "UsageWindow", "Profile", "Problem"}
+    assert promised <= set(claude_usage_monitor.__all__) & set(dir(claude_usage_monitor))
+
+
+def test_what_claude_code_is_logged_in_as_is_saved(server: TokenServer, store: Store) -> None:
+    store.write(as_bytes(server.issue("mine")))
+    before = store.path.read_bytes()
+    account = UsageClient().save_account("Work")
+    assert isinstance(account, Account)
+    assert ("Work", "code", email_of("mine")) == (account.name, account.kind, account.email)
+    assert None is not account.saved_at
+    assert before == store.path.read_bytes()
+
+
+def test_raw_credentials_are_saved(server: TokenServer) -> None:
+    credentials = server.issue("work")
+    client = UsageClient()
+    account = client.save_account("Work", json.dumps(credentials))
+    assert email_of("work") == account.email
+    other = client.save_account("work", json.dumps(server.issue("other")), replace=True)
+    assert email_of("other") == other.email
+    assert ["Work", "claude-code"] == names(client)
+
+
+def test_a_login_in_the_browser_is_saved(server: TokenServer, browser: Path) -> None:
+    account = UsageClient().authenticate("Personal", timeout=20)
+    assert ("Personal", email_of("work")) == (account.name, account.email)
+    assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
+
+
+def test_an_admin_key_is_saved(api: Api, httpserver: HTTPServer) -> None:
+    keys: list[str | None] = []
+
+    def answer(request: Any) -> Response:  # noqa: ANN401 - werkzeug's
+        keys.append(request.headers.get("x-api-key"))
+        return Response(as_bytes({"id": "uuid", "name": "Company"}), mimetype="application/json")
+
+    httpserver.expect_request("/v1/organizations/me").respond_with_handler(answer)
+    account = UsageClient().save_admin_account("Org", ADMIN_KEY)
+    assert ("Org", "console", [ADMIN_KEY]) == (account.name, account.kind, keys)
+
+
+def test_accounts_are_listed_switched_renamed_and_deleted(server: TokenServer) -> None:
+    client = UsageClient()
+    assert ["claude-code"] == names(client)
+    for name in ("Work", "Personal"):
+        client.save_account(name, json.dumps(server.issue(name)))
+    found = client.list_accounts()
+    assert isinstance(found, tuple)
+    assert ["Work", "claude-code", "Personal"] == names(client)
+    assert [True, False, False] == [account.active for account in found]
+    client.switch_account("personal")
+    assert "Personal" == names(client)[0] == names(UsageClient())[0]
+    client.rename_account("Work", "Job")
+    client.delete_account("Job")
+    assert ["Personal", "claude-code"] == names(client)
+
+
+def test_one_accounts_usage(server: TokenServer) -> None:
+    server.figures["work"] = 41.0
+    client = UsageClient()
+    client.save_account("Work", json.dumps(server.issue("work")))
+    status = client.get_account_usage("work")
+    assert isinstance(status, AccountStatus)
+    assert status.usage is not None
+    assert status.usage.five_hour is not None
+    assert status.profile is not None
+    assert ("Work", True, 41.0, "Max 5x", None) == (
+        status.account.name,
+        status.account.active,
+        status.usage.five_hour.utilization,
+        status.profile.plan,
+        status.problem,
+    )
+    assert None is not status.next_read_at
+
+
+def test_the_usage_of_all_with_each_ones_own_problem(server: TokenServer, store: Store) -> None:
+    store.write(as_bytes(server.issue("mine")))
+    client = UsageClient()
+    credentials = {name: server.issue(name) for name in ("good", "ended")}
+    for name, found in credentials.items():
+        client.save_account(name, json.dumps(found))
+    server.revoke(server.family_of(credentials["ended"]))
+    statuses = client.get_all_accounts_usage()
+    assert isinstance(statuses, tuple)
+    problems = {s.account.name: s.problem.code if s.problem else None for s in statuses}
+    assert {"claude-code": None, "good": None, "ended": "credentials_expired"} == problems
+    assert ["claude-code", "good", "ended"] == [status.account.name for status in statuses]
+
+
+def test_the_token_that_claude_code_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own, whatever the environment has."""
+    client = UsageClient()
+    with pytest.raises(NoCredentials):
+        client.get_system_token()
+    store.login("token-of-claude-code")
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "another")
+    assert "token-of-claude-code" == client.get_system_token()
+
+
+def test_credentials_are_authorized_and_nothing_is_stored(
+    server: TokenServer, browser: Path, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    credentials = authorize(timeout=20)
+    assert server.accepts(json.loads(credentials))
+    assert not list((home / ".local").rglob("*.db"))
+    assert not secrets_path(os.environ).exists()
+    told = capfd.readouterr()
+    assert "" == told.out
+    assert "https://claude.ai/oauth/authorize" in told.err
+    login = json.loads(credentials)["claudeAiOauth"]
+    assert not {login["accessToken"], login["refreshToken"]} & set(told.err.split())
+
+
+def test_authorized_credentials_can_be_saved(server: TokenServer, browser: Path) -> None:
+    account = UsageClient().save_account("Work", authorize(timeout=20))
+    assert email_of("work") == account.email
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_an_unknown_account_is_an_error_everywhere(server: TokenServer) -> None:
+    client = UsageClient()
+    acts: list[Callable[[], object]] = [
+        lambda: client.get_account_usage("Nobody"),
+        lambda: client.switch_account("Nobody"),
+        lambda: client.rename_account("Nobody", "Somebody"),
+        lambda: client.delete_account("Nobody"),
+    ]
+    for act in acts:
+        with pytest.raises(UnknownAccount, match="'Nobody'") as caught:
+            act()
+        assert isinstance(caught.value, UsageMonitorError)
+        assert ("unknown_account", True) == (caught.value.code, bool(caught.value.hint))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "not JSON", "[]", "\ud800", '{"claudeAiOauth": {"accessToken": "canary\udcff'],
+)
+def test_what_holds_no_login_is_an_error_of_ours(server: TokenServer, text: str) -> None:
+    with pytest.raises(TornCredentials) as caught:
+        UsageClient().save_account("Work", text)
+    assert "canary" not in f"{caught.value!r}{caught.value.hint}"
+
+
+def test_a_name_is_refused_before_the_browser_opens(
+    server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = tmp_path / "opened"
+    script = tmp_path / "browser"
+    script.write_text(f"#!/bin/sh\ntouch {opened}\n")
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(script))
+    for name in ("console", "", "x" * 65):
+        with pytest.raises(InvalidName):
+            UsageClient().authenticate(name, timeout=20)
+    assert ([], False) == (server.requests, opened.exists())
+
+
+def test_a_login_that_nobody_completes_ends(
+    server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "browser"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(script))
+    client = UsageClient()
+    with pytest.raises(LoginFailed):
+        client.authenticate("Work", timeout=0.1)
+    with pytest.raises(LoginFailed):
+        authorize(timeout=0.1)
+    assert ["claude-code"] == names(client)
+    assert [] == server.requests
+
+
+def test_a_network_that_is_away_is_an_error_and_a_warning(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch, browser: Path
+) -> None:
+    """Of a login that is had it is a warning; one that is to be made fails."""
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
+    with pytest.warns(UserWarning, match="could not be checked"):
+        UsageClient().save_account("Work", json.dumps(server.issue("work")))
+    with pytest.raises(Unreachable):
+        UsageClient().authenticate("Personal", timeout=20)
+    status = UsageClient().get_account_usage("Work")
+    assert "unreachable" == (status.problem.code if status.problem else None)
+
+
+def test_no_error_warning_or_repr_holds_a_token(
+    server: TokenServer, recwarn: pytest.WarningsRecorder
+) -> None:
+    credentials: Any = server.issue("work")
+    login = credentials["claudeAiOauth"]
+    server.revoke(server.family_of(credentials))
+    client = UsageClient()
+    with pytest.raises(UsageMonitorError) as caught:
+        client.save_account("Work", json.dumps(credentials))
+    keep(credentials, "Kept")
+    status = client.get_account_usage("Kept")
+    told = f"{caught.value!r} {caught.value.hint} {client!r} {vars(client)!r} {status!r}"
+    told += "".join(str(warning.message) for warning in recwarn)
+    assert not [key for key in ("accessToken", "refreshToken") if login[key] in told]
+
+
+# --- the encrypted file --------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_the_encrypted_file_is_announced_by_a_warning_once(server: TokenServer) -> None:
+    with pytest.warns(UserWarning, match="Logins go to an encrypted file") as caught:
+        UsageClient().save_account("one", json.dumps(server.issue("one")))
+    assert str(secrets_path(os.environ)) in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        UsageClient().save_account("two", json.dumps(server.issue("two")))
+
+
+# --- threads -------------------------------------------------------------------------------------
+
+
+def test_one_client_may_be_used_by_many_threads(server: TokenServer) -> None:
+    """Each account is read once, and renewed once, however many ask at the same time."""
+    for number in range(4):
+        keep(server.issue(f"{number}", expires_in=-60), f"{number}")
+    client = UsageClient()
+    with ThreadPoolExecutor(8) as threads:
+        one = [threads.submit(client.get_account_usage, f"{n % 4}") for n in range(8)]
+        every = [threads.submit(client.get_all_accounts_usage) for _ in range(2)]
+        statuses = [each.result() for each in one]
+        statuses += [status for each in every for status in each.result()]
+    assert 16 == len(statuses)
+    assert not [status for status in statuses if status.usage is None or status.problem]
+    assert (4, 4) == (len(server.refreshes), usage_requests(server))
+
+
+def usage_requests(server: TokenServer) -> int:
+    return sum(seen.path == "/api/oauth/usage" for seen in server.requests)
+
+
+def test_accounts_may_be_added_and_removed_by_many_threads(server: TokenServer) -> None:
+    client = UsageClient()
+    meeting = threading.Barrier(4)
+
+    def work(thread: int) -> list[str]:
+        meeting.wait(20)
+        for number in range(2):
+            client.save_account(f"{thread} {number}", json.dumps(server.issue("work")))
+        client.delete_account(f"{thread} 0")
+        client.rename_account(f"{thread} 1", f"{thread}")
+        return names(client)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    assert {"claude-code", "0", "1", "2", "3"} == set(names(UsageClient()))
+    assert 4 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
+    assert all(server.accepts(kept) for kept in kept_tokens())
+
+
+def kept_tokens() -> list[str]:
+    found = roster()
+    contents: list[Any] = [found.secrets.read(s.id).content for s in found.accounts.all()]
+    return [content["credentials"]["claudeAiOauth"]["refreshToken"] for content in contents]
