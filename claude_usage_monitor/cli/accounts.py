@@ -138,7 +138,10 @@ def _logged_in(roster: Roster, found: argparse.Namespace) -> dict[str, object]:
 def _key() -> str:
     """Return the key that is typed, unseen, or comes on standard input."""
     if sys.stdin is not None and sys.stdin.isatty():
-        return getpass.getpass("Admin API key (it is not shown): ", sys.stderr)
+        try:
+            return getpass.getpass("Admin API key (it is not shown): ", sys.stderr)
+        except EOFError:
+            return ""
     return _input().decode("utf-8", "replace").strip()
 
 
@@ -163,6 +166,8 @@ def _input() -> bytes:
 def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from claude_usage_monitor.formats import account_list
 
+    if sys.stdout is None:
+        raise UsageMonitorError("Standard output is closed.", "Give it somewhere to go.")
     rows = [account_list.Row(*each) for each in accounts.listed(roster)]
     if found.json:
         sys.stdout.write(account_list.document(rows, utc_clock(), ClockStyle()) + "\n")
@@ -180,7 +185,7 @@ def _remove(roster: Roster, found: argparse.Namespace) -> int:
     if not found.yes:
         sys.stderr.write(f"Remove {account.name} and its login? [y/N] ")
         sys.stderr.flush()
-        answer = sys.stdin.readline() if sys.stdin is not None else ""
+        answer = sys.stdin.buffer.readline().decode(errors="replace") if sys.stdin else ""
         if answer.strip().casefold() not in ("y", "yes"):
             say("Nothing was removed.", "Answer y, or use --yes.")
             return ExitCode.FAILED

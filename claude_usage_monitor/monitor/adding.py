@@ -95,7 +95,10 @@ def credentials_from(content: bytes, place: str) -> dict[str, object]:
     except ValueError:
         document = None
     if document is None:
-        raise TornCredentials(f"{shown} holds no credentials: it is not a JSON object.", "")
+        raise TornCredentials(
+            f"{shown} holds no credentials: it is not a JSON object.",
+            "Give it what Claude Code has in `~/.claude/.credentials.json`, or use --login.",
+        )
     if "claudeAiOauth" not in document and "accessToken" in document:
         document = {"claudeAiOauth": document}
     claude_code.login_from_blob(document, shown)

@@ -76,7 +76,7 @@ class UsageClient:
         """
         if credentials_json is None:
             return _told(adding.add_from_claude_code(self._roster, name, replace=replace))
-        content = credentials_json.encode()
+        content = credentials_json.encode(errors="surrogatepass")  # then it is no JSON
         place = "credentials_json"
         return _told(adding.add_credentials(self._roster, name, content, place, replace=replace))
 

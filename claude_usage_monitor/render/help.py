@@ -82,7 +82,7 @@ def _entries(look: Look) -> list[tuple[str, str, str]]:
             f"Claude Pace Maker's target; {glyphs.tick_on_target} on the pace",
             TARGET,
         ),
-        ("~", "computed here, by its rules", FAINT),
+        ("*", "computed here, by its rules", FAINT),
         *ranges,
         (glyphs.unknown * 2, "not known, or not started", FAINT),
         ("dim", "figures held over: the footer says how old they are", FAINT),

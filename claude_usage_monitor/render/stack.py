@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.usage.status import AccountStatus
 
-ACTIVE = "*"  # before a name that has no room for the word
+ACTIVE = "@"  # before a name that has no room for the word
 BARS_FROM = 30
 _BRIEF = 7  # cells for a countdown beside a bar
 _CELL_BRIEF = 7  # cells for a compact countdown and the blank before it

@@ -86,7 +86,7 @@ class Words:
         if window is None or target is None or window.utilization is None:
             return [Part(("no window to pace by", "no window"))] if self._windows_known else []
         aim = percent_text(target)
-        aims = (f"target {aim} %",) if self.roomy else (f"target {aim} %~", f"target {aim}%~")
+        aims = (f"target {aim} %",) if self.roomy else (f"target {aim} %*", f"target {aim}%*")
         short = _SHORT_LABELS[window.key]
         if not window.synthetic:
             return [Part((f"{window.label} {aims[0]}", f"{short} {aims[-1]}"))]

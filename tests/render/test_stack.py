@@ -221,7 +221,7 @@ def test_one_line_each_in_one_frame() -> None:
     lines = plain(TWELVE, 60, 16)
     assert 14 == len(lines)
     assert "12 accounts" in lines[0]
-    assert re.search(r"\* Work +5h +78% 2h11m +▸Fable +94% 3d2h", lines[1])
+    assert re.search(r"@ Work +5h +78% 2h11m +▸Fable +94% 3d2h", lines[1])
     assert re.search(r"Private +▸Fable +94% 3d2h +offline · 6m old", lines[2])
     assert READING in lines[5]
     assert "not logged in" in lines[7]
@@ -230,7 +230,7 @@ def test_one_line_each_in_one_frame() -> None:
 def test_the_frame_yields_before_an_account_does() -> None:
     heights = range(14, 9, -1)
     accounts = [
-        sum(line.startswith(("* ", "  ", "│ ")) for line in plain(TWELVE, 60, height))
+        sum(line.startswith(("@ ", "  ", "│ ")) for line in plain(TWELVE, 60, height))
         for height in heights
     ]
     assert [12, 12, 12, 10, 9] == accounts
@@ -248,7 +248,7 @@ def test_the_accounts_that_matter_most_stay() -> None:
 
 def test_the_active_one_stays_wherever_it_stands() -> None:
     statuses = [saved("Loud", "Pro"), saved("Mine", "Pro", CALM, active=True)]
-    assert plain(statuses, 60, 1)[0].startswith("* Mine")
+    assert plain(statuses, 60, 1)[0].startswith("@ Mine")
     assert "+1 more · Tab" in plain(statuses, 60, 1)[0]
 
 
@@ -325,4 +325,4 @@ def test_the_help_is_told_of_once() -> None:
 def test_the_help_says_what_tab_and_the_mark_mean() -> None:
     text = "\n".join(line.plain for line in help_lines(60, 40, LIVE))
     assert "next account, if there are several" in text
-    assert re.search(r"\* +the active account", text)
+    assert re.search(r"@ +the active account", text)
