@@ -129,8 +129,14 @@ class RateLimited(ServiceError):
     default_message = "The usage API asks to wait."
     default_hint = "Claude Code and other monitors share this limit."
 
-    def __init__(self, *, retry_after: timedelta | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        message: str | None = None,
+        hint: str | None = None,
+        *,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, hint)
         self.retry_after = retry_after
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from math import isfinite
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from claude_usage_monitor.sources.text import MAX_LENGTH, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Mapping: TypeAlias = dict[str, object]
 
@@ -23,16 +26,26 @@ _HIGHEST_PERCENT = 1000.0
 _LONGEST_INTEGER = 18  # digits; more is no figure of ours, and int() refuses thousands of them
 
 
-def parse_json(body: bytes) -> object:
+def parse_json(body: bytes, *, exact: bool = False) -> object:
     """Return the parsed body; a byte order mark and UTF-16 are understood.
 
-    Raises ValueError when it is not JSON or nested beyond reason.
+    ``exact`` makes its fractions Decimals. Raises ValueError when it is not JSON or nested beyond
+    reason.
     """
     encoding = json.detect_encoding(body)
+    fraction = _exact() if exact else None
     try:
-        return json.loads(body.decode(encoding, errors="replace"), parse_int=_integer)
+        return json.loads(
+            body.decode(encoding, errors="replace"), parse_int=_integer, parse_float=fraction
+        )
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
+
+
+def _exact() -> Callable[[str], object]:
+    from decimal import Decimal  # 5 ms that only figures of money need
+
+    return Decimal
 
 
 def _integer(digits: str) -> float:
