@@ -25,7 +25,9 @@ def print_once(
     environ: Mapping[str, str],
 ) -> None:
     """Print the frame of all accounts that have figures."""
-    print_frame(console, [s for s in statuses if s.usage], now, width_of_output(environ), look)
+    print_frame(
+        console, [s for s in statuses if s.has_figures], now, width_of_output(environ), look
+    )
 
 
 def print_frame(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.poller import Reader
 
 CLAUDE_CODE = "claude-code"
+CONSOLE = "console"
 DEMO = "demo"
 
 
@@ -54,6 +55,10 @@ def open_account(account: Account, settings: Settings, environ: Mapping[str, str
         from claude_usage_monitor.monitor.demo import DemoReader
 
         return DemoReader(utc_clock)
+    if account.kind == "console":
+        from claude_usage_monitor.monitor.organization import open_organization
+
+        return open_organization(environ, settings, utc_clock, _chance)
     from claude_usage_monitor.monitor.read import open_reader
 
     return open_reader(environ, settings, utc_clock, _chance)
@@ -81,17 +86,27 @@ def _with_options(settings: Settings, options: Options) -> Settings:
 
 
 def _selected(options: Options, settings: Settings) -> Account:
-    """Return the account to show. Raises UnknownAccount, or NoCredentials for a missing kind."""
-    only = DEMO if options.demo else CLAUDE_CODE
+    """Return the account to show. Raises UnknownAccount."""
+    only = CONSOLE if settings.mode == "console" else CLAUDE_CODE
+    only = DEMO if options.demo else only
     for name in options.accounts:
         if name != only:
             raise UnknownAccount(f"There is no account {name!r}.", f"Known accounts: {only}.")
-    if settings.mode == "console" and not options.demo:
-        raise NoCredentials(
-            "There is no organisation account.",
-            "Show the subscription account instead: `--mode code`.",
-        )
-    return Account(only)
+    return Account(only, "console" if only == CONSOLE else "code")
+
+
+def console_account(environ: Mapping[str, str]) -> Account | None:
+    """Return the built-in organisation account, ``None`` where no Admin key is to be found.
+
+    One that is set but unusable counts: its account says what is wrong with it.
+    """
+    from claude_usage_monitor.monitor.admin_key import find_admin_key
+
+    try:
+        found = find_admin_key(environ) is not None
+    except NoCredentials:
+        found = True
+    return Account(CONSOLE, "console") if found else None
 
 
 def _run_one_shot(
@@ -102,7 +117,7 @@ def _run_one_shot(
     status = reader.read(first, lambda _: None)
     if options.json:
         _dump((status,), None, environ)
-    elif status.usage is not None:
+    elif status.has_figures:
         from claude_usage_monitor.cli.once import print_once
         from claude_usage_monitor.cli.terminal import open_console
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.spend import (
+        ClaudeCodeSpend,
+        KeyTokens,
+        NamedAmount,
+        Spend,
+        UserSpend,
+    )
     from claude_usage_monitor.usage.status import AccountStatus
     from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage, UsageWindow
 
@@ -36,7 +43,7 @@ def json_document(
 
     The top-level ``problem`` is set when no account has figures.
     """
-    blind = [status for status in statuses if status.usage is None]
+    blind = [status for status in statuses if not status.has_figures]
     document: Json = {
         "version": VERSION,
         "generated_at": iso_instant(now),
@@ -51,6 +58,7 @@ def json_document(
 def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
     true_now = status.true_time(now)
     usage = status.usage.at(true_now) if status.usage else None
+    reading = usage or status.spend
     age = status.age(now)
     return {
         "name": status.account.name,
@@ -61,10 +69,10 @@ def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
         "windows": [_window(window, true_now) for window in usage.windows] if usage else [],
         "extra_usage": _extra_usage(usage.extra_usage) if usage and usage.extra_usage else None,
         "credit_pools": [_pool(pool) for pool in usage.credit_pools] if usage else [],
-        "spend": None,
+        "spend": _spend(status.spend) if status.spend else None,
         "throttling": None,
-        "source": usage.source if usage else None,
-        "as_of": iso_instant(usage.as_of) if usage else None,
+        "source": reading.source if reading else None,
+        "as_of": iso_instant(reading.as_of) if reading else None,
         "age_seconds": int(age.total_seconds()) if age is not None else None,
         "stale": status.stale(now),
         "next_read_at": _instant(status.next_read_at),
@@ -128,6 +136,51 @@ def _pool(pool: CreditPool) -> Json:
         "currency": pool.currency,
         "expires_at": _instant(pool.expires_at),
     }
+
+
+def _spend(spend: Spend) -> Json:
+    return {
+        "currency": spend.currency,
+        "period_start": spend.period_start.isoformat(),
+        "period_end": spend.period_end.isoformat(),
+        "month_to_date": _amount(spend.month_to_date),
+        "projected": _amount(spend.projected),
+        "projected_low": _amount(spend.projected_low),
+        "projected_high": _amount(spend.projected_high),
+        "projection_note": spend.projection_note,
+        "budget": _amount(spend.budget),
+        "budget_reached_on": spend.budget_reached_on and spend.budget_reached_on.isoformat(),
+        "daily": [
+            {"date": day.date.isoformat(), "amount": _amount(day.amount)} for day in spend.daily
+        ],
+        "by_workspace": _rows(spend.by_workspace),
+        "by_model": _rows(spend.by_model),
+        "by_api_key": _rows(spend.by_api_key),
+        "claude_code": _claude_code(spend.claude_code) if spend.claude_code else None,
+    }
+
+
+def _claude_code(spend: ClaudeCodeSpend) -> Json:
+    you = spend.you
+    return {
+        "estimated": spend.estimated,
+        "as_of": iso_instant(spend.as_of),
+        "month_to_date": _amount(spend.month_to_date),
+        "you": {"email": you.email, "amount": _amount(you.amount)} if you else None,
+        "by_user": _rows(spend.by_user),
+    }
+
+
+def _rows(rows: Sequence[NamedAmount | KeyTokens | UserSpend] | None) -> list[Json] | None:
+    """Return table rows under their own names; what has not been read is ``null``."""
+    if rows is None:
+        return None
+    found = [row._asdict() for row in rows]
+    for row in found:
+        row.pop("email", None)  # it is the name where there is no other
+        if "amount" in row:
+            row["amount"] = _amount(row["amount"])
+    return found
 
 
 def _problem(status: AccountStatus, now: datetime, style: ClockStyle) -> Json | None:

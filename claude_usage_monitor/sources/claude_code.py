@@ -171,6 +171,17 @@ def _login(found: values.Mapping, place: str) -> Login:
     )
 
 
+def stored_admin_key(environ: Mapping[str, str]) -> str | None:
+    """Return the Admin API key in the credentials file, unchecked; ``None`` if there is none."""
+    try:
+        document = values.parse_json(_read_bounded(credentials_path(environ)))
+    except (NoCredentials, ValueError):
+        return None  # it is a login's file first: what is wrong with it is told there
+    console = values.mapping((values.mapping(document) or {}).get("anthropicConsole")) or {}
+    key = console.get("adminApiKey")
+    return key if isinstance(key, str) and key.strip() else None
+
+
 def statusline_command(environ: Mapping[str, str]) -> str | None:
     """Return the status line command in Claude Code's settings, if there is one."""
     try:

@@ -62,10 +62,11 @@ def acquire(
     fingerprint: str,
     account: str,
     now: datetime,
+    per_hour: int = PER_HOUR,
 ) -> Granted | InFlight | Wait:
     """Ask for a request. What is granted is in the ledger before this returns."""
     with transaction(connection):
-        return _decide(connection, fingerprint, account, now)
+        return _decide(connection, fingerprint, account, now, per_hour)
 
 
 def _decide(
@@ -73,6 +74,7 @@ def _decide(
     fingerprint: str,
     account: str,
     now: datetime,
+    per_hour: int,
 ) -> Granted | InFlight | Wait:
     present = milliseconds(now)
     # A clock that was set back: what lies in the future was asked just now at the latest.
@@ -91,7 +93,7 @@ def _decide(
     oldest = connection.execute(
         "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
         " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
-        (account, milliseconds(now - HOUR), PER_HOUR - 1),
+        (account, milliseconds(now - HOUR), per_hour - 1),
     ).fetchone()
     if oldest is not None:
         return Wait((instant(oldest[0]) or now) + HOUR)
@@ -127,6 +129,14 @@ def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate:
         known = gate_of(connection, fingerprint)
         if known is None or known.asked_at <= gate.asked_at or known.asked_at > gate.next_at:
             _keep_gate(connection, fingerprint, gate)
+
+
+def renew(connection: sqlite3.Connection, request: int, now: datetime) -> None:
+    """Begin a granted request's lease anew: its process is at work, and has more to ask."""
+    connection.execute(
+        "UPDATE request SET asked_at = ? WHERE id = ? AND answered = 0",
+        (milliseconds(now), request),
+    )
 
 
 def close(connection: sqlite3.Connection, request: int) -> None:
