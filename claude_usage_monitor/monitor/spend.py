@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.spend import Costs, UserSpend
 
 BY_WORKSPACE, BY_MODEL = COSTS
-CONSOLE_KEY = "Console"  # what the reports leave without a key's id is the Console's own use
+PLAYGROUND = "Console Playground"  # what the reports leave without a key's id
 
 
 def spend_of(
@@ -101,7 +101,7 @@ def _by_api_key(stored: Stored) -> tuple[KeyTokens, ...] | None:
         return None
     names = stored.names.get("api_keys", {})
     rows = [
-        KeyTokens(CONSOLE_KEY if known_as is None else names.get(known_as), *tokens)
+        KeyTokens(PLAYGROUND if known_as is None else names.get(known_as), *tokens)
         for known_as, tokens in stored.tokens.items()
     ]
     return tuple(sorted(rows, key=_most_tokens_first))

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.meters import Meter, meters
+from claude_usage_monitor.render.spend import SpendPanel
 from claude_usage_monitor.render.theme import FAINT, Look, styled
 from claude_usage_monitor.render.windows import (
     Columns,
@@ -84,6 +85,8 @@ def dashboard(
 def _panel(
     status: AccountStatus, now: datetime, width: int, height: int | None, look: Look
 ) -> list[Text]:
+    if status.account.kind == "console":
+        return SpendPanel(status, now, width, look).drawn_within(height)
     rows = meters(status.usage, status.true_time(now), look) if status.usage else ()
     return _Panel(status, rows, now, width, look).drawn_within(height)
 

@@ -25,6 +25,7 @@ SEVERITY_SIGNS = {  # after the percent, where there is no colour
 FAINT = "dim"
 STRONG = "bold"
 PROBLEM = "bold red"
+SPENT = "cyan"  # bars that only compare: money has no severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,8 @@ class Organization:
                 )
         searches = (usual * chance.randint(100, 900)).quantize(Decimal("1e-6"))
         self.cells.append(Cell(day, None, None, "web_search", searches))
-        self.messages[day] = [
-            _message_row(key["id"], chance, usual) for key in [*self.api_keys, {"id": None}]
-        ]
+        keys = [key["id"] for key in self.api_keys]
+        self.messages[day] = [_message_row(key, chance, usual) for key in [*keys, None]]
         self.claude_code[day] = [
             _claude_code_row(day, user["email"], terminal, chance, usual)
             for user in self.users
