@@ -60,7 +60,7 @@ def errands_due(stored: Stored, now: datetime, interval: timedelta) -> list[Erra
     due = sorted(
         (at, place)
         for place, errand in enumerate(every)
-        if (at := due_at(errand, stored, interval)) is not None
+        if (at := due_at(errand, stored, now, interval)) is not None
         and at <= now
         and errand.part in stored.read_at
     )
@@ -78,11 +78,11 @@ def next_turn(stored: Stored, now: datetime, interval: timedelta) -> datetime:
     every = list(_all(now.date()))
     if any(e.part not in stored.read_at and e.call not in stored.trouble for e in every):
         return now
-    turns = [due_at(Errand(part), stored, interval) for part in COSTS]
+    turns = [due_at(Errand(part), stored, now, interval) for part in COSTS]
     return min((at for at in turns if at is not None), default=now + interval)
 
 
-def due_at(errand: Errand, stored: Stored, interval: timedelta) -> datetime | None:
+def due_at(errand: Errand, stored: Stored, now: datetime, interval: timedelta) -> datetime | None:
     """Return when a part is to be asked for again; ``None`` for never, or never read yet."""
     read_at = stored.read_at.get(errand.part)
     if read_at is None:
@@ -90,12 +90,8 @@ def due_at(errand: Errand, stored: Stored, interval: timedelta) -> datetime | No
     if errand.day is None:
         return read_at + (_DAY if errand.part in NAMES else interval)
     end = datetime.combine(errand.day, datetime.min.time(), UTC) + _DAY
-    if read_at >= end + _DAY:
-        return None
-    if read_at >= end + _SETTLED:
-        # Yesterday is looked at once an hour for late figures; the day before is closed.
-        again = read_at + _HOUR
-        return again if again < end + _DAY else None
+    if read_at >= end + _SETTLED and now >= end + _DAY:
+        return None  # it was over when it was read: closed. Yesterday may have late figures
     return read_at + _HOUR
 
 

@@ -206,8 +206,9 @@ class OrganizationReader:
         """Ask for what is due, show it as it comes, and settle what it met."""
         assert look.key is not None  # noqa: S101 - a read was granted for it
         client = self._client = self._client or self._connect()
-        reports = Reports(client, look.key.secret, self._state, look.now)
         began = self._clock()
+        client.clock_ahead = look.gate.clock_ahead if look.gate else client.clock_ahead
+        reports = Reports(client, look.key.secret, self._state, began)
 
         def renew() -> None:
             self._state.renew(granted.request, self._clock())

@@ -17,7 +17,7 @@ from claude_usage_monitor.usage.profile import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.spend import Content
@@ -28,13 +28,18 @@ _STOPS = (CredentialError, RateLimited, Unreachable)  # whatever else is asked w
 
 
 class Reports:
-    """The reports of one key's organisation at one instant, by the API's clock."""
+    """The reports of one key's organisation, as of one instant: ``began``, by our own clock."""
 
-    def __init__(self, client: HttpClient, key: Secret, state: State, now: datetime) -> None:
+    def __init__(self, client: HttpClient, key: Secret, state: State, began: datetime) -> None:
         self._client = client
         self._key = key
         self._state = state
-        self._now = now
+        self._began = began
+
+    @property
+    def _now(self) -> datetime:
+        """The instant by the API's clock, as far as that is known."""
+        return self._began - self._client.clock_ahead
 
     def identified(self, fingerprint: str) -> str:
         """Return whose key it is: asked once for each key.
@@ -65,14 +70,15 @@ class Reports:
         ``meanwhile`` is called every few seconds, and after each. Raises what all other errands
         would meet too, and what the figures of money met.
         """
-        askers = Askers(due, self._answer)
+        today = self._now.date()
+        askers = Askers(due, lambda errand: self._answer(errand, today))
         troubled: set[str] = set()
         failure: Exception | None = None
         for errand, answer, error in askers.outcomes(meanwhile):
             meanwhile()
             if error is None:
                 content: Content = answer  # type: ignore[assignment] # what _answer returns
-                month = self._now.date().replace(day=1)
+                month = today.replace(day=1)
                 self._state.record_part(organization, month, errand.part, content, self._now)
                 if errand.call not in troubled:
                     self._state.note_trouble(organization, errand.call, None)
@@ -89,11 +95,11 @@ class Reports:
         if failure is not None:
             raise failure
 
-    def _answer(self, errand: Errand) -> Content:
+    def _answer(self, errand: Errand, today: date) -> Content:
         # Brings decimal in, when there is something to ask.
         from claude_usage_monitor.sources import admin_reports
 
-        today, part = self._now.date(), errand.part
+        part = errand.part
         if errand.day is not None:
             return admin_reports.get_claude_code_day(self._client, self._key, errand.day)
         if part == TOKENS:

@@ -23,7 +23,7 @@ from claude_usage_monitor.render.spend_tables import (
     TableColumns,
     tables,
 )
-from claude_usage_monitor.render.spend_totals import Fact, budget_bar, facts
+from claude_usage_monitor.render.spend_totals import totals
 from claude_usage_monitor.render.theme import FAINT, Look, styled
 from claude_usage_monitor.usage.durations import month_names
 from claude_usage_monitor.usage.money import money
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 DETAILED_FROM = 46  # panel widths: a fact beside its label, and more than one to a line
 FRAME_FROM = 24
 _PAIRS_FROM = 88  # cells inside the frame: two tables side by side
-_GAP = 4  # cells between them
 
 READING = "Reading…"
 
@@ -93,6 +92,8 @@ _PLANS = (
 _NARROW = (
     _Plan(blanks=False, chart=0, least=None, headings=False, problem=1, frame=False),
     _Plan(blanks=False, chart=0, least=0, problem=1, frame=False),
+    _Plan(blanks=False, chart=0, least=0, problem=1, totals=3, frame=False),
+    _Plan(blanks=False, chart=0, least=0, problem=1, totals=2, frame=False),
     *_PLANS[-2:],
 )
 
@@ -247,17 +248,18 @@ class SpendPanel:
             return
         columns = TableColumns.of([t for unit in units for t in unit], room - indent, self.look)
         for number, unit in enumerate(units):
-            count = None if allotted is None else allotted[number]
-            yield [_indented(line, indent) for line in self._unit(unit, count, columns, plan)]
+            count = _rows(unit) if allotted is None else allotted[number]
+            cut = [table.cut(count) for table in unit]
+            lines = (
+                columns.lines(cut[0], heading=plan.headings)
+                if len(cut) == 1
+                else columns.side_by_side(cut[0], cut[1])
+            )
+            yield [_indented(line, indent) for line in lines]
 
     def _totals(self, spend: Spend, plan: _Plan, room: int, indent: int) -> list[Text]:
-        found = facts(spend, self.look)
-        wide = indent > 0
-        label = max(cell_len(fact.labels[0]) for fact in found) if wide else 0
-        lines = [_fact(fact, label, room - indent, self.look) for fact in found]
-        if spend.budget_percent is not None:
-            now = self.status.true_time(self.now)
-            lines.insert(1, budget_bar(spend, now, room - indent, self.look))
+        now = self.status.true_time(self.now)
+        lines = totals(spend, now, room - indent, self.look, aside=indent > 0)
         return [_indented(line, indent) for line in lines[: plan.totals]]
 
     def _chart(self, spend: Spend, rows: int, room: int, indent: int) -> list[Text]:
@@ -276,25 +278,6 @@ class SpendPanel:
             lines[0].append("  " + self.look.text(words), style=FAINT)
         return lines
 
-    def _unit(
-        self, unit: Sequence[Table], count: int | None, columns: TableColumns, plan: _Plan
-    ) -> list[Text]:
-        """Draw a table, or two side by side."""
-        cut = [table if count is None else table.cut(count) for table in unit]
-        if len(cut) == 1:
-            return columns.lines(cut[0], heading=plan.headings)
-        half = (columns.width - _GAP) // 2
-        sides = [
-            replace(columns, width=half, name=min(columns.name, half // 2)).lines(t, heading=True)
-            for t in cut
-        ]
-        lines = []
-        for number in range(max(map(len, sides))):
-            left = sides[0][number] if number < len(sides[0]) else Text(" " * half)
-            line = left + Text(" " * _GAP)
-            lines.append(line + sides[1][number] if number < len(sides[1]) else line)
-        return lines
-
 
 def _rows(unit: Sequence[Table]) -> int:
     return max(len(table.rows) for table in unit)
@@ -311,23 +294,6 @@ def _flat(found: Sequence[Table], you: str) -> Table:
     if WORKSPACES in by_heading:
         rows += by_heading[WORKSPACES].rows
     return Table("", tuple(rows))
-
-
-def _fact(fact: Fact, label: int, room: int, look: Look) -> Text:
-    """Draw a fact: beside its label, or, where that is narrow, at the other edge."""
-    name = look.text(fact.labels[0])
-    if label:
-        line = Text(name + " " * (label - cell_len(name) + 2))
-        left = room - label - 2
-        line.append_text(next((v for v in fact.values if v.cell_len <= left), fact.values[-1]))
-    else:
-        pairs = [(n, v) for v in fact.values for n in fact.labels]
-        fits = (p for p in pairs if cell_len(p[0]) + p[1].cell_len + 1 <= room)
-        name, value = next(fits, ("", fact.values[-1]))
-        line = Text(name + " " * max(0, room - cell_len(name) - value.cell_len))
-        line.append_text(value)
-    line.truncate(room, overflow="crop", pad=True)
-    return line
 
 
 def _indented(line: Text, indent: int) -> Text:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from rich.text import Text
 
 from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, Look, styled
 from claude_usage_monitor.usage.money import compact, money
@@ -14,8 +15,6 @@ from claude_usage_monitor.usage.windows import percent_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
-
-    from rich.text import Text
 
     from claude_usage_monitor.usage.spend import KeyTokens, NamedAmount, Spend, UserSpend
 
@@ -28,6 +27,7 @@ _LONGEST_NAME = 28
 _LEAST_NAME = 8
 _LEAST_BESIDE = 8
 _LONGEST_BAR = 30
+_GAP = 4  # cells between two tables side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +193,18 @@ class TableColumns:
             if not self._beside_room:
                 row = replace(row, name=short)
             lines.insert(0, self._line(row, highest))
+        return lines
+
+    def side_by_side(self, one: Table, other: Table) -> list[Text]:
+        """Draw two tables beside each other, with their headings."""
+        half = (self.width - _GAP) // 2
+        columns = replace(self, width=half, name=min(self.name, half // 2))
+        left, right = (columns.lines(table, heading=True) for table in (one, other))
+        lines = []
+        for number in range(max(len(left), len(right))):
+            line = left[number] if number < len(left) else Text(" " * half)
+            line.append(" " * _GAP)
+            lines.append(line + right[number] if number < len(right) else line)
         return lines
 
     def _line(self, row: Row, highest: float) -> Text:

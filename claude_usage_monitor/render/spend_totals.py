@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from rich.cells import cell_len
+from rich.text import Text
+
 from claude_usage_monitor.render.bar import bar
 from claude_usage_monitor.render.theme import (
     ASCII,
@@ -23,36 +26,47 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from rich.text import Text
-
     from claude_usage_monitor.usage.spend import Spend
 
 
-class Fact(NamedTuple):
+class _Fact(NamedTuple):
     """A label and what it says, each in variants, the richest first."""
 
     labels: tuple[str, ...]
     values: tuple[Text, ...]
 
 
-def facts(spend: Spend, look: Look) -> list[Fact]:
+def totals(spend: Spend, now: datetime, width: int, look: Look, *, aside: bool) -> list[Text]:
+    """Draw the totals, each line ``width`` wide; ``aside`` puts figures beside their labels.
+
+    Else they stand at the other edge. The budget's bar is the second line.
+    """
+    found = _facts(spend, look)
+    label = max(cell_len(fact.labels[0]) for fact in found) if aside else 0
+    lines = [_line(fact, label, width, look) for fact in found]
+    if spend.budget_percent is not None:
+        lines.insert(1, _budget_bar(spend, now, width, look))
+    return lines
+
+
+def _facts(spend: Spend, look: Look) -> list[_Fact]:
     """Return the month to date, its projection, and when the budget is used up."""
-    found = [Fact(("Month to date", "To date", "MTD", ""), _month_to_date(spend, look))]
+    found = [_Fact(("Month to date", "To date", "MTD", ""), _month_to_date(spend, look))]
     end = calendar_day(spend.period_end)
     labels = (f"By {end}", end, "")
     if spend.projected is not None:
-        found.append(Fact(labels, _projection(spend, look)))
+        found.append(_Fact(labels, _projection(spend, look)))
     elif spend.projection_note:
         short = "no projection yet" if "yet" in spend.projection_note else "no projection"
         notes = (spend.projection_note, spend.projection_note.split(":")[0], short)
-        found.append(Fact(labels, tuple(styled(look.text(note), FAINT) for note in notes)))
+        found.append(_Fact(labels, tuple(styled(look.text(note), FAINT) for note in notes)))
     budget = _budget_words(spend)
     if budget:
-        found.append(Fact(("",), budget))
+        found.append(_Fact(("",), budget))
     return found
 
 
-def budget_bar(spend: Spend, now: datetime, width: int, look: Look) -> Text:
+def _budget_bar(spend: Spend, now: datetime, width: int, look: Look) -> Text:
     """Draw how much of the budget is spent; the tick is where an even pace would stand now."""
     percent = spend.budget_percent
     assert percent is not None  # noqa: S101 - its caller looked
@@ -104,3 +118,20 @@ def _budget_words(spend: Spend) -> tuple[Text, ...]:
 
 def _shown(amount: Decimal, spend: Spend, look: Look) -> str:
     return money(amount, spend.currency, ascii_only=look.glyphs is ASCII)
+
+
+def _line(fact: _Fact, label: int, room: int, look: Look) -> Text:
+    """Draw a fact: beside its label, or, where that is narrow, at the other edge."""
+    name = look.text(fact.labels[0])
+    if label:
+        line = Text(name + " " * (label - cell_len(name) + 2))
+        left = room - label - 2
+        line.append_text(next((v for v in fact.values if v.cell_len <= left), fact.values[-1]))
+    else:
+        pairs = [(n, v) for v in fact.values for n in fact.labels]
+        fits = (p for p in pairs if cell_len(p[0]) + p[1].cell_len + 1 <= room)
+        name, value = next(fits, ("", fact.values[-1]))
+        line = Text(name + " " * max(0, room - cell_len(name) - value.cell_len))
+        line.append_text(value)
+    line.truncate(room, overflow="crop", pad=True)
+    return line

@@ -66,10 +66,8 @@ def project(
     reached = _reached(daily, budget)
     complete = [(day.date, day.amount or _ZERO) for day in daily if day.date < today]
     if len(complete) < LEAST_DAYS:
-        have = {0: "none", 1: "one"}.get(len(complete), "two")
-        note = f"No projection yet: it takes {LEAST_DAYS} complete days, there are {have}."
-        if not complete:
-            note = f"No projection yet: it takes {LEAST_DAYS} complete days."
+        have = ("", "; there is one", "; there are two")[len(complete)]
+        note = f"No projection yet: it takes {LEAST_DAYS} complete days{have}."
         return Projection(note=note, budget_reached_on=reached)
     rhythm = _rhythm(complete)
     spent = sum(known, _ZERO)

@@ -50,7 +50,7 @@ class Cell:
 
 
 @dataclass
-class Organization:
+class Invented:
     """The figures. All sums that tests expect are made from these, not from replies."""
 
     name: str = "Acme Corporation"
@@ -64,7 +64,7 @@ class Organization:
     @classmethod
     def of_size(
         cls, now: datetime, *, users: int = 5, workspaces: int = 6, seed: int = 7
-    ) -> Organization:
+    ) -> Invented:
         """Return an organisation whose month runs up to ``now``, the same for the same seed."""
         made = cls()
         chance = random.Random(seed)  # noqa: S311 - figures, not secrets
@@ -180,9 +180,12 @@ def _claude_code_row(
 class AdminApi:
     """Serves an organisation; counts requests, and how many are answered at once at most."""
 
-    def __init__(self, server: HTTPServer, organization: Organization) -> None:
+    def __init__(self, server: HTTPServer, organization: Invented) -> None:
         self._server = server
         self.organization = organization
+        self._cells: dict[date, list[Cell]] = defaultdict(list)
+        for cell in organization.cells:
+            self._cells[cell.day].append(cell)
         self.requests: list[Request] = []
         self.most_at_once = 0
         self.latency = 0.0
@@ -300,12 +303,11 @@ class AdminApi:
 
     def _cost_rows(self, day: date, by: Sequence[str]) -> list[dict[str, object]]:
         sums: dict[tuple[object, ...], Decimal] = defaultdict(Decimal)
-        for cell in self.organization.cells:
-            if cell.day == day:
-                workspace = cell.workspace_id if "workspace_id" in by else None
-                described = "description" in by
-                model, kind = (cell.model, cell.cost_type) if described else (None, None)
-                sums[workspace, model, kind] += cell.cents
+        for cell in self._cells[day]:
+            workspace = cell.workspace_id if "workspace_id" in by else None
+            described = "description" in by
+            model, kind = (cell.model, cell.cost_type) if described else (None, None)
+            sums[workspace, model, kind] += cell.cents
         return [
             {
                 "amount": str(cents),
@@ -383,7 +385,7 @@ def main() -> None:
     from pytest_httpserver import HTTPServer  # a server by itself, to try the command with
 
     with HTTPServer() as server:
-        api = AdminApi(server, Organization.of_size(datetime.now(UTC)))
+        api = AdminApi(server, Invented.of_size(datetime.now(UTC)))
         print(f"CLAUDE_USAGE_MONITOR_API_URL={api.url} ANTHROPIC_ADMIN_API_KEY={ADMIN_KEY}")
         while True:
             time.sleep(60)
