@@ -168,6 +168,7 @@ def _claude_code(spend: ClaudeCodeSpend) -> Json:
         "month_to_date": _amount(spend.month_to_date),
         "you": {"email": you.email, "amount": _amount(you.amount)} if you else None,
         "by_user": _rows(spend.by_user),
+        "missing_days": spend.missing_days,
     }
 
 

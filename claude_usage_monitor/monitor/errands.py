@@ -96,8 +96,8 @@ def due_at(errand: Errand, stored: Stored, now: datetime, interval: timedelta) -
 
 
 def _all(today: date) -> Iterator[Errand]:
+    yield Errand("workspaces")  # beside the costs, so that these have names when they come
     yield from (Errand(part) for part in COSTS)
-    yield Errand("workspaces")
     for number in range(today.day, 0, -1):
         day = today.replace(day=number)
         yield Errand(day_part(day), day)

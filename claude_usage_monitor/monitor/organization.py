@@ -216,7 +216,7 @@ class OrganizationReader:
         try:
             organization = reports.identified(look.fingerprint)
             for number, part in enumerate(reports.asked_for(due, organization, renew), 1):
-                if part in COSTS or not number % _SHOWN_EVERY:
+                if part in (*COSTS, "workspaces") or not number % _SHOWN_EVERY:
                     publish(self.look(previous))
         except UsageMonitorError as error:
             gate = self._gate_after(error, look.gate, began)

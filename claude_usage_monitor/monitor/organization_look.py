@@ -6,10 +6,11 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_usage_monitor.errors import CredentialError, Forbidden, Unauthorized
+from claude_usage_monitor.errors import CredentialError, Unauthorized
 from claude_usage_monitor.monitor import errands, schedule
 from claude_usage_monitor.monitor.reports import trouble_words
 from claude_usage_monitor.monitor.spend import spend_of
+from claude_usage_monitor.sources.admin_api import MAKE_ONE
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
@@ -117,7 +118,7 @@ def _problem(look: OrganizationLook, spend: Spend | None) -> Problem | None:
         return dataclasses.replace(met, hint=f"It comes from: {look.key.origin}. {met.hint}")
     if met is None and spend is None and look.stored.trouble:
         code = next(iter(look.stored.trouble.values())).code
-        return Problem(code, trouble_words(look.stored.trouble), Forbidden.default_hint)
+        return Problem(code, trouble_words(look.stored.trouble), f"Use a full one. {MAKE_ONE}")
     return met
 
 

@@ -117,11 +117,9 @@ def _is_for_all(errand: Errand, error: UsageMonitorError) -> bool:
 
 def trouble_words(troubles: Mapping[str, Trouble]) -> str:
     """Return what keeps single calls from their answers: the first in full, the rest by name."""
-    ordered = sorted(troubles.items(), key=lambda item: (item[1].met_at, item[0]))
-    if not ordered:
-        return ""
-    refused = [call for call, trouble in ordered if trouble.code == Forbidden.code]
-    sentences = [trouble.message for _, trouble in ordered if trouble.code != Forbidden.code]
+    ordered = sorted(troubles, key=lambda call: (call in NAMES, call))  # money first
+    refused = [call for call in ordered if troubles[call].code == Forbidden.code]
+    sentences = [troubles[call].message for call in ordered if call not in refused]
     if refused:
         sentences.insert(0, troubles[refused[0]].message)
     if len(refused) > 1:

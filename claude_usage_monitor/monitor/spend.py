@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.sources.admin_reports import added
+from claude_usage_monitor.sources.admin_reports import CURRENCY, added
 from claude_usage_monitor.store.spend import COSTS, day_part
 from claude_usage_monitor.usage.projection import Projection, project
 from claude_usage_monitor.usage.spend import (
@@ -55,7 +55,7 @@ def spend_of(
     return Spend(
         as_of=as_of,
         source="api",
-        currency=costs.currency if costs else models.currency if models else None,
+        currency=costs.currency if costs else CURRENCY,
         period_start=first,
         period_end=last_day(first),
         month_to_date=month_to_date,
@@ -124,13 +124,13 @@ def _claude_code(stored: Stored, today: date, email: str | None) -> ClaudeCodeSp
         row._replace(name=names.get(row.email, row.email)) if row.email else row
         for row in users.values()
     )
-    priced = [row.amount for row in named if row.amount is not None]
+    missing = today.day - len(stored.days)
+    priced = [row.amount for row in named if row.amount is not None and not missing]
     mine = next((row for row in named if email and row.email == email.lower()), None)
-    newest = max(stored.days)
     return ClaudeCodeSpend(
-        as_of=stored.read_at[day_part(newest)],
+        as_of=stored.read_at[day_part(max(stored.days))],
         month_to_date=sum(priced[1:], priced[0]) if priced else None,
-        you=You(mine.email, mine.amount) if mine and mine.email else None,
+        you=You(mine.email, None if missing else mine.amount) if mine and mine.email else None,
         by_user=named,
-        missing_days=today.day - len(stored.days),
+        missing_days=missing,
     )

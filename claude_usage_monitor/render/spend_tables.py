@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
+from claude_usage_monitor.render.header import wrapped
 from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, Look, styled
 from claude_usage_monitor.usage.money import compact, money
 from claude_usage_monitor.usage.windows import percent_text
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 UNPRICED = "unpriced"
-WORKSPACES, MODELS, CLAUDE_CODE, API_KEYS = "Workspaces", "Models", "Claude Code", "API keys"
+WORKSPACES, MODELS, API_KEYS = "Workspaces", "Models", "API keys"
+CLAUDE_CODE = "Claude Code, est."
 NO_CLAUDE_CODE = "No API-billed Claude Code use; subscription seats are not in this API."
 
 _LONGEST_NAME = 28
-_LEAST_NAME = 8
+_LEAST_NAME = 17  # a heading's, and a model's
 _LEAST_BESIDE = 8
 _LONGEST_BAR = 30
 _GAP = 4  # cells between two tables side by side
@@ -47,13 +49,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A heading and its rows. ``figure`` and ``note`` stand beside the heading."""
+    """A heading and its rows. ``figure`` and a note stand beside the heading.
+
+    ``remark`` stands beneath it, where there are no rows.
+    """
 
     heading: str
     rows: tuple[Row, ...]
     figure: str = ""
     notes: tuple[str, ...] = ()
     short_heading: str = ""
+    remark: str = ""
 
     def cut(self, count: int) -> Table:
         """Return the table with its first rows, and how many of how many in its note."""
@@ -106,19 +112,17 @@ def _claude_code(spend: Spend, look: Look) -> Table:
         mine = next(n for n, row in enumerate(report.by_user) if row.email == report.you.email)
         rows.insert(0, replace(rows.pop(mine), name="You", strong=True))
     figure = shown_money(report.month_to_date, spend.currency, look) if rows else ""
-    notes = ["estimate, API-billed use only, an hour late", "estimate, an hour late", "estimate"]
-    if report.unpriced and rows:
+    figure = look.glyphs.ellipsis if report.missing_days else figure
+    notes = ["API-billed only, an hour late", "an hour late"]
+    if report.missing_days:
+        notes = [f"{report.missing_days} days not read yet", "not all read"]
+    elif report.unpriced and rows:
         some = f"{report.unpriced} unpriced"
-        notes = [f"{some}, {notes[0]}", f"{some}, {notes[1]}", f"{some}, estimate", some]
-    elif report.missing_days:
-        notes = [f"estimate, {report.missing_days} days not read yet", *notes[2:]]
-    if not rows:
-        notes = [
-            NO_CLAUDE_CODE,
-            "no API-billed use; seats are not in this API",
-            "no API-billed use",
-        ]
-    return Table(CLAUDE_CODE, tuple(rows), figure, tuple(notes), "Users, est.")
+        notes = [*(f"{some}, {note}" for note in notes), some]
+    elif not rows:
+        notes = []
+    remark = "" if rows or report.missing_days else NO_CLAUDE_CODE
+    return Table(CLAUDE_CODE, tuple(rows), figure, tuple(notes), "Users, est.", remark)
 
 
 def _user(row: UserSpend, spend: Spend, look: Look) -> Row:
@@ -174,7 +178,8 @@ class TableColumns:
         names = [row.name for row in rows] + [table.heading for table in found]
         figure = max(map(cell_len, figures), default=0)
         longest = max(map(cell_len, names), default=0)
-        name = max(min(longest, _LONGEST_NAME, width - figure - 2), min(_LEAST_NAME, width))
+        most = min(_LONGEST_NAME, max(_LEAST_NAME, width // 3))
+        name = max(1, min(longest, most, width - figure - 2))
         return cls(width, name, figure, look)
 
     @property
@@ -193,7 +198,7 @@ class TableColumns:
             if not self._beside_room:
                 row = replace(row, name=short)
             lines.insert(0, self._line(row, highest))
-        return lines
+        return lines + wrapped(table.remark, self.width, self.look, FAINT)
 
     def side_by_side(self, one: Table, other: Table) -> list[Text]:
         """Draw two tables beside each other, with their headings."""

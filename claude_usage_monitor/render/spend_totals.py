@@ -72,9 +72,11 @@ def _budget_bar(spend: Spend, now: datetime, width: int, look: Look) -> Text:
     assert percent is not None  # noqa: S101 - its caller looked
     severity = severity_of(percent)
     sign = "" if look.color else SEVERITY_SIGNS[severity]
-    words = f"{percent_text(percent)} %{sign}".rjust(7)
+    words = f"{percent_text(percent)} %".rjust(7) + (f" {sign}" if sign else "")
     drawn = bar(percent, spend.elapsed_percent(now), max(0, width - len(words)), look)
-    return drawn.append(words, style=SEVERITY_STYLES[severity])
+    drawn.append(words, style=SEVERITY_STYLES[severity])
+    drawn.truncate(width, overflow="crop")
+    return drawn
 
 
 def _month_to_date(spend: Spend, look: Look) -> tuple[Text, ...]:

@@ -94,8 +94,8 @@ class You(NamedTuple):
 class ClaudeCodeSpend:
     """The Claude Code report of the month: API-billed use only, estimated, about an hour late.
 
-    ``as_of`` is when its newest day was read; ``month_to_date`` the sum of what has a price.
-    ``missing_days`` are days of the month that are not read yet.
+    ``as_of`` is when its newest day was read; ``month_to_date`` the sum of what has a price. While
+    days of the month are not read yet (``missing_days``) that is unknown, and rows are of the rest.
     """
 
     as_of: datetime

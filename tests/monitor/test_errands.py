@@ -38,7 +38,7 @@ def parts(stored: Stored, now: datetime = NOW) -> list[str]:
 def test_the_first_time_everything_is_asked_for_money_first() -> None:
     found = parts(Stored({}, {}, {}, None, {}, {}))
     assert EVERYTHING == len(found) == len(set(found))
-    assert ["workspace_id", "description", "workspaces", "day:2026-11-21"] == found[:4]
+    assert ["workspaces", "workspace_id", "description", "day:2026-11-21"] == found[:4]
     assert "day:2026-11-01" == found[-1]
 
 

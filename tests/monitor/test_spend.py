@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -93,14 +93,27 @@ def test_you_are_the_row_of_a_known_address_and_no_other(
         DAYS[1]: (user("ada@example.com", "2"), user("bob@example.com", None)),
     }
     stored = kept(days=days, names={"users": {"ada@example.com": "Ada"}})
-    found = spend_of(stored, NOW, None, email)
+    found = spend_of(stored, NOW - timedelta(days=2), None, email)
     assert found is not None
     report = found.claude_code
     assert report is not None
     assert you == report.you
     assert ["ci", "Ada", "bob@example.com"] == [row.name for row in report.by_user]
-    assert (Decimal(7), 1, 2) == (report.month_to_date, report.unpriced, report.missing_days)
+    assert (Decimal(7), 1, 0) == (report.month_to_date, report.unpriced, report.missing_days)
     assert 10 == report.by_user[1].sessions
+
+
+def test_while_days_are_missing_no_sum_is_claimed() -> None:
+    days = {DAYS[3]: (user("ada@example.com", "1"),)}
+    found = spend_of(kept(days=days), NOW, None, "ada@example.com")
+    assert found is not None
+    report = found.claude_code
+    assert report is not None
+    assert (None, You("ada@example.com", None), 3) == (
+        report.month_to_date,
+        report.you,
+        report.missing_days,
+    )
 
 
 def test_an_empty_report_is_no_amount_not_zero() -> None:

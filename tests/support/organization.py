@@ -189,6 +189,9 @@ class AdminApi:
         self.requests: list[Request] = []
         self.most_at_once = 0
         self.latency = 0.0
+        self.holding = False
+        self.released = threading.Event()
+        """Set when requests that are held are to be answered after all."""
         self.key = ADMIN_KEY
         self._at_once = 0
         self._lock = threading.Lock()
@@ -240,6 +243,8 @@ class AdminApi:
         try:
             if self.latency:
                 time.sleep(self.latency)
+            if self.holding:
+                self.released.wait(60)
             return self._reply(request, request.path.removeprefix(ROOT))
         finally:
             with self._lock:
