@@ -42,7 +42,7 @@ CONSOLE = Account("console", "console")
 _PER_HOUR = 60  # reads, one a minute: "once per minute for sustained use"
 _REFUSED_FOR = timedelta(minutes=15)
 _GLANCE_SECONDS = 0.05
-_SHOWN_EVERY = 8  # parts of a long first read, between two pictures of it
+_SHOWN_EVERY = 12  # parts of a long first read, between two pictures of it
 
 
 def open_organization(

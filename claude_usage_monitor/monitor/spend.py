@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.sources.admin_reports import CURRENCY, added
+from claude_usage_monitor.sources.admin_reports import CURRENCY
 from claude_usage_monitor.store.spend import COSTS, day_part
 from claude_usage_monitor.usage.projection import Projection, project
 from claude_usage_monitor.usage.spend import (
@@ -17,6 +17,7 @@ from claude_usage_monitor.usage.spend import (
     You,
     dearest_first,
     plus,
+    summed,
 )
 
 if TYPE_CHECKING:
@@ -114,15 +115,14 @@ def _most_tokens_first(row: KeyTokens) -> tuple[int, str]:
 def _claude_code(stored: Stored, today: date, email: str | None) -> ClaudeCodeSpend | None:
     if not stored.days:
         return None
-    users: dict[tuple[str | None, str | None], UserSpend] = {}
+    users: dict[tuple[str | None, str | None], list[UserSpend]] = {}
     for rows in stored.days.values():
         for row in rows:
-            before = users.get(row[:2])
-            users[row[:2]] = row if before is None else added(before, row)
+            users.setdefault(row[:2], []).append(row)
     names = stored.names.get("users", {})
     named = dearest_first(
         row._replace(name=names.get(row.email, row.email)) if row.email else row
-        for row in users.values()
+        for row in map(summed, users.values())
     )
     missing = today.day - len(stored.days)
     priced = [row.amount for row in named if row.amount is not None and not missing]

@@ -130,6 +130,10 @@ class SpendPanel:
             plan = plan._replace(problem=density.problem)
         return self._drawn(plan, [self._least(plan, unit) for unit in self._units(plan)])
 
+    def least(self, density: Density) -> int:
+        """Return how many lines a density takes."""
+        return len(self.drawn(density))
+
     # --- how much ------------------------------------------------------------------------------
 
     @staticmethod

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import UnexpectedResponse
+from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.admin_api import listed, reported
-from claude_usage_monitor.sources.values import Mapping, instant, mapping, text
-from claude_usage_monitor.usage.spend import Costs, Tokens, UserSpend, plus
+from claude_usage_monitor.sources.values import Mapping, instant, mapping
+from claude_usage_monitor.usage.spend import Costs, Tokens, UserSpend, plus, summed
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
@@ -33,6 +35,14 @@ _DECIMAL = re.compile(r"-?\d{1,15}(?:\.\d{1,40})?", re.ASCII)
 _DIGITS = range(-40, 16)  # exponents of an amount in cents; an honest one is far within
 _MOST_TOKENS = 10**18
 _SEATS = "subscription"  # such rows are not billed by use
+
+
+_text = lru_cache(4096)(values.text)  # the same few names stand in thousands of rows
+
+
+def text(value: object) -> str | None:
+    """Return a cleaned, non-empty string, else ``None``."""
+    return _text(value) if isinstance(value, str) else None
 
 
 def get_names(client: HttpClient, key: Secret, kind: str) -> dict[str, str]:
@@ -109,20 +119,12 @@ def get_claude_code_day(client: HttpClient, key: Secret, day: date) -> tuple[Use
     out: what they cost is not in the bill.
     """
     query = [("starting_at", day.isoformat()), ("limit", _MOST_RECORDS)]
-    users: dict[tuple[str | None, str | None], UserSpend] = {}
+    users: dict[tuple[str | None, str | None], list[UserSpend]] = {}
     for record in reported(client, key, CLAUDE_CODE, query):
-        if record.get("customer_type") == _SEATS:
-            continue
-        row = _user_row(record)
-        before = users.get(row[:2])
-        users[row[:2]] = row if before is None else added(before, row)
-    return tuple(users.values())
-
-
-def added(before: UserSpend, more: UserSpend) -> UserSpend:
-    """Return two rows of one user as one."""
-    figures = map(plus, before[2:], more[2:])  # type: ignore[arg-type] # each with its own kind
-    return UserSpend(before.name, before.email, *figures)  # type: ignore[arg-type] # as above
+        if record.get("customer_type") != _SEATS:
+            row = _user_row(record)
+            users.setdefault(row[:2], []).append(row)
+    return tuple(map(summed, users.values()))
 
 
 def _user_row(record: Mapping) -> UserSpend:

@@ -143,8 +143,8 @@ def _costs(body: dict[str, object]) -> Costs:
 
 
 def _user(row: list[object]) -> UserSpend:
-    name, email, amount, *figures = row
-    return UserSpend(name, email, _decimal(amount), *figures)  # type: ignore[arg-type] # ours
+    row[2] = _decimal(row[2])
+    return UserSpend._make(row)
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
     from decimal import Decimal
 
@@ -156,6 +156,15 @@ class Spend:
 def plus(one: _Figure | None, other: _Figure | None) -> _Figure | None:
     """Return the sum of two figures; unknown if one of them is."""
     return None if one is None or other is None else one + other
+
+
+def summed(rows: Sequence[UserSpend]) -> UserSpend:
+    """Return the rows of one user as one."""
+    figures = [
+        None if None in column else sum(column[1:], column[0])
+        for column in zip(*(row[2:] for row in rows), strict=True)
+    ]
+    return UserSpend(rows[0].name, rows[0].email, *figures)
 
 
 def dearest_first(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +193,8 @@ class AdminApi:
         self.released = threading.Event()
         """Set when requests that are held are to be answered after all."""
         self.key = ADMIN_KEY
+        self.busy_seconds = 0.0
+        """How long all requests took here, one after another."""
         self._at_once = 0
         self._lock = threading.Lock()
         self._failures: dict[str, list[tuple[int, object, Mapping[str, str]]]] = defaultdict(list)
@@ -240,6 +242,7 @@ class AdminApi:
             self.requests.append(request)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
+        began = time.perf_counter()
         try:
             if self.latency:
                 time.sleep(self.latency)
@@ -249,6 +252,7 @@ class AdminApi:
         finally:
             with self._lock:
                 self._at_once -= 1
+                self.busy_seconds += time.perf_counter() - began
 
     def _reply(self, request: Request, call: str) -> Response:
         if request.headers.get("x-api-key") != self.key:
@@ -383,18 +387,3 @@ def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -
         dict(headers or {}),
         mimetype="application/json",
     )
-
-
-def main() -> None:
-    """Serve an invented organisation until interrupted."""
-    from pytest_httpserver import HTTPServer  # a server by itself, to try the command with
-
-    with HTTPServer() as server:
-        api = AdminApi(server, Invented.of_size(datetime.now(UTC)))
-        print(f"CLAUDE_USAGE_MONITOR_API_URL={api.url} ANTHROPIC_ADMIN_API_KEY={ADMIN_KEY}")
-        while True:
-            time.sleep(60)
-
-
-if __name__ == "__main__":
-    main()
