@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from decimal import Decimal
 
+_UNITS = ("", "k", "M", "G", "T")
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
@@ -26,16 +27,10 @@ def money(amount: Decimal, currency: str | None, *, ascii_only: bool = False) ->
 
 
 def compact(count: int) -> str:
-    """Return a count in at most five characters: ``950``, ``12.3k``, ``1.2M``, ``45.0G``."""
-    figure, unit = float(count), ""
-    for unit in ("", "k", "M", "G", "T"):  # noqa: B007 - the one that fits is used
-        if figure < 999.5:
-            break
-        figure /= 1000
-    return (
-        str(count)
-        if not unit
-        else f"{figure:.0f}{unit}"
-        if figure >= 99.95
-        else f"{figure:.1f}{unit}"
-    )
+    """Return a count in a few characters: ``950``, ``12.3k``, ``1.2M``, ``45.0G``."""
+    figure, power = float(count), 0
+    while figure >= 999.5 and power < len(_UNITS) - 1:
+        figure, power = figure / 1000, power + 1
+    if not power:
+        return str(count)
+    return f"{figure:.{0 if figure >= 99.95 else 1}f}{_UNITS[power]}"
