@@ -252,13 +252,9 @@ class SpendPanel:
             return
         columns = TableColumns.of([t for unit in units for t in unit], room - indent, self.look)
         for number, unit in enumerate(units):
-            count = _rows(unit) if allotted is None else allotted[number]
-            cut = [table.cut(count) for table in unit]
-            lines = (
-                columns.lines(cut[0], heading=plan.headings)
-                if len(cut) == 1
-                else columns.side_by_side(cut[0], cut[1])
-            )
+            whole = allotted is None or plan.least is None
+            cut = unit if whole or allotted is None else [t.cut(allotted[number]) for t in unit]
+            lines = columns.lines(cut, heading=plan.headings)
             yield [_indented(line, indent) for line in lines]
 
     def _totals(self, spend: Spend, plan: _Plan, room: int, indent: int) -> list[Text]:

@@ -23,6 +23,7 @@ UNKNOWN = "unknown"
 UNPRICED = "unpriced"
 WORKSPACES, MODELS, API_KEYS = "Workspaces", "Models", "API keys"
 CLAUDE_CODE = "Claude Code, est."
+ESTIMATE = "Estimate of API-billed use only, an hour late."
 NO_CLAUDE_CODE = "No API-billed Claude Code use; subscription seats are not in this API."
 
 _LONGEST_NAME = 28
@@ -51,7 +52,7 @@ class Row:
 class Table:
     """A heading and its rows. ``figure`` and a note stand beside the heading.
 
-    ``remark`` stands beneath it, where there are no rows.
+    ``remark`` stands beneath a table that is whole, unless the richest note tells as much.
     """
 
     heading: str
@@ -63,11 +64,13 @@ class Table:
 
     def cut(self, count: int) -> Table:
         """Return the table with its first rows, and how many of how many in its note."""
-        if count >= len(self.rows):
+        if not self.rows:
             return self
+        if count >= len(self.rows):
+            return replace(self, remark="")
         told = f"{count} of {len(self.rows)}"
         notes = (*(f"{told} · {note}" for note in self.notes), told)
-        return replace(self, rows=self.rows[:count], notes=notes)
+        return replace(self, rows=self.rows[:count], notes=notes, remark="")
 
 
 def tables(spend: Spend, look: Look) -> tuple[Table, ...]:
@@ -113,7 +116,7 @@ def _claude_code(spend: Spend, look: Look) -> Table:
         rows.insert(0, replace(rows.pop(mine), name="You", strong=True))
     figure = shown_money(report.month_to_date, spend.currency, look) if rows else ""
     figure = look.glyphs.ellipsis if report.missing_days else figure
-    notes = ["API-billed only, an hour late", "an hour late"]
+    notes = ["estimate, API-billed only, an hour late", "an hour late"]
     if report.missing_days:
         notes = [f"{report.missing_days} days not read yet", "not all read"]
     elif report.unpriced and rows:
@@ -121,7 +124,7 @@ def _claude_code(spend: Spend, look: Look) -> Table:
         notes = [*(f"{some}, {note}" for note in notes), some]
     elif not rows:
         notes = []
-    remark = "" if rows or report.missing_days else NO_CLAUDE_CODE
+    remark = ESTIMATE if rows or report.missing_days else NO_CLAUDE_CODE
     return Table(CLAUDE_CODE, tuple(rows), figure, tuple(notes), "Users, est.", remark)
 
 
@@ -188,8 +191,21 @@ class TableColumns:
         room = self.width - self.name - self.figure - 4
         return room if room >= _LEAST_BESIDE else 0
 
-    def lines(self, table: Table, *, heading: bool) -> list[Text]:
-        """Draw a table, each line exactly as wide as the columns."""
+    def lines(self, found: Sequence[Table], *, heading: bool) -> list[Text]:
+        """Draw a table, or two side by side, each line exactly as wide as the columns."""
+        if len(found) == 1:
+            return self._table(found[0], heading=heading)
+        half = (self.width - _GAP) // 2
+        columns = replace(self, width=half, name=min(self.name, half // 2))
+        left, right = (columns.lines((table,), heading=heading) for table in found)
+        lines = []
+        for number in range(max(len(left), len(right))):
+            line = left[number] if number < len(left) else Text(" " * half)
+            line.append(" " * _GAP)
+            lines.append(line + right[number] if number < len(right) else line)
+        return lines
+
+    def _table(self, table: Table, *, heading: bool) -> list[Text]:
         highest = max((row.share or 0.0 for row in table.rows), default=0.0)
         lines = [self._line(row, highest) for row in table.rows]
         if heading:
@@ -198,19 +214,8 @@ class TableColumns:
             if not self._beside_room:
                 row = replace(row, name=short)
             lines.insert(0, self._line(row, highest))
-        return lines + wrapped(table.remark, self.width, self.look, FAINT)
-
-    def side_by_side(self, one: Table, other: Table) -> list[Text]:
-        """Draw two tables beside each other, with their headings."""
-        half = (self.width - _GAP) // 2
-        columns = replace(self, width=half, name=min(self.name, half // 2))
-        left, right = (columns.lines(table, heading=True) for table in (one, other))
-        lines = []
-        for number in range(max(len(left), len(right))):
-            line = left[number] if number < len(left) else Text(" " * half)
-            line.append(" " * _GAP)
-            lines.append(line + right[number] if number < len(right) else line)
-        return lines
+        told = bool(table.notes) and cell_len(table.notes[0]) <= self._beside_room
+        return lines if told else lines + wrapped(table.remark, self.width, self.look, FAINT)
 
     def _line(self, row: Row, highest: float) -> Text:
         style, room = STRONG if row.strong else "", self._beside_room
