@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from tests.support.api import Api
 from tests.support.command import Command
@@ -14,8 +15,6 @@ from tests.support.login import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
 
 _FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
 _FOREIGN_NAMES = frozenset(
@@ -64,6 +63,13 @@ def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Api:
     """Return a local API that the package asks instead of the real one."""
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", httpserver.url_for("").rstrip("/"))
     return Api(httpserver)
+
+
+@pytest.fixture
+def admin_server() -> Iterator[HTTPServer]:
+    """Return a server that answers several requests at once, as an organisation's API does."""
+    with HTTPServer(threaded=True) as server:
+        yield server
 
 
 @pytest.fixture

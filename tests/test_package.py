@@ -7,14 +7,18 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import claude_usage_monitor
+from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 
 if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
+
     from tests.support.api import Api
     from tests.support.login import Store
 
@@ -48,6 +52,8 @@ def quietly(arguments: list[str]) -> str:
         ("import claude_usage_monitor.formats.json_document", set()),
         ("import claude_usage_monitor.sources.oauth_api", set()),
         ("import claude_usage_monitor.sources.claude_code", set()),
+        ("import claude_usage_monitor.sources.admin_reports", set()),
+        ("import claude_usage_monitor.monitor.organization", set()),
         ("import claude_usage_monitor.store.settings", set()),
         ("import claude_usage_monitor.monitor.poller", set()),
         ("import claude_usage_monitor.render.dashboard", {"rich"}),
@@ -82,6 +88,19 @@ def test_stored_figures_come_out_without_anything_heavy(api: Api, store: Store) 
     assert {"rich"} == loaded_by(f"exec({quietly(['--once'])!r})")
     assert set() == loaded_by(f"exec({quietly(['statusline'])!r})")
     assert 1 == len(api.usage_requests)
+
+
+def test_a_stored_organisation_comes_out_without_anything_heavy(
+    admin_server: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = AdminApi(admin_server, Invented.of_size(datetime.now(UTC), users=2))
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", api.url)
+    monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
+    command = f"exec({quietly(['--mode', 'console', '--json'])!r})"
+    assert {"requests", "urllib3", "ssl"} <= loaded_by(command)
+    asked = len(api.requests)
+    assert set() == loaded_by(command)
+    assert asked == len(api.requests)
 
 
 def test_the_public_names_are_there_and_typed() -> None:
@@ -121,6 +140,8 @@ def test_every_module_has_its_tests() -> None:
         "monitor/doctor.py": "tried through the command",
         "monitor/doctor_pacemaker.py": "tried through the command in monitor/test_pacemaker.py",
         "monitor/look.py": "tried through monitor/read.py",
+        "monitor/organization_look.py": "tried through monitor/organization.py",
+        "monitor/reports.py": "tried through monitor/organization.py",
         "monitor/surroundings.py": "tried through the command",
         "monitor/statusline.py": "tried through the command",
         "sources/api_url.py": "tried in sources/test_http.py",
@@ -132,6 +153,8 @@ def test_every_module_has_its_tests() -> None:
         "render/windows.py": "tried through render/dashboard.py",
         "render/throttling_words.py": "tried through render/throttling.py",
         "render/header.py": "tried through render/dashboard.py",
+        "render/spend_tables.py": "tried through render/spend.py",
+        "render/spend_totals.py": "tried through render/spend.py",
         "render/help.py": "tried through render/dashboard.py",
         "monitor/doctor_accounts.py": "tried through the command",
         "store/accounts_schema.py": "tables; tried through store/accounts.py",

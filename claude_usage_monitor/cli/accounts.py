@@ -170,6 +170,7 @@ def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str])
         raise UsageMonitorError("Standard output is closed.", "Give it somewhere to go.")
     rows = [account_list.Row(*each) for each in accounts.listed(roster)]
     if found.json:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # JSON is, everywhere
         sys.stdout.write(account_list.document(rows, utc_clock(), ClockStyle()) + "\n")
         return ExitCode.OK
     from claude_usage_monitor.cli.terminal import clock_style, width_of_output

@@ -53,6 +53,6 @@ def exit_code_of(statuses: Iterable[AccountStatus]) -> ExitCode:
     codes = {
         exit_code_for(status.problem.code if status.problem else "")
         for status in statuses
-        if status.usage is None
+        if not status.has_figures
     }
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.OK)

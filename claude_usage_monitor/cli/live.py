@@ -183,8 +183,9 @@ def _instants(status: AccountStatus, now: datetime) -> Iterator[datetime]:
         yield from (at for at in (problem.retry_at, problem.since) if at is not None)
     if status.throttling is not None:
         yield from map(status.true_time, status.throttling.instants())
+    if status.as_of is not None:
+        yield status.as_of
     if status.usage is not None:
-        yield status.usage.as_of
         for window in status.usage.windows:
             full_at = window.full_at(now)
             yield from (at for at in (window.resets_at, full_at) if at is not None)

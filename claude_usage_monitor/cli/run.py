@@ -106,7 +106,7 @@ def _run_one_shot(
     statuses = read_all(desk.seats(), settings.interval)
     if options.json:
         _dump(statuses, None, environ)
-    elif any(status.usage is not None for status in statuses):
+    elif any(status.has_figures for status in statuses):
         from claude_usage_monitor.cli.once import print_once
         from claude_usage_monitor.cli.terminal import open_console
 

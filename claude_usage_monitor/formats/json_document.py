@@ -6,27 +6,22 @@ Unknown is ``null``. Instants are UTC with a ``Z``, spans are seconds. Fields ar
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from claude_usage_monitor.formats.json_values import Json, amount, instant, rounded
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
-from claude_usage_monitor.usage.throttling import COMPUTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from decimal import Decimal
 
     from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.status import AccountStatus
-    from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
     from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage, UsageWindow
 
 VERSION = 1
-
-Json: TypeAlias = dict[str, object]
 
 
 def json_document(
@@ -39,7 +34,7 @@ def json_document(
 
     The top-level ``problem`` is set when no account has figures.
     """
-    blind = [status for status in statuses if status.usage is None]
+    blind = [status for status in statuses if not status.has_figures]
     document: Json = {
         "version": VERSION,
         "generated_at": iso_instant(now),
@@ -54,6 +49,7 @@ def json_document(
 def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
     true_now = status.true_time(now)
     usage = status.usage.at(true_now) if status.usage else None
+    reading = usage or status.spend
     age = status.age(now)
     return {
         "name": status.account.name,
@@ -64,16 +60,34 @@ def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
         "windows": [_window(window, true_now) for window in usage.windows] if usage else [],
         "extra_usage": _extra_usage(usage.extra_usage) if usage and usage.extra_usage else None,
         "credit_pools": [_pool(pool) for pool in usage.credit_pools] if usage else [],
-        "spend": None,
-        "throttling": _throttling(status.throttling, now) if status.throttling else None,
-        "source": usage.source if usage else None,
-        "as_of": iso_instant(usage.as_of) if usage else None,
+        "spend": _spend(status),
+        "throttling": _throttling(status, now),
+        "source": reading.source if reading else None,
+        "as_of": iso_instant(reading.as_of) if reading else None,
         "age_seconds": int(age.total_seconds()) if age is not None else None,
         "stale": status.stale(now),
-        "next_read_at": _instant(status.next_read_at),
+        "next_read_at": instant(status.next_read_at),
         "problem": _problem(status, now, style),
         "notice": status.notice,
     }
+
+
+def _spend(status: AccountStatus) -> Json | None:
+    if status.spend is None:
+        return None
+    # Only those who have an organisation pay for it.
+    from claude_usage_monitor.formats.json_spend import spend_json
+
+    return spend_json(status.spend)
+
+
+def _throttling(status: AccountStatus, now: datetime) -> Json | None:
+    if status.throttling is None:
+        return None
+    # Only those who have Claude Pace Maker pay for it.
+    from claude_usage_monitor.formats.json_throttling import throttling_json
+
+    return throttling_json(status.throttling, now)
 
 
 def _profile(profile: Profile | None) -> Json | None:
@@ -98,13 +112,13 @@ def _window(window: UsageWindow, now: datetime) -> Json:
         "severity": window.severity,
         "binding": window.binding,
         "state": window.state(now),
-        "resets_at": _instant(window.resets_at),
+        "resets_at": instant(window.resets_at),
         "resets_in_seconds": round(left.total_seconds()) if left is not None else None,
         "window_seconds": window.window_seconds,
-        "elapsed_percent": _rounded(window.time_elapsed_percent(now), 1),
+        "elapsed_percent": rounded(window.time_elapsed_percent(now), 1),
         "pace": window.pace(now),
-        "pace_delta": _rounded(window.pace_delta(now), 1),
-        "full_at": _instant(window.full_at(now)),
+        "pace_delta": rounded(window.pace_delta(now), 1),
+        "full_at": instant(window.full_at(now)),
         "source": window.source,
         "as_of": iso_instant(window.as_of),
     }
@@ -113,10 +127,10 @@ def _window(window: UsageWindow, now: datetime) -> Json:
 def _extra_usage(extra: ExtraUsage) -> Json:
     return {
         "enabled": extra.enabled,
-        "used": _amount(extra.used),
-        "limit": _amount(extra.limit),
+        "used": amount(extra.used),
+        "limit": amount(extra.limit),
         "currency": extra.currency,
-        "utilization": _rounded(extra.utilization),
+        "utilization": rounded(extra.utilization),
         "disabled_reason": extra.disabled_reason,
     }
 
@@ -125,48 +139,11 @@ def _pool(pool: CreditPool) -> Json:
     return {
         "key": pool.key,
         "label": pool.label,
-        "used": _amount(pool.used),
-        "limit": _amount(pool.limit),
-        "utilization": _rounded(pool.utilization),
+        "used": amount(pool.used),
+        "limit": amount(pool.limit),
+        "utilization": rounded(pool.utilization),
         "currency": pool.currency,
-        "expires_at": _instant(pool.expires_at),
-    }
-
-
-def _throttling(throttling: Throttling, now: datetime) -> Json:
-    return {
-        "enabled": throttling.enabled,
-        "throttling": throttling.throttling(now),
-        "delay_seconds": throttling.delay_seconds,
-        "decided_at": _instant(throttling.decided_at),
-        "window": throttling.window(now),
-        "target": _rounded(throttling.target(now), 1),
-        "deviation": _rounded(throttling.deviation(now), 1),
-        "tempo": throttling.tempo,
-        "tempo_engaged": throttling.tempo_engaged(now),
-        "mode": throttling.mode,
-        "limiters": asdict(throttling.limiters),
-        "backoff_until": _instant(
-            throttling.backoff_until if throttling.backing_off(now) else None
-        ),
-        "blockages": [asdict(blockage) for blockage in throttling.blockages(now)],
-        "windows": [_paced(window, now) for window in throttling.windows],
-        "computed": list(COMPUTED),
-        "gaps": list(throttling.gaps),
-        "as_of": _instant(throttling.as_of),
-        "stale": throttling.stale(now),
-    }
-
-
-def _paced(window: PacedWindow, now: datetime) -> Json:
-    return {
-        "key": window.key,
-        "utilization": _rounded(window.utilization, 1),
-        "synthetic": window.synthetic,
-        "resets_at": _instant(window.resets_at),
-        "target": _rounded(window.target(now), 1),
-        "deviation": _rounded(window.deviation(now), 1),
-        "stale": window.stale(now),
+        "expires_at": instant(pool.expires_at),
     }
 
 
@@ -178,7 +155,7 @@ def _problem(status: AccountStatus, now: datetime, style: ClockStyle) -> Json | 
         "code": problem.code,
         "message": wording.message(problem, now, style),
         "hint": wording.hint(status, now, style, live=False),
-        "retry_at": _instant(problem.retry_at),
+        "retry_at": instant(problem.retry_at),
     }
 
 
@@ -186,15 +163,3 @@ def _error(error: UsageMonitorError | None) -> Json | None:
     if error is None:
         return None
     return {"code": error.code, "message": error.message, "hint": error.hint, "retry_at": None}
-
-
-def _instant(moment: datetime | None) -> str | None:
-    return None if moment is None else iso_instant(moment)
-
-
-def _rounded(figure: float | None, digits: int = 2) -> float | None:
-    return None if figure is None else round(figure, digits)
-
-
-def _amount(amount: Decimal | None) -> float | None:
-    return None if amount is None else float(amount)

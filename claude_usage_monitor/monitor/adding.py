@@ -191,7 +191,8 @@ def add_admin_key(roster: Roster, name: str, raw: str, *, replace: bool = False)
     notes: tuple[str, ...] = ()
     try:
         found = admin_api.get_organization(roster.connect_to_admin(), key)
-        profile = Profile(organization=found.name, organization_uuid=found.id)
+        profile = Profile(organization=found.name, account_uuid=found.id)
+        _remember(roster, key, profile)
     except ServiceError as error:
         notes = (_unchecked(error),)
     candidate = _Candidate(

@@ -16,6 +16,7 @@ from claude_usage_monitor.monitor.desk import Seat
 from claude_usage_monitor.monitor.look import CLAUDE_CODE
 from claude_usage_monitor.monitor.parallel import read_all
 from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.monitor.selection import selected
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -121,7 +122,7 @@ class UsageClient:
 
         One account's failure is its own ``problem`` and keeps no other waiting.
         """
-        return self._read(self._roster.selected((), "auto", every=True))
+        return self._read(selected(self._roster, (), "auto", every=True))
 
     def get_system_token(self) -> str:
         """Return the OAuth access token that Claude Code holds. Raises NoCredentials.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.monitor.selection import selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +25,14 @@ class Seat(NamedTuple):
 
 
 class Desk:
-    """The accounts on show. Made of what was asked for; raises as `Roster.selected` does."""
+    """The accounts on show. Made of what was asked for; raises as `selected` does."""
 
     def __init__(
         self, roster: Roster, names: Sequence[str], mode: Mode, *, every: bool = False
     ) -> None:
         self._roster = roster
         self._asked = names, mode, every
-        self._entries = roster.selected(names, mode, every=every)
+        self._entries = selected(roster, names, mode, every=every)
         self._named = tuple(entry.key for entry in self._entries)
         self._alone: str | None = None  # the key of the one account that a turn has come to
 
@@ -43,7 +44,7 @@ class Desk:
     def turn(self) -> None:
         """Go on to the next account; after the last one, back to what was asked for."""
         try:
-            every = self._roster.selected((), self._asked[1], every=True)
+            every = selected(self._roster, (), self._asked[1], every=True)
         except UsageMonitorError:  # the list cannot be read just now
             every = self._entries
         first = self._asked_for()
@@ -71,7 +72,7 @@ class Desk:
         names, mode, every = self._asked
         try:
             if not names:
-                return self._roster.selected((), mode, every=every)
+                return selected(self._roster, (), mode, every=every)
             found = {entry.key: entry for entry in self._roster.entries()}
         except UsageMonitorError:
             return ()

@@ -65,6 +65,7 @@ class _Lane:
 
     def __init__(self, seat: Seat, status: AccountStatus, clock: Callable[[], datetime]) -> None:
         self.reader = seat.reader
+        self.account = seat.account
         self.status = status
         self.reading = False
         self._clock = clock
@@ -183,6 +184,7 @@ class Poller:
                 if lane is None:
                     lane = _Lane(seat, self._first(seat), self._clock)
                     self._known[seat.key] = lane
+                lane.account = seat.account
                 lane.status = dataclasses.replace(lane.status, account=seat.account)
                 shown.append(lane)
             self._shown = tuple(shown)
@@ -230,6 +232,9 @@ class Poller:
 
     def _publish(self, lane: _Lane, status: AccountStatus) -> None:
         with self._lock:
+            # By the name it has now, which may be another than when the read began.
+            account = dataclasses.replace(lane.account, email=status.account.email)
+            status = dataclasses.replace(status, account=account)
             if status == lane.status:
                 return
             lane.status = status

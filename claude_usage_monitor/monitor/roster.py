@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
-    AccountsUnavailable,
     NoCredentials,
     UnknownAccount,
     UsageMonitorError,
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from claude_usage_monitor.monitor.admin_key import AdminKey
+    from claude_usage_monitor.monitor.organization import OrganizationReader
     from claude_usage_monitor.monitor.poller import Reader
     from claude_usage_monitor.monitor.read import AccountReader
     from claude_usage_monitor.monitor.refresh import Renewer
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.saved_account import SavedAccount
     from claude_usage_monitor.store.secrets import SecretStore
-    from claude_usage_monitor.store.settings import Mode, Settings
+    from claude_usage_monitor.store.settings import Settings
     from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.secret import Secret
 
@@ -93,7 +94,12 @@ class Roster:
         """Return every account, the active one first. Raises AccountsUnavailable."""
         saved = self.accounts.all()
         found = [Entry(CLAUDE_CODE.name, CLAUDE_CODE)]
+        console = Entry(CONSOLE, Account(CONSOLE, "console"))
+        named = any(self.environ.get(name, "").strip() for name in claude_code.ADMIN_KEY_VARIABLES)
+        stored = not named and claude_code.stored_admin_key(self.environ) is not None
+        found += [console] if named else []
         found += [Entry(each.id, account_of(each), each) for each in saved]
+        found += [console] if stored else []
         active = self._active(saved)
         entries = [
             entry._replace(account=_activated(entry.account, active=entry.key == active))
@@ -131,36 +137,6 @@ class Roster:
         known = ", ".join(entry.account.name for entry in entries)
         raise UnknownAccount(f"There is no account {name!r}.", f"Known accounts: {known}.")
 
-    def selected(
-        self, names: Sequence[str], mode: Mode, *, every: bool = False
-    ) -> tuple[Entry, ...]:
-        """Return the accounts to show: those named, every one, or the active one.
-
-        Raises UnknownAccount, and NoCredentials when there is none of the kind that is asked for.
-        """
-        if names:
-            return tuple({(found := self.named(name)).key: found for name in names}.values())
-        try:
-            entries = self.entries()
-        except AccountsUnavailable as error:
-            if every:
-                raise
-            self.notice = f"{error.message} {error.hint}"
-            entries = (Entry(CLAUDE_CODE.name, CLAUDE_CODE),)
-        if mode != "auto":
-            entries = tuple(entry for entry in entries if entry.account.kind == mode)
-        if not entries:
-            raise NoCredentials(
-                "There is no organisation account.",
-                "Set ANTHROPIC_ADMIN_API_KEY, or add one: "
-                "`claude-usage-monitor accounts add NAME --admin-key`.",
-            )
-        if not every and entries[0].account.active:
-            return entries[:1]
-        with_login = [e for e in entries if e.key != CLAUDE_CODE.name or self.has_claude_code()]
-        shown = tuple(with_login) or entries
-        return shown if every else shown[:1]
-
     def version(self) -> object:
         """Return what changes when an account was added, changed or removed."""
         return self.accounts.version()
@@ -184,6 +160,8 @@ class Roster:
             return self._readers[entry.key]
 
     def _open(self, entry: Entry) -> Reader:
+        if entry.account.kind == "console":
+            return self._organization(entry)
         if entry.saved is None:
             return self.claude_code()
         from claude_usage_monitor.monitor.read import AccountReader
@@ -192,6 +170,40 @@ class Roster:
         return AccountReader(
             onlooker, self.connect, self.state, self.settings, self.clock, self._draw
         )
+
+    def organization(self) -> OrganizationReader:
+        """Return a reader of the organisation whose key is there without being saved."""
+        return self._organization(Entry(CONSOLE, Account(CONSOLE, "console")))
+
+    def _organization(self, entry: Entry) -> OrganizationReader:
+        from claude_usage_monitor.monitor.organization import OrganizationReader, known_email
+        from claude_usage_monitor.sources.claude_json import GlobalConfig
+
+        config = GlobalConfig(self.environ)
+        return OrganizationReader(
+            entry.account,
+            lambda: self._admin_key(entry.saved),
+            self.connect_to_admin,
+            self.state,
+            self.settings,
+            self.clock,
+            self._draw,
+            lambda: known_email(self.settings, self.state, config),
+        )
+
+    def _admin_key(self, saved: SavedAccount | None) -> AdminKey:
+        """Return an organisation's key. Raises CredentialError."""
+        from claude_usage_monitor.monitor.admin_key import AdminKey, require_admin_key
+        from claude_usage_monitor.sources.admin_api import checked_admin_key
+
+        if saved is None:
+            return require_admin_key(self.environ)
+        current = self.accounts.get(saved.id)
+        if current is None:
+            raise UnknownAccount(f"The account {saved.name} was removed.", "")
+        kept = self.secrets.read(current.id, known=current.place)
+        key = checked_admin_key(str(kept.content.get("admin_key", "")))
+        return AdminKey(key, f"the saved account {current.name}")
 
     def _onlooker(self, saved: SavedAccount) -> SavedOnlooker:
         from claude_usage_monitor.monitor.saved_login import SavedOnlooker

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
+    AccountsUnavailable,
     CredentialError,
     CredentialsExpired,
     SecretStoreUnavailable,
@@ -75,10 +77,10 @@ class SavedOnlooker:
                     return self._live(saved, verdict, now)
             pair = self._kept(saved, now, afresh=afresh)
             credential = Credential(pair.login(saved.name), _ORIGINS[saved.place])
+            look = self._known(Look(credential=credential))
+            return self._with_expiry(look, credential, pair, now)
         except UsageMonitorError as error:
             return self._known(Look(problem=error))
-        look = self._known(Look(credential=credential))
-        return self._with_expiry(look, credential, pair, now)
 
     def renew(self, look: Look, now: datetime, *, refused: bool) -> bool:
         """Get another token if this one's time is up or it was refused; returns whether there is.
@@ -116,8 +118,11 @@ class SavedOnlooker:
 
     def learn(self, profile: Profile) -> None:
         """Keep who the account is, as the API told."""
-        if profile.account_uuid is not None and profile != self._saved.profile:
-            self._accounts.keep_profile(self._saved.id, profile)
+        known = self._saved.profile
+        same = known.account_uuid in (None, profile.account_uuid)  # Claude Code's may be another's
+        if same and profile.account_uuid is not None and profile != known:
+            with suppress(AccountsUnavailable):  # the state has it too
+                self._accounts.keep_profile(self._saved.id, profile)
 
     # --- whose it is ---------------------------------------------------------------------------
 

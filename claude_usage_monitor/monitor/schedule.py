@@ -25,6 +25,8 @@ LONGEST_RATE_LIMIT = timedelta(minutes=60)
 LONG_BLOCK = timedelta(minutes=10)  # an announced wait from here on is often extended once,
 LONG_BLOCK_MARGIN = timedelta(minutes=15)  # by about as much
 
+LEAST_REPORTS = timedelta(seconds=60)  # between two reads of an organisation: "once per minute"
+
 
 def after_success(
     now: datetime,
@@ -63,3 +65,16 @@ def after_rate_limit(
         wait = max(wait, min(LEAST_RATE_LIMIT * 2 ** min(repeats - 1, 10), REPEATED_RATE_LIMIT))
     wait = min(wait * (1 + JITTER * chance), LONGEST_RATE_LIMIT)
     return now + wait + (LONG_BLOCK_MARGIN if asked >= LONG_BLOCK else timedelta())
+
+
+def after_report_rate_limit(
+    now: datetime, retry_after: timedelta | None, repeats: int, *, chance: float = 0.0
+) -> datetime:
+    """Return when to ask for an organisation's reports again after the ``repeats``-th 429 in a row.
+
+    What was asked for; without that a minute, doubling: the reports' limit is told by nobody.
+    """
+    wait: timedelta = LEAST_REPORTS * 2 ** min(repeats - 1, 10)
+    if retry_after is not None:
+        wait = max(retry_after, LEAST_REPORTS)
+    return now + min(wait * (1 + JITTER * chance), LONGEST_RATE_LIMIT)

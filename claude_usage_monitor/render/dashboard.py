@@ -16,6 +16,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.header import DETAILED_FROM, FRAME_FROM, READING
+from claude_usage_monitor.render.spend import SpendPanel
 from claude_usage_monitor.render.stack import (
     BARS_FROM,
     Member,
@@ -93,6 +94,8 @@ def dashboard(
 def _panel(
     status: AccountStatus, now: datetime, width: int, height: int | None, look: Look
 ) -> list[Text]:
+    if status.account.kind == "console":
+        return SpendPanel(status, now, width, look).drawn_within(height)
     rows = rows_of(status, now, look)
     columns = columns_for(rows, width, look)
     return _Panel(status, rows, now, width, look, columns).drawn_within(height)
@@ -111,23 +114,28 @@ def _several(
     if height is not None and len(shown) < len(statuses):
         return stack.lines(height, hidden=len(statuses) - len(shown))
     columns = columns_for([row for member in members for row in member.rows], width, look)
-    alone = [_Panel(m.status, m.rows, now, width, look, columns) for m in members]
-    panels = [
-        replace(panel, several=True, active=member.active, last=member is members[-1])
-        for panel, member in zip(alone, members, strict=True)
-    ]
+    panels = [_panel_of(m, now, width, look, columns, last=m is members[-1]) for m in members]
     if height is None:
         return _panels(panels, inf) or []
     return _panels(panels, height) or stack.blocks(columns, height) or stack.lines(height)
 
 
-def _panels(panels: Sequence[_Panel], height: float) -> list[Text] | None:
+def _panel_of(  # noqa: PLR0913 - what a panel depends on
+    member: Member, now: datetime, width: int, look: Look, columns: Columns, *, last: bool
+) -> _Panel | SpendPanel:
+    if member.status.account.kind == "console":
+        return SpendPanel(member.status, now, width, look, last)
+    panel = _Panel(member.status, member.rows, now, width, look, columns)
+    return replace(panel, several=True, active=member.active, last=last)
+
+
+def _panels(panels: Sequence[_Panel | SpendPanel], height: float) -> list[Text] | None:
     """Draw panels at the richest density at which all fit, the first a step richer if it can.
 
     No panel is drawn that is known not to be shown: ``None`` as soon as the height is exceeded.
     """
     richer: list[Text] = []  # the first panel, at the density before
-    for density in panels[0].densities:
+    for density in _densities(panels[0].width, several=True):
         drawn: list[list[Text]] = []
         spare = height - sum(panel.least(density) for panel in panels)
         for panel in panels if spare >= 0 else ():
@@ -137,10 +145,25 @@ def _panels(panels: Sequence[_Panel], height: float) -> list[Text] | None:
                 break
         if spare >= 0:
             if richer and len(richer) - len(drawn[0]) <= spare:
+                spare -= len(richer) - len(drawn[0])
                 drawn[0] = richer
+            for at, panel in enumerate(panels if spare < inf else ()):
+                if isinstance(panel, SpendPanel):  # its tables take what rows there are
+                    whole = panel.drawn_within(len(drawn[at]) + int(spare))
+                    spare -= len(whole) - len(drawn[at])
+                    drawn[at] = whole
             return list(chain.from_iterable(drawn))
         richer = drawn[0] if drawn else []
     return None
+
+
+def _densities(width: int, *, several: bool) -> tuple[_Density, ...]:
+    """Return the densities a panel of this width has, the richest first."""
+    if width < FRAME_FROM:
+        return tuple(density for density in _DENSITIES if density.rows == 0)
+    if several:
+        return tuple(density for density in _DENSITIES if density.rows)
+    return _DENSITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +180,6 @@ class _Panel:
     active: bool = False  # and others are not
     last: bool = True  # the one that tells of the help
 
-    @property
-    def densities(self) -> tuple[_Density, ...]:
-        """The densities a panel of this width has, the richest first."""
-        if self.width < FRAME_FROM:
-            return tuple(density for density in _DENSITIES if density.rows == 0)
-        if self.several:
-            return tuple(density for density in _DENSITIES if density.rows)
-        return _DENSITIES
-
     def least(self, density: _Density) -> int:
         """Return a number of lines that this panel has at the least: a bound, not its height."""
         frame = 2 if density.rows else int(self.several)
@@ -173,7 +187,7 @@ class _Panel:
 
     def drawn_within(self, height: int | None) -> list[Text]:
         """Draw as much as fits; at the least the problem and the most urgent rows."""
-        for density in self.densities:
+        for density in _densities(self.width, several=self.several):
             if height is not None and self.least(density) > height:
                 continue
             lines = self.drawn(density)
@@ -181,7 +195,7 @@ class _Panel:
                 return lines
         room = max(1, (height or 1) - (1 if self.status.problem else 0))
         fewer = replace(self, rows=most_urgent(self.rows, room))
-        return fewer.drawn(self.densities[-1])[:height]
+        return fewer.drawn(_DENSITIES[-1])[:height]
 
     def drawn(self, density: _Density) -> list[Text]:
         if density.rows == 0:

@@ -82,9 +82,12 @@ def freshness(status: AccountStatus, now: datetime, look: Look) -> tuple[str, ..
     old = "no figures yet" if figures_age is None else age(figures_age)
     if status.stale(now) and old != "now":
         old = f"{old} old"
+    elif status.spend is not None and old != "now":
+        old = f"{old} ago"
     coming = _coming(status, now, look)
     source = _sources(status)
-    invented = status.usage is not None and status.usage.source == "demo"
+    reading = status.usage or status.spend
+    invented = reading is not None and reading.source == "demo"
     always = "demo" if invented else ""  # what is invented says so at any width
     parts = [source, old, coming]
     if status.stale(now):
@@ -132,7 +135,8 @@ def _sources(status: AccountStatus) -> str:
     """Return where the figures came from: of merged ones, every source."""
     usage = status.usage
     if usage is None:
-        return ""
+        invented = status.spend is not None and status.spend.source == "demo"
+        return "demo" if invented else "Admin API" if status.account.kind == "console" else ""
     found = dict.fromkeys([usage.source, *(window.source for window in usage.windows)])
     return " + ".join(_SOURCES[source] for source in found)
 
@@ -141,7 +145,8 @@ def _coming(status: AccountStatus, now: datetime, look: Look) -> str:
     problem = status.problem
     if problem is not None and problem.code == "rate_limited" and problem.retry_at is not None:
         return f"API blocked until {clock_time(problem.retry_at, now, look.clock)}"
-    if not look.live or (status.usage is not None and status.usage.source == "demo"):
+    reading = status.usage or status.spend
+    if not look.live or (reading is not None and reading.source == "demo"):
         return ""
     if problem is not None and problem.retry_at is not None:
         return ""  # the problem's own line tells when
@@ -150,7 +155,8 @@ def _coming(status: AccountStatus, now: datetime, look: Look) -> str:
         return f"API blocked until {clock_time(held_until, now, look.clock)}"
     if status.next_read_at is not None:
         return f"next {coming(status.next_read_at - now)}"
-    return "waiting for a login" if problem is not None else "reading"
+    missing = "an Admin key" if status.account.kind == "console" else "a login"
+    return f"waiting for {missing}" if problem is not None else "reading"
 
 
 def notices(status: AccountStatus) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from decimal import Decimal
 
-from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage
+    from claude_usage_monitor.usage.spend import Spend
+    from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage
 
 _TOO_EARLY = 1.0  # percent of a window's time: an average over less foresees nothing
 _PACE_WORDS = {"over": "over pace", "under": "under pace"}
@@ -149,6 +150,18 @@ def _pool(pool: CreditPool, now: datetime, look: Look) -> Meter:
         detail = (*dotted, *detail, until)
     label = look.text(pool.label)
     return Meter(label, label, pool.utilization, None, brief, detail)
+
+
+def spend_meters(spend: Spend, now: datetime, look: Look) -> tuple[Meter, ...]:
+    """Return an organisation's month as a row: against its budget, where it has one."""
+    used = spend.month_to_date
+    brief, detail = _amounts(used, spend.budget, spend.currency, look)
+    if used is not None:
+        whole = money(used.quantize(1), spend.currency, ascii_only=look.glyphs is ASCII)
+        brief = (*brief, whole.removesuffix(".00"))
+    percent = spend.budget_percent
+    tick = spend.elapsed_percent(now) if percent is not None else None
+    return (Meter("Month", "Month", percent, tick, brief or ("no figure", "?"), detail),)
 
 
 def _amounts(

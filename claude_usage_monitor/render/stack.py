@@ -13,7 +13,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.header import DETAILED_FROM, FRAME_FROM
-from claude_usage_monitor.render.meters import Meter, meters
+from claude_usage_monitor.render.meters import Meter, meters, spend_meters
 from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
 from claude_usage_monitor.render.throttling import with_target
 from claude_usage_monitor.render.windows import (
@@ -53,6 +53,8 @@ class Member(NamedTuple):
 
 def rows_of(status: AccountStatus, now: datetime, look: Look) -> tuple[Meter, ...]:
     """Return an account's rows of figures."""
+    if status.spend is not None:
+        return spend_meters(status.spend, status.true_time(now), look)
     if status.usage is None:
         return ()
     rows = meters(status.usage, status.true_time(now), look)

@@ -26,6 +26,7 @@ TARGET = "bold cyan"
 FAINT = "dim"
 STRONG = "bold"
 PROBLEM = "bold red"
+SPENT = "cyan"  # bars that only compare: money has no severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 TOKEN_VARIABLE = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - a variable's name
+ADMIN_KEY_VARIABLES = ("ANTHROPIC_ADMIN_API_KEY", "ANTHROPIC_ADMIN_KEY")  # the first set one counts
 USAGE_SCOPE = "user:profile"
 
 _MAX_BYTES = 1 << 20  # a credentials file is a few KiB
@@ -177,6 +178,17 @@ def _login(found: values.Mapping, place: str) -> Login:
         subscription_type=values.text(found.get("subscriptionType")),
         rate_limit_tier=values.text(found.get("rateLimitTier")),
     )
+
+
+def stored_admin_key(environ: Mapping[str, str]) -> str | None:
+    """Return the Admin API key in the credentials file, unchecked; ``None`` if there is none."""
+    try:
+        document = values.parse_json(read_bounded(credentials_path(environ)))
+    except (NoCredentials, ValueError):
+        return None  # it is a login's file first: what is wrong with it is told there
+    console = values.mapping((values.mapping(document) or {}).get("anthropicConsole")) or {}
+    key = console.get("adminApiKey")
+    return key if isinstance(key, str) and key.strip() else None
 
 
 def statusline_command(environ: Mapping[str, str]) -> str | None:

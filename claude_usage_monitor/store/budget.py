@@ -65,10 +65,11 @@ def acquire(
     fingerprint: str,
     account: str,
     now: datetime,
+    per_hour: int = PER_HOUR,
 ) -> Granted | InFlight | Wait:
     """Ask for a request. What is granted is in the ledger before this returns."""
     with transaction(connection):
-        return _decide(connection, fingerprint, account, now)
+        return _decide(connection, fingerprint, account, now, per_hour)
 
 
 def _decide(
@@ -76,6 +77,7 @@ def _decide(
     fingerprint: str,
     account: str,
     now: datetime,
+    per_hour: int,
 ) -> Granted | InFlight | Wait:
     present = milliseconds(now)
     # A clock that was set back: what lies in the future was asked just now at the latest.
@@ -94,7 +96,7 @@ def _decide(
     oldest = connection.execute(
         "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
         " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
-        (account, milliseconds(now - HOUR), PER_HOUR - 1),
+        (account, milliseconds(now - HOUR), per_hour - 1),
     ).fetchone()
     if oldest is not None:
         return Wait((instant(oldest[0]) or now) + HOUR)
@@ -149,6 +151,14 @@ def hold(
     until, slack = (until, timedelta()) if until <= longest else (longest, _RENEWED)
     if known is None or abs(known.next_at - until) > slack + _MILLISECOND:
         _keep_gate(connection, account, Gate(now, until, problem))
+
+
+def renew(connection: sqlite3.Connection, request: int, now: datetime) -> None:
+    """Begin a granted request's lease anew: its process is at work, and has more to ask."""
+    connection.execute(
+        "UPDATE request SET asked_at = ? WHERE id = ? AND answered = 0",
+        (milliseconds(now), request),
+    )
 
 
 def close(connection: sqlite3.Connection, request: int) -> None:

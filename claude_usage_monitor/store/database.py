@@ -28,7 +28,9 @@ _DAMAGED = (
     "columns but",
 )
 _BUSY = ("locked", "busy")
-_CARRIED = ("newest", "complete", "identity", "login", "request", "gate")  # all but the history
+_CARRIED = (  # all but the history
+    "newest", "complete", "identity", "login", "request", "gate", "spend_part", "spend_trouble",
+)  # fmt: skip
 
 # Each migration takes the schema from one user_version to the next; only ever add at the end.
 _MIGRATIONS = (
@@ -99,6 +101,24 @@ _MIGRATIONS = (
         since INTEGER,
         rate_limits INTEGER NOT NULL DEFAULT 0,
         failures INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE spend_part (       -- an organisation's reports, each as it was last read
+        account TEXT NOT NULL,
+        month TEXT NOT NULL,        -- its first day, or empty for a list of names
+        part TEXT NOT NULL,
+        read_at INTEGER NOT NULL,
+        content TEXT NOT NULL,      -- JSON, amounts as exact text
+        PRIMARY KEY (account, month, part)
+    );
+    CREATE TABLE spend_trouble (    -- what keeps a single call from its answer
+        account TEXT NOT NULL,
+        call TEXT NOT NULL,
+        code TEXT NOT NULL,
+        message TEXT NOT NULL,
+        met_at INTEGER NOT NULL,
+        PRIMARY KEY (account, call)
     ) WITHOUT ROWID;
     """,
 )

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.usage.secret import Secret
 
+_OF_AN_ACCOUNT = (
+    "reading", "hourly", "newest", "complete", "request", "login", "spend_part", "spend_trouble",
+)  # fmt: skip
 _STAND_IN = "token:"
 _LONGEST_KEPT = 1000  # fingerprints: years of one token every eight hours
 
@@ -61,7 +64,7 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
             " ON CONFLICT DO UPDATE SET account = ?2",
             (fingerprint, account),
         )
-        for table in ("reading", "hourly", "newest", "complete", "request", "login"):
+        for table in _OF_AN_ACCOUNT:
             # Where both have a row the account's own stays.
             connection.execute(
                 f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608 - a literal
@@ -79,7 +82,9 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
 def forget(connection: sqlite3.Connection, account: str) -> None:
     """Delete an account's figures and whose its tokens were; its requests still count."""
     with transaction(connection):
-        for table in ("reading", "hourly", "newest", "complete", "identity", "login"):
+        for table in (*_OF_AN_ACCOUNT, "identity"):
+            if table == "request":
+                continue
             connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a literal
 
 
@@ -101,6 +106,17 @@ def profile_of(connection: sqlite3.Connection, fingerprint: str) -> Profile | No
         return None
     known = {field.name for field in fields(Profile)}  # a later version may have kept more
     return Profile(**{name: value for name, value in json.loads(row[0]).items() if name in known})
+
+
+def email_of(connection: sqlite3.Connection, account: str) -> str | None:
+    """Return the e-mail address in the profile that was last asked for of an account."""
+    row = connection.execute(
+        "SELECT profile FROM identity WHERE account = ? AND profile IS NOT NULL"
+        " ORDER BY rowid DESC LIMIT 1",
+        (account,),
+    ).fetchone()
+    found = json.loads(row[0]).get("email") if row else None
+    return str(found) if found else None
 
 
 def note_login(

@@ -47,10 +47,11 @@ def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:
     if len(content) > _MAX_BYTES:
         return Settings(), (f"{path} is larger than a mebibyte; using the defaults",)
     import tomllib  # 13 ms that only those with a config.toml pay
+    from decimal import Decimal
 
     try:
-        table = tomllib.loads(content.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        table = tomllib.loads(content.decode("utf-8-sig"), parse_float=Decimal)
+    except (ValueError, ArithmeticError, RecursionError) as error:
         return Settings(), (f"{path} is not TOML ({error}); using the defaults",)
     return _settings_from(table, str(path))
 
@@ -74,10 +75,11 @@ def _settings_from(table: Mapping[str, object], place: str) -> tuple[Settings, t
     }
     found: dict[str, object] = {}
     warnings = []
-    for key, value in table.items():
+    for key, written in table.items():
         if key not in types:
             warnings.append(f"{place}: unknown key {key!r}; ignored")
             continue
+        value = float(written) if isinstance(written, Decimal) else written
         try:
             found[key] = convert(value, types[key])
         except ValidationError as error:
@@ -86,5 +88,5 @@ def _settings_from(table: Mapping[str, object], place: str) -> tuple[Settings, t
         if key in found:
             found[name] = timedelta(seconds=float(str(found.pop(key))))
     if "monthly_budget" in found:
-        found["monthly_budget"] = Decimal(str(found["monthly_budget"]))
+        found["monthly_budget"] = Decimal(str(table["monthly_budget"]))  # exact, as it is written
     return Settings(**found), tuple(warnings)  # type: ignore[arg-type] # checked by convert

@@ -29,9 +29,10 @@ from claude_usage_monitor.store.database import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
+    from claude_usage_monitor.store import spend
     from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.status import Problem
     from claude_usage_monitor.usage.windows import Usage
@@ -152,6 +153,10 @@ class State:
         """Keep the profile that was asked for with a token."""
         self._try(identities.keep_profile, fingerprint, profile)
 
+    def email_of(self, account: str) -> str | None:
+        """Return the e-mail address of an account's profile, if it was asked for."""
+        return self._try(identities.email_of, account)
+
     def note_login(self, place: str, account: str, now: datetime) -> datetime | None:
         """Keep who a place is logged in as; returns since when. See `identities.note_login`."""
         return self._try(identities.note_login, place, account, now)
@@ -164,13 +169,36 @@ class State:
         """Delete what is kept of an account's figures. See `identities.forget`."""
         self._try(identities.forget, account)
 
+    # --- an organisation's reports -------------------------------------------------------------
+
+    def record_part(
+        self, account: str, month: date, part: str, content: spend.Content, read_at: datetime
+    ) -> None:
+        """Keep a part of an organisation's reports. See `spend.record`."""
+        # Brings decimal in, for those alone who have an organisation.
+        from claude_usage_monitor.store import spend
+
+        self._try(spend.record, account, month, part, content, read_at)
+
+    def note_trouble(self, account: str, call: str, trouble: spend.Trouble | None) -> None:
+        """Keep what a call met, or that it met nothing."""
+        from claude_usage_monitor.store import spend
+
+        self._try(spend.note_trouble, account, call, trouble)
+
+    def stored_parts(self, account: str, month: date) -> spend.Stored:
+        """Return what is kept of an organisation's month. See `spend.stored`."""
+        from claude_usage_monitor.store import spend
+
+        return self._try(spend.stored, account, month)
+
     # --- the ledger ----------------------------------------------------------------------------
 
     def acquire(
-        self, fingerprint: str, account: str, now: datetime
+        self, fingerprint: str, account: str, now: datetime, per_hour: int = budget.PER_HOUR
     ) -> budget.Granted | budget.InFlight | budget.Wait:
         """Ask for a request. See `budget.acquire`. While the ledger is locked there is none."""
-        found = self._try(budget.acquire, fingerprint, account, now)
+        found = self._try(budget.acquire, fingerprint, account, now, per_hour)
         return budget.Wait(now + _LOCKED_WAIT) if self._locked else found
 
     def settle(self, request: int, fingerprint: str, gate: budget.Gate) -> None:
@@ -188,6 +216,10 @@ class State:
     def close(self, request: int) -> None:
         """Close a granted request that met nothing."""
         self._try(budget.close, request)
+
+    def renew(self, request: int, now: datetime) -> None:
+        """Begin a granted request's lease anew. See `budget.renew`."""
+        self._try(budget.renew, request, now)
 
     def in_flight(self, request: int, now: datetime) -> bool:
         """Return whether a request still waits for its answer."""

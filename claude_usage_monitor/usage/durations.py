@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 MINUTE = timedelta(minutes=1)
@@ -11,6 +11,10 @@ DAY = timedelta(days=1)
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+_LONG_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
 )  # fmt: skip
 _DATE_FROM_DAYS = 6  # a weekday alone would soon name today's
 
@@ -98,3 +102,13 @@ def iso_instant(moment: datetime) -> str:
     """Return the instant in UTC, to the nearest second, as ``2026-11-21T09:00:00Z``."""
     rounded = moment.astimezone(UTC) + timedelta(milliseconds=500)
     return rounded.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def calendar_day(day: date) -> str:
+    """Return a day of this year as ``30 Nov``."""
+    return f"{day.day} {_MONTHS[day.month - 1]}"
+
+
+def month_names(day: date) -> tuple[str, str]:
+    """Return what the day's month is called: ``November``, and ``Nov`` for short."""
+    return _LONG_MONTHS[day.month - 1], _MONTHS[day.month - 1]

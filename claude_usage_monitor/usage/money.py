@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from decimal import Decimal
 
+_UNITS = ("", "k", "M", "G", "T")
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
@@ -23,3 +24,13 @@ def money(amount: Decimal, currency: str | None, *, ascii_only: bool = False) ->
     if sign is None or (ascii_only and not sign.isascii()):
         return f"{minus}{currency} {figure}"
     return f"{minus}{sign}{figure}"
+
+
+def compact(count: int) -> str:
+    """Return a count in a few characters: ``950``, ``12.3k``, ``1.2M``, ``45.0G``."""
+    figure, power = float(count), 0
+    while figure >= 999.5 and power < len(_UNITS) - 1:
+        figure, power = figure / 1000, power + 1
+    if not power:
+        return str(count)
+    return f"{figure:.{0 if figure >= 99.95 else 1}f}{_UNITS[power]}"

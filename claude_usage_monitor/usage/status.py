@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.spend import Spend
     from claude_usage_monitor.usage.throttling import Throttling
     from claude_usage_monitor.usage.windows import Usage
 
@@ -55,7 +56,8 @@ class Problem:
 class AccountStatus:
     """One account as all faces see it.
 
-    ``usage`` is the last good reading and stays while a ``problem`` keeps a newer one away.
+    ``usage`` (or ``spend``, of an organisation) is the last good reading and stays while a
+    ``problem`` keeps a newer one away.
     ``clock_ahead`` is how far this computer's clock is ahead of the API's; instants from the API
     (``resets_at``, ``as_of``) are in the API's time, ``next_read_at`` in this computer's.
     """
@@ -70,6 +72,18 @@ class AccountStatus:
     interval: timedelta = LEAST_STALE_INTERVAL
     clock_ahead: timedelta = timedelta()
     throttling: Throttling | None = None
+    spend: Spend | None = None
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether there is anything to show, however old."""
+        return self.usage is not None or self.spend is not None
+
+    @property
+    def as_of(self) -> datetime | None:
+        """When the figures are from; ``None`` without figures."""
+        reading = self.usage or self.spend
+        return reading.as_of if reading is not None else None
 
     def true_time(self, now: datetime) -> datetime:
         """Return the API's time when this computer's clock shows ``now``."""
@@ -77,9 +91,8 @@ class AccountStatus:
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how old the figures are; ``None`` without figures."""
-        if self.usage is None:
-            return None
-        return max(timedelta(), self.true_time(now) - self.usage.as_of)
+        as_of = self.as_of
+        return None if as_of is None else max(timedelta(), self.true_time(now) - as_of)
 
     def stale(self, now: datetime) -> bool:
         """Return whether the figures are held over: a problem, or older than three intervals."""

@@ -46,8 +46,8 @@ def hint(status: AccountStatus, now: datetime, style: ClockStyle, *, live: bool)
     if problem is None:
         return ""
     words = problem.hint
-    if problem.code == "rate_limited" and status.usage is not None:
-        minute = status.usage.as_of - timedelta(seconds=30)  # never rounded into the future
+    if problem.code == "rate_limited" and status.as_of is not None:
+        minute = status.as_of - timedelta(seconds=30)  # never rounded into the future
         as_of = clock_time(minute, status.true_time(now), style)
         words = f"Figures stay as of {as_of}. {words}"
     elif problem.code in _RETRIED and problem.retry_at is not None and problem.retry_at > now:

@@ -13,13 +13,12 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 from werkzeug import Response
 
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
-from tests.support.command import PATIENCE, PROGRAM, injected, short_floor
+from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
 from tests.support.saved import keep, roster
 from tests.support.token_server import TokenServer, delayed
@@ -72,8 +71,9 @@ def listed(command: Command) -> list[dict[str, Any]]:
     return found
 
 
-def names(command: Command) -> list[str]:
-    return [account["name"] for account in listed(command)]
+def names() -> list[str]:
+    """Return the accounts as another process finds them."""
+    return [entry.account.name for entry in roster().entries()]
 
 
 def secrets_of(server: TokenServer) -> list[str]:
@@ -129,7 +129,7 @@ def test_credentials_are_added_from_a_file_or_from_standard_input(
     lines = says(done, 0, r"^Added Work \(work@example.com\)\.$")
     assert ["note: ", "Added "] == [line[:6] for line in lines]
     assert str(secrets_path(os.environ)) in lines[0]
-    assert ["Work", "claude-code"] == names(command)
+    assert ["Work", "claude-code"] == names()
     told = done.stderr.encode() + b"".join(files_of(home).values())
     assert not [secret for secret in secrets_of(server) if secret.encode() in told]
     assert {"accounts.db", "secrets.json"} <= set(files_of(home))
@@ -143,7 +143,7 @@ def test_claude_codes_login_is_added_and_left_as_it_is(
     done = command.run("accounts", "add", "Mine", "--from-claude-code")
     says(done, 0, r"^Added Mine \(mine@example.com\)\.$")
     assert before == (store.path.read_bytes(), store.path.stat().st_mtime_ns)
-    assert ["claude-code", "Mine"] == names(command)
+    assert ["claude-code", "Mine"] == names()
     told = b"".join(files_of(home).values())
     assert not [secret for secret in secrets_of(server) if secret.encode() in told]
 
@@ -154,9 +154,7 @@ def test_a_login_in_the_browser_is_added(
     script = tmp_path / "browser"
     script.write_text(BROWSER.format(python=sys.executable, server=server.url))
     script.chmod(0o700)
-    done = command.run(
-        "accounts", "add", "Personal", "--login", environ={"BROWSER": str(script)}
-    )
+    done = command.run("accounts", "add", "Personal", "--login", environ={"BROWSER": str(script)})
     says(done, 0, "Your browser opens", "^https://claude.ai/", r"^Added Personal \(work@")
     (exchange,) = (seen.document for seen in server.requests if seen.method == "POST")
     told = done.stderr.encode() + b"".join(files_of(home).values())
@@ -183,7 +181,7 @@ def test_without_a_browser_a_code_is_pasted(command: Command, server: TokenServe
     assert ("", 0) == (out, process.returncode)
     assert "Added Personal (work@example.com)." in err
     assert code not in err
-    assert ["Personal", "claude-code"] == names(command)
+    assert ["Personal", "claude-code"] == names()
 
 
 def test_in_a_terminal_a_code_is_pasted(command: Command, server: TokenServer) -> None:
@@ -250,37 +248,30 @@ def test_a_key_that_is_not_typed_adds_nothing(
     assert code == terminal.wait_for_exit()
     assert "Traceback" not in terminal.text
     assert terminal.state["modes as before"]
-    assert ([], ["claude-code"]) == (admin, names(command))
+    assert ([], ["claude-code"]) == (admin, names())
 
 
 def test_a_refused_admin_key_is_not_added(command: Command, admin: list[str | None]) -> None:
     done = command.run("accounts", "add", "Org", "--admin-key", stdin=f"{KEY}x".encode())
     says(done, 3, "^error: The API refuses this Admin key", "^hint: ")
     assert KEY not in done.stderr
-    assert ["claude-code"] == names(command)
+    assert ["claude-code"] == names()
     assert 1 == len(admin)
 
 
 WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     (("Work", "--credentials-file", "-"), b"canary", 3, "standard input holds no credentials"),
-    (("Work", "--credentials-file", "-"), b"", 3, "standard input holds no credentials"),
     (("Work", "--credentials-file", "/nowhere"), b"", 3, "There is no file /nowhere"),
     (("Work", "--credentials-file", "/"), b"", 3, "not a regular file"),
     (("Work", "--from-claude-code"), b"", 3, "Not logged in to Claude Code"),
-    (("Work", "--admin-key"), b"canary", 3, "no Admin API key"),
     (("Work", "--admin-key"), b"\xff\xfe", 3, "no Admin API key"),
     (("Work", "--login", "--no-browser"), b"", 3, "input ended before a code"),
     (("Console", "--from-claude-code"), b"", 2, "taken"),
-    (("demo", "--admin-key"), b"", 2, "taken"),
-    (("", "--login"), b"", 2, "needs a name"),
-    (("x" * 65, "--login"), b"", 2, "65 characters"),
     (("a\x1b[2Jb", "--login"), b"", 2, "cannot be printed"),
     (("\udcff", "--login"), b"", 2, "cannot be printed"),
     (("Work",), b"", 2, "one of the arguments"),
-    (("--login",), b"", 2, "NAME"),
     (("Work", "--login", "--admin-key"), b"", 2, "not allowed with"),
-    (("Work", "--admin"), b"", 2, "one of the arguments|unrecognized"),
-    (("Work", "--admin-key", KEY), b"", 2, "unrecognized"),
+    (("Work", "--admin-key", "key"), b"", 2, "unrecognized"),
 ]
 
 
@@ -298,7 +289,7 @@ def test_what_cannot_be_added_is_an_error_and_a_hint(
     done = command.run("accounts", "add", *arguments, stdin=stdin)
     lines = says(done, code, words)
     assert ["error:", "hint: "] == [line[:6] for line in lines[-2:]]
-    assert "canary" not in done.stderr or KEY in arguments
+    assert "canary" not in done.stderr
     assert "\x1b" not in done.stderr
     assert ([], False) == (server.requests, secrets_path(os.environ).exists())
 
@@ -310,7 +301,7 @@ def test_without_a_network_it_is_added_with_a_note(command: Command, server: Tok
         environ={"CLAUDE_USAGE_MONITOR_API_URL": NOWHERE},
     )
     says(done, 0, "^note: It could not be checked", r"^Added Work\.$")
-    assert ["Work", "claude-code"] == names(command)
+    assert ["Work", "claude-code"] == names()
 
 
 def test_a_name_that_is_taken_is_replaced_only_when_it_is_asked_for(
@@ -404,11 +395,11 @@ def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenS
     for name in ("one", "two"):
         keep(server.issue(name), name)
     says(command.run("accounts", "use", "TWO"), 0)
-    assert "two" == names(command)[0]
+    assert "two" == names()[0]
     says(command.run("accounts", "rename", "two", "second 🙂"), 0)
-    assert "second 🙂" == names(command)[0]
+    assert "second 🙂" == names()[0]
     says(command.run("accounts", "remove", "Second 🙂", "--yes"), 0)
-    assert ["one", "claude-code"] == names(command)
+    assert ["one", "claude-code"] == names()
     assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
 
 
@@ -416,12 +407,9 @@ def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenS
     ("answer", "removed"),
     [
         (b"y\n", True),
-        (b" YES \n", True),
         (b"y", True),
-        (b"n\n", False),
         (b"\n", False),
         (b"", False),
-        (b"yep\n", False),
         (b"\xff\n", False),
     ],
 )
@@ -435,12 +423,10 @@ def test_removing_asks_first(
     says(done, 0 if removed else 1, r"Remove Work and its login\? \[y/N\] ")
     if not removed:
         says(done, 1, "error: Nothing was removed", "^hint: .*--yes")
-    assert removed is ("Work" not in names(command))
+    assert removed is ("Work" not in names())
 
 
-def test_without_standard_input_nothing_is_removed(
-    command: Command, server: TokenServer
-) -> None:
+def test_without_standard_input_nothing_is_removed(command: Command, server: TokenServer) -> None:
     keep(server.issue("Work"), "Work")
     done = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&-', "sh", PROGRAM, "accounts", "remove", "Work"],
@@ -450,22 +436,17 @@ def test_without_standard_input_nothing_is_removed(
         timeout=60,
     )
     says(done, 1, "Nothing was removed")
-    assert "Work" in names(command)
+    assert "Work" in names()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("use", "Nobody"), 2, "There is no account 'Nobody'"),
-        (("rename", "Nobody", "x"), 2, "There is no account 'Nobody'"),
-        (("remove", "Nobody"), 2, "There is no account 'Nobody'"),
         (("remove", "claude-code", "--yes"), 2, "cannot be removed"),
-        (("rename", "claude-code", "x"), 2, "cannot be renamed"),
         (("rename", "Work", "CONSOLE"), 2, "taken"),
         (("use", "\udcff"), 2, "There is no account"),
-        (("use",), 2, "NAME"),
         ((), 2, "COMMAND"),
-        (("lost",), 2, "invalid choice"),
         (("list", "--js"), 2, "unrecognized"),
     ],
 )
@@ -477,7 +458,7 @@ def test_what_cannot_be_done_is_an_error_and_a_hint(
     assert ["error:", "hint: "] == [line[:6] for line in lines]
 
 
-@pytest.mark.parametrize("which", [(), ("add",), ("list",), ("use",), ("rename",), ("remove",)])
+@pytest.mark.parametrize("which", [(), ("add",)])
 def test_help_touches_nothing(command: Command, home: Path, which: tuple[str, ...]) -> None:
     done = command.run("accounts", *which, "--help")
     assert (0, "") == (done.returncode, done.stderr)
@@ -547,14 +528,7 @@ def test_the_exit_code_is_the_worst_of_them_and_one_failure_hides_no_other(
     assert "error: ended: The login of ended has ended" in done.stderr
 
 
-def shown_name(terminal: Terminal) -> str:
-    """Return the text of the screen, to be looked at for a name."""
-    return terminal.text
-
-
-def test_tab_goes_through_the_accounts(
-    command: Command, server: TokenServer, store: Store
-) -> None:
+def test_tab_goes_through_the_accounts(command: Command, server: TokenServer, store: Store) -> None:
     store.write(as_bytes(server.issue("mine")))
     server.figures |= {"mine": 7.0, "one": 11.0, "two": 22.0}
     for name in ("one", "two"):
@@ -577,11 +551,11 @@ def test_an_account_that_is_removed_while_it_is_shown(
         keep(server.issue(name), name)
     terminal = command.open("--account", "one", columns=70, rows=30)
     terminal.wait_for("11 %")
-    asked = len(server.requests)
+    terminal.wait_for(lambda: 2 == len(server.requests))  # for figures, and whose they are
     says(command.run("accounts", "remove", "one", "--yes"), 0)
     terminal.wait_for("was removed")
     assert "11 %" not in terminal.text
-    assert asked == len(server.requests)
+    assert 2 == len(server.requests)
     terminal.press_until("\t", "22 %")
     terminal.type("q")
     assert 0 == terminal.wait_for_exit()
@@ -655,4 +629,4 @@ def test_an_interrupted_login_leaves_nothing(command: Command, server: TokenServ
     terminal.kill(signal.SIGINT)
     assert 130 == terminal.wait_for_exit()
     assert "Traceback" not in terminal.text
-    assert ["claude-code"] == names(command)
+    assert ["claude-code"] == names()

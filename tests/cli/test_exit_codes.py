@@ -7,6 +7,7 @@ import pytest
 from claude_usage_monitor import errors
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from tests.support.spends import LIMITED, ORGANIZATION, REFUSED
 from tests.support.statuses import NORMAL, RATE_LIMITED
 
 BLIND = AccountStatus(Account("claude-code"))
@@ -36,6 +37,7 @@ def blind(code: str) -> AccountStatus:
     [
         ((NORMAL,), 0),
         ((RATE_LIMITED,), 0),
+        ((ORGANIZATION, LIMITED, REFUSED), 0),
         ((blind("rate_limited"),), 4),
         ((blind("rate_limited"), blind("credentials_expired"), NORMAL), 3),
         ((blind("error"), blind("unreachable")), 4),

@@ -14,6 +14,8 @@ from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
+from tests.support.spends import LIMITED, NO_COSTS
+from tests.support.spends import OVER_BUDGET as ORGANIZATION
 from tests.support.statuses import AT_REST, REFUSED, THROTTLING, UNREADABLE
 
 STYLE = ClockStyle(UTC)
@@ -234,3 +236,90 @@ def test_throttling_in_fallback_and_at_rest() -> None:
         at_rest["stale"],
     )
     assert [True, False] == [window["stale"] for window in at_rest["windows"]]
+
+
+def test_the_spend_of_the_contract() -> None:
+    """Field by field what INTERFACE promises of an organisation; unknown is null, never 0."""
+    shown = account(ORGANIZATION)
+    assert ("console", [], "api", "2026-11-21T12:17:00Z", 120) == (
+        shown["kind"],
+        shown["windows"],
+        shown["source"],
+        shown["as_of"],
+        shown["age_seconds"],
+    )
+    spend = shown["spend"]
+    daily, by_model, by_workspace = (
+        spend.pop(name) for name in ("daily", "by_model", "by_workspace")
+    )
+    assert {"date": "2026-11-01", "amount": 30.0} == daily[0]
+    assert 21 == len(daily)
+    assert ["claude-opus-5", "claude-sonnet-5", "Web search"] == [row["name"] for row in by_model]
+    assert {"name": None, "amount": None} == by_workspace[-1]
+    claude_code = spend.pop("claude_code")
+    users = claude_code.pop("by_user")
+    assert {
+        "currency": "USD",
+        "period_start": "2026-11-01",
+        "period_end": "2026-11-30",
+        "month_to_date": 4062.55,
+        "projected": 5718.54,
+        "projected_low": 5665.28,
+        "projected_high": 5771.79,
+        "projection_note": None,
+        "budget": 4600.0,
+        "budget_reached_on": "2026-11-24",
+        "by_api_key": [
+            {
+                "name": "ci-pipeline",
+                "input_tokens": 4_100_000,
+                "output_tokens": 1_200_000,
+                "cache_read_tokens": 30_000_000,
+                "cache_creation_tokens": 900_000,
+            },
+            {
+                "name": None,
+                "input_tokens": 12_000,
+                "output_tokens": 800,
+                "cache_read_tokens": None,
+                "cache_creation_tokens": 0,
+            },
+        ],
+    } == spend
+    assert {
+        "estimated": True,
+        "as_of": "2026-11-21T11:39:00Z",
+        "month_to_date": 564.58,
+        "you": {"email": "ada@example.com", "amount": 310.4},
+        "missing_days": 0,
+    } == claude_code
+    assert {
+        "name": "nightly-build",
+        "amount": None,
+        "input_tokens": 91_000,
+        "output_tokens": 30_000,
+        "cache_read_tokens": 880_000,
+        "cache_creation_tokens": 41_000,
+        "sessions": 68,
+        "lines_added": 8229,
+        "lines_removed": 2222,
+        "commits": 6,
+        "pull_requests": 2,
+    } == users[-1]
+
+
+def test_what_was_not_read_of_an_organisation_is_null() -> None:
+    spend = account(NO_COSTS)["spend"]
+    for name in ("month_to_date", "projected", "budget", "by_workspace", "by_model", "by_api_key"):
+        assert spend[name] is None
+    assert (None, None, 12) == (
+        spend["claude_code"]["month_to_date"],
+        spend["claude_code"]["you"],
+        spend["claude_code"]["missing_days"],
+    )
+
+
+def test_an_organisation_with_figures_leaves_no_problem_for_the_document() -> None:
+    assert None is document(LIMITED)["problem"]
+    assert "rate_limited" == account(LIMITED)["problem"]["code"]
+    assert account(LIMITED)["stale"]

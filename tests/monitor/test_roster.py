@@ -13,6 +13,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor import accounts, adding
 from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.monitor.selection import selected
 from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -44,7 +45,7 @@ def names(entries: tuple[Entry, ...]) -> list[str]:
 def shown(
     *wanted: str, mode: Mode = "auto", every: bool = False, found: Roster | None = None
 ) -> list[str]:
-    return names((found or roster()).selected(wanted, mode, every=every))
+    return names(selected(found or roster(), wanted, mode, every=every))
 
 
 def keep_admin_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,13 +126,13 @@ def test_before_anybody_chose_it_is_claude_codes_else_the_first_that_was_added(
     assert [expected] == shown()
 
 
-def test_an_organisation_is_not_shown_by_default_instead_of_a_login(
+def test_an_organisation_is_shown_beneath_a_login_and_never_instead_of_one(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_admin_key("Org", monkeypatch)
-    assert ["claude-code"] == shown()
+    assert ["Org"] == shown()
     keep(server.issue("one"), "one")
-    assert ["one"] == shown()
+    assert ["one", "Org"] == shown()
 
 
 def test_the_chosen_one_is_shown_whoever_is_logged_in(server: TokenServer, store: Store) -> None:
@@ -197,7 +198,7 @@ def test_a_name_that_nobody_has_is_refused_with_those_that_are(
 @pytest.mark.parametrize(
     ("mode", "every", "expected"),
     [
-        ("auto", False, ["one"]),
+        ("auto", False, ["one", "Org"]),
         ("auto", True, ["one", "Org", "two"]),
         ("code", False, ["one"]),
         ("code", True, ["one", "two"]),

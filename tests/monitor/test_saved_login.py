@@ -40,6 +40,7 @@ from tests.support.token_server import (
     email_of,
     garbled,
     refused,
+    uuid_of,
 )
 
 if TYPE_CHECKING:
@@ -228,6 +229,22 @@ def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
     assert 99.0 == five_hour(claude_codes(found))
 
 
+def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
+    claude: ClaudeCode,
+) -> None:
+    """Claude Code holds another's token while its file still names this account."""
+    saved = saved_from(claude, expires_in=3600)
+    claude.holds(THEIRS)
+    claude.says(OURS)
+    statuses = [read(roster(), saved) for _ in range(2)]
+    assert 99.0 not in [five_hour(status) for status in statuses]
+    assert 41.0 == five_hour(statuses[-1])
+    assert uuid_of(OURS) == roster().accounts.all()[0].profile.account_uuid
+    claude.says(THEIRS)
+    assert 41.0 == five_hour(read(roster(), saved))
+    assert [] == claude.server.refreshes
+
+
 def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCode) -> None:
     """Also when they are read at the same instant: a token that comes twice ends the login."""
     its_token_rotated(claude)
@@ -350,6 +367,17 @@ def test_without_a_refresh_token_a_login_ends_in_words(server: TokenServer) -> N
     assert "credentials_expired" == code(status)
     assert "--login --replace" in (status.problem.hint if status.problem else "")
     assert [] == server.requests
+
+
+def test_a_list_that_cannot_be_written_keeps_no_figures_away(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who the account is could not be noted there: that is no reason to fail."""
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.BUSY_SECONDS", 0.05)
+    saved = keep(server.issue(OURS), OURS)
+    with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
 
 
 def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(

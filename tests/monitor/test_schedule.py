@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.monitor.schedule import after_error, after_rate_limit, after_success
+from claude_usage_monitor.monitor.schedule import (
+    after_error,
+    after_rate_limit,
+    after_report_rate_limit,
+    after_success,
+)
 from tests.support.payloads import NOW
 
 FLOOR = timedelta(seconds=180)
@@ -93,3 +98,24 @@ def test_a_wait_is_only_ever_lengthened(
     assert plain <= after_rate_limit(NOW, retry_after, repeats, chance=chance)
     assert minutes(5) <= plain - NOW <= minutes(75)
     assert after_error(NOW, repeats) <= after_error(NOW, repeats, chance=chance)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "repeats", "expected"),
+    [
+        (None, 1, minutes(1)),
+        (None, 2, minutes(2)),
+        (None, 4, minutes(8)),
+        (None, 99, minutes(60)),
+        (0, 3, minutes(1)),
+        (600, 3, minutes(10)),
+        (86_400, 1, minutes(60)),
+    ],
+)
+def test_a_rate_limit_of_the_reports_is_waited_out(
+    retry_after: int | None, repeats: int, expected: timedelta
+) -> None:
+    """What was asked for; without that a minute, doubling. Never less than a minute."""
+    asked = None if retry_after is None else timedelta(seconds=retry_after)
+    assert expected == after_report_rate_limit(NOW, asked, repeats) - NOW
+    assert expected <= after_report_rate_limit(NOW, asked, repeats, chance=1.0) - NOW

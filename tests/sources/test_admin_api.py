@@ -24,9 +24,12 @@ from claude_usage_monitor.sources.admin_api import (
     Organization,
     checked_admin_key,
     get_organization,
+    listed,
+    reported,
 )
 from claude_usage_monitor.sources.http import HttpClient
 from claude_usage_monitor.usage.secret import Secret
+from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 RAW_KEY = "sk-ant-admin01-" + "k" * 40
 KEY = Secret(RAW_KEY)
+KEY_OF_API = Secret(ADMIN_KEY)
 ME = "/v1/organizations/me"
 
 
@@ -149,3 +153,61 @@ def test_a_key_that_an_error_repeats_is_not_repeated(
     with pytest.raises(Forbidden, match="key … lacks it") as caught:
         get_organization(client, KEY)
     assert "kkk" not in repr(caught.value)
+
+
+# --- both pagers -------------------------------------------------------------------------------
+
+
+def test_a_list_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
+    """2500 users in pages of a thousand, the most there may be: none is left out at twenty."""
+    api = AdminApi(httpserver, Invented(users=[{"id": f"user_{n}"} for n in range(2500)]))
+    found = [user["id"] for user in listed(client, KEY_OF_API, "users")]
+    assert [f"user_{n}" for n in range(2500)] == found
+    afters = [request.args.get("after_id") for request in api.requests]
+    assert [None, "user_999", "user_1999"] == afters
+    assert {"1000"} == {request.args["limit"] for request in api.requests}
+
+
+def test_a_report_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
+    day = NOW.date()
+    records: list[dict[str, object]] = [{"row": n} for n in range(45)]
+    api = AdminApi(httpserver, Invented(claude_code={day: records}))
+    query = [("starting_at", day.isoformat())]
+    found = [row["row"] for row in reported(client, KEY_OF_API, "usage_report/claude_code", query)]
+    assert list(range(45)) == found
+    assert [None, "page_20", "page_40"] == [r.args.get("page") for r in api.requests]
+    assert {day.isoformat()} == {request.args["starting_at"] for request in api.requests}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"data": [{"id": "a"}], "has_more": True, "last_id": "a", "next_page": "again"},
+        {"data": [{"id": "a"}], "has_more": True, "last_id": None, "next_page": "again"},
+    ],
+)
+def test_pages_that_repeat_end(
+    client: HttpClient, httpserver: HTTPServer, page: dict[str, object]
+) -> None:
+    httpserver.expect_request("/v1/organizations/users").respond_with_json(page)
+    for pager in (listed, reported):
+        with pytest.raises(UnexpectedResponse, match="does not come to an end"):
+            list(pager(client, KEY, "users", []))
+
+
+def test_a_report_without_has_more_ends_with_its_pages(
+    client: HttpClient, httpserver: HTTPServer
+) -> None:
+    page = {"data": [{"id": "a"}], "next_page": None}
+    httpserver.expect_request("/v1/organizations/x").respond_with_json(page)
+    assert 1 == len(list(reported(client, KEY, "x", [])))
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"id": 1}}, {"data": "x"}])
+def test_a_page_without_a_list_is_an_unexpected_response(
+    client: HttpClient, httpserver: HTTPServer, body: object
+) -> None:
+    httpserver.expect_request("/v1/organizations/users").respond_with_json(body)
+    for pager in (listed, reported):
+        with pytest.raises(UnexpectedResponse, match="users"):
+            list(pager(client, KEY, "users", []))

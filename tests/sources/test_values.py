@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import inf, nan
 
 import pytest
@@ -115,3 +116,10 @@ def test_no_reader_ever_raises(value: object) -> None:
 def test_numbers_json_has_no_words_for_are_unknown() -> None:
     found = mapping(parse_json(json.dumps({"a": nan, "b": inf, "c": 1}).encode())) or {}
     assert [number(found[key]) for key in "abc"] == [None, None, 1.0]
+
+
+def test_fractions_are_exact_when_that_is_asked_for() -> None:
+    body = b'{"amount": 0.1234567890123456789, "count": 7, "odd": 1e400}'
+    found = mapping(parse_json(body, exact=True)) or {}
+    assert (Decimal("0.1234567890123456789"), 7) == (found["amount"], found["count"])
+    assert {"amount": 0.12345678901234568, "count": 7, "odd": inf} == parse_json(body)

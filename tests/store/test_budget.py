@@ -20,10 +20,12 @@ from claude_usage_monitor.store.budget import (
     InFlight,
     Wait,
     acquire,
+    close,
     gate_of,
     hold,
     in_flight,
     is_alive,
+    renew,
     settle,
     this_process,
 )
@@ -268,3 +270,29 @@ def test_a_hold_of_hours_is_renewed_while_it_is_known(connection: sqlite3.Connec
     hold(connection, "b", held(timedelta(hours=9)), last)
     assert isinstance(ask(connection, last + LONGEST_WAIT - SECOND, "t", "b"), Wait)
     assert isinstance(ask(connection, last + LONGEST_WAIT, "t", "b"), Granted)
+
+
+def test_an_account_with_a_larger_allowance_is_asked_as_often_as_it_may_be(
+    connection: sqlite3.Connection,
+) -> None:
+    for number in range(60):
+        answer = acquire(connection, "t", "a", NOW + number * SECOND, per_hour=60)
+        assert isinstance(answer, Granted)
+        close(connection, answer.request)
+    assert isinstance(acquire(connection, "t", "a", NOW + timedelta(minutes=2), 60), Wait)
+
+
+def test_a_request_at_work_keeps_its_lease_by_renewing_it(connection: sqlite3.Connection) -> None:
+    answer = ask(connection)
+    assert isinstance(answer, Granted)
+    renew(connection, answer.request, NOW + LEASE - SECOND)
+    assert InFlight(answer.request) == ask(connection, NOW + LEASE + SECOND)
+    assert not in_flight(connection, answer.request, NOW + 2 * LEASE)
+
+
+def test_a_request_that_is_closed_is_not_renewed(connection: sqlite3.Connection) -> None:
+    answer = ask(connection)
+    assert isinstance(answer, Granted)
+    close(connection, answer.request)
+    renew(connection, answer.request, NOW + SECOND)
+    assert not in_flight(connection, answer.request, NOW + SECOND)

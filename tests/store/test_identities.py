@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.usage_body import usage_from
-from claude_usage_monitor.store import identities
+from claude_usage_monitor.store import identities, spend
 from claude_usage_monitor.store.database import in_memory
 from claude_usage_monitor.store.readings import newest, record
 from claude_usage_monitor.usage.profile import Profile
@@ -77,3 +77,21 @@ def test_a_login_is_known_since_it_changed(connection: sqlite3.Connection) -> No
     assert later == identities.note_login(connection, "claude-code", "uuid-of-bob", later)
     assert later == identities.note_login(connection, "claude-code", "uuid-of-bob", NOW)
     assert ("uuid-of-bob", later) == identities.logged_in(connection, "claude-code")
+
+
+def test_the_address_of_an_account_is_that_of_its_profile(connection: sqlite3.Connection) -> None:
+    assert None is identities.email_of(connection, ADA)
+    identities.keep_profile(connection, PRINT, Profile(account_uuid=ADA))
+    identities.link(connection, PRINT, ADA)
+    assert None is identities.email_of(connection, ADA)
+    identities.keep_profile(connection, PRINT, Profile(email="ada@example.com", account_uuid=ADA))
+    assert "ada@example.com" == identities.email_of(connection, ADA)
+
+
+def test_the_reports_of_an_organisation_move_with_its_key(connection: sqlite3.Connection) -> None:
+    stand_in = identities.account_of(connection, PRINT)
+    spend.record(connection, stand_in, NOW.date().replace(day=1), "users", {"a": "A"}, NOW)
+    spend.note_trouble(connection, stand_in, "users", spend.Trouble("forbidden", "no", NOW))
+    identities.link(connection, PRINT, ADA)
+    kept = spend.stored(connection, ADA, NOW.date().replace(day=1))
+    assert ({"users": {"a": "A"}}, {"users"}) == (kept.names, set(kept.trouble))

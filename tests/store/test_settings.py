@@ -87,9 +87,25 @@ def test_a_bad_value_is_one_warning_that_names_it_and_its_default(path: Path, li
 
 
 @pytest.mark.parametrize(
+    "written", ["6000", "6000.10", "999999999999.99", "0.01", "123456789.123456789"]
+)
+def test_a_budget_is_exactly_what_is_written(path: Path, written: str) -> None:
+    """Money is no float, not even on its way: ``999999999999.99`` is to the cent."""
+    path.write_text(f"monthly_budget = {written}")
+    assert (Settings(monthly_budget=Decimal(written)), ()) == load_settings(path)
+
+
+@pytest.mark.parametrize(
     "content",
-    [b"interval = ", b"\xff\xfe", b"[" * 5000, b"# " + b"x" * 2_000_000, b"x = " + b"[" * 3000],
-    ids=["cut", "bytes", "brackets", "huge", "deep"],
+    [
+        b"interval = ",
+        b"x = 1e99999999999999999999",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b"# " + b"x" * 2_000_000,
+        b"x = " + b"[" * 3000,
+    ],
+    ids=["cut", "exponent", "bytes", "brackets", "huge", "deep"],
 )
 def test_a_file_that_is_no_toml_is_one_warning_and_the_defaults(path: Path, content: bytes) -> None:
     path.write_bytes(content)

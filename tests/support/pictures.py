@@ -19,6 +19,7 @@ from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import ClockStyle
 from tests.support.payloads import NOW
+from tests.support.spends import OVER_BUDGET as ORGANIZATION
 from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, PACED, RATE_LIMITED, SEVERAL
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ PICTURES = {
     "problem": Picture(RATE_LIMITED, 60),
     "expired": Picture(EXPIRED, 40),
     "pace-maker": Picture(PACED, 60),
+    "organisation": Picture(ORGANIZATION, 60),
     "no-colour": Picture(NEAR_THE_LIMIT, 60, _PLAIN),
     "several-accounts": Picture(SEVERAL[0], 60, rows=24, beneath=SEVERAL[1:]),
 }

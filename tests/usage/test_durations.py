@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from claude_usage_monitor.usage.durations import (
     ClockStyle,
     age,
+    calendar_day,
     clock_time,
     coming,
     countdown,
     iso_instant,
     long_span,
+    month_names,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -129,3 +131,10 @@ def test_a_clock_time_beyond_a_clock_change_names_its_zone(
 )
 def test_an_iso_instant_is_utc_to_the_nearest_second(moment: datetime, expected: str) -> None:
     assert expected == iso_instant(moment)
+
+
+def test_days_and_months_have_the_same_names_everywhere() -> None:
+    assert "30 Nov" == calendar_day(date(2026, 11, 30))
+    assert ("May", "May") == month_names(date(2026, 5, 1))
+    names = [month_names(date(2026, month, 1)) for month in range(1, 13)]
+    assert all(long.startswith(short) for long, short in names)

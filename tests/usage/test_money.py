@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from claude_usage_monitor.usage.money import money
+from claude_usage_monitor.usage.money import compact, money
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,24 @@ def test_the_sign_where_it_is_known_else_the_code(
 def test_in_ascii_a_sign_that_is_not_becomes_its_code() -> None:
     assert money(Decimal("300.04"), "EUR", ascii_only=True) == "EUR 300.04"
     assert money(Decimal("47.52"), "USD", ascii_only=True) == "$47.52"
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, "0"),
+        (950, "950"),
+        (999, "999"),
+        (1000, "1.0k"),
+        (12_340, "12.3k"),
+        (99_949, "99.9k"),
+        (99_950, "100k"),
+        (999_499, "999k"),
+        (999_500, "1.0M"),
+        (36_200_000, "36.2M"),
+        (45 * 10**9, "45.0G"),
+        (10**17, "100000T"),
+    ],
+)
+def test_counts_in_a_few_characters(count: int, expected: str) -> None:
+    assert expected == compact(count)

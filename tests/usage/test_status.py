@@ -9,6 +9,7 @@ from claude_usage_monitor.errors import CredentialsExpired
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from claude_usage_monitor.usage.windows import Usage
 from tests.support.payloads import NOW
+from tests.support.spends import ORGANIZATION
 
 STATUS = AccountStatus(Account("claude-code"), Usage((), "api", NOW))
 
@@ -48,3 +49,14 @@ def test_a_problem_keeps_what_its_error_knows() -> None:
         problem.retry_at,
         problem.since,
     )
+
+
+def test_spend_is_figures_too() -> None:
+    assert (True, NOW) == (STATUS.has_figures, STATUS.as_of)
+    assert (True, ORGANIZATION.spend and ORGANIZATION.spend.as_of) == (
+        ORGANIZATION.has_figures,
+        ORGANIZATION.as_of,
+    )
+    assert timedelta(minutes=2) == ORGANIZATION.age(NOW)
+    blind = replace(ORGANIZATION, spend=None)
+    assert (False, None, None) == (blind.has_figures, blind.as_of, blind.age(NOW))

@@ -1,0 +1,50 @@
+"""Claude Pace Maker's state as the JSON document has it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.formats.json_values import Json, instant, rounded
+from claude_usage_monitor.usage.throttling import COMPUTED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
+
+
+def throttling_json(throttling: Throttling, now: datetime) -> Json:
+    """Return what it does now, and which of it is computed here."""
+    return {
+        "enabled": throttling.enabled,
+        "throttling": throttling.throttling(now),
+        "delay_seconds": throttling.delay_seconds,
+        "decided_at": instant(throttling.decided_at),
+        "window": throttling.window(now),
+        "target": rounded(throttling.target(now), 1),
+        "deviation": rounded(throttling.deviation(now), 1),
+        "tempo": throttling.tempo,
+        "tempo_engaged": throttling.tempo_engaged(now),
+        "mode": throttling.mode,
+        "limiters": asdict(throttling.limiters),
+        "backoff_until": instant(throttling.backoff_until if throttling.backing_off(now) else None),
+        "blockages": [asdict(blockage) for blockage in throttling.blockages(now)],
+        "windows": [_paced(window, now) for window in throttling.windows],
+        "computed": list(COMPUTED),
+        "gaps": list(throttling.gaps),
+        "as_of": instant(throttling.as_of),
+        "stale": throttling.stale(now),
+    }
+
+
+def _paced(window: PacedWindow, now: datetime) -> Json:
+    return {
+        "key": window.key,
+        "utilization": rounded(window.utilization, 1),
+        "synthetic": window.synthetic,
+        "resets_at": instant(window.resets_at),
+        "target": rounded(window.target(now), 1),
+        "deviation": rounded(window.deviation(now), 1),
+        "stale": window.stale(now),
+    }

@@ -1,0 +1,214 @@
+"""Measure what is promised of organisations: ``python -m tests.benchmarks.organization``.
+
+The Admin API is a process of its own that waits as long as the real one for every answer, by a
+clock that stands on the last day of a month. The daily series are invented, all of them: no
+recorded ones are to be had; what they have of real ones is told beside each.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from calendar import monthrange
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from statistics import fmean
+from urllib.request import urlopen
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+from werkzeug.serving import WSGIRequestHandler
+
+from claude_usage_monitor.monitor.organization import CONSOLE
+from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage.projection import LEAST_DAYS, project
+from claude_usage_monitor.usage.spend import DailySpend
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.organization import ADMIN_KEY, AdminApi, Invented
+
+NOW = datetime(2026, 12, 31, 12, 0, tzinfo=UTC)
+LATENCY = 0.2
+USERS, WORKSPACES = 500, 100
+MOST_REQUESTS, MOST_AGAIN, MOST_LATENCY = 60, 4, 1.5
+
+HOURS = (9, 18)  # of the day, UTC, at which a month's end is projected
+SPENT_BY = {9: Decimal("0.12"), 18: Decimal("0.85")}  # of a day: people work in daytime
+SEEDS = range(60)
+MONTHS = ((2026, 2), (2026, 7), (2026, 9), (2026, 10), (2026, 11))
+WEEK = (1.0, 1.1, 1.15, 1.05, 0.85)  # of a usual day, Monday first
+
+
+# --- a large organisation ----------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Serve the large organisation, and at ``/stats`` what was asked of it."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    WSGIRequestHandler.date_time_string = lambda *_: format_datetime(NOW, usegmt=True)  # type: ignore[method-assign]
+    invented = Invented.of_size(NOW, users=USERS, workspaces=WORKSPACES)
+    with HTTPServer(threaded=True) as server:
+        api = AdminApi(server, invented)
+        api.latency = LATENCY
+
+        def stats(_: object) -> Response:
+            figures = {
+                "requests": len(api.calls),
+                "busy": api.busy_seconds,
+                "at once": api.most_at_once,
+                "cents": str(invented.cents()),
+                "claude code cents": str(invented.claude_code_cents()),
+            }
+            return Response(json.dumps(figures))
+
+        server.expect_request("/stats").respond_with_handler(stats)
+        print(api.url, flush=True)
+        time.sleep(600)
+
+
+def large_organization() -> None:
+    """Print how a cold start and the next ones read the large organisation."""
+    command = [sys.executable, "-m", "tests.benchmarks.organization", "serve"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        tempfile.TemporaryDirectory() as home,
+    ):
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        os.environ |= {
+            "CLAUDE_USAGE_MONITOR_API_URL": url,
+            "CLAUDE_USAGE_MONITOR_HOME": home,
+            "ANTHROPIC_ADMIN_API_KEY": ADMIN_KEY,
+        }
+        now, first = NOW, AccountStatus(CONSOLE)
+
+        def clock() -> datetime:
+            return now
+
+        try:
+            began = time.perf_counter()
+            status = Roster(os.environ, Settings(), clock).organization().read(first)
+            took = time.perf_counter() - began
+            asked = stats_of(url)
+            print(f"cold start: {asked['requests']} requests of {MOST_REQUESTS}")
+            server_time = float(str(asked["busy"])) / 2
+            print(
+                f"  {took:.2f} s, the server's own at two in flight {server_time:.2f} s: "
+                f"{took / server_time:.2f} of {MOST_LATENCY}; {asked['at once']} at once"
+            )
+            spend = status.spend
+            assert spend is not None
+            assert spend.month_to_date is not None
+            assert spend.claude_code is not None
+            assert spend.claude_code.month_to_date is not None
+            off = spend.month_to_date * 100 - Decimal(str(asked["cents"]))
+            print(f"  month to date off by {off:.6f} cents")
+            off = spend.claude_code.month_to_date * 100 - Decimal(str(asked["claude code cents"]))
+            print(f"  Claude Code off by {off:.6f} cents")
+            for later in (timedelta(minutes=5), timedelta(hours=2), timedelta(hours=9)):
+                now += later
+                before = int(str(stats_of(url)["requests"]))
+                began = time.perf_counter()
+                Roster(os.environ, Settings(), clock).organization().read(first)
+                took = time.perf_counter() - began
+                again = int(str(stats_of(url)["requests"])) - before
+                print(f"next start, {later} on: {again} requests of {MOST_AGAIN}, {took:.2f} s")
+            began = time.perf_counter()
+            Roster(os.environ, Settings(), clock).organization().look(first)
+            print(f"stored figures: {(time.perf_counter() - began) * 1000:.0f} ms")
+        finally:
+            server.terminate()
+
+
+def stats_of(url: str) -> dict[str, object]:
+    """Return what the server was asked so far."""
+    with urlopen(f"{url}/stats") as response:  # noqa: S310 - our own server
+        return dict(json.load(response))
+
+
+# --- the projection ----------------------------------------------------------------------------
+
+Shape = Callable[[random.Random, int], float]
+SHAPES: dict[str, tuple[str, Shape]] = {
+    "weekly": ("quiet weekends, steady", lambda _chance, _day: 1.0),
+    "growing": ("the same, growing by up to 2 % a day", lambda _chance, _day: 1.0),
+    "bursts": (
+        "the same, one day in twelve costs four times as much",
+        lambda chance, _day: 4.0 if chance.random() < 1 / 12 else 1.0,
+    ),
+    "step": ("the same, 70 % more from the 13th on", lambda _chance, day: 1.7 if day > 12 else 1.0),
+    "even": ("no weekly rhythm at all: batch work", lambda _chance, _day: 1.0),
+}
+
+
+def series(kind: str, seed: int) -> tuple[date, list[Decimal]]:
+    """Return an invented month: its first day, and what each of its days costs in all."""
+    chance = random.Random(f"{kind} {seed}")  # noqa: S311 - figures, not secrets
+    year, month = MONTHS[seed % len(MONTHS)]
+    first = date(year, month, 1)
+    usual = 200 * math.exp(chance.gauss(0, 0.7))
+    weekend = chance.uniform(0.05, 0.4)
+    growth = chance.uniform(0, 0.02) if kind == "growing" else 0.0
+    found = []
+    for number in range(1, monthrange(year, month)[1] + 1):
+        weekday = first.replace(day=number).weekday()
+        rhythm = 1.0 if kind == "even" else WEEK[weekday] if weekday < 5 else weekend
+        noise = math.exp(chance.gauss(0, 0.25)) * SHAPES[kind][1](chance, number)
+        found.append(Decimal(repr(round(usual * rhythm * noise * (1 + growth) ** number, 6))))
+    return first, found
+
+
+def back_test(kind: str) -> Iterator[tuple[int, float, float, bool]]:
+    """Yield each projection's day, its error and the straight line's, and whether its band held."""
+    for seed in SEEDS:
+        first, amounts = series(kind, seed)
+        whole = sum(amounts, Decimal(0))
+        for day in range(LEAST_DAYS + 1, len(amounts)):
+            for hour in HOURS:
+                today = amounts[day - 1] * SPENT_BY[hour]
+                spent = [*amounts[: day - 1], today]
+                daily = [DailySpend(first.replace(day=n), a) for n, a in enumerate(spent, 1)]
+                now = datetime(first.year, first.month, day, hour, tzinfo=UTC)
+                found = project(daily, now)
+                assert found.amount is not None
+                assert found.low is not None
+                assert found.high is not None
+                passed = day - 1 + Decimal(hour) / 24
+                straight = sum(spent, Decimal(0)) / passed * len(amounts)
+                yield (
+                    day,
+                    float(abs(found.amount - whole) / whole),
+                    float(abs(straight - whole) / whole),
+                    found.low <= whole <= found.high,
+                )
+
+
+def projection() -> None:
+    """Print the mean error of the projection beside that of straight-line extrapolation."""
+    print(f"projection, {len(SEEDS)} invented months of each kind; mean error, straight line's")
+    for kind, (words, _) in SHAPES.items():
+        found = list(back_test(kind))
+        late = [row for row in found if row[0] > 14]
+        ours, straight = fmean(row[1] for row in found), fmean(row[2] for row in found)
+        print(
+            f"  {kind:8} {ours:6.2%} {straight:6.2%}  from the 15th "
+            f"{fmean(row[1] for row in late):6.2%} {fmean(row[2] for row in late):6.2%}  "
+            f"in the band {fmean(row[3] for row in found):4.0%}  ({words})"
+        )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        projection()
+        large_organization()

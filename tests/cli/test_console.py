@@ -1,0 +1,179 @@
+"""The installed command with an Admin key, as an admin would try it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.command import RESTORED
+from tests.support.organization import ADMIN_KEY, COSTS, AdminApi, Invented
+
+if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
+
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+CALLS = ("me", COSTS, "usage_report/claude_code", "usage_report/messages", "users", "workspaces")
+
+
+@pytest.fixture
+def api(admin_server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> AdminApi:
+    found = AdminApi(admin_server, Invented.of_size(datetime.now(UTC), users=6))
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", found.url)
+    monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
+    return found
+
+
+def shown(api: AdminApi) -> str:
+    """Return the month to date as the command shows it."""
+    dollars = (api.organization.cents() / 100).quantize(Decimal("0.01"))
+    return f"${dollars:,}"
+
+
+def account(output: str) -> dict[str, Any]:
+    (found,) = json.loads(output)["accounts"]
+    return dict(found)
+
+
+def test_one_frame_of_the_organisation(command: Command, api: AdminApi) -> None:
+    done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "Acme Corporation" in done.stdout
+    assert shown(api) in done.stdout
+    assert "Grace Hopper" in done.stdout
+
+
+def test_the_document_of_the_organisation(command: Command, api: AdminApi) -> None:
+    done = command.run("--mode", "console", "--json")
+    assert (0, "") == (done.returncode, done.stderr)
+    found = account(done.stdout)
+    assert ("console", "console") == (found["name"], found["kind"])
+    spend = found["spend"]
+    assert float(api.organization.cents() / 100) == pytest.approx(spend["month_to_date"], abs=1e-9)
+    by_day = sum(Decimal(str(day["amount"])) for day in spend["daily"])
+    assert abs(by_day - api.organization.cents() / 100) < Decimal("0.001")
+    assert 6 == len(spend["claude_code"]["by_user"])
+
+
+def test_a_second_run_shows_stored_figures_without_a_request(
+    command: Command, api: AdminApi
+) -> None:
+    first = account(command.run("--mode", "console", "--json").stdout)
+    asked = len(api.requests)
+    again = account(command.run("--mode", "console", "--json").stdout)
+    assert first["spend"] == again["spend"]
+    assert asked == len(api.requests)
+
+
+def test_figures_come_up_live_and_q_leaves(command: Command, api: AdminApi) -> None:
+    terminal = command.open("--mode", "console", columns=60, rows=40)
+    terminal.wait_for("Mary Somerville")
+    terminal.wait_for(shown(api))
+    terminal.wait_for("next in 5m")
+    for columns, rows in ((28, 14), (120, 50), (40, 12)):
+        terminal.resize(columns, rows)
+        terminal.wait_for(lambda: shown(api) in terminal.text and "Acme" in terminal.text)
+        terminal.settle()
+        assert "Acme Corporation" in terminal.lines[0]
+    terminal.type("q")
+    assert 0 == terminal.wait_for_exit()
+    assert RESTORED == terminal.state
+
+
+def test_a_hung_api_keeps_nobody(command: Command, api: AdminApi) -> None:
+    api.holding = True
+    terminal = command.open("--mode", "console")
+    terminal.wait_for(lambda: bool(api.requests))
+    terminal.type("q")
+    assert 0 == terminal.wait_for_exit()
+    api.released.set()
+
+
+def test_the_key_of_claude_codes_own_file_is_used(
+    command: Command, api: AdminApi, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_ADMIN_API_KEY")
+    store.write(json.dumps({"anthropicConsole": {"adminApiKey": ADMIN_KEY}}).encode())
+    found = account(command.run("--mode", "console", "--json").stdout)
+    assert "Claude Code credentials file" == found["credential_origin"]
+    assert found["spend"] is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (None, "There is no Admin API key."),
+        ("sk-ant-api03-" + "w" * 40, "ANTHROPIC_ADMIN_API_KEY variable: This is a workspace's"),
+        ("nonsense", "ANTHROPIC_ADMIN_API_KEY variable: This is no Admin API key"),
+    ],
+)
+def test_without_a_usable_key_it_is_three_and_two_lines(
+    command: Command, api: AdminApi, key: str | None, words: str
+) -> None:
+    done = command.run("--mode", "console", "--once", environ={"ANTHROPIC_ADMIN_API_KEY": key})
+    assert (3, "") == (done.returncode, done.stdout)
+    error, hint = done.stderr.splitlines()
+    assert error.startswith(f"error: {words}")
+    assert hint.startswith("hint: ")
+    assert [] == api.requests
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "words"),
+    [
+        (401, "authentication_error", 3, "refuses this Admin key (401, request req_"),
+        (403, "permission_error", 3, "This key may not call"),
+        (429, "rate_limit_error", 4, "asks to wait (429"),
+        (500, "api_error", 4, "has a problem with"),
+        (529, "overloaded_error", 4, "has a problem with"),
+    ],
+)
+def test_each_failure_has_its_exit_code_and_words(
+    command: Command, api: AdminApi, status: int, kind: str, code: int, words: str
+) -> None:
+    for call in (*CALLS, "api_keys"):
+        api.fail(call, status, kind, "lacks the scope read:billing")
+    done = command.run("--mode", "console", "--json")
+    assert code == done.returncode
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    document = json.loads(done.stdout)
+    assert document["problem"] == document["accounts"][0]["problem"]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stored_month_outlives_a_failure(
+    command: Command, api: AdminApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.run("--mode", "console", "--json")
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
+    done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
+    assert (0, True) == (done.returncode, shown(api) in done.stdout)
+
+
+def test_no_key_appears_anywhere(command: Command, api: AdminApi) -> None:
+    for flags in (("--json",), ("--once",)):
+        done = command.run("--mode", "console", *flags)
+        assert "aaaaaaaa" not in done.stdout + done.stderr
+
+
+def test_an_unknown_account_is_named_with_the_known_one(command: Command, api: AdminApi) -> None:
+    done = command.run("--mode", "console", "--account", "x", "--once")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "console" in done.stderr
+
+
+def test_a_month_begins_and_ends_in_utc(command: Command, api: AdminApi) -> None:
+    """A computer in Samoa, half a day off, shows the API's month."""
+    found = account(command.run("--mode", "console", "--json", environ={"TZ": "UTC+11"}).stdout)
+    today = datetime.now(UTC)
+    for moment in (today, today - timedelta(minutes=5)):
+        if found["spend"]["daily"][-1]["date"] == moment.date().isoformat():
+            break
+    else:
+        raise AssertionError(found["spend"]["daily"][-1])

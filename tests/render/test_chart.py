@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.render.chart import chart, chart_width
+from claude_usage_monitor.render.theme import ASCII, UNICODE, Look
+
+LOOK = Look()
+PLAIN = Look(ASCII, color=False)
+
+
+def drawn(amounts: list[Decimal | None], days: int, width: int, rows: int = 1) -> list[str]:
+    return [line.plain for line in chart(amounts, days, width, rows, LOOK)]
+
+
+def test_the_highest_day_is_full_and_the_others_are_in_proportion() -> None:
+    amounts: list[Decimal | None] = [Decimal(n) for n in range(9)]
+    assert [" ▁▂▃▄▅▆▇█··"] == drawn(amounts, 11, 12)
+    assert ["    ▂▄▆█", "▂▄▆█████"] == drawn(amounts[1:], 8, 8, 2)
+
+
+def test_any_spend_is_seen_and_none_is_not() -> None:
+    assert [" ▁█"] == drawn([Decimal(0), Decimal("0.01"), Decimal(1000)], 3, 3)
+    assert ["  "] == drawn([Decimal(0), Decimal(0)], 2, 2)
+    assert [" █"] == drawn([Decimal(-5), Decimal(1)], 2, 2)
+
+
+def test_an_unknown_day_is_neither_empty_nor_full() -> None:
+    assert ["█?"] == drawn([Decimal(1), None], 2, 2)
+    assert ["??"] == drawn([None, None], 2, 2)
+
+
+def test_where_the_month_has_no_room_its_last_days_are_drawn() -> None:
+    amounts: list[Decimal | None] = [Decimal(8), *[Decimal(1)] * 4, Decimal(2)]
+    assert ["▄▄█"] == drawn(amounts, 30, 3)
+
+
+@given(
+    st.lists(st.none() | st.decimals(-9, 10**9, places=4), min_size=1, max_size=31),
+    st.integers(0, 9),
+    st.integers(1, 120),
+    st.integers(1, 3),
+    st.sampled_from([LOOK, PLAIN]),
+)
+def test_a_chart_is_exactly_as_wide_and_high_as_it_says(
+    amounts: list[Decimal | None], ahead: int, width: int, rows: int, look: Look
+) -> None:
+    days = len(amounts) + ahead
+    lines = chart(amounts, days, width, rows, look)
+    assert rows == len(lines)
+    assert {chart_width(days, width)} == {line.cell_len for line in lines}
+    assert chart_width(days, width) <= width
+    assert look.glyphs is UNICODE or all(line.plain.isascii() for line in lines)
+
+
+@pytest.mark.parametrize(("width", "cells"), [(30, 30), (59, 30), (60, 60), (90, 90), (200, 90)])
+def test_days_stand_apart_where_there_is_room(width: int, cells: int) -> None:
+    assert cells == chart_width(30, width)
