@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.errors import NoCredentials, RateLimited
 from claude_usage_monitor.monitor.credentials import FILE
 from claude_usage_monitor.sources import claude_code
+from claude_usage_monitor.store import identities
 from claude_usage_monitor.usage.status import Problem
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class PaceMakerBeside:
             return "it has no figures"
         if seen.polled_at > now + _CLOCKS_APART:
             return "its figures are dated in the future"
-        if self._state.account_of(look.fingerprint or "") != look.account:
+        owner = self._state.account_of(look.fingerprint or "")
+        if identities.is_stand_in(owner) or owner != look.account:
             return "whose this login is, is not confirmed yet"
         touched_at = self._touched_at()
         if touched_at is None or seen.polled_at < touched_at + _ON_ITS_WAY:

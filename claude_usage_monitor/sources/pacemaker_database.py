@@ -80,12 +80,12 @@ def _read_once(path: Path, now: datetime) -> tuple[Rows, bool]:
     """Return the rows, and whether they are of one instant whoever else writes."""
     modes = _modes(path)
     gaps: list[str] = []
-    error: sqlite3.Error | None = None
+    error: Exception | None = None
     for mode in modes:
         try:
             with closing(_open(path, mode)) as connection:
                 return pacemaker_rows.rows_of(connection, now, gaps), mode != _IMMUTABLE
-        except sqlite3.Error as found:
+        except pacemaker_rows.ERRORS as found:
             error = found
         gaps = [*gaps, "usage.db: its newest changes (in the -wal file) cannot be read"]
     raise Unreadable(f"usage.db {pacemaker_rows.reason_of(error)}")
@@ -135,7 +135,7 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")  # one snapshot for all of it
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
+    except pacemaker_rows.ERRORS:
         connection.close()
         raise
     return connection

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, object]
 Pairs: TypeAlias = tuple[tuple[object, object], ...]
 
+# What a damaged database makes of a query; its own words may be damaged too.
+ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
+
 _MOST_BLOCKAGES = 1000
 _MOST_COSTS = 50_000
 _HOUR = 3600
@@ -79,7 +82,12 @@ def reason_of(error: Exception | None) -> str:
         return "cannot be read while it is in use"
     if "interrupted" in words:
         return "is too slow to read"
-    if "malformed" in words or "not a database" in words or "encrypted" in words:
+    if (
+        isinstance(error, UnicodeError)
+        or "malformed" in words
+        or "not a database" in words
+        or "encrypted" in words
+    ):
         return "is damaged"
     return "cannot be read"
 
@@ -125,7 +133,7 @@ class _Reading:
             row = self._connection.execute(
                 f"SELECT {', '.join(columns)} FROM {table} ORDER BY rowid DESC LIMIT 1"  # noqa: S608
             ).fetchone()
-        except (sqlite3.Error, OverflowError) as error:
+        except ERRORS as error:
             self._fail(table, error)
             return {}
         return dict(zip(columns, row, strict=True)) if row else {}
@@ -162,7 +170,7 @@ class _Reading:
             if len(self._columns(table, wanted)) < len(wanted):
                 return ()
             return tuple(self._connection.execute(query, bounds).fetchall())
-        except (sqlite3.Error, OverflowError) as error:
+        except ERRORS as error:
             self._fail(table, error)
             return ()
 
@@ -177,7 +185,7 @@ class _Reading:
                 " WHERE tier = ? AND sample_count >= 1",
                 (tier,),
             ).fetchone()
-        except (sqlite3.Error, OverflowError) as error:
+        except ERRORS as error:
             self._fail("calibrated_coefficients", error)
             return None
         return dict(zip(wanted, row, strict=True)) if row else None

@@ -36,8 +36,14 @@ if TYPE_CHECKING:
 FIRST = AccountStatus(CLAUDE_CODE)
 PROFILE = {
     "account": {"uuid": "11111111-aaaa", "email": "user@example.com", "display_name": "User"},
-    "organization": {"organization_type": "claude_max"},
+    "organization": {"uuid": "33333333-cccc", "organization_type": "claude_max"},
 }
+
+
+def named(account: str) -> str:
+    """Return a ~/.claude.json that names who is logged in."""
+    profile = {"accountUuid": account, "organizationUuid": "33333333-cccc"}
+    return json.dumps({"oauthAccount": profile})
 
 
 class Clock:
@@ -69,8 +75,7 @@ def folder(home: Path) -> PaceMakerFolder:
 def login(api: Api, store: Store, home: Path) -> Store:
     """Log in as an account that the API confirms."""
     api.answer_profile(PROFILE)
-    named = {"oauthAccount": {"accountUuid": "11111111-aaaa", "emailAddress": "user@example.com"}}
-    (home / ".claude.json").write_text(json.dumps(named))
+    (home / ".claude.json").write_text(named("11111111-aaaa"))
     store.login(expires_in=86400)
     return store
 
@@ -159,9 +164,12 @@ def test_an_older_reading_of_its_changes_nothing(
 # --- whose its figures are -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("is_named", [True, False])
 def test_before_the_token_is_confirmed_its_figures_are_nobodys(
-    api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
+    api: Api, login: Store, folder: PaceMakerFolder, clock: Clock, home: Path, is_named: bool
 ) -> None:
+    if not is_named:
+        (home / ".claude.json").unlink()
     clock.later(200)
     folder.polled(clock(), usage_body(clock(), five_hour=11))
     clock.later(1)
@@ -197,8 +205,8 @@ def test_figures_never_cross_accounts(
         login.write(other.read_bytes())
     # Confirm the other token's account, without figures of its own.
     state = State(state_path(os.environ))
-    state.link(fingerprint_of(Secret("another-token")), "22222222-bbbb")
-    (home / ".claude.json").write_text('{"oauthAccount": {"accountUuid": "22222222-bbbb"}}')
+    state.link(fingerprint_of(Secret("another-token")), "22222222-bbbb/33333333-cccc")
+    (home / ".claude.json").write_text(named("22222222-bbbb"))
     assert reader(clock).look(FIRST).usage is None
     folder.polled(clock(), usage_body(clock(), five_hour=12))
     assert 12.0 == percent(reader(clock).look(FIRST))
@@ -312,8 +320,7 @@ def test_a_back_off_from_before_the_login_changed_is_not_ours(
 ) -> None:
     reader(clock).read(FIRST)
     clock.later(400)
-    named = {"oauthAccount": {"accountUuid": "22222222-bbbb"}}
-    (home / ".claude.json").write_text(json.dumps(named))
+    (home / ".claude.json").write_text(named("22222222-bbbb"))
     login.login("another-token", expires_in=86400)
     folder.refused(clock() + timedelta(minutes=50), 4)  # it began ten minutes ago
     reader(clock).read(FIRST)

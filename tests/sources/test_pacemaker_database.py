@@ -180,6 +180,17 @@ def test_what_is_no_database_says_so(folder: PaceMakerFolder, content: bytes, wo
     assert words in unreadable(folder)
 
 
+def test_damage_in_the_words_of_an_error_is_damage_too(folder: PaceMakerFolder) -> None:
+    """SQLite quotes the schema it cannot read, which need not be text."""
+    with closing(sqlite3.connect(folder.database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET name = CAST(X'FF' AS TEXT), sql = 'CREATE TABLE ('"
+            " WHERE name = 'profile_cache'"
+        )
+    assert "usage.db is damaged" == unreadable(folder)
+
+
 def test_whatever_stands_in_its_place_neither_blocks_nor_breaks(folder: PaceMakerFolder) -> None:
     folder.database.unlink()
     with pytest.raises(Unreadable, match="not there yet"):
