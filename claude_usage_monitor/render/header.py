@@ -31,7 +31,7 @@ _WIDE = 40  # panels from here on name more than the plan
 def title(status: AccountStatus, width: int, look: Look) -> str:
     """Return the panel's title: the account and its plan."""
     plan = status.profile.plan if status.profile else None
-    names = {"claude-code": "Claude", "demo": "Demo"}
+    names = {"claude-code": "Claude", "demo": "Demo", "console": "Organisation"}
     name = names.get(status.account.name, status.account.name)
     if plan is None:
         return look.text(name)

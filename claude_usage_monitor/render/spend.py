@@ -215,7 +215,9 @@ class SpendPanel:
 
     def _title(self) -> str:
         profile = self.status.profile
-        name = (profile.organization if profile else None) or self.status.account.name
+        name = (profile.organization if profile else None) or header.title(
+            self.status, 0, self.look
+        )
         if self.status.spend is None:
             return self.look.text(name)
         months = month_names(self.status.spend.period_start)
