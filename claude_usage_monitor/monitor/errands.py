@@ -123,15 +123,23 @@ class Outcome(NamedTuple):
 
 
 class Askers:
-    """Two threads that do errands; their outcomes are taken by the one who sent them.
+    """Two threads that do errands; what comes of them is taken by the one who sent them.
 
-    Daemons: a process that ends does not wait for a request that hangs.
+    An error ends the errands of its call, or all that are left where ``ends_all`` says so; what is
+    under way comes to its end. The threads are daemons: a process that ends does not wait for a
+    request that hangs.
     """
 
-    def __init__(self, errands: Sequence[Errand], ask: Callable[[Errand], object]) -> None:
+    def __init__(
+        self,
+        errands: Sequence[Errand],
+        ask: Callable[[Errand], object],
+        ends_all: Callable[[Errand, Exception], bool],
+    ) -> None:
         self._left = deque(errands)
         self._lock = threading.Lock()
         self._ask = ask
+        self._ends_all = ends_all
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._working = min(IN_FLIGHT, len(errands))
         for _ in range(self._working):
@@ -150,21 +158,22 @@ class Askers:
             else:
                 yield outcome
 
-    def drop(self, call: str | None = None) -> None:
-        """Do no more errands, or none of one call; what is under way comes to its end."""
-        with self._lock:
-            kept = [errand for errand in self._left if call not in (None, errand.call)]
-            self._left = deque(kept)
-
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                errand = self._left.popleft() if self._left else None
-            if errand is None:
-                self._outcomes.put(None)
-                return
+        while (errand := self._next()) is not None:
             try:
                 outcome = Outcome(errand, self._ask(errand), None)
             except Exception as error:  # noqa: BLE001 - raised again by the one who takes it
                 outcome = Outcome(errand, None, error)
+                self._drop_after(errand, error)
             self._outcomes.put(outcome)
+        self._outcomes.put(None)
+
+    def _next(self) -> Errand | None:
+        with self._lock:
+            return self._left.popleft() if self._left else None
+
+    def _drop_after(self, errand: Errand, error: Exception) -> None:
+        everything = self._ends_all(errand, error)
+        with self._lock:
+            kept = [e for e in self._left if not everything and e.call != errand.call]
+            self._left = deque(kept)

@@ -8,6 +8,8 @@ from claude_usage_monitor.errors import (
     CredentialError,
     Forbidden,
     RateLimited,
+    ServerError,
+    UnexpectedResponse,
     Unreachable,
     UsageMonitorError,
 )
@@ -42,7 +44,7 @@ class Reports:
         return self._began - self._client.clock_ahead
 
     def identified(self, fingerprint: str) -> str:
-        """Return whose key it is: asked once for each key.
+        """Return whose key it is, or what stands in for that; asked until it is known.
 
         It is the key's check too: one that is refused makes this one request only. Raises
         UsageMonitorError.
@@ -50,16 +52,17 @@ class Reports:
         from claude_usage_monitor.sources.admin_api import get_organization
 
         if self._state.profile_of(fingerprint) is None:
-            profile = Profile()
             try:
                 found = get_organization(self._client, self._key)
-            except Forbidden:
-                pass  # a key with few scopes may read reports all the same
+            except Forbidden:  # a key with few scopes may read reports all the same
+                self._state.keep_profile(fingerprint, Profile())
+            except (ServerError, UnexpectedResponse):
+                pass  # a name keeps no figures away: the next read asks again
             else:
                 profile = Profile(organization=found.name, account_uuid=found.id)
-            self._state.keep_profile(fingerprint, profile)
-            if profile.account_uuid is not None:
-                self._state.link(fingerprint, profile.account_uuid)
+                self._state.keep_profile(fingerprint, profile)
+                if found.id is not None:
+                    self._state.link(fingerprint, found.id)
         return self._state.account_of(fingerprint)
 
     def asked_for(
@@ -71,7 +74,7 @@ class Reports:
         would meet too, and what the figures of money met.
         """
         today = self._now.date()
-        askers = Askers(due, lambda errand: self._answer(errand, today))
+        askers = Askers(due, lambda errand: self._answer(errand, today), _is_for_all)
         troubled: set[str] = set()
         failure: Exception | None = None
         for errand, answer, error in askers.outcomes(meanwhile):
@@ -83,12 +86,10 @@ class Reports:
                 if errand.call not in troubled:
                     self._state.note_trouble(organization, errand.call, None)
             elif isinstance(error, UsageMonitorError) and not _is_for_all(errand, error):
-                askers.drop(errand.call)
                 troubled.add(errand.call)
                 trouble = Trouble(error.code, error.message, self._now)
                 self._state.note_trouble(organization, errand.call, trouble)
             else:
-                askers.drop()
                 failure = failure or error
                 continue
             yield errand.part
@@ -109,10 +110,12 @@ class Reports:
         return admin_reports.get_costs(self._client, self._key, today, part)
 
 
-def _is_for_all(errand: Errand, error: UsageMonitorError) -> bool:
+def _is_for_all(errand: Errand, error: Exception) -> bool:
+    """Return whether an error ends a read: all would meet it, it is about money, or it is a bug."""
     if isinstance(error, Forbidden):
         return False
-    return errand.part in COSTS or isinstance(error, _STOPS)
+    known = isinstance(error, UsageMonitorError)
+    return errand.part in COSTS or isinstance(error, _STOPS) or not known
 
 
 def trouble_words(troubles: Mapping[str, Trouble]) -> str:

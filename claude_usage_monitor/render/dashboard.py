@@ -105,7 +105,8 @@ def _several(
     statuses: Sequence[AccountStatus], now: datetime, width: int, height: int | None, look: Look
 ) -> list[Text]:
     """Draw accounts in their order: panels, else blocks in one frame, else a line each."""
-    marking = not all(status.account.active for status in statuses)
+    logins = [status.account.active for status in statuses if status.account.kind == "code"]
+    marking = len(logins) > 1 and not all(logins)  # an organisation beneath one is no choice
     shown = statuses
     if height is not None and len(statuses) > height:
         shown = most_pressing(statuses, now, max(1, height - 1))

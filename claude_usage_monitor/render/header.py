@@ -24,7 +24,7 @@ _SOURCES = {
     "pace-maker": "Pace Maker",
     "demo": "demo",
 }
-_NAMES = {"claude-code": "Claude", "demo": "Demo"}
+_NAMES = {"claude-code": "Claude", "console": "Organisation", "demo": "Demo"}
 READING = "Reading…"
 NO_LIMITS = "no limits"
 _WIDE = 40  # panels from here on name more than the plan
@@ -36,6 +36,9 @@ DETAILED_FROM = 46  # bar, percent and a sentence beneath fit
 
 def name(status: AccountStatus, look: Look) -> str:
     """Return what the account is called: a saved one by its own name."""
+    profile = status.profile
+    if status.account.name == "console" and profile is not None and profile.organization:
+        return look.text(profile.organization)
     return look.text(_NAMES.get(status.account.name, status.account.name))
 
 

@@ -41,11 +41,14 @@ class Meter:
     binding: bool = False
     key: str | None = None
     target: float | None = None
+    unlimited: bool = False  # there is nothing that a percentage could be of
 
     @property
     def percent(self) -> str:
         """The percentage, whole, as ``78``, ``<1`` or ``>99``; ``—`` when unknown."""
-        return "—" if self.utilization is None else percent_text(self.utilization)
+        if self.utilization is None:
+            return "" if self.unlimited else "—"
+        return percent_text(self.utilization)
 
 
 def meters(usage: Usage, now: datetime, look: Look) -> tuple[Meter, ...]:
@@ -161,7 +164,9 @@ def spend_meters(spend: Spend, now: datetime, look: Look) -> tuple[Meter, ...]:
         brief = (*brief, whole.removesuffix(".00"))
     percent = spend.budget_percent
     tick = spend.elapsed_percent(now) if percent is not None else None
-    return (Meter("Month", "Month", percent, tick, brief or ("no figure", "?"), detail),)
+    words = brief or ("no figure", "?")
+    unlimited = used is not None and percent is None
+    return (Meter("Month", "Month", percent, tick, words, detail, unlimited=unlimited),)
 
 
 def _amounts(

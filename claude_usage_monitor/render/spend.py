@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render import header
-from claude_usage_monitor.render.chart import chart, chart_width
+from claude_usage_monitor.render.chart import chart
 from claude_usage_monitor.render.spend_tables import (
     API_KEYS,
     CLAUDE_CODE,
@@ -21,12 +21,12 @@ from claude_usage_monitor.render.spend_tables import (
     Row,
     Table,
     TableColumns,
+    shown_money,
     tables,
 )
 from claude_usage_monitor.render.spend_totals import totals
 from claude_usage_monitor.render.theme import FAINT, Look, styled
 from claude_usage_monitor.usage.durations import month_names
-from claude_usage_monitor.usage.money import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 DETAILED_FROM = 46  # panel widths: a fact beside its label, and more than one to a line
 FRAME_FROM = 24
+_CAPTION = 22  # cells beside the chart
 _PAIRS_FROM = 88  # cells inside the frame: two tables side by side
 
 READING = "Reading…"
@@ -215,13 +216,12 @@ class SpendPanel:
         )
 
     def _title(self) -> str:
-        profile = self.status.profile
-        name = (profile.organization if profile else None) or self.status.account.name
+        name = header.name(self.status, self.look)
         if self.status.spend is None:
-            return self.look.text(name)
+            return name
         months = month_names(self.status.spend.period_start)
         variants = [self.look.text(f"{name} · {month}") for month in months]
-        return next((v for v in variants if cell_len(v) <= self.width - 6), self.look.text(name))
+        return next((v for v in variants if cell_len(v) <= self.width - 6), name)
 
     def _bottom(self) -> Text:
         variants = header.freshness(self.status, self.now, self.look)
@@ -265,20 +265,16 @@ class SpendPanel:
         return [_indented(line, indent) for line in lines[: plan.totals]]
 
     def _chart(self, spend: Spend, rows: int, room: int, indent: int) -> list[Text]:
-        days = spend.period_end.day
-        lines = chart([day.amount for day in spend.daily], days, room - indent, rows, self.look)
-        lines = [_indented(line, indent) for line in lines]
-        beside = room - indent - chart_width(days, room - indent) - 2
-        today = spend.daily[-1].amount
-        if today is not None:
-            words = f"today {money(today, spend.currency)}"
-            if cell_len(words) <= beside:
-                lines[-1].append("  " + self.look.text(words), style=FAINT)
+        days, room = spend.period_end.day, room - indent
+        beside = room - _CAPTION if room - _CAPTION >= days else room
+        lines = chart([day.amount for day in spend.daily], days, beside, rows, self.look)
         known = [day.amount for day in spend.daily if day.amount is not None]
-        words = f"highest {money(max(known), spend.currency)}" if known and rows > 1 else ""
-        if words and cell_len(words) <= beside:
-            lines[0].append("  " + self.look.text(words), style=FAINT)
-        return lines
+        captions = [(0, "highest", max(known))] if known and rows > 1 else []
+        captions += [(-1, "today", known[-1])] if known == [d.amount for d in spend.daily] else []
+        for row, name, amount in captions if beside < room else ():
+            words = f"  {name} {shown_money(amount, spend.currency, self.look)}"
+            lines[row].append(words, style=FAINT)
+        return [_indented(line, indent) for line in lines]
 
 
 def _rows(unit: Sequence[Table]) -> int:

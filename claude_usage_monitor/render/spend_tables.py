@@ -196,7 +196,7 @@ class TableColumns:
         if len(found) == 1:
             return self._table(found[0], heading=heading)
         half = (self.width - _GAP) // 2
-        columns = replace(self, width=half, name=min(self.name, half // 2))
+        columns = TableColumns.of(found, half, self.look)
         left, right = (columns.lines((table,), heading=heading) for table in found)
         lines = []
         for number in range(max(len(left), len(right))):

@@ -53,7 +53,7 @@ def _facts(spend: Spend, look: Look) -> list[_Fact]:
     """Return the month to date, its projection, and when the budget is used up."""
     found = [_Fact(("Month to date", "To date", "MTD", ""), _month_to_date(spend, look))]
     end = calendar_day(spend.period_end)
-    labels = (f"By {end}", end, "")
+    labels = (f"By {end}", end)
     if spend.projected is not None:
         found.append(_Fact(labels, _projection(spend, look)))
     elif spend.projection_note:

@@ -8,7 +8,7 @@ here is in the currency's unit, exact.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -70,8 +70,8 @@ def get_costs(client: HttpClient, key: Secret, today: date, by: str) -> Costs:
     groups: dict[str | None, Decimal | None] = {}
     currencies: set[str] = set()
     for bucket in reported(client, key, COSTS, _month_query(today, by)):
-        day = _day(bucket.get("starting_at"), daily)
-        for row in _rows(bucket):
+        day = _day(bucket)
+        for row in _rows(bucket) if day in daily else ():  # one that was not asked for
             amount = _amount(row.get("amount"))
             daily[day] = plus(daily[day], amount)
             group = text(row.get("workspace_id")) if by == "workspace_id" else _cost_of(row)
@@ -168,12 +168,11 @@ def _month_until(today: date) -> list[date]:
     return [today.replace(day=number) for number in range(1, today.day + 1)]
 
 
-def _day(value: object, asked: dict[date, Decimal | None]) -> date:
-    moment = instant(value)
-    day = moment.astimezone(UTC).date() if isinstance(moment, datetime) else None
-    if day is None or day not in asked:
-        raise UnexpectedResponse(f"{COSTS} has a day that was not asked for.")
-    return day
+def _day(bucket: Mapping) -> date:
+    moment = instant(bucket.get("starting_at"))
+    if moment is None:
+        raise UnexpectedResponse(f"{COSTS} has a day without a date.")
+    return moment.astimezone(UTC).date()
 
 
 def _rows(bucket: Mapping) -> list[Mapping]:

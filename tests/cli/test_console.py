@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -92,6 +94,25 @@ def test_a_hung_api_keeps_nobody(command: Command, api: AdminApi) -> None:
     terminal.type("q")
     assert 0 == terminal.wait_for_exit()
     api.released.set()
+
+
+def test_after_a_kill_the_next_run_goes_on_where_it_ended(command: Command, api: AdminApi) -> None:
+    """What was read is kept as it comes; nobody waits for a process that is no more."""
+    terminal = command.open("--mode", "console", columns=60, rows=40)
+    terminal.wait_for(lambda: len(api.requests) >= 6)
+    api.holding = True
+    terminal.wait_for(lambda: api.at_once == 2)
+    terminal.kill(signal.SIGKILL)
+    terminal.wait_for_exit()
+    api.holding = False
+    api.released.set()
+    before = Counter(request.full_path for request in api.requests)
+    done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
+    assert (0, "") == (done.returncode, done.stderr)
+    assert shown(api) in done.stdout
+    after = Counter(request.full_path for request in api.requests)
+    assert set(after.values()) <= {1, 2}
+    assert 2 == sum(after[path] == 2 for path in before)
 
 
 def test_the_key_of_claude_codes_own_file_is_used(

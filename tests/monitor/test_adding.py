@@ -522,7 +522,7 @@ def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
     assert ("admin-key", "Company", "org-uuid") == (
         saved.origin,
         saved.profile.organization,
-        saved.profile.organization_uuid,
+        saved.profile.identity,
     )
     assert {"admin_key": ADMIN_KEY} == roster().secrets.read(saved.id).content
 

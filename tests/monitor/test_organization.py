@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.organization import CONSOLE
+from claude_usage_monitor.monitor.organization import CONSOLE, known_email
 from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.sources.claude_json import GlobalConfig
 from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.state import State
+from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.organization import (
     ADMIN_KEY,
@@ -28,6 +31,7 @@ from tests.support.organization import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pytest_httpserver import HTTPServer
 
@@ -158,6 +162,19 @@ def test_you_are_who_is_configured_or_who_claude_code_names(
     assert mine == status.spend.claude_code.you.email
     expected = api.organization.claude_code_cents(mine)
     assert expected == (status.spend.claude_code.you.amount or 0) * 100
+
+
+def test_the_address_of_the_login_comes_before_claude_codes_file(home: Path) -> None:
+    (home / ".claude.json").write_text('{"oauthAccount": {"emailAddress": "file@example.com"}}')
+    state, config = State(home / "state.db"), GlobalConfig(os.environ)
+    assert "file@example.com" == known_email(Settings(), state, config)
+    state.keep_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
+    state.link("print", "uuid")
+    state.note_login("claude-code", "uuid", NOW)
+    assert "login@example.com" == known_email(Settings(), state, config)
+    assert "set@example.com" == known_email(Settings(email="set@example.com"), state, config)
+    (home / ".claude.json").unlink()
+    assert None is known_email(Settings(), State(home / "other.db"), config)
 
 
 # --- rhythm ------------------------------------------------------------------------------------
@@ -416,6 +433,24 @@ def test_a_report_that_fails_is_told_and_asked_for_again(api: AdminApi, clock: C
     assert status.spend is not None
     assert status.spend.claude_code is not None
     assert 0 == status.spend.claude_code.missing_days
+
+
+@pytest.mark.parametrize(("status_code", "kind"), [(500, "api_error"), (404, "not_found_error")])
+def test_a_name_that_cannot_be_had_keeps_no_figures_away(
+    api: AdminApi, clock: Clock, status_code: int, kind: str
+) -> None:
+    """What was kept without knowing whose it is moves to its organisation when that is known."""
+    api.fail("me", status_code, kind)
+    status = read(clock)
+    assert (None, None) == (status.problem, status.profile)
+    assert status.spend is not None
+    api.recover()
+    api.requests.clear()
+    clock.later(minutes=5)
+    again = read(clock)
+    assert again.profile is not None
+    assert "Acme Corporation" == again.profile.organization
+    assert sorted(["me", COSTS, COSTS, MESSAGES]) == sorted(api.calls)
 
 
 def test_an_api_that_is_not_there_is_a_problem(

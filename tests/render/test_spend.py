@@ -236,7 +236,7 @@ def test_without_colour_a_sign_tells_how_much_of_the_budget_is_gone() -> None:
 def test_the_title_tells_whose_and_which_month() -> None:
     assert "Acme Corporation · November" in drawn(ORGANIZATION, 60)[0]
     assert "Acme Corporation · Nov " in drawn(ORGANIZATION, 28)[0]
-    assert "console" in drawn(READING, 60)[0]
+    assert "Organisation" in drawn(READING, 60)[0]
 
 
 @settings(deadline=None)

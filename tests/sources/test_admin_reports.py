@@ -137,6 +137,27 @@ def test_an_amount_that_is_unknown_makes_its_sums_unknown(
     assert {SAMPLE_DAY: None} == found.daily
 
 
+def test_a_day_that_was_not_asked_for_counts_nowhere(
+    client: HttpClient, httpserver: HTTPServer
+) -> None:
+    data = [
+        {"starting_at": f"2025-{day}T00:00:00Z", "results": [{"amount": "100"}]}
+        for day in ("07-31", "08-01", "08-02")
+    ]
+    httpserver.expect_request(CALLS + "cost_report").respond_with_json({"data": data})
+    found = get_costs(client, KEY, SAMPLE_DAY, "workspace_id")
+    assert Costs("USD", {SAMPLE_DAY: Decimal(1)}, {None: Decimal(1)}) == found
+
+
+@pytest.mark.parametrize("bucket", [{"results": []}, {"starting_at": "x", "results": []}, {}])
+def test_a_day_without_a_date_or_results_is_an_unexpected_response(
+    client: HttpClient, httpserver: HTTPServer, bucket: object
+) -> None:
+    httpserver.expect_request(CALLS + "cost_report").respond_with_json({"data": [bucket]})
+    with pytest.raises(UnexpectedResponse):
+        get_costs(client, KEY, SAMPLE_DAY, "workspace_id")
+
+
 def test_amounts_in_several_currencies_have_no_sum(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:

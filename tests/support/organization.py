@@ -195,7 +195,7 @@ class AdminApi:
         self.key = ADMIN_KEY
         self.busy_seconds = 0.0
         """How long all requests took here, one after another."""
-        self._at_once = 0
+        self.at_once = 0
         self._lock = threading.Lock()
         self._failures: dict[str, list[tuple[int, object, Mapping[str, str]]]] = defaultdict(list)
         self._always: dict[str, tuple[int, object, Mapping[str, str]]] = {}
@@ -240,8 +240,8 @@ class AdminApi:
     def _answer(self, request: Request) -> Response:
         with self._lock:
             self.requests.append(request)
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
         began = time.perf_counter()
         try:
             if self.latency:
@@ -251,7 +251,7 @@ class AdminApi:
             return self._reply(request, request.path.removeprefix(ROOT))
         finally:
             with self._lock:
-                self._at_once -= 1
+                self.at_once -= 1
                 self.busy_seconds += time.perf_counter() - began
 
     def _reply(self, request: Request, call: str) -> Response:
