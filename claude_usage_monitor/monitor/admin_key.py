@@ -42,7 +42,10 @@ def require_admin_key(environ: Mapping[str, str]) -> AdminKey:
     """Return the key to use. Raises NoCredentials, also when there is none anywhere."""
     found = find_admin_key(environ)
     if found is None:
-        hint = f"Set {ADMIN_KEY_VARIABLES[0]}. {MAKE_ONE}"
+        hint = (
+            f"Set {ADMIN_KEY_VARIABLES[0]}, or add an organisation: "
+            f"`claude-usage-monitor accounts add NAME --admin-key`. {MAKE_ONE}"
+        )
         raise NoCredentials("There is no Admin API key.", hint)
     return found
 

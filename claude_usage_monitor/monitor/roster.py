@@ -58,6 +58,9 @@ class Entry(NamedTuple):
     saved: SavedAccount | None = None
 
 
+CONSOLE_ENTRY = Entry(CONSOLE, Account(CONSOLE, "console"))
+
+
 class Roster:
     """The accounts of this user: Claude Code's, the environment's, and those that were added.
 
@@ -94,12 +97,11 @@ class Roster:
         """Return every account, the active one first. Raises AccountsUnavailable."""
         saved = self.accounts.all()
         found = [Entry(CLAUDE_CODE.name, CLAUDE_CODE)]
-        console = Entry(CONSOLE, Account(CONSOLE, "console"))
         named = any(self.environ.get(name, "").strip() for name in claude_code.ADMIN_KEY_VARIABLES)
         stored = not named and claude_code.stored_admin_key(self.environ) is not None
-        found += [console] if named else []
+        found += [CONSOLE_ENTRY] if named else []
         found += [Entry(each.id, account_of(each), each) for each in saved]
-        found += [console] if stored else []
+        found += [CONSOLE_ENTRY] if stored else []
         active = self._active(saved)
         entries = [
             entry._replace(account=_activated(entry.account, active=entry.key == active))
@@ -173,7 +175,7 @@ class Roster:
 
     def organization(self) -> OrganizationReader:
         """Return a reader of the organisation whose key is there without being saved."""
-        return self._organization(Entry(CONSOLE, Account(CONSOLE, "console")))
+        return self._organization(CONSOLE_ENTRY)
 
     def _organization(self, entry: Entry) -> OrganizationReader:
         from claude_usage_monitor.monitor.organization import OrganizationReader, known_email

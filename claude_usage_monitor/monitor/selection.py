@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.errors import AccountsUnavailable, NoCredentials
+from claude_usage_monitor.errors import AccountsUnavailable
 from claude_usage_monitor.monitor.look import CLAUDE_CODE
-from claude_usage_monitor.monitor.roster import Entry
+from claude_usage_monitor.monitor.roster import CONSOLE_ENTRY, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ def selected(
     """Return the accounts to show: those named, every one, or the active one.
 
     Beneath an active subscription, the organisation if there is a key of one. Raises
-    UnknownAccount, and NoCredentials when there is none of the kind that is asked for.
+    UnknownAccount, and AccountsUnavailable when every account is asked for.
     """
     if names:
         return tuple({(found := roster.named(name)).key: found for name in names}.values())
@@ -35,11 +35,7 @@ def selected(
     if mode != "auto":
         entries = tuple(entry for entry in entries if entry.account.kind == mode)
     if not entries:
-        raise NoCredentials(
-            "There is no organisation account.",
-            "Set ANTHROPIC_ADMIN_API_KEY, or add one: "
-            "`claude-usage-monitor accounts add NAME --admin-key`.",
-        )
+        return (CONSOLE_ENTRY,)  # which says that it lacks a key, and follows when there is one
     return _with_login(roster, entries) if every else _by_default(roster, entries, mode)
 
 
