@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.errors import InvalidName, UsageMonitorError
 from claude_usage_monitor.monitor.roster import BUILT_IN, account_of
 from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.store.identities import fingerprint_of, is_stand_in
 from claude_usage_monitor.store.saved_account import SavedAccount, folded
 from claude_usage_monitor.usage.status import AccountStatus, Problem
 
@@ -120,6 +121,7 @@ def remove(roster: Roster, name: str) -> tuple[str, ...]:
     Raises UnknownAccount; SecretStoreUnavailable when its login is in a place that is shut.
     """
     saved = _saved(roster.named(name), "removed")
+    stand_in = _stand_in(roster, saved)
     with roster.renewer.lock(saved):  # nobody stores a renewed login after this
         warnings = roster.secrets.delete(saved.id, prompt=True)
         roster.accounts.remove(saved.id)
@@ -128,8 +130,22 @@ def remove(roster: Roster, name: str) -> tuple[str, ...]:
     claude_codes = roster.state.logged_in(BUILT_IN[0])
     if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
         roster.state.forget(identity)
+    if stand_in is not None:
+        roster.state.forget(stand_in)
     # A keyring that is not there can only hold what was put into it.
     return warnings if saved.place == "keyring" else ()
+
+
+def _stand_in(roster: Roster, saved: SavedAccount) -> str | None:
+    """Return what the figures of an account that nobody identified are kept under."""
+    if saved.kind != "code" or saved.origin == "claude-code":
+        return None
+    try:
+        token = roster.renewer.kept(saved).login(saved.name).token
+    except UsageMonitorError:
+        return None
+    account = roster.state.account_of(fingerprint_of(token))
+    return account if is_stand_in(account) else None
 
 
 def _saved(entry: Entry, what: str) -> SavedAccount:

@@ -15,16 +15,14 @@ from claude_usage_monitor.errors import (
     CredentialsExpired,
     InvalidSetting,
     ServiceError,
-    TornCredentials,
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.accounts import checked_name, require_free
 from claude_usage_monitor.monitor.credentials import Credential
-from claude_usage_monitor.monitor.refresh import Pair, content_of, pair_of
+from claude_usage_monitor.monitor.pair import Pair, content_of, credentials_from, pair_of
 from claude_usage_monitor.monitor.roster import account_of
-from claude_usage_monitor.monitor.shared_grant import place_of
+from claude_usage_monitor.monitor.shared_grant import place_of, shared_part
 from claude_usage_monitor.sources import claude_code, claude_json, values
-from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.store.saved_account import SavedAccount
 from claude_usage_monitor.usage.profile import Profile
@@ -34,11 +32,9 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.monitor.roster import Roster
     from claude_usage_monitor.store.saved_account import Origin
+    from claude_usage_monitor.store.secrets import Kept
     from claude_usage_monitor.usage.secret import Secret
     from claude_usage_monitor.usage.status import Account, Kind
-
-_SHARED = "claudeAiOauth", "organizationUuid"  # what is copied of Claude Code's own store
-_NOT_OURS = "mcpOAuth", "anthropicConsole"  # other logins that may stand beside one
 
 
 class Added(NamedTuple):
@@ -84,27 +80,6 @@ def add_credentials(
     return _add_own(roster, name, credentials, "credentials", replace=replace)
 
 
-def credentials_from(content: bytes, place: str) -> dict[str, object]:
-    """Return the credentials in JSON: Claude Code's whole object, or the login alone.
-
-    Raises NoCredentials that says what is wrong, without quoting any of it.
-    """
-    shown = clean(place)
-    try:
-        document = values.mapping(values.parse_json(content))
-    except ValueError:
-        document = None
-    if document is None:
-        raise TornCredentials(
-            f"{shown} holds no credentials: it is not a JSON object.",
-            "Give it what Claude Code has in `~/.claude/.credentials.json`, or use --login.",
-        )
-    if "claudeAiOauth" not in document and "accessToken" in document:
-        document = {"claudeAiOauth": document}
-    claude_code.login_from_blob(document, shown)
-    return {key: value for key, value in document.items() if key not in _NOT_OURS}
-
-
 def add_from_claude_code(roster: Roster, name: str, *, replace: bool = False) -> Added:
     """Keep the login that Claude Code holds now. It stays Claude Code's to renew.
 
@@ -113,8 +88,7 @@ def add_from_claude_code(roster: Roster, name: str, *, replace: bool = False) ->
     replaced = require_free(roster, name, "code", replace=replace)
     now = roster.clock()
     content, credential = roster.finder.stored_content(now)
-    blob = values.mapping(values.parse_json(content)) or {}
-    credentials = {key: blob[key] for key in _SHARED if key in blob}
+    credentials = shared_part(content)
     known = claude_json.GlobalConfig(roster.environ).read().profile or Profile()
     notes: tuple[str, ...] = ()
     profile: Profile | None = None
@@ -173,9 +147,14 @@ def _add_own(
         {},
         replaced,
     )
+    before = roster.secrets.read(replaced.id, known=replaced.place) if replaced else None
     saved = _kept(roster, candidate)
     if expired:
-        saved, notes = _renewed(roster, saved, login.token)
+        try:
+            saved, notes = _renewed(roster, saved, login.token)
+        except CredentialError:
+            _undo(roster, saved, replaced, before)
+            raise
     if token is None:
         notes += ("It has no refresh token: it ends when its access token does.",)
     return Added(account_of(saved), notes)
@@ -234,19 +213,29 @@ def _unchecked(error: ServiceError) -> str:
 def _renewed(
     roster: Roster, saved: SavedAccount, token: Secret
 ) -> tuple[SavedAccount, tuple[str, ...]]:
-    """Renew a login whose token had expired when it came to us; one that has ended is not kept."""
+    """Renew a login whose token had expired when it came to us."""
     try:
         pair = roster.renewer.renew(saved, fingerprint_of(token), refused=False)
         profile, notes = _asked(roster, pair.login(saved.name).token)
     except ServiceError as error:
         return saved, (_unchecked(error),)
-    except CredentialError:
-        roster.secrets.delete(saved.id)
-        roster.accounts.remove(saved.id)
-        raise
     if profile is not None:
         roster.accounts.keep_profile(saved.id, profile)
     return roster.accounts.get(saved.id) or saved, notes
+
+
+def _undo(
+    roster: Roster, saved: SavedAccount, replaced: SavedAccount | None, before: Kept | None
+) -> None:
+    """Take back an account whose login has ended, and put back the one that it replaced."""
+    with roster.renewer.lock(saved):
+        if replaced is None or before is None:
+            roster.secrets.delete(saved.id)
+            roster.accounts.remove(saved.id)
+            return
+        kept = roster.secrets.write(saved.id, before.content)
+        back = replaced._replace(place=kept.place, generation=kept.generation)
+        roster.accounts.replace(back)
 
 
 def _kept(roster: Roster, candidate: _Candidate) -> SavedAccount:

@@ -106,8 +106,8 @@ class OrganizationReader:
                 return status
             now = self._clock()
             answer = self._state.acquire(look.fingerprint, look.organization, now, _PER_HOUR)
-            if isinstance(answer, Wait):
-                return _waiting(status, answer.until)
+            if isinstance(answer, Wait):  # perhaps for what another process has just asked
+                return _waiting(self.look(previous), answer.until)
             if status.spend != previous.spend or previous.spend is None:
                 publish(status)
             if isinstance(answer, InFlight):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
@@ -27,13 +27,13 @@ from claude_usage_monitor.errors import (
     error_of,
 )
 from claude_usage_monitor.monitor import schedule
-from claude_usage_monitor.sources import claude_code, values
+from claude_usage_monitor.monitor.pair import Pair, content_of, pair_of
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.store.saved_account import Renewal
-from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.accounts import AccountStore
     from claude_usage_monitor.store.saved_account import SavedAccount
     from claude_usage_monitor.store.secrets import SecretStore
+    from claude_usage_monitor.usage.secret import Secret
 
 EARLY = timedelta(minutes=5)  # left of a token when it is renewed
 BUSY_RETRY = timedelta(seconds=5)
@@ -48,42 +49,6 @@ _LOCK_SECONDS = 10.0  # for another process's renewal; one takes a second, a sto
 UNANSWERED = 2  # how often a token of our own may be sent without an answer
 _SAVE_AGAIN = timedelta(seconds=30)
 _LOG_IN = "Log in again: `claude-usage-monitor accounts add {name} --login --replace`."
-
-
-class Pair(NamedTuple):
-    """A login of ours as it is kept: the credentials JSON, and which one in a row it is.
-
-    ``after_refusal`` is whether it was asked for because its forerunner was refused.
-    """
-
-    credentials: Mapping[str, object]
-    generation: int
-    after_refusal: bool = False
-
-    def login(self, name: str) -> claude_code.Login:
-        """Return the access token. Raises NoCredentials when there is none."""
-        return claude_code.login_from_blob(dict(self.credentials), f"the saved login of {name}")
-
-    @property
-    def refresh_token(self) -> Secret | None:
-        """The token to renew with, ``None`` if it was saved without one."""
-        found = values.mapping(self.credentials.get("claudeAiOauth")) or {}
-        token = found.get("refreshToken")
-        usable = isinstance(token, str) and claude_code.TOKEN.fullmatch(token)
-        return Secret(str(token)) if usable else None
-
-
-def pair_of(content: Mapping[str, object], generation: int) -> Pair:
-    """Return a login from the content that the secret store keeps."""
-    credentials = values.mapping(content.get("credentials")) or {}
-    return Pair(credentials, generation, content.get("after_refusal") is True)
-
-
-def content_of(
-    credentials: Mapping[str, object], *, after_refusal: bool = False
-) -> dict[str, object]:
-    """Return what the secret store keeps of a login."""
-    return {"credentials": credentials, "after_refusal": after_refusal}
 
 
 class Renewer:
@@ -131,14 +96,13 @@ class Renewer:
         seen: str,
         *,
         refused: bool,
-        require_ours: Callable[[], None] = lambda: None,
-        unanswered: int = UNANSWERED,
+        require_ours: Callable[[SavedAccount], None] = lambda _: None,
     ) -> Pair:
         """Return a pair with another access token than the one whose fingerprint was ``seen``.
 
         Another process's, if it was quicker. ``refused`` is whether the API refused the seen one,
-        ``require_ours`` raises unless the token is ours to send, ``unanswered`` is how often it may
-        be. Raises CredentialError when it cannot be renewed, ServiceError when it could not now.
+        ``require_ours`` raises unless the token is ours to send. Raises CredentialError when it
+        cannot be renewed, ServiceError when it could not now.
         """
         with self.lock(saved):
             current = self._accounts.get(saved.id)
@@ -150,26 +114,44 @@ class Renewer:
             token = pair.refresh_token
             if token is None or (refused and pair.after_refusal):
                 raise CredentialsExpired(hint=log_in_again(current.name))
-            require_ours()
-            known = self._may_send(current, fingerprint_of(token), unanswered)
-            return self._renewed(current, pair, token, known, refused=refused, most=unanswered)
+            require_ours(current)
+            with self._held(fingerprint_of(token), current.name):  # two accounts may have it
+                most = 1 if current.origin == "claude-code" else UNANSWERED
+                known = self._may_send(current, fingerprint_of(token), most)
+                return self._renewed(current, pair, token, known, refused=refused, most=most)
 
-    @contextmanager
-    def lock(self, saved: SavedAccount) -> Iterator[None]:
+    def follow(self, saved: SavedAccount, credentials: Mapping[str, object]) -> None:
+        """Keep Claude Code's renewed login in place of our copy of the last one."""
+        theirs = Pair(credentials, 0).refresh_token
+        with self.lock(saved):
+            current = self._accounts.get(saved.id)
+            if current is None or current.origin != "claude-code" or theirs is None:
+                return
+            if self.kept(current).refresh_token == theirs:
+                return
+            kept = self._secrets.write(current.id, content_of(credentials))
+            self._accounts.keep_secret_place(current.id, kept.place, kept.generation)
+
+    def lock(self, saved: SavedAccount) -> AbstractContextManager[None]:
         """Keep every other process from renewing, or removing, the account meanwhile.
 
         Raises CredentialsExpired when another one has it for long: it is never overridden.
         """
+        return self._held(saved.id, saved.name)
+
+    @contextmanager
+    def _held(self, what: str, name: str) -> Iterator[None]:
+        """Hold the kernel's lock on an account or a token; raises as `lock` does."""
         # Brings asyncio in, 50 ms: only a process that renews pays for it.
         from filelock import FileLock, Timeout
 
         try:
             self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(self._locks / f"{saved.id}.lock", _LOCK_SECONDS, mode=0o600)
+            lock = FileLock(self._locks / f"{what}.lock", _LOCK_SECONDS, mode=0o600)
             lock.acquire()
         except Timeout:
             busy = CredentialsExpired(
-                f"Another process is renewing the login of {saved.name}.",
+                f"Another process is renewing the login of {name}.",
                 "This screen follows when it is done.",
             )
             busy.retry_at = self._clock() + BUSY_RETRY

@@ -210,8 +210,7 @@ class Roster:
     def _onlooker(self, saved: SavedAccount) -> SavedOnlooker:
         from claude_usage_monitor.monitor.saved_login import SavedOnlooker
 
-        shared = self.shared_grant(saved.home) if saved.origin == "claude-code" else None
-        return SavedOnlooker(saved, self.accounts, self.renewer, self.state, shared)
+        return SavedOnlooker(saved, self.accounts, self.renewer, self.state, self.shared_grant)
 
     def shared_grant(self, home: Mapping[str, str]) -> SharedGrant:
         """Return what tells whose an account is to renew that was saved from Claude Code."""

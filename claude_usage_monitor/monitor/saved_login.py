@@ -16,20 +16,16 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.credentials import Credential
 from claude_usage_monitor.monitor.look import Look, account_named, profile_of_login
-from claude_usage_monitor.monitor.refresh import (
-    EARLY,
-    UNANSWERED,
-    Pair,
-    error_of_renewal,
-    log_in_again,
-)
+from claude_usage_monitor.monitor.refresh import EARLY, error_of_renewal, log_in_again
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.usage.status import Account
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from claude_usage_monitor.monitor.pair import Pair
     from claude_usage_monitor.monitor.refresh import Renewer
     from claude_usage_monitor.monitor.shared_grant import SharedGrant, Verdict
     from claude_usage_monitor.store.accounts import AccountStore
@@ -42,7 +38,10 @@ _ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted 
 
 
 class SavedOnlooker:
-    """Looks a saved account's login up and renews it; ``shared`` where it is Claude Code's too."""
+    """Looks a saved account's login up and renews it.
+
+    ``grant_of`` tells of an account that was saved from Claude Code whose it is to renew.
+    """
 
     def __init__(
         self,
@@ -50,13 +49,15 @@ class SavedOnlooker:
         accounts: AccountStore,
         renewer: Renewer,
         state: State,
-        shared: SharedGrant | None = None,
+        grant_of: Callable[[Mapping[str, str]], SharedGrant],
     ) -> None:
         self._saved = saved
         self._accounts = accounts
         self._renewer = renewer
         self._state = state
-        self._shared = shared
+        self._grant_of = grant_of
+        self._shared: SharedGrant | None = None
+        self._followed: str | None = None  # Claude Code's token that our copy was last compared to
         self._pair: Pair | None = None
         self._given_up: str | None = None  # a refused token that no other can be had for
         self._shut: tuple[SecretStoreUnavailable, datetime] | None = None
@@ -74,6 +75,7 @@ class SavedOnlooker:
             if self._shared is not None:
                 verdict = self._shared.verdict(saved.profile.account_uuid, now, afresh=afresh)
                 if verdict.whose == "same":
+                    self._follow(saved, verdict, now)
                     return self._live(saved, verdict, now)
             pair = self._kept(saved, now, afresh=afresh)
             credential = Credential(pair.login(saved.name), _ORIGINS[saved.place])
@@ -101,8 +103,7 @@ class SavedOnlooker:
                 self._saved,
                 seen,
                 refused=refused,
-                require_ours=lambda: self._require_ours(now),
-                unanswered=UNANSWERED if self._shared is None else 1,
+                require_ours=lambda saved: self._require_ours(saved, now),
             )
         except CredentialError as error:
             if error.retry_at is None:
@@ -132,8 +133,27 @@ class SavedOnlooker:
             self._pair = None
             name = self._saved.name
             raise UnknownAccount(f"The account {name} was removed.", "Press Tab for the others.")
+        if found.origin != "claude-code":
+            self._shared = None
+        elif self._shared is None or found.home != self._saved.home:
+            self._shared = self._grant_of(found.home)
         self._saved = found
         return found
+
+    def _follow(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> None:
+        """Keep our copy what Claude Code holds: it renews its login, and ours would be used up.
+
+        Only a help for when Claude Code is somebody else's: what goes wrong is said then.
+        """
+        credential = verdict.credential
+        fingerprint = fingerprint_of(credential.token) if credential else None
+        if fingerprint == self._followed or self._shared is None:
+            return
+        self._followed = fingerprint
+        with suppress(UsageMonitorError):
+            content = self._shared.content(saved.profile.account_uuid, now)
+            if content is not None:
+                self._renewer.follow(saved, content)
 
     def _known(self, look: Look) -> Look:
         """Add whose the figures are, as far as that was ever told."""
@@ -202,13 +222,12 @@ class SavedOnlooker:
         hint = log_in_again(self._saved.name)
         return look._replace(problem=CredentialsExpired(hint=hint, expired_at=expires_at))
 
-    def _require_ours(self, now: datetime) -> None:
+    def _require_ours(self, saved: SavedAccount, now: datetime) -> None:
         """Raise unless the refresh token is ours to send: Claude Code may hold the same."""
-        if self._shared is None:
+        if saved.origin != "claude-code":
             return
-        verdict = self._shared.verdict(
-            self._saved.profile.account_uuid, now, afresh=True, asking=True
-        )
+        grant = self._grant_of(saved.home)
+        verdict = grant.verdict(saved.profile.account_uuid, now, afresh=True, asking=True)
         if verdict.whose in ("other", "nobody"):
             return
         if verdict.whose == "same":
@@ -216,5 +235,5 @@ class SavedOnlooker:
         raise CredentialsExpired(
             "The saved login has expired, and whether Claude Code still uses it cannot be told.",
             "Open Claude Code once (`claude`), or "
-            + log_in_again(self._saved.name).replace("Log", "log", 1),
+            + log_in_again(saved.name).replace("Log", "log", 1),
         )

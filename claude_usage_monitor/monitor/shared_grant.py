@@ -18,7 +18,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.credentials import CredentialFinder
-from claude_usage_monitor.sources import claude_code, claude_json
+from claude_usage_monitor.sources import claude_code, claude_json, values
 from claude_usage_monitor.store.identities import fingerprint_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # What names the place that a Claude Code keeps its login in; kept with an account saved from it.
 PLACE_VARIABLES = ("CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR", "HOME", "USERPROFILE")
+
+_SHARED = ("claudeAiOauth", "organizationUuid")
 
 Whose = Literal["same", "other", "nobody", "unknown"]
 
@@ -78,11 +80,27 @@ class _ClaudeCode:
             return Verdict("same", credential)
         return Verdict("unknown" if named is None else "other", credential)
 
+    def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
+        """Return the login that it holds of the account. Raises NoCredentials."""
+        content, credential = self._finder.stored_content(now)
+        seen = self.verdict(account_uuid, now, afresh=False)
+        if seen.whose != "same" or seen.credential is None:
+            return None
+        if seen.credential.token != credential.token:
+            return None  # it was replaced in between
+        return shared_part(content)
+
     def _place_is_there(self) -> bool:
         """Return whether a missing file means logged out: its folder may be on another disk."""
         if not self._environ.get("CLAUDE_CONFIG_DIR"):
             return True
         return claude_code.credentials_path(self._environ).parent.is_dir()
+
+
+def shared_part(content: bytes) -> dict[str, object]:
+    """Return what is kept of Claude Code's store: its login, and none of the others in it."""
+    blob = values.mapping(values.parse_json(content)) or {}
+    return {key: blob[key] for key in _SHARED if key in blob}
 
 
 class SharedGrant:
@@ -105,6 +123,14 @@ class SharedGrant:
         self._places = [_ClaudeCode(then, state)]
         if place_of(environ) != dict(home):
             self._places.append(_ClaudeCode(environ, state))
+
+    def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
+        """Return the credentials that Claude Code holds of the account, if it does."""
+        for place in self._places:
+            found = place.content(account_uuid, now)
+            if found is not None:
+                return found
+        return None
 
     def verdict(
         self, account_uuid: str | None, now: datetime, *, afresh: bool = False, asking: bool = False

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.organization import CONSOLE, known_email
+from claude_usage_monitor.monitor.admin_key import require_admin_key
+from claude_usage_monitor.monitor.organization import CONSOLE, OrganizationReader, known_email
 from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.sources.claude_json import GlobalConfig
+from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage.profile import Profile
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_httpserver import HTTPServer
 
-    from claude_usage_monitor.monitor.organization import OrganizationReader
+    from claude_usage_monitor.sources.http import HttpClient
     from tests.support.login import Store
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -252,6 +254,31 @@ def test_two_processes_never_ask_the_same(api: AdminApi, clock: Clock) -> None:
     assert EVERYTHING == len(api.calls)
     assert 1 == len({repr(status.spend) for status in statuses})
     assert 2 == api.most_at_once
+
+
+def test_what_another_process_read_in_between_is_shown(api: AdminApi, clock: Clock) -> None:
+    """It looked while nothing was there, and may not ask: by then there are figures."""
+    others: list[AccountStatus] = []
+
+    def meanwhile() -> str | None:
+        if not others:
+            others.append(read(clock))
+        return None
+
+    def connect() -> HttpClient:
+        raise AssertionError("nothing is left to ask")
+
+    late = OrganizationReader(
+        CONSOLE,
+        lambda: require_admin_key(os.environ),
+        connect,
+        State(state_path(os.environ)),
+        Settings(),
+        clock,
+        own_email=meanwhile,
+    )
+    status = late.read(FIRST)
+    assert (others[0].spend, None) == (status.spend, status.problem)
 
 
 def test_a_new_month_begins_with_nothing_of_the_old(api: AdminApi, clock: Clock) -> None:

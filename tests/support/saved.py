@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.refresh import content_of, pair_of
+from claude_usage_monitor.monitor.pair import content_of, pair_of
 from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.store.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
