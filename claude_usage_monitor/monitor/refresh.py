@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 EARLY = timedelta(minutes=5)  # left of a token when it is renewed
 BUSY_RETRY = timedelta(seconds=5)
-_LOCK_SECONDS = 10.0  # for another process's renewal; one takes a second, a stopped one for ever
+_LOCK_SECONDS = 20.0  # for another process's renewal; one takes a second, a stopped one for ever
 UNANSWERED = 2  # how often a token of our own may be sent without an answer
 _SAVE_AGAIN = timedelta(seconds=30)
 _LOG_IN = "Log in again: `claude-usage-monitor accounts add {name} --login --replace`."

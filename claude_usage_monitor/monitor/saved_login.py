@@ -143,11 +143,15 @@ class SavedOnlooker:
     def _follow(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> None:
         """Keep our copy what Claude Code holds: it renews its login, and ours would be used up.
 
+        Once the API has said that the token is this account's: a file that names it may be late.
         Only a help for when Claude Code is somebody else's: what goes wrong is said then.
         """
         credential = verdict.credential
-        fingerprint = fingerprint_of(credential.token) if credential else None
+        fingerprint = fingerprint_of(credential.token) if credential else ""
         if fingerprint == self._followed or self._shared is None:
+            return
+        told = self._state.profile_of(fingerprint)
+        if told is None or told.account_uuid != saved.profile.account_uuid:
             return
         self._followed = fingerprint
         with suppress(UsageMonitorError):

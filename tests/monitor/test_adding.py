@@ -85,12 +85,16 @@ def secret_count() -> int:
     return len(json.loads(path.read_bytes())["entries"]) if path.exists() else 0
 
 
+def listed() -> list[SavedAccount]:
+    return [account._replace(generation=0) for account in roster().accounts.all()]
+
+
 def refusal(act: Callable[[], object]) -> UsageMonitorError:
     """Return why nothing was added. Nothing is left of it, and no secret is quoted."""
-    before = roster().accounts.all(), secret_count()
+    before = listed(), secret_count()
     with pytest.raises(UsageMonitorError) as caught:
         act()
-    assert before == (roster().accounts.all(), secret_count())
+    assert before == (listed(), secret_count())
     assert CANARY not in f"{caught.value!r} {caught.value.hint}"
     return caught.value
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.errors import AccountsUnavailable, NoCredentials, UnknownAccount
+from claude_usage_monitor.errors import AccountsUnavailable, UnknownAccount
 from claude_usage_monitor.monitor import accounts
 from claude_usage_monitor.monitor.desk import Desk
 from claude_usage_monitor.store.paths import accounts_path
@@ -92,8 +92,6 @@ def test_it_is_the_active_one_that_is_first(server: TokenServer) -> None:
 def test_what_cannot_be_shown_is_refused_at_the_beginning(server: TokenServer) -> None:
     with pytest.raises(UnknownAccount):
         desk("one", "four")
-    with pytest.raises(NoCredentials):
-        desk(mode="console")
 
 
 def test_an_account_that_was_asked_for_stays_by_whatever_name(server: TokenServer) -> None:

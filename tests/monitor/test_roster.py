@@ -8,7 +8,6 @@ import pytest
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
     InvalidSetting,
-    NoCredentials,
     UnknownAccount,
 )
 from claude_usage_monitor.monitor import accounts, adding
@@ -232,9 +231,12 @@ def test_a_subscription_mode_shows_a_login_that_is_there(
 
 @pytest.mark.parametrize("every", [False, True])
 def test_without_an_organisation_the_words_say_how_to_add_one(every: bool) -> None:
-    with pytest.raises(NoCredentials, match="no organisation") as caught:
-        shown(mode="console", every=every)
-    assert "--admin-key" in caught.value.hint
+    assert ["console"] == shown(mode="console", every=every)
+    found = roster()
+    (entry,) = selected(found, (), "console", every=every)
+    problem = found.reader(entry).look(AccountStatus(entry.account)).problem
+    assert problem is not None
+    assert ("no_credentials", True) == (problem.code, "--admin-key" in problem.hint)
 
 
 def test_every_account_is_each_that_has_a_login(server: TokenServer, store: Store) -> None:

@@ -229,6 +229,23 @@ def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
     assert 99.0 == five_hour(claude_codes(found))
 
 
+def test_our_copy_follows_claude_codes_own_renewals(claude: ClaudeCode) -> None:
+    """What Claude Code has renewed since is what can be renewed once it is somebody else's."""
+    clock = Clock()
+    saved = saved_from(claude)
+    its_token_rotated(claude)
+    live = json.loads(claude.credentials.read_bytes())
+    for _ in range(2):  # once the API has said whose the new token is
+        read(roster(clock), saved)
+    assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
+    another_by_the_file(claude)
+    clock.later(hours=9)
+    assert 41.0 == five_hour(read(roster(clock), saved))
+    (renewal,) = claude.server.refreshes
+    assert live["claudeAiOauth"]["refreshToken"] == renewal.refresh_token
+    assert claude.server.accepts(refresh_token(saved))
+
+
 def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
     claude: ClaudeCode,
 ) -> None:
