@@ -17,11 +17,30 @@ def command() -> NoReturn:
     What is to be written is written by then, and the database needs no farewell; the
     interpreter's own takes 10 ms, which scripts and prompts would wait for.
     """
-    code = main()
+    try:
+        code = main()
+    except SystemExit as error:  # of argparse, or of a signal
+        code = error.code if isinstance(error.code, int) else 0
+        with contextlib.suppress(OSError, AttributeError):
+            sys.stdout.flush()
+    code = _with_logins_stored(code)
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             sys.stderr.flush()
     os._exit(code)
+
+
+def _with_logins_stored(code: int) -> int:
+    """Let what is being renewed be stored before the process ends; returns its exit code."""
+    renewals = sys.modules.get("claude_usage_monitor.monitor.under_way")
+    if renewals is None or renewals.finish():
+        return code
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(
+            "error: A renewed login could not be stored, and is lost.\n"
+            "hint: `claude-usage-monitor accounts list` says which. Log in to it again.\n"
+        )
+    return code or 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

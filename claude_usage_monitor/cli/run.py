@@ -98,11 +98,25 @@ def _with_options(settings: Settings, options: Options) -> Settings:
     return settings
 
 
+def _end_on_signals() -> None:
+    """Make a signal that ends the process an exit: what is under way is finished first."""
+    import signal
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, leave)
+
+
 def _run_one_shot(
     desk: Seats, options: Options, settings: Settings, environ: Mapping[str, str]
 ) -> int:
     from claude_usage_monitor.monitor.parallel import read_all
 
+    _end_on_signals()
     statuses = read_all(desk.seats(), settings.interval)
     if options.json:
         _dump(statuses, None, environ)

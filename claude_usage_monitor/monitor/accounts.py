@@ -141,7 +141,7 @@ def _stand_in(roster: Roster, saved: SavedAccount) -> str | None:
     if saved.kind != "code" or saved.origin == "claude-code":
         return None
     try:
-        token = roster.renewer.kept(saved).login(saved.name).token
+        token = roster.renewer.logins.kept(saved).login(saved.name).token
     except UsageMonitorError:
         return None
     account = roster.state.account_of(fingerprint_of(token))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsExpired,
+    GrantEnded,
     InvalidSetting,
     ServiceError,
     UsageMonitorError,
@@ -100,7 +101,7 @@ def add_from_claude_code(roster: Roster, name: str, *, replace: bool = False) ->
         checked_name(name),
         "code",
         "claude-code",
-        content_of(credentials),
+        content_of(Pair(credentials, 0)),
         profile or known,
         place_of(roster.environ),
         replaced,
@@ -142,17 +143,17 @@ def _add_own(
         checked_name(name),
         "code",
         origin,
-        content_of(credentials),
+        content_of(pair),
         profile or Profile(),
         {},
         replaced,
     )
-    before = roster.secrets.read(replaced.id, known=replaced.place) if replaced else None
+    before = _secret_of(roster, replaced)
     saved = _kept(roster, candidate)
     if expired:
         try:
             saved, notes = _renewed(roster, saved, login.token)
-        except CredentialError:
+        except GrantEnded:
             _undo(roster, saved, replaced, before)
             raise
     if token is None:
@@ -206,7 +207,7 @@ def _remember(roster: Roster, token: Secret, profile: Profile) -> None:
         roster.state.link(fingerprint, profile.identity)
 
 
-def _unchecked(error: ServiceError) -> str:
+def _unchecked(error: UsageMonitorError) -> str:
     return f"It could not be checked: {error.message} It is kept, and tried when it is shown."
 
 
@@ -217,11 +218,20 @@ def _renewed(
     try:
         pair = roster.renewer.renew(saved, fingerprint_of(token), refused=False)
         profile, notes = _asked(roster, pair.login(saved.name).token)
-    except ServiceError as error:
-        return saved, (_unchecked(error),)
+    except GrantEnded:
+        raise
+    except UsageMonitorError as error:  # what was renewed is never dropped
+        return roster.accounts.get(saved.id) or saved, (_unchecked(error),)
     if profile is not None:
         roster.accounts.keep_profile(saved.id, profile)
     return roster.accounts.get(saved.id) or saved, notes
+
+
+def _secret_of(roster: Roster, replaced: SavedAccount | None) -> Kept | None:
+    try:
+        return roster.secrets.read(replaced.id, known=replaced.place) if replaced else None
+    except CredentialError:
+        return None  # there is nothing to put back
 
 
 def _undo(

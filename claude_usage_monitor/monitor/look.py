@@ -98,6 +98,10 @@ class Onlooker:
         del look, now, refused
         return False
 
+    def is_kept(self) -> bool:
+        """Return that it is there for ever."""
+        return True
+
     def learn(self, profile: Profile) -> None:
         """Do nothing: the state keeps it."""
 

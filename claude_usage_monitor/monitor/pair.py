@@ -11,6 +11,7 @@ from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 _NOT_OURS = "mcpOAuth", "anthropicConsole"  # other logins that may stand beside one
 
@@ -18,12 +19,12 @@ _NOT_OURS = "mcpOAuth", "anthropicConsole"  # other logins that may stand beside
 class Pair(NamedTuple):
     """A login of ours as it is kept: the credentials JSON, and which one in a row it is.
 
-    ``after_refusal`` is whether it was asked for because its forerunner was refused.
+    ``renewed_at`` is when we got it, if it is not as it came in.
     """
 
     credentials: Mapping[str, object]
     generation: int
-    after_refusal: bool = False
+    renewed_at: datetime | None = None
 
     def login(self, name: str) -> claude_code.Login:
         """Return the access token. Raises NoCredentials when there is none."""
@@ -41,14 +42,13 @@ class Pair(NamedTuple):
 def pair_of(content: Mapping[str, object], generation: int) -> Pair:
     """Return a login from the content that the secret store keeps."""
     credentials = values.mapping(content.get("credentials")) or {}
-    return Pair(credentials, generation, content.get("after_refusal") is True)
+    return Pair(credentials, generation, values.instant(content.get("renewed_at")))
 
 
-def content_of(
-    credentials: Mapping[str, object], *, after_refusal: bool = False
-) -> dict[str, object]:
+def content_of(pair: Pair) -> dict[str, object]:
     """Return what the secret store keeps of a login."""
-    return {"credentials": credentials, "after_refusal": after_refusal}
+    at = pair.renewed_at.isoformat() if pair.renewed_at is not None else None
+    return {"credentials": pair.credentials, "renewed_at": at}
 
 
 def credentials_from(content: bytes, place: str) -> dict[str, object]:

@@ -85,8 +85,7 @@ class AccountReader:
         """Return the account's status, its figures asked for if the budget allows.
 
         ``publish`` is handed what is known before anybody is asked, and the figures before the
-        profile is. A second credential is tried when the first was refused and another is there,
-        or can be had: a login of our own is renewed, once.
+        profile is. A second credential is tried when the first was refused and there is another.
         """
         with self._lock:
             return self._read(previous, publish)
@@ -274,6 +273,8 @@ class AccountReader:
             gate = self._gate_after(error, before, now)
             self._state.settle(granted.request, fingerprint, gate)
             return isinstance(error, CredentialError | RateLimited)
+        if not self._onlooker.is_kept():
+            return False  # it was removed meanwhile
         if not self._state.in_flight(granted.request, self._clock()):
             return False  # this process was stopped for long: others have asked since
         if self._state.profile_of(fingerprint) is None:

@@ -11,23 +11,27 @@ new pair and before it is stored. The old token is then sent once more; that it 
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
+    CredentialError,
     CredentialsExpired,
     GrantEnded,
     NoCredentials,
     RateLimited,
-    SecretStoreUnavailable,
+    ServiceError,
+    Unauthorized,
     UsageMonitorError,
     error_of,
 )
 from claude_usage_monitor.monitor import schedule
-from claude_usage_monitor.monitor.pair import Pair, content_of, pair_of
+from claude_usage_monitor.monitor.pair import Pair
+from claude_usage_monitor.monitor.safekeeping import Safekeeping, log_in_again
+from claude_usage_monitor.monitor.under_way import Job, leaving, watch
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.store.saved_account import Renewal
 
@@ -47,8 +51,9 @@ EARLY = timedelta(minutes=5)  # left of a token when it is renewed
 BUSY_RETRY = timedelta(seconds=5)
 _LOCK_SECONDS = 20.0  # for another process's renewal; one takes a second, a stopped one for ever
 UNANSWERED = 2  # how often a token of our own may be sent without an answer
-_SAVE_AGAIN = timedelta(seconds=30)
-_LOG_IN = "Log in again: `claude-usage-monitor accounts add {name} --login --replace`."
+_LOCK_SLICE = 0.2  # seconds; in between a process that is leaving looks up
+_REST = timedelta(minutes=5)  # least time between two renewals of a login,
+_REST_AFTER_REFUSAL = timedelta(hours=1)  # and where the API refuses what it has just given
 
 
 class Renewer:
@@ -63,32 +68,11 @@ class Renewer:
         locks: Path,
     ) -> None:
         self._accounts = accounts
-        self._secrets = secrets
         self._connect = connect
         self._clock = clock
         self._locks = locks
-        self._unsaved: dict[str, tuple[Pair, datetime, str]] = {}
-        self._guard = threading.Lock()
-
-    def kept(self, saved: SavedAccount) -> Pair:
-        """Return the account's login as it is kept now.
-
-        A pair that could not be stored is returned from memory, and storing it is tried again.
-        Raises NoCredentials, SecretStoreUnavailable.
-        """
-        unsaved = self._unsaved.get(saved.id)
-        if unsaved is not None:
-            pair, tried_at, _ = unsaved
-            if self._clock() - tried_at >= _SAVE_AGAIN:
-                known = self._accounts.renewal(saved.id) or Renewal("")
-                return self._saved(saved, pair, known)
-            return pair
-        found = self._secrets.read(saved.id, known=saved.place)
-        return pair_of(found.content, found.generation)
-
-    def unsaved(self, account: str) -> str | None:
-        """Return why this process alone has the account's login; ``None`` if it is stored."""
-        return self._unsaved[account][2] if account in self._unsaved else None
+        self.logins = Safekeeping(accounts, secrets, clock, self.lock)
+        watch(self.logins)
 
     def renew(
         self,
@@ -96,29 +80,59 @@ class Renewer:
         seen: str,
         *,
         refused: bool,
-        require_ours: Callable[[SavedAccount], None] = lambda _: None,
+        require_ours: Callable[[SavedAccount, Secret], None] = lambda *_: None,
     ) -> Pair:
         """Return a pair with another access token than the one whose fingerprint was ``seen``.
 
         Another process's, if it was quicker. ``refused`` is whether the API refused the seen one,
         ``require_ours`` raises unless the token is ours to send. Raises CredentialError when it
-        cannot be renewed, ServiceError when it could not now.
+        cannot be renewed, ServiceError when it could not now. What has begun is finished, also
+        when the caller is interrupted.
         """
+        return Job(lambda: self._renew(saved, seen, refused, require_ours)).result()
+
+    def _renew(
+        self,
+        saved: SavedAccount,
+        seen: str,
+        refused: bool,  # noqa: FBT001 - as above
+        require_ours: Callable[[SavedAccount, Secret], None],
+    ) -> Pair:
         with self.lock(saved):
             current = self._accounts.get(saved.id)
             if current is None:
                 raise removed(saved.name)
-            pair = self.kept(current)
+            pair = self.logins.kept(current)
             if fingerprint_of(pair.login(current.name).token) != seen:
                 return pair
             token = pair.refresh_token
-            if token is None or (refused and pair.after_refusal):
+            if token is None:
                 raise CredentialsExpired(hint=log_in_again(current.name))
-            require_ours(current)
+            self._require_rest(current, pair, refused=refused)
+            require_ours(current, token)
             with self._held(fingerprint_of(token), current.name):  # two accounts may have it
                 most = 1 if current.origin == "claude-code" else UNANSWERED
                 known = self._may_send(current, fingerprint_of(token), most)
-                return self._renewed(current, pair, token, known, refused=refused, most=most)
+                current = self.logins.require_room(current, pair)
+                return self._renewed(current, pair, token, known, most)
+
+    def _require_rest(self, saved: SavedAccount, pair: Pair, *, refused: bool) -> None:
+        """Raise when this token is itself so new that another would fare no better."""
+        now, renewed_at = self._clock(), pair.renewed_at
+        rest = _REST_AFTER_REFUSAL if refused else _REST
+        if renewed_at is None or not now - rest < renewed_at <= now:
+            return
+        error: CredentialError = Unauthorized(
+            f"The API refuses the login of {saved.name}, though it was just renewed.",
+            log_in_again(saved.name),
+        )
+        if not refused:
+            error = CredentialsExpired(
+                f"The login of {saved.name} was just renewed and has expired already.",
+                "Is this computer's clock right?",
+            )
+        error.retry_at = renewed_at + rest
+        raise error
 
     def follow(self, saved: SavedAccount, credentials: Mapping[str, object]) -> None:
         """Keep Claude Code's renewed login in place of our copy of the last one."""
@@ -127,10 +141,9 @@ class Renewer:
             current = self._accounts.get(saved.id)
             if current is None or current.origin != "claude-code" or theirs is None:
                 return
-            if self.kept(current).refresh_token == theirs:
+            if self.logins.kept(current).refresh_token == theirs:
                 return
-            kept = self._secrets.write(current.id, content_of(credentials))
-            self._accounts.keep_secret_place(current.id, kept.place, kept.generation)
+            self.logins.require_room(current, Pair(credentials, 0))
 
     def lock(self, saved: SavedAccount) -> AbstractContextManager[None]:
         """Keep every other process from renewing, or removing, the account meanwhile.
@@ -147,15 +160,14 @@ class Renewer:
 
         try:
             self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(self._locks / f"{what}.lock", _LOCK_SECONDS, mode=0o600)
-            lock.acquire()
-        except Timeout:
-            busy = CredentialsExpired(
-                f"Another process is renewing the login of {name}.",
-                "This screen follows when it is done.",
-            )
-            busy.retry_at = self._clock() + BUSY_RETRY
-            raise busy from None
+            lock = FileLock(self._locks / f"{what}.lock", _LOCK_SLICE, mode=0o600)
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while not lock.is_locked:
+                with suppress(Timeout):
+                    lock.acquire()
+                    break
+                if leaving.is_set() or time.monotonic() > deadline:
+                    raise self._busy(name)
         except (OSError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or "no locks there"
             raise AccountsUnavailable(
@@ -167,6 +179,14 @@ class Renewer:
         finally:
             lock.release()
 
+    def _busy(self, name: str) -> CredentialsExpired:
+        busy = CredentialsExpired(
+            f"Another process is renewing the login of {name}.",
+            "This screen follows when it is done.",
+        )
+        busy.retry_at = self._clock() + BUSY_RETRY
+        return busy
+
     def _may_send(self, saved: SavedAccount, fingerprint: str, most: int) -> Renewal:
         """Return what came of the token so far. Raises when it must not be sent (now)."""
         known = self._accounts.renewal(saved.id)
@@ -174,40 +194,37 @@ class Renewer:
             known = Renewal(fingerprint)
         if self._accounts.is_spent(fingerprint):
             raise self._ended(saved, known, _lost(saved.name))
-        if known.code is not None and (known.next_at is None or self._clock() < known.next_at):
+        if known.code is not None and known.holds(self._clock()):
             raise error_of_renewal(known)
         if known.unanswered >= most:
             raise self._ended(saved, known, _lost(saved.name))
         return known
 
-    def _renewed(  # noqa: PLR0913 - what is known of one renewal
-        self,
-        saved: SavedAccount,
-        pair: Pair,
-        token: Secret,
-        known: Renewal,
-        *,
-        refused: bool,
-        most: int,
+    def _renewed(
+        self, saved: SavedAccount, pair: Pair, token: Secret, known: Renewal, most: int
     ) -> Pair:
         # Brings requests in, 100 ms.
         from claude_usage_monitor.sources import oauth_login
 
         sending = known._replace(unanswered=known.unanswered + 1, code=None, next_at=None)
+
+        def note() -> None:
+            if leaving.is_set():
+                raise self._busy(saved.name)  # nothing was sent, and nothing is
+            self._accounts.keep_renewal(saved.id, sending)
+
         try:
-            grant = oauth_login.renew(
-                self._connect(), token, lambda: self._accounts.keep_renewal(saved.id, sending)
-            )
-        except AccountsUnavailable:
-            raise  # nothing was sent
+            grant = oauth_login.renew(self._connect(), token, note)
         except GrantEnded:
             words = f"The login of {saved.name} has ended: it is not renewed any more."
             raise self._ended(saved, known, GrantEnded(words, log_in_again(saved.name))) from None
-        except UsageMonitorError as error:
+        except ServiceError as error:
             raise self._failed(saved, known, error, most) from None
-        credentials = oauth_login.credentials_of(grant, self._clock(), pair.credentials)
-        fresh = Pair(credentials, pair.generation + 1, refused)
-        return self._saved(saved, fresh, sending)
+        now = self._clock()
+        credentials = oauth_login.credentials_of(grant, now, pair.credentials)
+        fresh = Pair(credentials, pair.generation + 1, now)
+        used_up = fresh.refresh_token != token  # the endpoint may leave it as it is
+        return self.logins.store(saved, fresh, known.fingerprint if used_up else None)
 
     # --- what came of it -----------------------------------------------------------------------
 
@@ -237,29 +254,6 @@ class Renewer:
             saved.id, Renewal(known.fingerprint, known.unanswered, known.failures, None, *words)
         )
         return error
-
-    def _saved(self, saved: SavedAccount, pair: Pair, sent: Renewal) -> Pair:
-        """Store a new pair before it is used; if no place takes it, hold it in memory."""
-        content = content_of(pair.credentials, after_refusal=pair.after_refusal)
-        try:
-            kept = self._secrets.write(saved.id, content)
-        except (SecretStoreUnavailable, AccountsUnavailable) as error:
-            held = f"The renewed login of {saved.name} could not be stored: {error.message}"
-            with self._guard:
-                self._unsaved[saved.id] = pair, self._clock(), held
-            hint = f"{error.hint} If the process that has it is gone: {log_in_again(saved.name)}"
-            self._ended(saved, sent, GrantEnded(held, hint))  # nobody sends the old one again
-            return pair
-        with self._guard:
-            self._unsaved.pop(saved.id, None)
-        self._accounts.keep_secret_place(saved.id, kept.place, kept.generation)
-        self._accounts.note_renewed(saved.id, sent.fingerprint)
-        return pair._replace(generation=kept.generation)
-
-
-def log_in_again(name: str) -> str:
-    """Return what to do when a login of ours has ended."""
-    return _LOG_IN.format(name=name if name.isalnum() else f"'{name}'")
 
 
 def removed(name: str) -> NoCredentials:

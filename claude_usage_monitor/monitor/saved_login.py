@@ -16,7 +16,8 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.credentials import Credential
 from claude_usage_monitor.monitor.look import Look, account_named, profile_of_login
-from claude_usage_monitor.monitor.refresh import EARLY, error_of_renewal, log_in_again
+from claude_usage_monitor.monitor.refresh import EARLY, error_of_renewal
+from claude_usage_monitor.monitor.safekeeping import log_in_again
 from claude_usage_monitor.store import identities
 from claude_usage_monitor.store.identities import fingerprint_of
 from claude_usage_monitor.usage.status import Account
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.saved_account import SavedAccount
     from claude_usage_monitor.store.state import State
     from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.secret import Secret
 
 _SHUT_REST = timedelta(seconds=30)  # between two tries of a keyring that is shut
 _ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}
@@ -74,7 +76,7 @@ class SavedOnlooker:
             saved = self._current()
             if self._shared is not None:
                 verdict = self._shared.verdict(saved.profile.account_uuid, now, afresh=afresh)
-                if verdict.whose == "same":
+                if verdict.whose == "same" and _same_organization(saved, verdict):
                     self._follow(saved, verdict, now)
                     return self._live(saved, verdict, now)
             pair = self._kept(saved, now, afresh=afresh)
@@ -103,7 +105,7 @@ class SavedOnlooker:
                 self._saved,
                 seen,
                 refused=refused,
-                require_ours=lambda saved: self._require_ours(saved, now),
+                require_ours=lambda saved, token: self._require_ours(saved, token, now),
             )
         except CredentialError as error:
             if error.retry_at is None:
@@ -117,10 +119,19 @@ class SavedOnlooker:
         shared = self._shared is not None
         return None if shared else log_in_again(self._saved.name)
 
+    def is_kept(self) -> bool:
+        """Return whether the account was not removed meanwhile."""
+        try:
+            return self._accounts.get(self._saved.id) is not None
+        except AccountsUnavailable:
+            return True
+
     def learn(self, profile: Profile) -> None:
         """Keep who the account is, as the API told."""
         known = self._saved.profile
-        same = known.account_uuid in (None, profile.account_uuid)  # Claude Code's may be another's
+        # Claude Code's may be another's by now, or of another organisation.
+        same = known.account_uuid in (None, profile.account_uuid)
+        same = same and known.organization_uuid in (None, profile.organization_uuid)
         if same and profile.account_uuid is not None and profile != known:
             with suppress(AccountsUnavailable):  # the state has it too
                 self._accounts.keep_profile(self._saved.id, profile)
@@ -176,13 +187,13 @@ class SavedOnlooker:
 
     def _kept(self, saved: SavedAccount, now: datetime, *, afresh: bool) -> Pair:
         known = self._pair
-        held = self._renewer.unsaved(saved.id) is not None  # and to be tried again
+        held = not self._renewer.logins.save_again(saved.id)
         if known is not None and known.generation >= saved.generation and not (afresh or held):
             return known
         if self._shut is not None and now - self._shut[1] < _SHUT_REST and not afresh:
             raise self._shut[0]
         try:
-            self._pair = self._renewer.kept(saved)
+            self._pair = self._renewer.logins.kept(saved)
         except SecretStoreUnavailable as error:
             self._shut, error.retry_at = (error, now), now + _SHUT_REST
             raise
@@ -210,27 +221,27 @@ class SavedOnlooker:
         token = pair.refresh_token
         if token is None or renewal is None or renewal.fingerprint != fingerprint_of(token):
             renewal = None
-        ended = renewal is not None and renewal.code is not None and renewal.next_at is None
-        held = self._renewer.unsaved(self._saved.id)
+        stopped = renewal is not None and renewal.code is not None and renewal.holds(now)
+        ended = stopped and renewal is not None and renewal.next_at is None
+        held = self._renewer.logins.unsaved(self._saved.id)
         renewable = token is not None and not ended and held is None
         look = look._replace(renewable=renewable, notice=held)
         if not credential.expired(now):
             return look
-        if renewal is not None and renewal.code is not None:
-            waits = renewal.next_at is not None and renewal.next_at > now
-            if ended or waits:
-                error = error_of_renewal(renewal)
-                return look._replace(problem=error, renewable=False)
+        if renewal is not None and stopped:
+            return look._replace(problem=error_of_renewal(renewal), renewable=False)
         if renewable:
             return look
         hint = log_in_again(self._saved.name)
         return look._replace(problem=CredentialsExpired(hint=hint, expired_at=expires_at))
 
-    def _require_ours(self, saved: SavedAccount, now: datetime) -> None:
+    def _require_ours(self, saved: SavedAccount, token: Secret, now: datetime) -> None:
         """Raise unless the refresh token is ours to send: Claude Code may hold the same."""
+        grant = self._grant_of(saved.home)
+        if grant.holds(token, now):
+            raise CredentialsExpired  # whatever its account is called there
         if saved.origin != "claude-code":
             return
-        grant = self._grant_of(saved.home)
         verdict = grant.verdict(saved.profile.account_uuid, now, afresh=True, asking=True)
         if verdict.whose in ("other", "nobody"):
             return
@@ -241,3 +252,9 @@ class SavedOnlooker:
             "Open Claude Code once (`claude`), or "
             + log_in_again(saved.name).replace("Log", "log", 1),
         )
+
+
+def _same_organization(saved: SavedAccount, verdict: Verdict) -> bool:
+    """Return whether the live token's figures are this account's: organisations have their own."""
+    ours, theirs = saved.profile.organization_uuid, verdict.organization
+    return ours is None or theirs is None or ours == theirs

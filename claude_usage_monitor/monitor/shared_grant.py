@@ -15,6 +15,7 @@ from claude_usage_monitor.errors import (
     CredentialError,
     LoggedOut,
     NoCredentials,
+    TornCredentials,
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.credentials import CredentialFinder
@@ -39,11 +40,15 @@ Whose = Literal["same", "other", "nobody", "unknown"]
 
 
 class Verdict(NamedTuple):
-    """Who Claude Code is logged in as, seen from an account; ``credential`` is the live one."""
+    """Who Claude Code is logged in as, seen from an account; ``credential`` is the live one.
+
+    ``organization`` is the uuid of the organisation that it is logged in to, if that is told.
+    """
 
     whose: Whose
     credential: Credential | None = None
     problem: CredentialError | None = None
+    organization: str | None = None
 
 
 class _ClaudeCode:
@@ -77,7 +82,9 @@ class _ClaudeCode:
             # that the file may be right about.
             return Verdict("other" if named is None else "unknown")
         if account_uuid in (named, told):
-            return Verdict("same", credential)
+            teller = token if told else config
+            organization = teller.organization_uuid if teller else None
+            return Verdict("same", credential, organization=organization)
         return Verdict("unknown" if named is None else "other", credential)
 
     def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
@@ -90,11 +97,22 @@ class _ClaudeCode:
             return None  # it was replaced in between
         return shared_part(content)
 
+    def holds(self, token: Secret, now: datetime) -> bool:
+        """Return whether this very refresh token is in its store, or may be."""
+        try:
+            return self._finder.find_stored(now, afresh=True).login.refresh_token == token
+        except TornCredentials:
+            return True  # it is being rewritten
+        except CredentialError:
+            return False
+
     def _place_is_there(self) -> bool:
         """Return whether a missing file means logged out: its folder may be on another disk."""
-        if not self._environ.get("CLAUDE_CONFIG_DIR"):
+        folder = claude_code.credentials_path(self._environ).parent
+        if folder.is_dir():
             return True
-        return claude_code.credentials_path(self._environ).parent.is_dir()
+        elsewhere = any(self._environ.get(name) for name in PLACE_VARIABLES[:2])
+        return not elsewhere and not folder.is_symlink() and folder.parent.is_dir()
 
 
 def shared_part(content: bytes) -> dict[str, object]:
@@ -124,6 +142,10 @@ class SharedGrant:
         if place_of(environ) != dict(home):
             self._places.append(_ClaudeCode(environ, state))
 
+    def holds(self, token: Secret, now: datetime) -> bool:
+        """Return whether a Claude Code holds this very refresh token: it is not ours to send."""
+        return any(place.holds(token, now) for place in self._places)
+
     def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
         """Return the credentials that Claude Code holds of the account, if it does."""
         for place in self._places:
@@ -137,7 +159,7 @@ class SharedGrant:
     ) -> Verdict:
         """Return whose login Claude Code holds: the same account's wherever one of them has it.
 
-        ``asking`` lets the API be asked whose a live token is that no file names.
+        ``asking`` lets the API be asked whose a live token is, which a file may tell wrong.
         """
         found = [place.verdict(account_uuid, now, afresh=afresh) for place in self._places]
         if asking and account_uuid is not None:
@@ -153,7 +175,7 @@ class SharedGrant:
 
     def _asked(self, seen: Verdict, now: datetime) -> bool:
         credential = seen.credential
-        if seen.whose != "unknown" or credential is None or credential.expired(now):
+        if seen.whose == "same" or credential is None or credential.expired(now):
             return False
         fingerprint = fingerprint_of(credential.token)
         if self._state.profile_of(fingerprint) is not None:
@@ -173,7 +195,9 @@ class SharedGrant:
 def place_of(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what tells this Claude Code from another: its variables, as absolute paths."""
     named = {name: environ[name] for name in PLACE_VARIABLES if environ.get(name)}
-    for name in ("HOME", "USERPROFILE"):
-        if name in named:
-            named[name] = str(Path(named[name]).absolute())
-    return named
+    # On a Mac the keychain item is named after the raw value.
+    kept_raw = PLACE_VARIABLES[:2] if sys.platform == "darwin" else ()
+    return {
+        name: value if name in kept_raw else str(Path(value).absolute())
+        for name, value in named.items()
+    }

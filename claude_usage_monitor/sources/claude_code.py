@@ -45,6 +45,8 @@ class Login(NamedTuple):
     scopes: frozenset[str] = frozenset()
     subscription_type: str | None = None
     rate_limit_tier: str | None = None
+    refresh_token: Secret | None = None
+    """Only ever compared: whoever sends it logs Claude Code out."""
 
 
 def token_from_environment(environ: Mapping[str, str]) -> Login | None:
@@ -169,6 +171,8 @@ def _login(found: values.Mapping, place: str) -> Login:
     if not isinstance(token, str) or not TOKEN.fullmatch(token):
         raise NoCredentials(f"The login in {place} has no usable access token.", _LOG_IN)
     scopes = found.get("scopes")
+    refresh = found.get("refreshToken")
+    usable = isinstance(refresh, str) and TOKEN.fullmatch(refresh)
     return Login(
         token=Secret(token),
         expires_at=values.instant(found.get("expiresAt")),
@@ -177,6 +181,7 @@ def _login(found: values.Mapping, place: str) -> Login:
         else frozenset(),
         subscription_type=values.text(found.get("subscriptionType")),
         rate_limit_tier=values.text(found.get("rateLimitTier")),
+        refresh_token=Secret(str(refresh)) if usable else None,
     )
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from claude_usage_monitor.errors import AccountsUnavailable, InvalidName
+from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store.accounts_schema import SCHEMA_VERSION, migrate
 from claude_usage_monitor.store.database import BUSY_SECONDS, inode_of, is_busy, transaction
 from claude_usage_monitor.store.readings import instant, milliseconds
@@ -47,6 +47,8 @@ class AccountStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damaged = 0
+        """How many accounts the last `all` left out, for what is kept of them is unreadable."""
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
@@ -62,8 +64,11 @@ class AccountStore:
             return self._inode, int(version) + connection.total_changes
 
     def all(self) -> tuple[SavedAccount, ...]:
-        """Return the accounts in the order they were added."""
-        return self._select("ORDER BY saved_at, rowid")
+        """Return the accounts in the order they were added; a damaged row costs only itself."""
+        found = self._select("ORDER BY saved_at, rowid")
+        readable = tuple(each for each in found if each is not None)
+        self.damaged = len(found) - len(readable)
+        return readable
 
     def get(self, account: str) -> SavedAccount | None:
         """Return the account with an id, ``None`` if it was removed."""
@@ -87,11 +92,11 @@ class AccountStore:
                 " FROM renewal WHERE account = ?",
                 (account,),
             ).fetchone()
-        if row is None:
-            return None
-        fingerprint, unanswered, failures, next_at, code, message, hint = row
-        found = str(fingerprint), int(unanswered), int(failures), instant(next_at)
-        return Renewal(*found, code, message or "", hint or "")
+            if row is None:
+                return None
+            fingerprint, unanswered, failures, next_at, code, message, hint = row
+            found = str(fingerprint), int(unanswered), int(failures), instant(next_at)
+            return Renewal(*found, code and str(code), str(message or ""), str(hint or ""))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -107,13 +112,17 @@ class AccountStore:
                 raise _taken(account.name) from None
 
     def replace(self, account: SavedAccount) -> None:
-        """Keep another login under an account's id and name."""
+        """Keep another login under an account's id and name. Raises UnknownAccount."""
         with self._writing() as connection:
-            connection.execute(
+            changed = connection.execute(
                 "UPDATE account SET origin = ?, saved_at = ?, profile = ?, home = ?, place = ?,"
                 " generation = ? WHERE id = ?",
                 (*row_from_account(account)[4:], account.id),
             )
+            if changed.rowcount == 0:
+                raise UnknownAccount(
+                    f"The account {account.name} was removed meanwhile.", "Add it as a new one."
+                )
             connection.execute("DELETE FROM renewal WHERE account = ?", (account.id,))
 
     def rename(self, account: str, name: str) -> None:
@@ -172,10 +181,12 @@ class AccountStore:
             query = "SELECT 1 FROM spent WHERE fingerprint = ?"
             return connection.execute(query, (fingerprint,)).fetchone() is not None
 
-    def note_renewed(self, account: str, spent: str) -> None:
-        """Keep that an account's refresh token was used up and replaced."""
+    def note_renewed(self, account: str, spent: str | None) -> None:
+        """Keep that an account was renewed, and the refresh token that was used up for it."""
         with self._writing() as connection:
             connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
+            if spent is None:
+                return
             connection.execute("INSERT OR IGNORE INTO spent VALUES (?)", (spent,))
             connection.execute(
                 "DELETE FROM spent WHERE rowid IN"
@@ -191,7 +202,8 @@ class AccountStore:
 
     # --- the file ------------------------------------------------------------------------------
 
-    def _select(self, clause: str, *values: str) -> tuple[SavedAccount, ...]:
+    def _select(self, clause: str, *values: str) -> tuple[SavedAccount | None, ...]:
+        """Return the accounts, ``None`` for a row that is none."""
         with self._reading() as connection:
             if connection is None:
                 return ()
@@ -200,7 +212,7 @@ class AccountStore:
                 f" FROM account {clause}",
                 values,
             ).fetchall()
-        return tuple(account_from_row(*row) for row in rows)
+            return tuple(account_from_row(*row) for row in rows)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -232,7 +244,7 @@ class AccountStore:
     def _as_ours(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
             self._close()
             raise self._unavailable(error) from None
 
@@ -270,6 +282,8 @@ class AccountStore:
             check_same_thread=False,
         )
         try:
+            # Text that is none costs its row, not the list.
+            connection.text_factory = lambda content: content.decode(errors="replace")
             connection.execute("PRAGMA synchronous = FULL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:

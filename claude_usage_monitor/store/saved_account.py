@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
 from claude_usage_monitor.store.readings import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Kind  # noqa: TC001 - its values are looked at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from claude_usage_monitor.usage.status import Kind
+LONGEST_WAIT = timedelta(minutes=80)  # of any trouble's
 
 Origin = Literal["login", "credentials", "claude-code", "admin-key"]
 Place = Literal["keyring", "file"]
@@ -44,6 +46,13 @@ class Renewal(NamedTuple):
     message: str = ""
     hint: str = ""
 
+    def holds(self, now: datetime) -> bool:
+        """Return whether the token must not be sent yet, or never again.
+
+        A wait that is longer than any was noted by a clock that was wrong.
+        """
+        return self.next_at is None or now < self.next_at <= now + LONGEST_WAIT
+
 
 def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:
     """Return an account's row."""
@@ -62,23 +71,56 @@ def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:
 
 
 def account_from_row(  # noqa: PLR0913, PLR0917 - the columns of a row
-    account: str,
-    name: str,
-    kind: Kind,
-    origin: Origin,
-    saved_at: int,
-    profile: str,
-    home: str,
-    place: Place,
-    generation: int,
-) -> SavedAccount:
-    """Return the account that a row keeps."""
+    account: object,
+    name: object,
+    kind: object,
+    origin: object,
+    saved_at: object,
+    profile: object,
+    home: object,
+    place: object,
+    generation: object,
+) -> SavedAccount | None:
+    """Return the account that a row keeps, ``None`` if the row is too damaged to be one.
+
+    What can be had anew, or be looked for, is done without.
+    """
     known = {field.name for field in fields(Profile)}  # a later version may have kept more
-    found = {key: value for key, value in json.loads(profile).items() if key in known}
-    at = instant(saved_at)
-    assert at is not None  # noqa: S101 - the column is never null
-    who = Profile(**found)
-    return SavedAccount(account, name, kind, origin, at, who, json.loads(home), place, generation)
+    at = _instant(saved_at)
+    if not (isinstance(account, str) and isinstance(name, str) and name and at):
+        return None
+    if kind not in get_args(Kind) or origin not in get_args(Origin):
+        return None
+    who = {key: value for key, value in _texts(profile).items() if key in known}
+    return SavedAccount(
+        account,
+        name,
+        cast("Kind", kind),
+        cast("Origin", origin),
+        at,
+        Profile(**who),
+        _texts(home),
+        "keyring" if place == "keyring" else "file",
+        generation if isinstance(generation, int) else 0,
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return instant(value) if isinstance(value, int) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _texts(raw: object) -> dict[str, str]:
+    """Return the texts of a JSON object; none, if it is no such thing."""
+    try:
+        found = json.loads(raw) if isinstance(raw, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def folded(name: str) -> str:

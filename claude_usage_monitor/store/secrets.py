@@ -1,7 +1,9 @@
 """Every account's secrets behind one door: in the keyring, or else in the encrypted file.
 
 Each write has a generation, and the newest wins wherever it is: an older copy that could not be
-deleted, or a write that a hanging keyring makes late, is never taken for the login.
+deleted, or a write that a hanging keyring makes late, is never taken for the login. A copy in the
+file is marked before a newer one goes to the keyring: one without the mark is the newest, whenever
+a process was killed.
 """
 
 from __future__ import annotations
@@ -42,10 +44,11 @@ class Kept(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What a look into one place gave."""
+    """What a look into one place gave; ``outdated`` is whether a newer one may be elsewhere."""
 
     kept: Kept | None = None
     error: SecretStoreUnavailable | NoCredentials | None = None
+    outdated: bool = False
 
 
 def _tell(line: str) -> None:
@@ -81,13 +84,15 @@ class SecretStore:
         SecretStoreUnavailable when it may be in a place that is shut.
         """
         file = self._look_in_file(account)
-        if known == "file" and file.kept is not None and self._is_newest(account, file.kept):
-            return self._seen(account, file.kept)
+        if known == "file" and file.kept is not None and not file.outdated:
+            if self._is_newest(account, file.kept):
+                return self._seen(account, file.kept)
         keyring = self._look_in_keyring(account, prompt=prompt)
         found = _newer(keyring.kept, file.kept)
         errors = [error for error in (keyring.error, file.error) if error is not None]
         # An older one than was seen before is not it, as long as the newer may be behind a lock.
-        if found is not None and (not errors or self._is_newest(account, found)):
+        outdated = found is file.kept and file.outdated
+        if found is not None and (not errors or (self._is_newest(account, found) and not outdated)):
             return self._seen(account, found)
         for error in errors:
             if found is not None or known == "keyring" or not isinstance(error, KeyringAbsent):
@@ -105,13 +110,17 @@ class SecretStore:
         """
         with self._writing:
             keyring = self._look_in_keyring(account, prompt=prompt)
-            found = _newer(keyring.kept, self._look_in_file(account).kept)
+            file = self._look_in_file(account)
+            found = _newer(keyring.kept, file.kept)
             known = max(found.generation if found else 0, self._newest.get(account, 0))
             # The time is above what may be in a place that is shut.
             generation = max(known + 1, int(self._clock().timestamp() * 1_000_000))
-            text = json.dumps({"generation": generation, "content": dict(content)})
+            text = _text(generation, content)
             place: Place = "keyring"
             try:
+                if isinstance(keyring.error, KeyringAbsent):
+                    raise keyring.error
+                self._mark_outdated(account, file)
                 # A dialog that was dismissed for the look is not opened again.
                 self._keyring.write(account, text, prompt=prompt and keyring.error is None)
             except SecretStoreUnavailable as reason:
@@ -121,28 +130,43 @@ class SecretStore:
                 (self._file if place == "keyring" else self._keyring).delete(account)
             return self._seen(account, Kept(content, generation, place))
 
-    def delete(self, account: str, *, prompt: bool = False) -> tuple[str, ...]:
+    def delete(
+        self, account: str, *, prompt: bool = False, known: Place | None = None
+    ) -> tuple[str, ...]:
         """Delete what is kept for an account everywhere; returns warnings.
 
-        Raises SecretStoreUnavailable when something may be left in a place that is shut.
+        ``known`` is where the last write put it: what else is shut is only warned of. Raises
+        SecretStoreUnavailable, and has deleted nothing, when that place is shut, or any is while
+        none is known; a keyring that is absent is only warned of.
         """
         warnings: list[str] = []
-        errors: list[SecretStoreUnavailable] = []
         with self._writing:
+            if known == "file" and self._look_in_file(account).outdated:
+                known = None
             try:
-                self._keyring.delete(account, prompt=prompt)
-            except KeyringAbsent as error:
-                warnings.append(f"{error.message} If a login of this account is in it, it stays.")
-            except SecretStoreUnavailable as error:
-                errors.append(error)
-            try:
-                self._file.delete(account)
-            except SecretStoreUnavailable as error:
-                errors.append(error)
+                if known is None:
+                    self._file.holds(account)  # or the keyring's would be gone before it is known
+                for place in _known_first(known):
+                    try:
+                        self._delete_in(place, account, prompt=prompt and known != "file")
+                    except SecretStoreUnavailable as error:
+                        if known in (None, place) and not isinstance(error, KeyringAbsent):
+                            raise
+                        warnings.append(
+                            f"{error.message} If a login of this account is in it, it stays."
+                        )
+            except SecretStoreUnavailable as left:
+                raise SecretStoreUnavailable(
+                    f"{left.message} It may still hold this login.", left.hint
+                ) from None
             self._newest.pop(account, None)
-        for left in errors:
-            raise SecretStoreUnavailable(f"{left.message} It may still hold this login.", left.hint)
         return tuple(warnings)
+
+    def _delete_in(self, place: Place, account: str, *, prompt: bool) -> None:
+        if place == "keyring":
+            self._keyring.delete(account, prompt=prompt)
+        else:
+            self._file.delete(account)
 
     def place_name(self, place: Place) -> str:
         """Return what a place is called."""
@@ -155,6 +179,17 @@ class SecretStore:
         except SecretStoreUnavailable as error:
             return f"{self._file.name} ({error.message}) {PROTECTION}"
         return self._keyring.name
+
+    def _mark_outdated(self, account: str, file: _Found) -> None:
+        """Mark the file's copy before a newer one may be in the keyring.
+
+        Where it cannot be marked, the newer one is written all the same: it is worth more.
+        """
+        if file.kept is not None and not file.outdated:
+            with suppress(SecretStoreUnavailable):
+                self._file.write(
+                    account, _text(file.kept.generation, file.kept.content, outdated=True)
+                )
 
     def _write_to_file(self, account: str, text: str, reason: SecretStoreUnavailable) -> None:
         if not self._file.exists():
@@ -199,6 +234,14 @@ def _newer(keyring: Kept | None, file: Kept | None) -> Kept | None:
     return file if file.generation > keyring.generation else keyring
 
 
+def _known_first(known: Place | None) -> tuple[Place, Place]:
+    return ("file", "keyring") if known == "file" else ("keyring", "file")
+
+
+def _text(generation: int, content: Mapping[str, object], **marks: bool) -> str:
+    return json.dumps({"generation": generation, "content": dict(content), **marks})
+
+
 def _found_in(text: str | None, place: Place, name: str) -> _Found:
     """Return what a place's text holds; of what is no text of ours, nothing is quoted."""
     if text is None:
@@ -210,7 +253,7 @@ def _found_in(text: str | None, place: Place, name: str) -> _Found:
     fields = document if isinstance(document, dict) else {}
     content, generation = fields.get("content"), fields.get("generation")
     if isinstance(content, dict) and type(generation) is int and generation >= 0:
-        return _Found(Kept(content, generation, place))
+        return _Found(Kept(content, generation, place), outdated=bool(fields.get("outdated")))
     return _Found(
         error=NoCredentials(f"{name} holds something unreadable for this account.", _ADD_AGAIN)
     )

@@ -16,7 +16,7 @@ from filelock import FileLock
 from claude_usage_monitor.monitor import refresh
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from tests.support.command import PROGRAM
-from tests.support.saved import Clock, keep, read, refresh_token, roster
+from tests.support.saved import Clock, age, keep, read, refresh_token, roster
 from tests.support.token_server import TokenServer, delayed, dropped, garbled, refused
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
     server.latency = 0.01
     lost = 0
     for _ in range(runs):
-        forget_figures()  # with fresh ones nobody would ask, nor renew
+        be_due(accounts)
         before = {saved.id: refresh_token(saved) for saved in accounts}
         asked = len(server.refreshes)
         process = started("--json", "--all-accounts")
@@ -135,7 +135,7 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
             # Not stored: then it was this run that had used it up, or repeated it in vain.
             assert before[saved.id] == now
             assert now in [seen.refresh_token for seen in killed]
-        forget_figures()
+        be_due(accounts)
         done = started("--json", "--all-accounts")
         done.communicate(timeout=PATIENCE)
         for index, saved in enumerate(accounts):
@@ -152,7 +152,10 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
     return lost
 
 
-def forget_figures() -> None:
+def be_due(accounts: list[SavedAccount]) -> None:
+    """Let everybody ask, and renew: nobody does with fresh figures or a fresh login."""
+    for saved in accounts:
+        age(saved)
     for path in state_path(os.environ).parent.glob("state.db*"):
         path.unlink()
 

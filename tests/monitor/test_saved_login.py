@@ -325,7 +325,7 @@ def test_a_refused_token_is_renewed_once_and_then_read(server: TokenServer) -> N
 
 
 def test_a_renewed_token_that_is_refused_again_is_not_renewed(server: TokenServer) -> None:
-    """By no process, however long it waits: that would use tokens up for nothing."""
+    """By no process, within the hour: that would use tokens up for nothing."""
     clock = Clock()
     saved = keep(refused_login(server), OURS)
     answer = {"access_token": "no-good", "refresh_token": "next", "expires_in": 28800}
@@ -334,7 +334,7 @@ def test_a_renewed_token_that_is_refused_again_is_not_renewed(server: TokenServe
     for found in (roster(clock), roster(clock)):
         for _ in range(2):
             statuses.append(read(found, saved))
-            clock.later(minutes=20)
+            clock.later(minutes=15)
     assert {"unauthorized", "credentials_expired"} == {code(status) for status in statuses}
     hints = [status.problem.hint for status in statuses if status.problem]
     assert ["--login --replace" in hint for hint in hints] == [True] * 4

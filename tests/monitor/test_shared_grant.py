@@ -424,6 +424,6 @@ def test_a_login_of_the_environment_says_nothing_about_the_store(
 def test_a_place_is_its_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     environ = {"HOME": "here", "CLAUDE_CONFIG_DIR": "~/x/", "PATH": "/bin", "USERPROFILE": ""}
-    expected = {"HOME": str(tmp_path / "here"), "CLAUDE_CONFIG_DIR": "~/x/"}
+    expected = {"HOME": str(tmp_path / "here"), "CLAUDE_CONFIG_DIR": str(tmp_path / "~/x")}
     assert expected == place_of(environ)
     assert {} == place_of({})

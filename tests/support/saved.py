@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.pair import content_of, pair_of
+from claude_usage_monitor.monitor.pair import Pair, content_of, pair_of
 from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.store.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
@@ -50,7 +50,7 @@ def keep(
     """Keep an account whose e-mail and uuids are those that the token server gives its name."""
     found = roster()
     account = uuid.uuid4().hex
-    kept = found.secrets.write(account, content_of(credentials))
+    kept = found.secrets.write(account, content_of(Pair(credentials, 0)))
     who = Profile(
         email=email_of(name),
         plan="Max 5x",
@@ -62,6 +62,14 @@ def keep(
     )
     found.accounts.add(saved)
     return saved
+
+
+def age(saved: SavedAccount) -> None:
+    """Let an account's login be as old as one that is renewed usually is."""
+    found = roster()
+    kept = found.secrets.read(saved.id)
+    pair = pair_of(kept.content, kept.generation)
+    found.secrets.write(saved.id, content_of(pair._replace(renewed_at=None)))
 
 
 def refresh_token(saved: SavedAccount) -> str:
