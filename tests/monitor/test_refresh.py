@@ -16,6 +16,7 @@ from filelock import FileLock
 from claude_usage_monitor.monitor import refresh
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from tests.support.command import PROGRAM
+from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, age, keep, read, refresh_token, roster
 from tests.support.token_server import TokenServer, delayed, dropped, garbled, refused
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_usage_monitor.store.saved_account import SavedAccount
+    from tests.support.login import Store
 
 PATIENCE = 60.0
 
@@ -399,3 +401,62 @@ def test_locks_are_yours_alone(server: TokenServer) -> None:
     assert (0o600, 0o700) == (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777)
     with FileLock(lock, timeout=0.1):
         pass
+
+
+# --- odd endpoints and clocks ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [{}, {"refresh_token": None}])
+def test_an_endpoint_that_leaves_the_refresh_token_as_it_is_is_asked_again(
+    server: TokenServer, again: dict[str, object]
+) -> None:
+    """RFC 6749 section 6: the old one then stays good."""
+    clock = Clock()
+    saved = expired(server)
+    token = refresh_token(saved)
+    reply = {"access_token": "good-for-nothing-else", "expires_in": 600, "scope": "user:profile"}
+    if "refresh_token" not in again:
+        reply["refresh_token"] = token
+    for _ in range(3):
+        server.script(garbled(as_bytes(reply)))
+        asked = len(server.refreshes)
+        read(roster(clock), saved)
+        assert asked + 1 == len(server.refreshes)
+        clock.later(hours=2)
+    assert {token} == {seen.refresh_token for seen in server.refreshes}
+
+
+@pytest.mark.parametrize("life", [0, 1, 200])
+def test_a_token_that_has_expired_already_is_no_reason_to_ask_on_and_on(
+    server: TokenServer, life: float
+) -> None:
+    clock = Clock()
+    saved = expired(server)
+    server.expires_in = life
+    for _ in range(5):
+        read(roster(clock), saved)
+        clock.later(seconds=50)
+    assert 1 == len(server.refreshes)
+    clock.later(minutes=5)
+    read(roster(clock), saved)
+    assert 2 == len(server.refreshes)
+
+
+def test_a_wait_that_a_wrong_clock_noted_does_not_last(server: TokenServer) -> None:
+    clock = Clock()
+    saved = expired(server)
+    clock.later(days=365)
+    server.script(refused(429, {"error": {"type": "rate_limit_error"}}))
+    assert read(roster(clock), saved).problem is not None
+    assert read(roster(), saved).problem is None
+
+
+def test_one_that_claude_code_holds_is_never_sent(server: TokenServer, store: Store) -> None:
+    """Whatever it is called there: as when a login of ours was put into its store."""
+    credentials = server.issue("work", expires_in=-60)
+    saved = keep(credentials, "work")
+    store.write(as_bytes(credentials))
+    status = read(roster(), saved)
+    assert status.problem is not None
+    assert "credentials_expired" == status.problem.code
+    assert [] == server.refreshes
