@@ -16,6 +16,8 @@ from claude_usage_monitor.errors import (
     GrantEnded,
     InvalidSetting,
     ServiceError,
+    TornCredentials,
+    UnknownAccount,
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.accounts import checked_name, require_free
@@ -274,8 +276,8 @@ def _stored(roster: Roster, account: str, candidate: _Candidate) -> SavedAccount
             roster.accounts.replace(saved)
         else:
             roster.accounts.add(saved)
-    except UsageMonitorError:
-        if not candidate.replaced:
+    except UsageMonitorError as error:
+        if not candidate.replaced or isinstance(error, UnknownAccount):
             roster.secrets.delete(account)
         raise
     return saved
@@ -285,6 +287,8 @@ def _is_claude_codes(roster: Roster, credentials: Mapping[str, object], token: S
     """Return whether Claude Code holds these very credentials, or has since renewed their token."""
     try:
         content, live = roster.finder.stored_content(roster.clock())
+    except TornCredentials:
+        raise  # it is being rewritten: whose these are can be told in a moment
     except UsageMonitorError:
         return False
     theirs = Pair(values.mapping(values.parse_json(content)) or {}, 0).refresh_token

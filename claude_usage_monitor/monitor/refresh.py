@@ -80,22 +80,24 @@ class Renewer:
         seen: str,
         *,
         refused: bool,
+        accepted: bool = False,
         require_ours: Callable[[SavedAccount, Secret], None] = lambda *_: None,
     ) -> Pair:
         """Return a pair with another access token than the one whose fingerprint was ``seen``.
 
         Another process's, if it was quicker. ``refused`` is whether the API refused the seen one,
-        ``require_ours`` raises unless the token is ours to send. Raises CredentialError when it
-        cannot be renewed, ServiceError when it could not now. What has begun is finished, also
-        when the caller is interrupted.
+        ``accepted`` whether it had accepted it before, ``require_ours`` raises unless the token is
+        ours to send. What has begun is finished, also when the caller is interrupted. Raises
+        CredentialError when it cannot be renewed, ServiceError when it could not now.
         """
-        return Job(lambda: self._renew(saved, seen, refused, require_ours)).result()
+        return Job(lambda: self._renew(saved, seen, refused, accepted, require_ours)).result()
 
     def _renew(
         self,
         saved: SavedAccount,
         seen: str,
         refused: bool,  # noqa: FBT001 - as above
+        accepted: bool,  # noqa: FBT001
         require_ours: Callable[[SavedAccount, Secret], None],
     ) -> Pair:
         with self.lock(saved):
@@ -108,7 +110,7 @@ class Renewer:
             token = pair.refresh_token
             if token is None:
                 raise CredentialsExpired(hint=log_in_again(current.name))
-            self._require_rest(current, pair, refused=refused)
+            self._require_rest(current, pair, refused=refused, accepted=accepted)
             require_ours(current, token)
             with self._held(fingerprint_of(token), current.name):  # two accounts may have it
                 most = 1 if current.origin == "claude-code" else UNANSWERED
@@ -116,10 +118,12 @@ class Renewer:
                 current = self.logins.require_room(current, pair)
                 return self._renewed(current, pair, token, known, most)
 
-    def _require_rest(self, saved: SavedAccount, pair: Pair, *, refused: bool) -> None:
+    def _require_rest(
+        self, saved: SavedAccount, pair: Pair, *, refused: bool, accepted: bool
+    ) -> None:
         """Raise when this token is itself so new that another would fare no better."""
         now, renewed_at = self._clock(), pair.renewed_at
-        rest = _REST_AFTER_REFUSAL if refused else _REST
+        rest = _REST_AFTER_REFUSAL if refused and not accepted else _REST
         if renewed_at is None or not now - rest < renewed_at <= now:
             return
         error: CredentialError = Unauthorized(
@@ -193,7 +197,8 @@ class Renewer:
         if known is None or known.fingerprint != fingerprint:
             known = Renewal(fingerprint)
         if self._accounts.is_spent(fingerprint):
-            raise self._ended(saved, known, _lost(saved.name))
+            words = f"The login of {saved.name} has ended: a copy of it was renewed."
+            raise self._ended(saved, known, GrantEnded(words, log_in_again(saved.name)))
         if known.code is not None and known.holds(self._clock()):
             raise error_of_renewal(known)
         if known.unanswered >= most:

@@ -105,6 +105,7 @@ class SavedOnlooker:
                 self._saved,
                 seen,
                 refused=refused,
+                accepted=self._state.profile_of(seen) is not None,
                 require_ours=lambda saved, token: self._require_ours(saved, token, now),
             )
         except CredentialError as error:
