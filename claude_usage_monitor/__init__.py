@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.client import authorize as authorize
     from claude_usage_monitor.monitor.client import get_usage as get_usage
     from claude_usage_monitor.usage.profile import Profile as Profile
+    from claude_usage_monitor.usage.spend import Spend as Spend
     from claude_usage_monitor.usage.status import Account as Account
     from claude_usage_monitor.usage.status import AccountStatus as AccountStatus
     from claude_usage_monitor.usage.status import Problem as Problem
+    from claude_usage_monitor.usage.throttling import Throttling as Throttling
     from claude_usage_monitor.usage.windows import CreditPool as CreditPool
     from claude_usage_monitor.usage.windows import ExtraUsage as ExtraUsage
     from claude_usage_monitor.usage.windows import Usage as Usage
@@ -30,6 +32,8 @@ _HOMES = {
     "ExtraUsage": "usage.windows",
     "Problem": "usage.status",
     "Profile": "usage.profile",
+    "Spend": "usage.spend",
+    "Throttling": "usage.throttling",
     "UnknownAccount": "errors",
     "Usage": "usage.windows",
     "UsageClient": "monitor.client",

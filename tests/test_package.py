@@ -159,6 +159,7 @@ def test_every_module_has_its_tests() -> None:
         "formats/json_spend.py": "tried in formats/test_json_document.py",
         "formats/json_throttling.py": "tried in formats/test_json_document.py",
         "formats/json_values.py": "tried in formats/test_json_document.py",
+        "monitor/gates.py": "tried through monitor/read.py",
         "monitor/pair.py": "tried through monitor/adding.py",
         "monitor/selection.py": "tried in monitor/test_roster.py",
         "monitor/doctor_accounts.py": "tried through the command",

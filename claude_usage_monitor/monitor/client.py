@@ -5,6 +5,7 @@ Each function is one call into its neighbours; what they may raise is told there
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import warnings
@@ -17,6 +18,7 @@ from claude_usage_monitor.monitor.look import CLAUDE_CODE
 from claude_usage_monitor.monitor.parallel import read_all
 from claude_usage_monitor.monitor.roster import Roster
 from claude_usage_monitor.monitor.selection import selected
+from claude_usage_monitor.sources.claude_json import GlobalConfig
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -95,7 +97,7 @@ class UsageClient:
 
     def list_accounts(self) -> tuple[Account, ...]:
         """Return every account, the active one first; ``claude-code`` is always among them."""
-        return tuple(entry.account for entry in self._roster.entries())
+        return tuple(self._with_email(entry) for entry in self._roster.entries())
 
     def switch_account(self, name: str) -> None:
         """Make an account the active one. Raises UnknownAccount."""
@@ -130,6 +132,12 @@ class UsageClient:
         It is Claude Code's: never renew it, and keep it out of logs and files.
         """
         return self._roster.finder.find_stored(utc_now()).token.reveal()
+
+    def _with_email(self, entry: Entry) -> Account:
+        if entry.key != CLAUDE_CODE.name:
+            return entry.account
+        profile = GlobalConfig(self._roster.environ).read().profile
+        return dataclasses.replace(entry.account, email=profile.email if profile else None)
 
     def _read(self, entries: Sequence[Entry]) -> tuple[AccountStatus, ...]:
         seats = [Seat(e.key, e.account, self._roster.reader(e)) for e in entries]

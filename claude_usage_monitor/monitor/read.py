@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     CredentialError,
-    CredentialsExpired,
-    Forbidden,
-    MissingScope,
     RateLimited,
-    Unauthorized,
     UnknownAccount,
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor import schedule
+from claude_usage_monitor.monitor.gates import CREDENTIAL_CODES, RENEWED_FOR, gate_after
 from claude_usage_monitor.monitor.look import Look, profile_of_login
 from claude_usage_monitor.store.budget import Gate, Granted, InFlight, Wait
 from claude_usage_monitor.usage.status import AccountStatus, Problem
@@ -32,18 +29,10 @@ if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
     from claude_usage_monitor.store.state import State
+    from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.status import Account
     from claude_usage_monitor.usage.windows import Usage
 
-# A token that was refused is not sent again for this long, however often its store is looked at.
-_REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
-    Unauthorized: timedelta(minutes=15),
-    CredentialsExpired: timedelta(minutes=15),
-    MissingScope: timedelta(hours=1),
-    Forbidden: timedelta(hours=1),
-}
-_CREDENTIAL_CODES = frozenset(kind.code for kind in _REFUSED_FOR)
-_RENEWED_FOR = frozenset((Unauthorized.code, CredentialsExpired.code))
 _FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
 
@@ -152,7 +141,7 @@ class AccountReader:
         look, status = self._looked(previous, now, afresh=afresh)
         gate = self._state.gate_of(look.fingerprint or "")
         problem = gate.problem if gate is not None else None
-        refused = problem is not None and problem.code in _RENEWED_FOR
+        refused = problem is not None and problem.code in RENEWED_FOR
         closed = gate is not None and now < gate.next_at and not refused
         if not look.renewable or closed:
             return look, status
@@ -183,7 +172,9 @@ class AccountReader:
         ahead = gate.clock_ahead if gate else timedelta()
         self._account = look.account
         if isinstance(look.problem, UnknownAccount):
-            return AccountStatus(self._named(previous), problem=Problem.from_error(look.problem))
+            return AccountStatus(
+                self._named(previous, None), problem=Problem.from_error(look.problem)
+            )
         if look.account is None:
             usage = previous.usage  # nobody is logged in: what was shown stays, with its age
         else:
@@ -192,12 +183,12 @@ class AccountReader:
         if usage is None:
             problem = problem or look.held
         hint = self._onlooker.log_in_hint
-        if problem is not None and problem.code in _CREDENTIAL_CODES and hint is not None:
+        if problem is not None and problem.code in CREDENTIAL_CODES and hint is not None:
             problem = dataclasses.replace(problem, hint=hint)
         if look.problem is not None:
             problem = Problem.from_error(look.problem)
         return AccountStatus(
-            account=self._named(previous),
+            account=self._named(previous, look.profile),
             usage=usage,
             profile=look.profile or previous.profile,
             credential_origin=look.credential.origin if look.credential else None,
@@ -209,8 +200,10 @@ class AccountReader:
             clock_ahead=ahead,
         )
 
-    def _named(self, previous: AccountStatus) -> Account:
-        return dataclasses.replace(self._onlooker.account, active=previous.account.active)
+    def _named(self, previous: AccountStatus, profile: Profile | None) -> Account:
+        account, active = self._onlooker.account, previous.account.active
+        email = account.email or (profile.email if profile else None)
+        return dataclasses.replace(account, email=email, active=active)
 
     def _next_read(
         self, look: Look, gate: Gate | None, usage: Usage | None, now: datetime
@@ -220,7 +213,7 @@ class AccountReader:
         if gate is None:
             return now
         if gate.problem is not None:
-            return None if gate.problem.code in _CREDENTIAL_CODES else gate.next_at
+            return None if gate.problem.code in CREDENTIAL_CODES else gate.next_at
         if self._wanted:
             return gate.next_at
         resets = [w.resets_at for w in usage.windows if w.resets_at] if usage else []
@@ -270,7 +263,8 @@ class AccountReader:
         try:
             usage = oauth_api.get_usage(self._client, token)
         except UsageMonitorError as error:
-            gate = self._gate_after(error, before, now)
+            ahead = self._client.clock_ahead
+            gate = gate_after(error, before, now, ahead, chance=self._chance)
             self._state.settle(granted.request, fingerprint, gate)
             return isinstance(error, CredentialError | RateLimited)
         if not self._onlooker.is_kept():
@@ -303,18 +297,3 @@ class AccountReader:
         if profile.identity:
             self._state.link(fingerprint, profile.identity)
             self._onlooker.learn(profile)
-
-    def _gate_after(self, error: UsageMonitorError, before: Gate | None, now: datetime) -> Gate:
-        ahead = self._client.clock_ahead if self._client else timedelta()
-        rate_limits = failures = 0
-        if isinstance(error, RateLimited):
-            rate_limits = (before.rate_limits if before else 0) + 1
-            next_at = schedule.after_rate_limit(
-                now, error.retry_after, rate_limits, chance=self._chance
-            )
-        elif type(error) in _REFUSED_FOR:
-            next_at = now + _REFUSED_FOR[type(error)]
-        else:
-            failures = (before.failures if before else 0) + 1
-            next_at = schedule.after_error(now, failures, chance=self._chance)
-        return Gate(now, next_at, Problem.from_error(error), rate_limits, failures, ahead)
