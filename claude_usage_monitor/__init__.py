@@ -7,6 +7,12 @@ costs nothing: the network library alone takes longer to load than the rest toge
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.errors import CredentialError as CredentialError
+    from claude_usage_monitor.errors import InvalidName as InvalidName
+    from claude_usage_monitor.errors import LoginFailed as LoginFailed
+    from claude_usage_monitor.errors import NoCredentials as NoCredentials
+    from claude_usage_monitor.errors import SecretStoreUnavailable as SecretStoreUnavailable
+    from claude_usage_monitor.errors import ServiceError as ServiceError
     from claude_usage_monitor.errors import UnknownAccount as UnknownAccount
     from claude_usage_monitor.errors import UsageMonitorError as UsageMonitorError
     from claude_usage_monitor.monitor.client import UsageClient as UsageClient
@@ -28,10 +34,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "Account": "usage.status",
     "AccountStatus": "usage.status",
+    "CredentialError": "errors",
     "CreditPool": "usage.windows",
     "ExtraUsage": "usage.windows",
+    "InvalidName": "errors",
+    "LoginFailed": "errors",
+    "NoCredentials": "errors",
     "Problem": "usage.status",
     "Profile": "usage.profile",
+    "SecretStoreUnavailable": "errors",
+    "ServiceError": "errors",
     "Spend": "usage.spend",
     "Throttling": "usage.throttling",
     "UnknownAccount": "errors",

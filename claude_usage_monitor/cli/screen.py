@@ -45,6 +45,8 @@ class Screen:
     def leave(self) -> None:
         """Switch back, with the cursor shown."""
         if self._live is not None:
+            # Terminals that were resized may show what is left on the other screen.
+            self._console.control(Control.home(), Control.clear())
             self._live.stop()
             self._live = None
 

@@ -59,6 +59,12 @@ class _Candidate(NamedTuple):
     replaced: SavedAccount | None
 
 
+def _added(roster: Roster, saved: SavedAccount, notes: tuple[str, ...]) -> Added:
+    """Return an account as it is listed: it may be the active one by now."""
+    found = next((e.account for e in roster.entries() if e.key == saved.id), account_of(saved))
+    return Added(found, notes)
+
+
 def add_login(
     roster: Roster, name: str, credentials: Mapping[str, object], *, replace: bool = False
 ) -> Added:
@@ -108,7 +114,7 @@ def add_from_claude_code(roster: Roster, name: str, *, replace: bool = False) ->
         place_of(roster.environ),
         replaced,
     )
-    return Added(account_of(_kept(roster, candidate)), notes)
+    return _added(roster, _kept(roster, candidate), notes)
 
 
 def _add_own(
@@ -160,7 +166,7 @@ def _add_own(
             raise
     if token is None:
         notes += ("It has no refresh token: it ends when its access token does.",)
-    return Added(account_of(saved), notes)
+    return _added(roster, saved, notes)
 
 
 def add_admin_key(roster: Roster, name: str, raw: str, *, replace: bool = False) -> Added:
@@ -186,7 +192,7 @@ def add_admin_key(roster: Roster, name: str, raw: str, *, replace: bool = False)
         {},
         replaced,
     )
-    return Added(account_of(_kept(roster, candidate)), notes)
+    return _added(roster, _kept(roster, candidate), notes)
 
 
 def _asked(roster: Roster, token: Secret) -> tuple[Profile | None, tuple[str, ...]]:

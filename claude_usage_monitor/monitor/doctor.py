@@ -5,6 +5,8 @@ No token, not even a part of one, and no e-mail is in a finding: people paste th
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -213,6 +215,10 @@ class Doctor:
                 "It brings figures without a request: see README.",
             )
         if "claude-usage-monitor" in command and "statusline" in command:
+            program = command.split()[0]
+            if shutil.which(program, path=self._environ.get("PATH", os.defpath)) is None:
+                detail = f"set up, but {program} is not on the PATH"
+                return Finding("Figures", "status line", "problem", detail, "Write its whole path.")
             return Finding("Figures", "status line", "ok", "set up")
         return Finding(
             "Figures",

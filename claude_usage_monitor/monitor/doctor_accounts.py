@@ -43,7 +43,7 @@ class AccountFindings:
         for each in listed:
             name = _shown(each.account.name)
             if each.problem is None:
-                self.works |= each.account.kind == "code"
+                self.works = True
                 yield Finding(_AREA, name, "ok", f"login in the {each.stored_in}")
                 continue
             words = wording.message(each.problem, self._now, self._style)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PLACE = "claude-code"
 CLAUDE_CODE = Account(PLACE)
+_OTHER_TOKEN = f"Set {claude_code.TOKEN_VARIABLE} anew, or unset it."
 _CLOCKS_APART = timedelta(seconds=90)
 
 
@@ -85,8 +86,12 @@ class Onlooker:
         self._global_config = claude_json.GlobalConfig(environ)
         self._pace_maker = PaceMakerBeside(environ, state, PLACE)
         self._taken_cached: tuple[str, datetime] | None = None
+        self._by_variable = False
 
-    log_in_hint: str | None = None
+    @property
+    def log_in_hint(self) -> str | None:
+        """What to do when the API refuses this login, if not what errors say."""
+        return _OTHER_TOKEN if self._by_variable else None
 
     @property
     def account(self) -> Account:
@@ -117,10 +122,11 @@ class Onlooker:
         except CredentialError as error:
             return self._without_login(error)
         notice = None
+        self._by_variable = credential.origin == ENVIRONMENT
         if credential.origin == ENVIRONMENT and self._lacks_scope(credential, now):
             stored = self._usable_stored(now)
             if stored is not None:
-                credential = stored
+                credential, self._by_variable = stored, False
                 notice = f"{claude_code.TOKEN_VARIABLE} may not read usage: using the stored login."
         return self._identified(credential, now)._replace(notice=notice)
 

@@ -110,7 +110,8 @@ class Poller:
         self._clock = clock
         self._changed = changed
         self._wake = threading.Event()
-        self._wanted = self._turned = False
+        self._wanted = False
+        self._turns = 0  # that were asked for and not yet taken
         self._known: dict[str, _Lane] = {}
         self._shown: tuple[_Lane, ...] = ()
         self._waiting: deque[_Lane] = deque()
@@ -133,7 +134,8 @@ class Poller:
 
     def turn(self) -> None:
         """Show the next account."""
-        self._turned = True
+        with self._lock:
+            self._turns += 1
         self._wake.set()
 
     # --- deciding ------------------------------------------------------------------------------
@@ -158,9 +160,11 @@ class Poller:
 
     def _take_wishes(self) -> None:
         version = self._desk.version()
-        if self._turned:
-            self._turned = False
+        with self._lock:
+            turns, self._turns = self._turns, 0
+        for _ in range(turns):
             self._desk.turn()
+        if turns:
             self._seat()
         elif version != self._version:
             self._seat()

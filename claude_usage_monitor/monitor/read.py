@@ -183,7 +183,7 @@ class AccountReader:
         if usage is None:
             problem = problem or look.held
         hint = self._onlooker.log_in_hint
-        if problem is not None and problem.code in CREDENTIAL_CODES and hint is not None:
+        if problem is not None and problem.code in RENEWED_FOR and hint is not None:
             problem = dataclasses.replace(problem, hint=hint)
         if look.problem is not None:
             problem = Problem.from_error(look.problem)

@@ -280,7 +280,9 @@ class Roster:
 
 def account_of(saved: SavedAccount) -> Account:
     """Return a saved account as all faces see it."""
-    return Account(saved.name, saved.kind, saved.profile.email, saved_at=saved.saved_at)
+    return Account(
+        saved.name, saved.kind, saved.profile.email, active=False, saved_at=saved.saved_at
+    )
 
 
 def _activated(account: Account, *, active: bool) -> Account:

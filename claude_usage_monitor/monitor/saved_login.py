@@ -197,6 +197,9 @@ class SavedOnlooker:
             self._pair = self._renewer.logins.kept(saved)
         except SecretStoreUnavailable as error:
             self._shut, error.retry_at = (error, now), now + _SHUT_REST
+            again = log_in_again(saved.name)
+            if again not in error.hint:
+                error.hint = f"{error.hint} Where it is gone for good: {again}"
             raise
         self._shut = None
         return self._pair

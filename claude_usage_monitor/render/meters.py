@@ -161,7 +161,8 @@ def spend_meters(spend: Spend, now: datetime, look: Look) -> tuple[Meter, ...]:
     brief, detail = _amounts(used, spend.budget, spend.currency, look)
     if used is not None:
         whole = money(used.quantize(1), spend.currency, ascii_only=look.glyphs is ASCII)
-        brief = (*brief, whole.removesuffix(".00"))
+        thousands = money(used / 1000, spend.currency, ascii_only=look.glyphs is ASCII)
+        brief = (*brief, whole.removesuffix(".00"), f"{thousands[:-1]}k", f"{thousands[:-3]}k")
     percent = spend.budget_percent
     tick = spend.elapsed_percent(now) if percent is not None else None
     words = brief or ("no figure", "?")

@@ -91,7 +91,10 @@ def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
     """Draw a row as label, bar and percent on one line, and ``brief`` cells of its countdown."""
     width = columns.width - columns.indent - columns.percent - 2 - (brief + 2 if brief else 0)
     line = _label(row, columns)
-    line.append_text(bar(row.utilization, row.tick, max(0, width), columns.look, row.target))
+    if row.unlimited:
+        line.append(" " * max(0, width))
+    else:
+        line.append_text(bar(row.utilization, row.tick, max(0, width), columns.look, row.target))
     line.append("  ")
     line.append_text(_percent(row, columns))
     if brief:

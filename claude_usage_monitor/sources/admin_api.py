@@ -173,7 +173,7 @@ def _error_from(reply: Reply, document: Mapping, call: str) -> UsageMonitorError
         return ServerError(f"The API has a problem with {call} ({number}).")
     if status == 404:
         return UnexpectedResponse(
-            f"The API does not know {call} ({number}).",
+            f"The API does not know organizations/{call} ({number}).",
             "The Admin API is there for organisations only; else look for a newer version of "
             "claude-usage-monitor.",
         )
