@@ -7,15 +7,17 @@ text up to 64 characters. Tokens and keys are never given on the command line.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
-from claude_usage_monitor.cli.options import PROGRAM, Parser
-from claude_usage_monitor.cli.run import say
+from claude_usage_monitor.cli.options import PROGRAM, Parser, tell
+from claude_usage_monitor.cli.run import fail_without_output, print_document, say
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor import accounts, adding
 from claude_usage_monitor.monitor.roster import Roster
@@ -24,12 +26,13 @@ from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.durations import ClockStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from claude_usage_monitor.usage.status import Kind
 
 _MAX_BYTES = 1 << 20  # of standard input; credentials are a few KiB
 _WIDEST = 100
+_ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
 _METHODS = """\
 exactly one way to log in:
@@ -116,7 +119,7 @@ def _add(roster: Roster, found: argparse.Namespace) -> int:
         _note(note)
     account = added.account
     who = f" ({account.email})" if account.email else ""
-    sys.stderr.write(f"Added {account.name}{who}.\n")
+    tell(f"Added {account.name}{who}.\n")
     return ExitCode.OK
 
 
@@ -126,23 +129,48 @@ def _logged_in(roster: Roster, found: argparse.Namespace) -> dict[str, object]:
     def ask() -> str | None:
         return sys.stdin.readline() or None if sys.stdin is not None else None
 
-    def tell(words: str) -> None:
-        sys.stderr.write(f"{words}\n")
-        sys.stderr.flush()
-
     client = roster.connect_to_login()
     browser = not found.no_browser
-    return log_in(client, roster.environ, Talk(tell, ask), browser=browser, clock=utc_clock)
+    return log_in(
+        client,
+        roster.environ,
+        Talk(lambda words: tell(f"{words}\n"), ask),
+        browser=browser,
+        clock=utc_clock,
+    )
 
 
 def _key() -> str:
     """Return the key that is typed, unseen, or comes on standard input."""
     if sys.stdin is not None and sys.stdin.isatty():
         try:
-            return getpass.getpass("Admin API key (it is not shown): ", sys.stderr)
-        except EOFError:
+            with _signals_as_exits():  # getpass makes the terminal echo again on its way out
+                return getpass.getpass("Admin API key (it is not shown): ", sys.stderr)
+        except (EOFError, ValueError, OSError):  # no input, no text, no terminal any more
             return ""
     return _input().decode("utf-8", "replace").strip()
+
+
+@contextlib.contextmanager
+def _signals_as_exits() -> Iterator[None]:
+    """Leave by SystemExit, and so through every ``finally``, when a signal ends the process."""
+    came: list[int] = []
+
+    def leave(number: int, _: object) -> None:
+        came.append(number)
+        raise SystemExit(ExitCode.SIGNAL + number)
+
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ours:  # not what is ignored, as after nohup
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+        if came:  # whatever became of it on a terminal that has gone
+            raise SystemExit(ExitCode.SIGNAL + came[0])
 
 
 def _credentials(file: str) -> tuple[bytes, str]:
@@ -160,18 +188,20 @@ def _credentials(file: str) -> tuple[bytes, str]:
 
 
 def _input() -> bytes:
-    return sys.stdin.buffer.read(_MAX_BYTES) if sys.stdin is not None else b""
+    """Return standard input; one that is closed, or no input at all, holds nothing."""
+    with contextlib.suppress(OSError):
+        return sys.stdin.buffer.read(_MAX_BYTES) if sys.stdin is not None else b""
+    return b""
 
 
 def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from claude_usage_monitor.formats import account_list
 
     if sys.stdout is None:
-        raise UsageMonitorError("Standard output is closed.", "Give it somewhere to go.")
+        return fail_without_output()
     rows = [account_list.Row(*each) for each in accounts.listed(roster)]
     if found.json:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr] # JSON is, everywhere
-        sys.stdout.write(account_list.document(rows, utc_clock(), ClockStyle()) + "\n")
+        print_document(account_list.document(rows, utc_clock(), ClockStyle()))
         return ExitCode.OK
     from claude_usage_monitor.cli.terminal import clock_style, width_of_output
 
@@ -184,16 +214,17 @@ def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str])
 def _remove(roster: Roster, found: argparse.Namespace) -> int:
     account = roster.named(found.name).account
     if not found.yes:
-        sys.stderr.write(f"Remove {account.name} and its login? [y/N] ")
-        sys.stderr.flush()
-        answer = sys.stdin.buffer.readline().decode(errors="replace") if sys.stdin else ""
-        if answer.strip().casefold() not in ("y", "yes"):
+        tell(f"Remove {account.name} and its login? [y/N] ")
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = sys.stdin.buffer.readline() if sys.stdin is not None else b""
+        if answer.strip().lower() not in (b"y", b"yes"):
             say("Nothing was removed.", "Answer y, or use --yes.")
             return ExitCode.FAILED
     for warning in accounts.remove(roster, found.name):
-        sys.stderr.write(f"warning: {warning}\n")
+        tell(f"warning: {warning}\n")
     return ExitCode.OK
 
 
 def _note(words: str) -> None:
-    sys.stderr.write(f"note: {words}\n")
+    tell(f"note: {words}\n")

@@ -13,6 +13,7 @@ from claude_usage_monitor import __version__
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.options import PROGRAM, Parser
+from claude_usage_monitor.cli.run import fail_without_output, print_document
 from claude_usage_monitor.cli.terminal import clock_style, terminal_size, width_of_output
 from claude_usage_monitor.formats import doctor_report
 from claude_usage_monitor.monitor.doctor import Doctor
@@ -35,13 +36,16 @@ def run_doctor(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         "--online", action="store_true", help="ask the API too, if the request budget allows"
     )
     wanted = parser.parse_args(arguments)
+    if sys.stdout is None:
+        return fail_without_output()
     settings, warnings = load_settings(config_path(environ))
     doctor = Doctor(environ, settings, warnings, utc_clock, clock_style(environ))
     findings = [*_versions(), *doctor.findings(online=wanted.online), *_terminal(environ)]
     if wanted.json:
-        sys.stdout.write(doctor_report.document(findings, ok=doctor.ok) + "\n")
+        print_document(doctor_report.document(findings, ok=doctor.ok))
     else:
         width = min(width_of_output(environ), _WIDEST)
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr] # a name in another script
         sys.stdout.write(doctor_report.report(findings, width))
     if doctor.ok:
         return ExitCode.OK

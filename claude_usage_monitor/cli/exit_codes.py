@@ -35,7 +35,7 @@ _LOGIN_CODES = frozenset(
     )
 )
 _SERVICE_CODES = frozenset(("rate_limited", "unreachable", "server_error", "unexpected_response"))
-_WORST_FIRST = (ExitCode.LOGIN_NEEDED, ExitCode.NO_FIGURES, ExitCode.FAILED)
+_WORST_FIRST = (ExitCode.LOGIN_NEEDED, ExitCode.NO_FIGURES, ExitCode.USAGE, ExitCode.FAILED)
 
 
 def exit_code_for(problem_code: str) -> ExitCode:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -19,6 +21,7 @@ PROGRAM = "claude-usage-monitor"
 _LEAST_INTERVAL = 5
 _LONGEST_INTERVAL = 7 * 86_400
 _HELP_WIDTH = 80
+_SECRET = re.compile(r"sk-ant-[^\s'\",]*", re.IGNORECASE)
 
 _USAGE = """\
 %(prog)s [options]                the dashboard, live, until q or Ctrl+C
@@ -57,8 +60,23 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in our own two lines instead of argparse's usage."""
-        sys.stderr.write(f"error: {message}\nhint: {PROGRAM} --help lists what can be asked.\n")
+        tell(f"error: {message}\nhint: {PROGRAM} --help lists what can be asked.\n")
         raise SystemExit(ExitCode.USAGE)
+
+
+def tell(words: str) -> None:
+    """Write to stderr, where it is open and takes it: what is told there decides no exit code.
+
+    A token or key that was given where none belongs is not repeated.
+    """
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(_SECRET.sub("sk-ant-<redacted>", words))
+        sys.stderr.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # or the interpreter's end would fail too
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def parse_options(arguments: Sequence[str]) -> Options:

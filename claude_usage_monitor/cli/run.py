@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
+import re
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
+from claude_usage_monitor.cli.options import tell
 from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """Show what was asked for and return the exit code."""
     if sys.stdout is None:
-        return _fail(UsageMonitorError("Standard output is closed.", "Give it somewhere to go."))
+        return fail_without_output()
     settings = Settings() if options.demo else _settings(environ)
     settings = _with_options(settings, options)
     live = not (options.once or options.json) and sys.stdout.isatty()
@@ -68,13 +72,13 @@ def open_desk(
     roster = Roster(environ, settings, utc_clock, _chance, announce)
     desk = Desk(roster, options.accounts, settings.mode, every=options.all_accounts)
     if roster.notice:
-        sys.stderr.write(f"warning: {roster.notice}\n")
+        tell(f"warning: {roster.notice}\n")
     return desk
 
 
 def say_on_stderr(words: str) -> None:
     """Tell the user something that is no data."""
-    sys.stderr.write(f"note: {words}\n")
+    tell(f"note: {words}\n")
 
 
 def _chance() -> float:
@@ -85,7 +89,7 @@ def _chance() -> float:
 def _settings(environ: Mapping[str, str]) -> Settings:
     settings, warnings = load_settings(config_path(environ))
     for warning in warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        tell(f"warning: {warning}\n")
     return settings
 
 
@@ -138,20 +142,38 @@ def _dump(
 ) -> None:
     from claude_usage_monitor.formats.json_document import json_document
 
-    sys.stdout.write(json_document(statuses, utc_clock(), ClockStyle(), error) + "\n")
+    print_document(json_document(statuses, utc_clock(), ClockStyle(), error))
+
+
+def print_document(document: str) -> None:
+    """Print a JSON document: in UTF-8, which JSON is in, or in ASCII with the rest escaped."""
+    assert sys.stdout is not None  # noqa: S101 - looked at before there was a document
+    try:
+        utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+        document.encode()
+    except (LookupError, UnicodeEncodeError):  # half a character, as of a name that is no UTF-8
+        utf8 = False
+    if not utf8:
+        document = re.sub("[^\0-\x7f]", lambda found: json.dumps(found[0])[1:-1], document)
+    sys.stdout.write(document + "\n")
 
 
 def _report(status: AccountStatus, *, named: bool) -> None:
     """Say on stderr what keeps figures away, and what is only worth knowing."""
     whose = f"{status.account.name}: " if named else ""
     if status.notice:
-        sys.stderr.write(f"note: {whose}{status.notice}\n")
+        tell(f"note: {whose}{status.notice}\n")
     if status.problem is not None:
         now, style = utc_clock(), ClockStyle()
         say(
             whose + wording.message(status.problem, now, style),
             wording.hint(status, now, style, live=False),
         )
+
+
+def fail_without_output() -> int:
+    """Tell that standard output is closed; returns the exit code."""
+    return _fail(UsageMonitorError("Standard output is closed.", "Give it somewhere to go."))
 
 
 def _fail(error: UsageMonitorError) -> int:
@@ -161,6 +183,4 @@ def _fail(error: UsageMonitorError) -> int:
 
 def say(message: str, hint: str) -> None:
     """Tell of a failure: what happened, and what to do."""
-    sys.stderr.write(f"error: {message}\n")
-    if hint:
-        sys.stderr.write(f"hint: {hint}\n")
+    tell(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))

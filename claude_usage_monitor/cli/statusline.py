@@ -62,7 +62,7 @@ def _line(content: bytes, environ: Mapping[str, str]) -> str:
 
 def _encodes(glyphs: str) -> bool:
     try:
-        glyphs.encode(sys.stdout.encoding or "ascii")
+        glyphs.encode((sys.stdout and sys.stdout.encoding) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -78,6 +78,8 @@ def _joined(theirs: str, ours: str) -> str:
 
 def _print(line: str) -> None:
     """Write the line as far as it can be encoded, and let a reader that left be no error."""
+    if sys.stdout is None:  # the figures are kept all the same
+        return
     encoded = (line + "\n").encode(sys.stdout.encoding or "ascii", "replace")
     try:
         sys.stdout.buffer.write(encoded)

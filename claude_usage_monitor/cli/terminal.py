@@ -93,7 +93,7 @@ def terminal_size() -> tuple[int, int] | None:
     """Return the columns and rows of the terminal that stdout is; ``None`` if it is none."""
     try:
         size = os.get_terminal_size(sys.stdout.fileno())
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # closed, it is None
         return None
     return (size.columns or DEFAULT_WIDTH, size.lines or 24)
 

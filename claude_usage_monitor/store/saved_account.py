@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
 from claude_usage_monitor.store.readings import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Kind  # noqa: TC001 - its values are looked at
+from claude_usage_monitor.usage.status import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

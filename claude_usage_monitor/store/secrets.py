@@ -84,9 +84,9 @@ class SecretStore:
         SecretStoreUnavailable when it may be in a place that is shut.
         """
         file = self._look_in_file(account)
-        if known == "file" and file.kept is not None and not file.outdated:
-            if self._is_newest(account, file.kept):
-                return self._seen(account, file.kept)
+        trusted = None if known != "file" or file.outdated else file.kept
+        if trusted is not None and self._is_newest(account, trusted):
+            return self._seen(account, trusted)
         keyring = self._look_in_keyring(account, prompt=prompt)
         found = _newer(keyring.kept, file.kept)
         errors = [error for error in (keyring.error, file.error) if error is not None]

@@ -237,17 +237,57 @@ def test_an_admin_key_that_is_typed_is_never_echoed(
     assert terminal.state["modes as before"]
 
 
-@pytest.mark.parametrize(("keys", "code"), [("\x04", 3), ("\n", 3), ("\x03", 130)])
+@pytest.mark.parametrize(
+    ("keys", "code"), [("\x04", 3), ("\n", 3), ("\x03", 130), (b"\xff\xfe\n", 3)]
+)
 def test_a_key_that_is_not_typed_adds_nothing(
-    command: Command, admin: list[str | None], keys: str, code: int
+    command: Command, admin: list[str | None], keys: str | bytes, code: int
 ) -> None:
-    """The end of input, an empty line, Ctrl+C: and the terminal echoes again."""
+    """The end of input, an empty line, Ctrl+C, what is no text: the terminal echoes again."""
     terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
     terminal.wait_for("Admin API key")
     terminal.type(keys)
     assert code == terminal.wait_for_exit()
     assert "Traceback" not in terminal.text
     assert terminal.state["modes as before"]
+    assert ([], ["claude-code"]) == (admin, names())
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+)
+def test_a_signal_while_a_key_is_typed_leaves_a_terminal_that_echoes(
+    command: Command, admin: list[str | None], number: signal.Signals, code: int
+) -> None:
+    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
+    terminal.wait_for("Admin API key")
+    terminal.wait_for(lambda: not terminal.state["modes as before"])
+    terminal.kill(number)
+    assert code == terminal.wait_for_exit()
+    assert "Traceback" not in terminal.text
+    assert terminal.state["modes as before"]
+    assert ([], ["claude-code"]) == (admin, names())
+
+
+def test_a_hangup_that_is_ignored_does_not_end_the_typing_of_a_key(
+    command: Command, admin: list[str | None]
+) -> None:
+    through = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200, through=through)
+    terminal.wait_for("Admin API key")
+    terminal.kill(signal.SIGHUP)
+    terminal.type(f"{KEY}\n")
+    assert 0 == terminal.wait_for_exit()
+    assert [KEY] == admin
+
+
+def test_a_terminal_that_goes_while_a_key_is_typed_ends_it(
+    command: Command, admin: list[str | None]
+) -> None:
+    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
+    terminal.wait_for("Admin API key")
+    terminal.close()
+    assert 129 == terminal.wait_for_exit()
     assert ([], ["claude-code"]) == (admin, names())
 
 
@@ -272,12 +312,13 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     (("Work",), b"", 2, "one of the arguments"),
     (("Work", "--login", "--admin-key"), b"", 2, "not allowed with"),
     (("Work", "--admin-key", "key"), b"", 2, "unrecognized"),
+    (("Work", "--admin-key", KEY), b"", 2, "arguments: sk-ant-<redacted>$"),
+    (("Work", f"--admin-key={KEY}"), b"", 2, "sk-ant-<redacted>"),
+    (("Console", KEY), b"", 2, "one of the arguments"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "stdin", "code", "words"), WRONG, ids=[each[3][:20] for each in WRONG]
-)
+@pytest.mark.parametrize(("arguments", "stdin", "code", "words"), WRONG, ids=range(len(WRONG)))
 def test_what_cannot_be_added_is_an_error_and_a_hint(
     command: Command,
     server: TokenServer,
@@ -358,23 +399,73 @@ def test_the_list_in_a_locale_without_the_names_letters(
     environ = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = command.run("accounts", "list", environ={**environ, "PYTHONIOENCODING": "ascii:strict"})
     assert (0, "") == (done.returncode, done.stderr)
+    for encoding in ("ascii", "cp1252:strict", "utf-8", "ascii:replace"):
+        for arguments in (("accounts", "list", "--json"), ("--json", "--account", "会社 é")):
+            document = command.run(*arguments, environ={"PYTHONIOENCODING": encoding})
+            assert (0, "") == (document.returncode, document.stderr)
+            assert "会社 é" in [each["name"] for each in json.loads(document.stdout)["accounts"]]
+            assert document.stdout.isascii() is (encoding != "utf-8")
     document = command.run("accounts", "list", "--json", environ=environ)
     assert "会社 é" in [each["name"] for each in json.loads(document.stdout)["accounts"]]
 
 
-@pytest.mark.parametrize("how", [(), ("--json",)])
-def test_without_standard_output_it_says_so(
-    server: TokenServer, home: Path, how: tuple[str, ...]
-) -> None:
+def test_a_document_of_half_a_character_is_one(command: Command, server: TokenServer) -> None:
+    done = command.run("--json", "--account", "\udcff\U0001f642")
+    assert 2 == done.returncode
+    assert "\U0001f642" in json.loads(done.stdout)["problem"]["message"]
+
+
+def in_shell(line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which ``cum`` is the command."""
     done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >&-', "sh", PROGRAM, "accounts", "list", *how],
+        ["/bin/sh", "-c", f'cum() {{ "{PROGRAM}" "$@"; }}\n{line}'],
+        input=stdin,
         capture_output=True,
-        text=True,
         check=False,
         timeout=60,
     )
-    assert "Traceback" not in done.stderr
-    assert (1, "error: ") == (done.returncode, done.stderr[:7])
+    out, err = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(line, done.returncode, out, err)
+
+
+@pytest.mark.parametrize("how", ["", " --json"])
+def test_without_standard_output_it_says_so(server: TokenServer, how: str) -> None:
+    done = in_shell(f"cum accounts list{how} >&-")
+    says(done, 1, "^error: Standard output is closed", "^hint: ")
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "2>&- >&-", "2>/dev/full >&-"])
+def test_what_is_done_is_a_success_whatever_takes_no_words(server: TokenServer, where: str) -> None:
+    """And what fails has its own exit code."""
+    add = f"cum accounts add Work --credentials-file - {where}"
+    says(in_shell(add, as_bytes(server.issue("work"))), 0)
+    assert ["Work", "claude-code"] == names()
+    for line, code in (
+        ("cum accounts use nobody", 2),
+        ("cum accounts add", 2),
+        ("cum accounts remove Work", 1),
+        ("cum --account nobody --once", 1 if ">&-" in where.split() else 2),
+        ("cum accounts remove Work --yes", 0),
+    ):
+        says(in_shell(f"{line} {where}"), code)
+    assert ["claude-code"] == names()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("add Work --credentials-file -", 3, "standard input holds no credentials"),
+        ("add Work --admin-key", 3, "key is empty"),
+        ("remove Kept", 1, "Nothing was removed"),
+    ],
+)
+@pytest.mark.parametrize("stdin", ["0>/dev/null", "<&-"])
+def test_an_input_that_cannot_be_read_holds_nothing(
+    server: TokenServer, line: str, code: int, words: str, stdin: str
+) -> None:
+    keep(server.issue("Kept"), "Kept")
+    says(in_shell(f"cum accounts {line} {stdin}"), code, words, "^hint: ")
+    assert ["Kept", "claude-code"] == names()
 
 
 def test_a_list_that_cannot_be_read_is_an_error(command: Command, server: TokenServer) -> None:

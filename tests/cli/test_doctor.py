@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.command import PROGRAM
 from tests.support.login import TOKEN
 from tests.support.payloads import payload
+from tests.support.saved import keep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,3 +198,26 @@ def test_a_folder_others_may_write_to_is_a_problem(
     own.chmod(0o777)
     state = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["state"]
     assert ("problem", f"chmod 700 {own}") == (state["state"], state["hint"])
+
+
+@pytest.mark.parametrize("how", ["", " --json"])
+def test_without_standard_output_it_says_so(store: Store, how: str) -> None:
+    store.login()
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{PROGRAM} doctor{how} >&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (1, 2) == (done.returncode, len(done.stderr.splitlines()))
+    assert done.stderr.startswith("error: Standard output is closed")
+
+
+def test_a_name_in_another_script_than_the_terminals(command: Command, store: Store) -> None:
+    store.login()
+    keep({}, "会社 é")
+    assert "会社 é" in findings(command, PYTHONIOENCODING="ascii")
+    done = command.run("doctor", environ={"PYTHONIOENCODING": "ascii", "COLUMNS": "80"})
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "?? ?" in done.stdout

@@ -28,6 +28,12 @@ def test_every_error_has_the_code_of_its_branch() -> None:
     assert exit_code_for("error") == ExitCode.FAILED
 
 
+def test_without_figures_no_error_is_a_success() -> None:
+    codes = [kind.code for kind in kinds(errors.UsageMonitorError)]
+    assert [] == [code for code in codes if exit_code_of([blind(code)]) == ExitCode.OK]
+    assert ExitCode.FAILED == exit_code_of([BLIND])
+
+
 def blind(code: str) -> AccountStatus:
     return replace(BLIND, problem=Problem(code, "", ""))
 
@@ -42,6 +48,10 @@ def blind(code: str) -> AccountStatus:
         ((blind("rate_limited"), blind("credentials_expired"), NORMAL), 3),
         ((blind("error"), blind("unreachable")), 4),
         ((blind("error"), NORMAL), 1),
+        ((blind("unknown_account"),), 2),
+        ((blind("unknown_account"), NORMAL), 2),
+        ((blind("error"), blind("unknown_account")), 2),
+        ((blind("unreachable"), blind("unknown_account")), 4),
         ((), 0),
     ],
 )

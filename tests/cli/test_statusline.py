@@ -214,6 +214,22 @@ def test_a_full_disk_is_no_error(command: Command, store: Store) -> None:
     assert 0 == done.returncode
 
 
+@pytest.mark.parametrize("where", [">&-", ">&- 2>&-", ">/dev/full", ">&- <&-"])
+def test_without_an_output_the_figures_are_kept_all_the_same(
+    command: Command, store: Store, where: str
+) -> None:
+    store.login()
+    for arguments in ("", " -- echo theirs"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{PROGRAM} statusline{arguments} {where}"],
+            input=figures(20),
+            capture_output=True,
+            check=False,
+        )
+        assert (0, b"", b"") == (done.returncode, done.stdout, done.stderr)
+    assert ("20%" in line(command)) is ("<&-" not in where)
+
+
 @pytest.mark.parametrize("columns", ["0", "1", "3", "9" * 5000])
 def test_no_width_hides_that_there_are_figures(
     command: Command, store: Store, columns: str

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.errors import AccountsUnavailable, InvalidName
+from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store import accounts as subject
 from claude_usage_monitor.store.accounts import AccountStore
 from claude_usage_monitor.store.accounts_schema import SCHEMA_VERSION
@@ -229,6 +229,15 @@ def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
     assert (other._replace(name="Work"), None) == (store.get("one"), store.renewal("one"))
 
 
+def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
+    store: AccountStore,
+) -> None:
+    store.add(account("Other"))
+    with pytest.raises(UnknownAccount, match="Work was removed") as caught:
+        store.replace(account("Work", "one"))
+    assert (True, ["Other"]) == (bool(caught.value.hint), names(store))
+
+
 def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.keep_profile("one", Profile(email="new@example.com", plan="Pro"))
@@ -377,6 +386,44 @@ def test_a_file_that_is_not_as_it_should_be_is_left_alone(path: Path, kind: str)
         assert f"{path} cannot be used" in refusal(use)
     assert before == path.read_bytes()
     assert [path] == list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ("profile = 'null', home = x'ff', place = 'moon'", ["Work", "Private"]),
+        ("profile = CAST(x'ff' AS TEXT), home = ''", ["Work", "Private"]),
+        ("kind = 'moon'", ["Private"]),
+        ("origin = 3", ["Private"]),
+        ("name = x'ff'", ["Private"]),
+        ("saved_at = 'today'", ["Private"]),
+        (f"saved_at = {1 << 62}", ["Private"]),
+    ],
+)
+def test_a_damaged_row_costs_only_itself(
+    store: AccountStore, path: Path, change: str, left: list[str]
+) -> None:
+    """And how many are left out is said."""
+    for name in ("Work", "Private"):
+        store.add(account(name))
+    sqlite_file(path, f"UPDATE account SET {change} WHERE id = 'Work'")  # noqa: S608 - from above
+    assert set(left) == set(names(store))
+    assert 2 - len(left) == store.damaged
+    assert (len(left) == 2) is (store.get("Work") is not None)
+    assert account("Private") == store.get("Private")
+    store.remove("Work")
+    assert (["Private"], 0) == (names(store), store.damaged)
+
+
+@pytest.mark.parametrize(
+    "change", ["unanswered = 'x'", f"next_at = {1 << 62}", "failures = CAST(x'ff' AS TEXT)"]
+)
+def test_what_came_of_a_renewal_is_an_error_when_it_is_damaged(
+    store: AccountStore, path: Path, change: str
+) -> None:
+    store.keep_renewal("one", Renewal("print", 1, 3, NOW))
+    sqlite_file(path, f"UPDATE renewal SET {change}")  # noqa: S608 - from above
+    assert f"{path} cannot be used" in refusal(lambda: store.renewal("one"))
 
 
 def test_it_works_again_when_the_damaged_file_is_moved_away(path: Path) -> None:

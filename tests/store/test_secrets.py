@@ -23,6 +23,8 @@ from tests.support.secret_service import session, unlocked
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from claude_usage_monitor.store.secrets import Place
+
 LOGIN = {"refreshToken": CANARY, "kept": [1, None, "ü"]}
 LATER = {"refreshToken": CANARY + "-later"}
 
@@ -62,6 +64,7 @@ class Ring(KeyringBackend):
 
 
 LOCKED, ABSENT = KeyringLocked(), NoKeyringError()
+ANYWHERE: tuple[Place | None, ...] = (None, "file", "keyring")
 
 
 class Rig:
@@ -212,6 +215,100 @@ def test_an_older_copy_is_not_taken_for_one_that_is_behind_a_lock(rig: Rig) -> N
             rig.store.read("account", known=known)
 
 
+class Killed(BaseException):
+    """The end of a process, at a place of the test's choice."""
+
+
+def killed_before_the_file_is_cleared(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    """Return what a process stored that was killed as a login moved into the keyring."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    rig.ring.shut(LOCKED)
+    rig.process().write("account", LOGIN)
+    rig.ring.open()
+    rig.now += 1
+    with monkeypatch.context() as patch:
+        patch.setattr(SecretsFile, "delete", kill)
+        with pytest.raises(Killed):
+            rig.process().write("account", LATER)
+    newer = json.loads(rig.ring.items["account"])
+    return Kept(newer["content"], newer["generation"], "keyring")
+
+
+def test_a_process_that_was_killed_leaves_no_old_copy_to_be_taken(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list says that it is in the file, for the process did not get to say otherwise."""
+    newer = killed_before_the_file_is_cleared(rig, monkeypatch)
+    assert (LATER, (True, True)) == (newer.content, rig.places())
+    for known in ANYWHERE:
+        assert newer == rig.process().read("account", known=known)
+    for why, words in ((LOCKED, "is locked"), (ABSENT, "library of it is missing")):
+        rig.ring.shut(why)
+        for known in ANYWHERE:
+            with pytest.raises(SecretStoreUnavailable, match=words):
+                rig.process().read("account", known=known)
+
+
+def test_the_next_write_puts_right_what_a_killed_process_left(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_before_the_file_is_cleared(rig, monkeypatch)
+    rig.ring.shut(LOCKED)
+    rig.now += 1
+    kept = rig.process().write("account", {"third": 3})
+    assert kept == rig.process().read("account", known="file")
+    rig.ring.open()
+    assert kept == rig.process().read("account")
+    rig.process().write("account", LATER)
+    assert (True, False) == rig.places()
+
+
+def test_killed_before_the_keyring_took_it_the_old_copy_is_still_the_login(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    rig.ring.shut(LOCKED)
+    first = rig.store.write("account", LOGIN)
+    rig.ring.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyringPlace, "write", kill)
+        with pytest.raises(Killed):
+            rig.process().write("account", LATER)
+    for known in ANYWHERE:
+        assert first == rig.process().read("account", known=known)
+
+
+def test_where_there_is_no_keyring_each_write_is_one_of_the_file(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.ring.shut(ABSENT)
+    rig.store.write("account", LOGIN)
+    written: list[str] = []
+    monkeypatch.setattr(rig.file, "write", lambda _, text: written.append(text))
+    rig.store.write("account", LATER)
+    assert 1 == len(written)
+
+
+def test_a_copy_that_cannot_be_marked_keeps_no_login_from_the_keyring(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SecretStoreUnavailable
+
+    rig.ring.shut(LOCKED)
+    rig.store.write("account", LOGIN)
+    rig.ring.open()
+    for name in ("write", "delete"):
+        monkeypatch.setattr(rig.file, name, full)
+    kept = rig.store.write("account", LATER)
+    assert ("keyring", kept) == (kept.place, rig.process().read("account", known="keyring"))
+
+
 def test_the_same_write_in_both_is_one(rig: Rig) -> None:
     kept = rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
@@ -314,15 +411,68 @@ def test_a_deletion_is_everywhere(rig: Rig) -> None:
         rig.store.read("account")
 
 
-def test_what_may_be_left_behind_a_lock_is_told(rig: Rig) -> None:
+def test_what_may_be_left_behind_a_lock_is_told_and_nothing_is_deleted(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
     rig.ring.shut(LOCKED)
     with pytest.raises(SecretStoreUnavailable, match=r"is locked. It may still hold this login\."):
         rig.store.delete("account")
+    rig.ring.open()
+    assert (True, True) == rig.places()
+    break_file(rig)
+    with pytest.raises(SecretStoreUnavailable, match=r"regular file. It may still hold"):
+        rig.store.delete("account")
+    assert "account" in rig.ring.items
+    rig.file.path.rmdir()
+    assert () == rig.store.delete("account")
+    assert (False, False) == rig.places()
+
+
+def test_where_it_is_known_to_be_the_other_place_only_warns(rig: Rig) -> None:
+    rig.ring.shut(LOCKED)
+    rig.store.write("account", LOGIN)
+    (warning,) = rig.process().delete("account", known="file")
+    assert "is locked. If a login of this account is in it, it stays." in warning
     assert not rig.file.holds("account")
     rig.ring.open()
-    assert () == rig.store.delete("account")
+    rig.store.write("account", LOGIN)
+    break_file(rig)
+    (warning,) = rig.process().delete("account", known="keyring")
+    assert "not a regular file" in warning
+    assert "account" not in rig.ring.items
+
+
+@pytest.mark.parametrize("known", ["keyring", "file"])
+def test_the_known_place_is_deleted_from_or_none_is(rig: Rig, known: Place) -> None:
+    rig.store.write("account", LOGIN)
+    rig.file.write("account", rig.ring.items["account"])
+    if known == "keyring":
+        rig.ring.shut(LOCKED)
+    else:
+        break_file(rig)
+    with pytest.raises(SecretStoreUnavailable, match="It may still hold this login"):
+        rig.store.delete("account", known=known)
+    assert rig.file.holds("account") if known == "keyring" else rig.ring.items
+
+
+def test_a_newer_login_behind_a_lock_is_not_forgotten_with_the_older_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_before_the_file_is_cleared(rig, monkeypatch)
+    rig.ring.shut(LOCKED)
+    with pytest.raises(SecretStoreUnavailable, match="is locked"):
+        rig.process().delete("account", known="file")
+    assert rig.file.holds("account")
+
+
+def test_no_dialog_is_opened_for_what_is_known_to_be_in_the_file(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(KeyringPlace, "delete", lambda *_, prompt: asked.append(prompt))
+    for known in ANYWHERE:
+        rig.store.delete("account", prompt=True, known=known)
+    assert [True, False, True] == asked
 
 
 def test_where_there_is_no_keyring_a_deletion_only_warns(rig: Rig) -> None:
