@@ -35,11 +35,12 @@ def _with_logins_stored(code: int) -> int:
     renewals = sys.modules.get("claude_usage_monitor.monitor.under_way")
     if renewals is None or renewals.finish():
         return code
-    with contextlib.suppress(OSError, AttributeError):
-        sys.stderr.write(
-            "error: A renewed login could not be stored, and is lost.\n"
-            "hint: `claude-usage-monitor accounts list` says which. Log in to it again.\n"
-        )
+    from claude_usage_monitor.cli.options import tell
+
+    tell(
+        "error: A renewed login could not be stored, and is lost.\n"
+        "hint: `claude-usage-monitor accounts list` says which. Log in to it again.\n"
+    )
     return code or 1
 
 
@@ -57,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         if isinstance(error, BrokenPipeError):  # as after ``| head``: nobody to tell
             return ExitCode.SIGNAL + 13  # SIGPIPE, as a program that does not catch it
-        sys.stderr.write(f"error: Writing failed: {error.strerror}.\nhint: Is the disk full?\n")
+        from claude_usage_monitor.cli.options import tell
+
+        tell(f"error: Writing failed: {error.strerror}.\nhint: Is the disk full?\n")
         return ExitCode.FAILED
     return code
 

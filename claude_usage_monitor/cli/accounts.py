@@ -34,8 +34,10 @@ _MAX_BYTES = 1 << 20  # of standard input; credentials are a few KiB
 _WIDEST = 100
 _ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
+_METHOD_NAMES = ("login", "from_claude_code", "credentials_file", "admin_key")
+_ALTERNATIVES = "--login, --from-claude-code, --credentials-file FILE or --admin-key"
 _METHODS = """\
-exactly one way to log in:
+METHOD is exactly one way to log in:
   --login                  in the browser; the login is this program's own, and no other's
   --from-claude-code       what Claude Code is logged in as now; it stays Claude Code's to renew
   --credentials-file FILE  credentials JSON from a file, or from standard input with -
@@ -44,7 +46,10 @@ exactly one way to log in:
 
 def run_accounts(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do what is asked for and return the exit code."""
-    found = _parser().parse_args(arguments)
+    parser = _parser()
+    found = parser.parse_args(arguments)
+    if found.command == "add" and not any(getattr(found, name) for name in _METHOD_NAMES):
+        found.parser.error(f"one way to log in is needed: {_ALTERNATIVES}")
     settings, _ = load_settings(config_path(environ))
     try:
         roster = Roster(environ, settings, utc_clock, announce=_note)
@@ -53,9 +58,9 @@ def run_accounts(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         if found.command == "list":
             return _list(roster, found, environ)
         if found.command == "use":
-            accounts.use(roster, found.name)
+            tell(f"{accounts.use(roster, found.name).name} is shown by default now.\n")
         elif found.command == "rename":
-            accounts.rename(roster, found.name, found.new)
+            tell(f"It is called {accounts.rename(roster, found.name, found.new).name} now.\n")
         else:
             return _remove(roster, found)
     except UsageMonitorError as error:
@@ -75,18 +80,20 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser(
         "add",
         help="add an account",
+        usage="%(prog)s NAME METHOD [--no-browser] [--replace]",
         description=_METHODS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add.add_argument("name", metavar="NAME")
-    method = add.add_mutually_exclusive_group(required=True)
+    method = add.add_mutually_exclusive_group()
     method.add_argument("--login", action="store_true", help=argparse.SUPPRESS)
     method.add_argument("--from-claude-code", action="store_true", help=argparse.SUPPRESS)
     method.add_argument("--credentials-file", metavar="FILE", help=argparse.SUPPRESS)
     method.add_argument("--admin-key", action="store_true", help=argparse.SUPPRESS)
     add.add_argument("--no-browser", action="store_true", help="with --login: paste a code instead")
     add.add_argument("--replace", action="store_true", help="log an account of that name in again")
+    add.set_defaults(parser=add)
     listing = commands.add_parser("list", help="list the accounts", allow_abbrev=False)
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     use = commands.add_parser("use", help="show an account by default", allow_abbrev=False)
@@ -212,17 +219,20 @@ def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str])
 
 
 def _remove(roster: Roster, found: argparse.Namespace) -> int:
-    account = roster.named(found.name).account
+    account = accounts.removable(roster, found.name)
     if not found.yes:
         tell(f"Remove {account.name} and its login? [y/N] ")
         answer = b""
         with contextlib.suppress(OSError):
             answer = sys.stdin.buffer.readline() if sys.stdin is not None else b""
+        if sys.stdin is None or not sys.stdin.isatty() or not answer:
+            tell("\n")  # nobody's Enter ended the line
         if answer.strip().lower() not in (b"y", b"yes"):
             say("Nothing was removed.", "Answer y, or use --yes.")
             return ExitCode.FAILED
     for warning in accounts.remove(roster, found.name):
         tell(f"warning: {warning}\n")
+    tell(f"Removed {account.name}.\n")
     return ExitCode.OK
 
 

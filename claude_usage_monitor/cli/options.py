@@ -21,7 +21,7 @@ PROGRAM = "claude-usage-monitor"
 _LEAST_INTERVAL = 5
 _LONGEST_INTERVAL = 7 * 86_400
 _HELP_WIDTH = 80
-_SECRET = re.compile(r"sk-ant-[^\s'\",]*", re.IGNORECASE)
+_SECRET = re.compile(r"sk-ant-[^\s'\",…]{8,}(?!…)", re.IGNORECASE)  # not the hints' own "…"
 
 _USAGE = """\
 %(prog)s [options]                the dashboard, live, until q or Ctrl+C
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in our own two lines instead of argparse's usage."""
-        tell(f"error: {message}\nhint: {PROGRAM} --help lists what can be asked.\n")
+        tell(f"error: {message}\nhint: `{self.prog} --help` lists what can be asked.\n")
         raise SystemExit(ExitCode.USAGE)
 
 

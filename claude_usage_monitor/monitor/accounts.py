@@ -115,6 +115,11 @@ def rename(roster: Roster, name: str, new: str) -> Account:
     return account_of(saved._replace(name=changed))
 
 
+def removable(roster: Roster, name: str) -> Account:
+    """Return the account that a name means, if it can be removed. Raises as `remove` does."""
+    return account_of(_saved(roster.named(name), "removed"))
+
+
 def remove(roster: Roster, name: str) -> tuple[str, ...]:
     """Delete an account, its login and its figures; returns what could not be made sure.
 
@@ -123,7 +128,7 @@ def remove(roster: Roster, name: str) -> tuple[str, ...]:
     saved = _saved(roster.named(name), "removed")
     stand_in = _stand_in(roster, saved)
     with roster.renewer.lock(saved):  # nobody stores a renewed login after this
-        warnings = roster.secrets.delete(saved.id, prompt=True)
+        warnings = roster.secrets.delete(saved.id, prompt=True, known=saved.place)
         roster.accounts.remove(saved.id)
     identity = saved.profile.identity
     shared = {other.profile.identity for other in roster.accounts.all()}

@@ -248,7 +248,7 @@ def _undo(
     """Take back an account whose login has ended, and put back the one that it replaced."""
     with roster.renewer.lock(saved):
         if replaced is None or before is None:
-            roster.secrets.delete(saved.id)
+            roster.secrets.delete(saved.id, known=saved.place)
             roster.accounts.remove(saved.id)
             return
         kept = roster.secrets.write(saved.id, before.content)
@@ -284,7 +284,7 @@ def _stored(roster: Roster, account: str, candidate: _Candidate) -> SavedAccount
             roster.accounts.add(saved)
     except UsageMonitorError as error:
         if not candidate.replaced or isinstance(error, UnknownAccount):
-            roster.secrets.delete(account)
+            roster.secrets.delete(account, known=kept.place)
         raise
     return saved
 
