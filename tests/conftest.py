@@ -32,6 +32,11 @@ _FOREIGN_NAMES = frozenset(
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run two tests a core: most wait for servers, terminals and processes."""
+    return min(2 * (os.cpu_count() or 1), 8)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test an empty home and an environment with nothing of the user's in it."""
