@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     from claude_usage_monitor.cli.exit_codes import ExitCode
 
+    code = 0
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         if sys.stdout is not None:
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.INTERRUPTED
     except OSError as error:
         _drop_output()
+        if code > ExitCode.SIGNAL:  # the terminal is gone: what it did not take was for nobody
+            return code
         if isinstance(error, BrokenPipeError):  # as after ``| head``: nobody to tell
             return ExitCode.SIGNAL + 13  # SIGPIPE, as a program that does not catch it
         from claude_usage_monitor.cli.options import tell

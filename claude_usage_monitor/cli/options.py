@@ -8,8 +8,7 @@ import math
 import os
 import re
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli.exit_codes import ExitCode
@@ -40,8 +39,7 @@ Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
 4 the service gave no figures, 130 interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What was asked for on the command line; ``None`` where config.toml decides."""
 
     interval: float | None

@@ -16,7 +16,6 @@ from claude_usage_monitor.monitor.look import CLAUDE_CODE, Onlooker
 from claude_usage_monitor.sources import claude_code
 from claude_usage_monitor.sources.api_url import base_url_from
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.store.accounts import AccountStore
 from claude_usage_monitor.store.paths import (
     accounts_path,
     fallback_path,
@@ -24,7 +23,6 @@ from claude_usage_monitor.store.paths import (
     secrets_path,
     state_path,
 )
-from claude_usage_monitor.store.saved_account import folded
 from claude_usage_monitor.store.state import State
 from claude_usage_monitor.usage.status import Account
 
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.saved_login import SavedOnlooker
     from claude_usage_monitor.monitor.shared_grant import SharedGrant
     from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.store.accounts import AccountStore
     from claude_usage_monitor.store.saved_account import SavedAccount
     from claude_usage_monitor.store.secrets import SecretStore
     from claude_usage_monitor.store.settings import Settings
@@ -84,7 +83,8 @@ class Roster:
         self.notice: str | None = None
         """Why saved accounts are not there, when they cannot be read."""
         self.state = State(state_path(environ), fallback=fallback_path(environ))
-        self.accounts = AccountStore(accounts_path(environ))
+        self._list_path = accounts_path(environ)
+        self._accounts: AccountStore | None = None
         self.finder = CredentialFinder(environ, sys.platform)
         self._secrets: SecretStore | None = None
         self._renewer: Renewer | None = None
@@ -95,7 +95,7 @@ class Roster:
 
     def entries(self) -> tuple[Entry, ...]:
         """Return every account, the active one first. Raises AccountsUnavailable."""
-        saved = self.accounts.all()
+        saved = self.accounts.all() if self._has_list() else ()
         found = [Entry(CLAUDE_CODE.name, CLAUDE_CODE)]
         named = any(self.environ.get(name, "").strip() for name in claude_code.ADMIN_KEY_VARIABLES)
         stored = not named and claude_code.stored_admin_key(self.environ) is not None
@@ -114,7 +114,8 @@ class Roster:
 
         The chosen one; before any is, Claude Code's, or the first added where that has no login.
         """
-        chosen, known = self.accounts.active(), {each.id for each in saved}
+        chosen = self.accounts.active() if self._has_list() else None
+        known = {each.id for each in saved}
         if chosen is not None:
             return chosen if chosen == CLAUDE_CODE.name or chosen in known else CLAUDE_CODE.name
         codes = [each.id for each in saved if each.kind == "code"]
@@ -132,6 +133,8 @@ class Roster:
 
     def named(self, name: str) -> Entry:
         """Return the account of a name, case aside. Raises UnknownAccount."""
+        from claude_usage_monitor.store.saved_account import folded
+
         entries = self.entries()
         for entry in entries:
             if folded(entry.account.name) == folded(clean(name)):
@@ -141,7 +144,19 @@ class Roster:
 
     def version(self) -> object:
         """Return what changes when an account was added, changed or removed."""
-        return self.accounts.version()
+        return self.accounts.version() if self._has_list() else None
+
+    def _has_list(self) -> bool:
+        """Return whether an account was ever added, or that cannot be told; costs a stat."""
+        if self._accounts is not None:
+            return True
+        try:
+            self._list_path.lstat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def claude_code(self) -> AccountReader:
         """Return a reader of what Claude Code is logged in as."""
@@ -249,6 +264,17 @@ class Roster:
         from claude_usage_monitor.sources.http import HttpClient
 
         return HttpClient(url, f"claude-usage-monitor/{__version__}", self.clock, self.environ)
+
+    @property
+    def accounts(self) -> AccountStore:
+        """The list of the accounts that were added."""
+        with self._lock:
+            if self._accounts is None:
+                # 3 ms that only those with several accounts pay.
+                from claude_usage_monitor.store.accounts import AccountStore
+
+                self._accounts = AccountStore(self._list_path)
+            return self._accounts
 
     @property
     def secrets(self) -> SecretStore:

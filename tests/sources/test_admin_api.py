@@ -98,7 +98,12 @@ def test_the_key_alone_names_the_organisation(client: HttpClient, httpserver: HT
         (504, "timeout_error", ServerError, "problem with me (504, request req_7)"),
         (529, "overloaded_error", ServerError, "problem with me (529, request req_7)"),
         (200, "overloaded_error", ServerError, "problem with me (200, request req_7)"),
-        (404, "not_found_error", UnexpectedResponse, "does not know organizations/me (404, request req_7)"),
+        (
+            404,
+            "not_found_error",
+            UnexpectedResponse,
+            "organizations/me (404, request req_7)",
+        ),
         (400, "invalid_request_error", UnexpectedResponse, "HTTP 400, request req_7): lacks"),
         (402, "billing_error", UnexpectedResponse, "HTTP 402, request req_7): lacks read:x."),
     ],
