@@ -105,7 +105,11 @@ def test_the_status_line_is_looked_for(command: Command, store: Store, home: Pat
     store.login()
     settings = home / ".claude" / "settings.json"
     for line, detail in (
-        ("claude-usage-monitor statusline", "set up"),
+        (f"{PROGRAM} statusline", "set up"),
+        (
+            "/nowhere/claude-usage-monitor statusline",
+            "set up, but /nowhere/claude-usage-monitor is not on the PATH",
+        ),
         ("my-own-line", "another command is set up"),
     ):
         settings.write_text(json.dumps({"statusLine": {"type": "command", "command": line}}))
