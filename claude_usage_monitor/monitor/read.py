@@ -92,7 +92,8 @@ class AccountReader:
                 return status  # Claude Pace Maker has asked in our place
             answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
             if isinstance(answer, Wait):
-                return self._waiting(status, answer.until)
+                # What kept us from asking may have been an answer that is stored since we looked.
+                return self._waiting(self.look(previous), answer.until)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
             if isinstance(answer, InFlight):

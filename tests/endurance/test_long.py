@@ -17,6 +17,7 @@ from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.monitor.test_refresh import kill_renewals
+from tests.store.test_secrets_file import kill_writers
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
 from tests.support.saved import keep
@@ -57,6 +58,10 @@ def test_a_hundred_kills_lose_no_login_that_could_be_kept(
         accounts = [keep(server.issue(name, expires_in=200), name) for name in names]
         lost = kill_renewals(server, accounts, seed=2, runs=100)
         print(f"{lost} of {len(server.refreshes)} renewals lost to the one instant")
+
+
+def test_hundreds_of_kills_leave_the_encrypted_file_whole(tmp_path: Path) -> None:
+    kill_writers(300, tmp_path)
 
 
 class Budget:
