@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.client import UsageClient as UsageClient
     from claude_usage_monitor.monitor.client import authorize as authorize
     from claude_usage_monitor.monitor.client import get_usage as get_usage
+    from claude_usage_monitor.usage.limits.windows import CreditPool as CreditPool
+    from claude_usage_monitor.usage.limits.windows import ExtraUsage as ExtraUsage
+    from claude_usage_monitor.usage.limits.windows import Usage as Usage
+    from claude_usage_monitor.usage.limits.windows import UsageWindow as UsageWindow
+    from claude_usage_monitor.usage.money.spend import Spend as Spend
     from claude_usage_monitor.usage.profile import Profile as Profile
-    from claude_usage_monitor.usage.spend import Spend as Spend
     from claude_usage_monitor.usage.status import Account as Account
     from claude_usage_monitor.usage.status import AccountStatus as AccountStatus
     from claude_usage_monitor.usage.status import Problem as Problem
     from claude_usage_monitor.usage.throttling import Throttling as Throttling
-    from claude_usage_monitor.usage.windows import CreditPool as CreditPool
-    from claude_usage_monitor.usage.windows import ExtraUsage as ExtraUsage
-    from claude_usage_monitor.usage.windows import Usage as Usage
-    from claude_usage_monitor.usage.windows import UsageWindow as UsageWindow
 
 __version__ = "0.1.0"
 
@@ -35,8 +35,8 @@ _HOMES = {
     "Account": "usage.status",
     "AccountStatus": "usage.status",
     "CredentialError": "errors",
-    "CreditPool": "usage.windows",
-    "ExtraUsage": "usage.windows",
+    "CreditPool": "usage.limits.windows",
+    "ExtraUsage": "usage.limits.windows",
     "InvalidName": "errors",
     "LoginFailed": "errors",
     "NoCredentials": "errors",
@@ -44,13 +44,13 @@ _HOMES = {
     "Profile": "usage.profile",
     "SecretStoreUnavailable": "errors",
     "ServiceError": "errors",
-    "Spend": "usage.spend",
+    "Spend": "usage.money.spend",
     "Throttling": "usage.throttling",
     "UnknownAccount": "errors",
-    "Usage": "usage.windows",
+    "Usage": "usage.limits.windows",
     "UsageClient": "monitor.client",
     "UsageMonitorError": "errors",
-    "UsageWindow": "usage.windows",
+    "UsageWindow": "usage.limits.windows",
     "authorize": "monitor.client",
     "get_usage": "monitor.client",
 }

@@ -35,7 +35,7 @@ def command() -> NoReturn:
 
 def _with_logins_stored(code: int) -> int:
     """Let what is being renewed be stored before the process ends; returns its exit code."""
-    renewals = sys.modules.get("claude_usage_monitor.monitor.under_way")
+    renewals = sys.modules.get("claude_usage_monitor.monitor.login.shutdown")
     if renewals is None or renewals.finish():
         return code
     from claude_usage_monitor.cli.options import tell
@@ -74,22 +74,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     """Find the command in the table; each imports what it needs and no more."""
     if arguments[:1] == ["statusline"]:
-        from claude_usage_monitor.cli.statusline import run_statusline
+        from claude_usage_monitor.cli.commands.statusline import run_statusline
 
         return run_statusline(arguments[1:], os.environ)
     if arguments[:1] == ["doctor"]:
-        from claude_usage_monitor.cli.doctor import run_doctor
+        from claude_usage_monitor.cli.commands.doctor import run_doctor
 
         return run_doctor(arguments[1:], os.environ)
     if arguments[:1] == ["accounts"]:
-        from claude_usage_monitor.cli.accounts import run_accounts
+        from claude_usage_monitor.cli.commands.accounts import run_accounts
 
         return run_accounts(arguments[1:], os.environ)
     from claude_usage_monitor.cli.options import parse_options
 
     options = parse_options(arguments)
     # Deferred so that --help and --version pay for argparse alone.
-    from claude_usage_monitor.cli.run import run
+    from claude_usage_monitor.cli.commands.dashboard import run
 
     return run(options, os.environ)
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from claude_usage_monitor.errors import UsageMonitorError
+    from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, UsageWindow
     from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.status import AccountStatus
-    from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage, UsageWindow
 
 VERSION = 1
 

@@ -10,7 +10,7 @@ from claude_usage_monitor.usage.durations import iso_instant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_usage_monitor.usage.spend import (
+    from claude_usage_monitor.usage.money.spend import (
         ClaudeCodeSpend,
         KeyTokens,
         NamedAmount,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import age, countdown
-from claude_usage_monitor.usage.windows import Severity, UsageWindow, percent_text
+from claude_usage_monitor.usage.limits.windows import Severity, UsageWindow, percent_text
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,13 +12,13 @@ import warnings
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import error_of
-from claude_usage_monitor.monitor import accounts, adding
-from claude_usage_monitor.monitor.desk import Seat
-from claude_usage_monitor.monitor.look import CLAUDE_CODE
-from claude_usage_monitor.monitor.parallel import read_all
-from claude_usage_monitor.monitor.roster import Roster
-from claude_usage_monitor.monitor.selection import selected
-from claude_usage_monitor.sources.claude_json import GlobalConfig
+from claude_usage_monitor.monitor.accounts import add, manage
+from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.selection import selected
+from claude_usage_monitor.monitor.live.displayed import Seat
+from claude_usage_monitor.monitor.live.parallel import read_all
+from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
+from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -27,9 +27,9 @@ from claude_usage_monitor.usage.status import AccountStatus, Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from claude_usage_monitor.monitor.roster import Entry
+    from claude_usage_monitor.monitor.accounts.registry import Entry
+    from claude_usage_monitor.usage.limits.windows import Usage
     from claude_usage_monitor.usage.status import Account
-    from claude_usage_monitor.usage.windows import Usage
 
 LOGIN_SECONDS = 120.0
 
@@ -78,22 +78,22 @@ class UsageClient:
         InvalidName, NoCredentials, CredentialError when the API refuses them.
         """
         if credentials_json is None:
-            return _told(adding.add_from_claude_code(self._roster, name, replace=replace))
+            return _told(add.add_from_claude_code(self._roster, name, replace=replace))
         content = credentials_json.encode(errors="surrogatepass")  # then it is no JSON
         place = "credentials_json"
-        return _told(adding.add_credentials(self._roster, name, content, place, replace=replace))
+        return _told(add.add_credentials(self._roster, name, content, place, replace=replace))
 
     def authenticate(
         self, name: str, timeout: float = LOGIN_SECONDS, *, replace: bool = False
     ) -> Account:
         """Add an account by a login in the browser. Raises as `authorize` does, and InvalidName."""
-        accounts.require_free(self._roster, name, "code", replace=replace)
+        manage.require_free(self._roster, name, "code", replace=replace)
         credentials = _log_in(self._roster, timeout, browser=True)
-        return _told(adding.add_login(self._roster, name, credentials, replace=replace))
+        return _told(add.add_login(self._roster, name, credentials, replace=replace))
 
     def save_admin_account(self, name: str, key: str, *, replace: bool = False) -> Account:
         """Add an organisation by its Admin API key. Raises InvalidName, NoCredentials."""
-        return _told(adding.add_admin_key(self._roster, name, key, replace=replace))
+        return _told(add.add_admin_key(self._roster, name, key, replace=replace))
 
     def list_accounts(self) -> tuple[Account, ...]:
         """Return every account, the active one first; ``claude-code`` is always among them."""
@@ -101,15 +101,15 @@ class UsageClient:
 
     def switch_account(self, name: str) -> None:
         """Make an account the active one. Raises UnknownAccount."""
-        accounts.use(self._roster, name)
+        manage.use(self._roster, name)
 
     def rename_account(self, name: str, new_name: str) -> None:
         """Give an account another name. Raises UnknownAccount, InvalidName."""
-        accounts.rename(self._roster, name, new_name)
+        manage.rename(self._roster, name, new_name)
 
     def delete_account(self, name: str) -> None:
         """Delete an account and its login. Raises UnknownAccount, SecretStoreUnavailable."""
-        for warning in accounts.remove(self._roster, name):
+        for warning in manage.remove(self._roster, name):
             warnings.warn(warning, stacklevel=2)
 
     def get_account_usage(self, name: str) -> AccountStatus:
@@ -154,7 +154,7 @@ def _roster() -> Roster:
 def _log_in(roster: Roster, timeout: float, *, browser: bool) -> dict[str, object]:
     import sys
 
-    from claude_usage_monitor.monitor.login import Talk, log_in
+    from claude_usage_monitor.monitor.login.browser import Talk, log_in
 
     def ask() -> str | None:
         return sys.stdin.readline() or None if sys.stdin is not None else None
@@ -164,7 +164,7 @@ def _log_in(roster: Roster, timeout: float, *, browser: bool) -> dict[str, objec
     return log_in(client, environ, talk, browser=browser, timeout=timeout, clock=roster.clock)
 
 
-def _told(added: adding.Added) -> Account:
+def _told(added: add.Added) -> Account:
     for note in added.notes:
         warnings.warn(note, stacklevel=3)
     return added.account

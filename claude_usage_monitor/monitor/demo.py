@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.desk import Seat
+from claude_usage_monitor.monitor.live.displayed import Seat
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 

@@ -13,8 +13,8 @@ from claude_usage_monitor.errors import (
     Unauthorized,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor import schedule
-from claude_usage_monitor.store.budget import Gate
+from claude_usage_monitor.monitor import backoff
+from claude_usage_monitor.store.state.ledger import Gate
 from claude_usage_monitor.usage.status import Problem
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def gate_after(
     rate_limits = failures = 0
     if isinstance(error, RateLimited):
         rate_limits = (before.rate_limits if before else 0) + 1
-        next_at = schedule.after_rate_limit(now, error.retry_after, rate_limits, chance=chance)
+        next_at = backoff.after_rate_limit(now, error.retry_after, rate_limits, chance=chance)
     elif type(error) in _REFUSED_FOR:
         next_at = now + _REFUSED_FOR[type(error)]
     else:
         failures = (before.failures if before else 0) + 1
-        next_at = schedule.after_error(now, failures, chance=chance)
+        next_at = backoff.after_error(now, failures, chance=chance)
     return Gate(now, next_at, Problem.from_error(error), rate_limits, failures, ahead)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.render.theme import FAINT, SEVERITY_STYLES, STRONG, TARGET, Look, styled
-from claude_usage_monitor.usage.windows import severity_of
+from claude_usage_monitor.usage.limits.windows import severity_of
 
 if TYPE_CHECKING:
     from rich.text import Text

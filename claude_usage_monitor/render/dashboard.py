@@ -16,8 +16,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.header import DETAILED_FROM, FRAME_FROM, READING
-from claude_usage_monitor.render.spend import SpendPanel
-from claude_usage_monitor.render.stack import (
+from claude_usage_monitor.render.panels.accounts import (
     BARS_FROM,
     Member,
     Stack,
@@ -27,15 +26,16 @@ from claude_usage_monitor.render.stack import (
     most_urgent,
     rows_of,
 )
-from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
-from claude_usage_monitor.render.throttling import section
-from claude_usage_monitor.render.windows import (
+from claude_usage_monitor.render.panels.limits import (
     Columns,
     detailed,
     first_fitting,
     over_bar,
     tiny,
 )
+from claude_usage_monitor.render.panels.spend import SpendPanel
+from claude_usage_monitor.render.panels.throttling import section
+from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

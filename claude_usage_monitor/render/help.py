@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from claude_usage_monitor.render.header import FRAME_FROM, edge, framed, wrapped
-from claude_usage_monitor.render.stack import ACTIVE
+from claude_usage_monitor.render.panels.accounts import ACTIVE
 from claude_usage_monitor.render.theme import (
     FAINT,
     SEVERITY_SIGNS,
@@ -16,7 +16,7 @@ from claude_usage_monitor.render.theme import (
     TARGET,
     styled,
 )
-from claude_usage_monitor.usage.windows import Severity
+from claude_usage_monitor.usage.limits.windows import Severity
 
 if TYPE_CHECKING:
     from claude_usage_monitor.render.theme import Look

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.render.theme import ASCII, Look
 from claude_usage_monitor.usage.durations import clock_time, countdown
-from claude_usage_monitor.usage.money import money
-from claude_usage_monitor.usage.pace import FULL
-from claude_usage_monitor.usage.windows import Usage, UsageWindow, percent_text
+from claude_usage_monitor.usage.limits.pace import FULL
+from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, percent_text
+from claude_usage_monitor.usage.money.money import money
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from decimal import Decimal
 
-    from claude_usage_monitor.usage.spend import Spend
-    from claude_usage_monitor.usage.windows import CreditPool, ExtraUsage
+    from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage
+    from claude_usage_monitor.usage.money.spend import Spend
 
 _TOO_EARLY = 1.0  # percent of a window's time: an average over less foresees nothing
 _PACE_WORDS = {"over": "over pace", "under": "under pace"}

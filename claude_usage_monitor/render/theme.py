@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.windows import Severity
+from claude_usage_monitor.usage.limits.windows import Severity
 
 SEVERITY_STYLES = {
     Severity.NORMAL: "green",

@@ -6,8 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, with_binding
 from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.windows import ExtraUsage, Usage, UsageWindow, with_binding
 
 if TYPE_CHECKING:
     from datetime import datetime

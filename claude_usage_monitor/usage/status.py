@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from claude_usage_monitor.errors import UsageMonitorError
+    from claude_usage_monitor.usage.limits.windows import Usage
+    from claude_usage_monitor.usage.money.spend import Spend
     from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.spend import Spend
     from claude_usage_monitor.usage.throttling import Throttling
-    from claude_usage_monitor.usage.windows import Usage
 
 Kind = Literal["code", "console"]
 

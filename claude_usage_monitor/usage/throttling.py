@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from claude_usage_monitor.usage import targets
+from claude_usage_monitor.usage import throttling_targets
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.windows import label_for
+from claude_usage_monitor.usage.limits.windows import label_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ class PacedWindow:
     resets_at: datetime | None
     limited: bool | None = None
     synthetic: bool = False
-    preload: timedelta = targets.DEFAULT_PRELOAD
+    preload: timedelta = throttling_targets.DEFAULT_PRELOAD
 
     @property
     def label(self) -> str:
@@ -74,8 +74,8 @@ class PacedWindow:
         if self.resets_at is None or self.stale(moment):
             return None
         if self.key == "five_hour":
-            return targets.five_hour_target(self.resets_at, moment)
-        return targets.seven_day_target(self.resets_at, moment, self.preload)
+            return throttling_targets.five_hour_target(self.resets_at, moment)
+        return throttling_targets.seven_day_target(self.resets_at, moment, self.preload)
 
     def deviation(self, now: datetime | None = None) -> float | None:
         """Return utilization minus target, in points; ``None`` when either is unknown."""

@@ -28,11 +28,11 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.organization import CONSOLE
-from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.organization.reader import CONSOLE
 from claude_usage_monitor.store.settings import Settings
-from claude_usage_monitor.usage.projection import LEAST_DAYS, project
-from claude_usage_monitor.usage.spend import DailySpend
+from claude_usage_monitor.usage.money.projection import LEAST_DAYS, project
+from claude_usage_monitor.usage.money.spend import DailySpend
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 

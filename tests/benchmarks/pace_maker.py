@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.sources.pacemaker import PaceMaker
+from claude_usage_monitor.sources.pace_maker.reader import PaceMaker
 from tests.support.pace_maker import PaceMakerFolder
 
 if TYPE_CHECKING:

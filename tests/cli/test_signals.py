@@ -57,7 +57,7 @@ def test_a_signal_in_mid_drawing_gives_the_terminal_back_too(
     busy = tmp_path / "busy"
     code = f"""
 import pathlib, time
-import claude_usage_monitor.cli.live as live
+import claude_usage_monitor.cli.commands.live as live
 drawn = live.dashboard
 def dashboard(*how):
     if pathlib.Path({str(busy)!r}).exists():

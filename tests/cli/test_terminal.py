@@ -85,7 +85,7 @@ def test_a_dumb_terminal_is_told_each_reading_once(
     """A frame for each reading, none for a look that brought nothing new."""
     often = """
 import datetime
-import claude_usage_monitor.monitor.poller as poller
+import claude_usage_monitor.monitor.live.poller as poller
 poller._LOGIN_LOOK = datetime.timedelta(seconds=0.1)
 """
     environ = {**short_floor(home, tmp_path, often), "TERM": "dumb"}
@@ -222,7 +222,7 @@ def test_a_zone_that_changes_while_running_is_followed(command: Command, tmp_pat
     moved = tmp_path / "moved"
     code = f"""
 import os, pathlib
-import claude_usage_monitor.cli.live as live
+import claude_usage_monitor.cli.commands.live as live
 drawn = live.terminal_size
 def terminal_size():
     if pathlib.Path({str(moved)!r}).exists():

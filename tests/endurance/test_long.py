@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug import Response
 
-from claude_usage_monitor.monitor.look import CLAUDE_CODE
-from claude_usage_monitor.monitor.roster import Roster
+from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.status import AccountStatus
-from tests.monitor.test_refresh import kill_renewals
-from tests.store.test_secrets_file import kill_writers
+from tests.monitor.login.test_refresh import kill_renewals
+from tests.store.secrets.test_encrypted_file import kill_writers
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
 from tests.support.saved import keep

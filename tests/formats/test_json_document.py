@@ -9,7 +9,7 @@ import pytest
 
 from claude_usage_monitor.errors import RateLimited, UnknownAccount
 from claude_usage_monitor.formats.json_document import json_document
-from claude_usage_monitor.sources.usage_body import usage_from
+from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.demo import demo_usage
-from claude_usage_monitor.usage.windows import Severity
+from claude_usage_monitor.usage.limits.windows import Severity
 from tests.support.payloads import NOW
 
 

@@ -30,13 +30,13 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
-from claude_usage_monitor.sources.api_url import API_URL, API_URL_VARIABLE, base_url_from
+from claude_usage_monitor.sources.anthropic.api_url import API_URL, API_URL_VARIABLE, base_url_from
+from claude_usage_monitor.sources.anthropic.oauth_api import get_profile, get_usage
 from claude_usage_monitor.sources.http import (
     HttpClient,
     Reply,
     TimeLimits,
 )
-from claude_usage_monitor.sources.oauth_api import get_profile, get_usage
 from claude_usage_monitor.sources.transport import Bearer
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.login import TOKEN

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.store.database import SCHEMA_VERSION, in_memory, open_database
-from claude_usage_monitor.store.state import State
+from claude_usage_monitor.store.state.state_store import State
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.pair import Pair, content_of, pair_of
-from claude_usage_monitor.monitor.roster import Roster
-from claude_usage_monitor.store.saved_account import SavedAccount
+from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.login.stored_credentials import Pair, content_of, pair_of
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.profile import Profile
@@ -19,7 +19,7 @@ from tests.support.token_server import email_of, uuid_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from claude_usage_monitor.store.saved_account import Origin
+    from claude_usage_monitor.store.accounts.saved_account import Origin
 
 
 class Clock:

@@ -7,9 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from claude_usage_monitor.errors import RateLimited, Unauthorized
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.projection import project
-from claude_usage_monitor.usage.spend import (
+from claude_usage_monitor.usage.money.projection import project
+from claude_usage_monitor.usage.money.spend import (
     ClaudeCodeSpend,
     DailySpend,
     KeyTokens,
@@ -18,6 +17,7 @@ from claude_usage_monitor.usage.spend import (
     UserSpend,
     You,
 )
+from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from tests.support.payloads import NOW
 

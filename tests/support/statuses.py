@@ -13,7 +13,7 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
-from claude_usage_monitor.sources.usage_body import usage_from
+from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from claude_usage_monitor.usage.throttling import Limiters, PacedWindow, Throttling

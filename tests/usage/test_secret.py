@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from claude_usage_monitor.sources.claude_code import Login
+from claude_usage_monitor.sources.claude_code.credentials_file import Login
 from claude_usage_monitor.usage.secret import Secret
 
 CANARY = "sk-ant-oat01-canary"

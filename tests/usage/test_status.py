@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from claude_usage_monitor.errors import CredentialsExpired
+from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
-from claude_usage_monitor.usage.windows import Usage
 from tests.support.payloads import NOW
 from tests.support.spends import ORGANIZATION
 

@@ -8,8 +8,8 @@ import pytest
 from claude_usage_monitor import errors
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
-from claude_usage_monitor.usage.windows import Usage
 from tests.support.payloads import NOW
 
 STYLE = ClockStyle(UTC)

@@ -1,0 +1,1 @@
+"""The accounts of this user: registry, adding, renaming, removing."""

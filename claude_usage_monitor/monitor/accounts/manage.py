@@ -1,0 +1,162 @@
+"""The accounts of this user: what they may be called, which is shown, how they leave."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.errors import InvalidName, UsageMonitorError
+from claude_usage_monitor.monitor.accounts.registry import BUILT_IN, account_of
+from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
+from claude_usage_monitor.store.state.identities import fingerprint_of, is_stand_in
+from claude_usage_monitor.usage.status import AccountStatus, Problem
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.monitor.accounts.registry import Entry, Roster
+    from claude_usage_monitor.usage.status import Account, Kind
+
+LONGEST_NAME = 64  # characters
+_DEMO = "demo"
+
+
+class Listed(NamedTuple):
+    """An account in the list: what it is, where its login is, and why that cannot be used."""
+
+    account: Account
+    plan: str | None
+    stored_in: str | None
+    problem: Problem | None
+
+
+def checked_name(raw: str) -> str:
+    """Return a name that an account can have. Raises InvalidName.
+
+    Any printable text of at most 64 characters, white space at its ends aside.
+    """
+    name = raw.strip()
+    if not name:
+        raise InvalidName("An account needs a name.", "Any printable text up to 64 characters.")
+    if len(name) > LONGEST_NAME:
+        raise InvalidName(
+            f"The name is too long: {len(name)} characters.", f"At most {LONGEST_NAME} are allowed."
+        )
+    if not name.isprintable() or not clean(name, LONGEST_NAME):
+        raise InvalidName(
+            "The name has characters that cannot be printed.", "Choose another, without them."
+        )
+    if folded(clean(name, LONGEST_NAME)) in (*BUILT_IN, _DEMO):
+        raise InvalidName(
+            f"The name {name!r} is taken: it always means the built-in account.",
+            "Choose another name.",
+        )
+    return clean(name, LONGEST_NAME)
+
+
+def require_free(roster: Roster, raw: str, kind: Kind, *, replace: bool) -> SavedAccount | None:
+    """Return the account that a new one replaces, ``None`` if its name is free.
+
+    Raises InvalidName when the name cannot be had.
+    """
+    name = checked_name(raw)
+    for saved in roster.accounts.all():
+        if folded(saved.name) != folded(name):
+            continue
+        if not replace:
+            raise InvalidName(
+                f"There is an account {saved.name!r} already.",
+                "Choose another name, or `--replace` its login.",
+            )
+        if saved.kind != kind:
+            raise InvalidName(
+                f"The account {saved.name!r} is of another kind.", "Choose another name."
+            )
+        return saved
+    return None
+
+
+def listed(roster: Roster) -> tuple[Listed, ...]:
+    """Return every account and how its login is, without asking the API."""
+    return tuple(_listed(roster, entry) for entry in roster.entries())
+
+
+def _listed(roster: Roster, entry: Entry) -> Listed:
+    problem: Problem | None = None
+    if entry.saved is not None and entry.saved.kind == "console":
+        stored_in: str | None = roster.secrets.place_name(entry.saved.place)
+        try:
+            roster.secrets.read(entry.saved.id, known=entry.saved.place)
+        except UsageMonitorError as error:
+            problem = Problem.from_error(error)
+        return Listed(entry.account, None, stored_in, problem)
+    status = roster.reader(entry).look(AccountStatus(entry.account))
+    stored_in = roster.secrets.place_name(entry.saved.place) if entry.saved else None
+    plan = status.profile.plan if status.profile else None
+    email = entry.account.email or (status.profile.email if status.profile else None)
+    account = replace(entry.account, email=email)
+    return Listed(account, plan, stored_in or status.credential_origin, status.problem)
+
+
+# --- choosing, renaming, removing ------------------------------------------------------------
+
+
+def use(roster: Roster, name: str) -> Account:
+    """Make an account the one that is shown when none is named. Raises UnknownAccount."""
+    entry = roster.named(name)
+    roster.accounts.activate(entry.key)
+    return entry.account
+
+
+def rename(roster: Roster, name: str, new: str) -> Account:
+    """Give an account another name. Raises UnknownAccount, InvalidName."""
+    saved = _saved(roster.named(name), "renamed")
+    changed = checked_name(new)
+    roster.accounts.rename(saved.id, changed)
+    return account_of(saved._replace(name=changed))
+
+
+def removable(roster: Roster, name: str) -> Account:
+    """Return the account that a name means, if it can be removed. Raises as `remove` does."""
+    return account_of(_saved(roster.named(name), "removed"))
+
+
+def remove(roster: Roster, name: str) -> tuple[str, ...]:
+    """Delete an account, its login and its figures; returns what could not be made sure.
+
+    Raises UnknownAccount; SecretStoreUnavailable when its login is in a place that is shut.
+    """
+    saved = _saved(roster.named(name), "removed")
+    stand_in = _stand_in(roster, saved)
+    with roster.renewer.lock(saved):  # nobody stores a renewed login after this
+        warnings = roster.secrets.delete(saved.id, prompt=True, known=saved.place)
+        roster.accounts.remove(saved.id)
+    identity = saved.profile.identity
+    shared = {other.profile.identity for other in roster.accounts.all()}
+    claude_codes = roster.state.logged_in(BUILT_IN[0])
+    if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
+        roster.state.forget(identity)
+    if stand_in is not None:
+        roster.state.forget(stand_in)
+    # A keyring that is not there can only hold what was put into it.
+    return warnings if saved.place == "keyring" else ()
+
+
+def _stand_in(roster: Roster, saved: SavedAccount) -> str | None:
+    """Return what the figures of an account that nobody identified are kept under."""
+    if saved.kind != "code" or saved.origin == "claude-code":
+        return None
+    try:
+        token = roster.renewer.logins.kept(saved).login(saved.name).token
+    except UsageMonitorError:
+        return None
+    account = roster.state.account_of(fingerprint_of(token))
+    return account if is_stand_in(account) else None
+
+
+def _saved(entry: Entry, what: str) -> SavedAccount:
+    if entry.saved is None:
+        raise InvalidName(
+            f"{entry.account.name} cannot be {what}: it is there as long as its login is.",
+            "Only accounts that were added can be.",
+        )
+    return entry.saved

@@ -1,0 +1,1 @@
+"""Live mode: the poller and the accounts it displays."""

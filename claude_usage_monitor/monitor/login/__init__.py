@@ -1,0 +1,1 @@
+"""Logins: finding, storing and refreshing credentials."""

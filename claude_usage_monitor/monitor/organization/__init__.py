@@ -1,0 +1,1 @@
+"""Organization accounts: spend from the Admin API."""

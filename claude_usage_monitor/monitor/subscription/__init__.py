@@ -1,0 +1,1 @@
+"""Subscription accounts: the limits of a Claude plan."""

@@ -1,0 +1,268 @@
+"""What can be known of a saved subscription account: by its own login, or Claude Code's."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.errors import (
+    AccountsUnavailable,
+    CredentialError,
+    CredentialsExpired,
+    SecretStoreUnavailable,
+    UnknownAccount,
+    UsageMonitorError,
+)
+from claude_usage_monitor.monitor.login.credential_store import log_in_again
+from claude_usage_monitor.monitor.login.credentials import Credential
+from claude_usage_monitor.monitor.login.refresh import EARLY, error_of_renewal
+from claude_usage_monitor.monitor.subscription.claude_code_login import (
+    Look,
+    account_named,
+    profile_of_login,
+)
+from claude_usage_monitor.store.state import identities
+from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.usage.status import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from claude_usage_monitor.monitor.login.ownership import SharedGrant, Verdict
+    from claude_usage_monitor.monitor.login.refresh import Renewer
+    from claude_usage_monitor.monitor.login.stored_credentials import Pair
+    from claude_usage_monitor.store.accounts.account_store import AccountStore
+    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.usage.profile import Profile
+    from claude_usage_monitor.usage.secret import Secret
+
+_SHUT_REST = timedelta(seconds=30)  # between two tries of a keyring that is shut
+_ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}
+
+
+class SavedOnlooker:
+    """Looks a saved account's login up and renews it.
+
+    ``grant_of`` tells of an account that was saved from Claude Code whose it is to renew.
+    """
+
+    def __init__(
+        self,
+        saved: SavedAccount,
+        accounts: AccountStore,
+        renewer: Renewer,
+        state: State,
+        grant_of: Callable[[Mapping[str, str]], SharedGrant],
+    ) -> None:
+        self._saved = saved
+        self._accounts = accounts
+        self._renewer = renewer
+        self._state = state
+        self._grant_of = grant_of
+        self._shared: SharedGrant | None = None
+        self._followed: str | None = None  # Claude Code's token that our copy was last compared to
+        self._pair: Pair | None = None
+        self._given_up: str | None = None  # a refused token that no other can be had for
+        self._shut: tuple[SecretStoreUnavailable, datetime] | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account, by its present name."""
+        saved = self._saved
+        return Account(saved.name, saved.kind, saved.profile.email, saved_at=saved.saved_at)
+
+    def look(self, now: datetime, *, afresh: bool = False) -> Look:
+        """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
+        try:
+            saved = self._current()
+            if self._shared is not None:
+                verdict = self._shared.verdict(saved.profile.account_uuid, now, afresh=afresh)
+                if verdict.whose == "same" and _same_organization(saved, verdict):
+                    self._follow(saved, verdict, now)
+                    return self._live(saved, verdict, now)
+            pair = self._kept(saved, now, afresh=afresh)
+            credential = Credential(pair.login(saved.name), _ORIGINS[saved.place])
+            look = self._known(Look(credential=credential))
+            return self._with_expiry(look, credential, pair, now)
+        except UsageMonitorError as error:
+            return self._known(Look(problem=error))
+
+    def renew(self, look: Look, now: datetime, *, refused: bool) -> bool:
+        """Get another token if this one's time is up or it was refused; returns whether there is.
+
+        Raises UsageMonitorError when there is none to be had, or not now.
+        """
+        credential = look.credential
+        if credential is None or not look.renewable:
+            return False
+        expires_at = credential.login.expires_at
+        if not refused and (expires_at is None or expires_at > now + EARLY):
+            return False
+        seen = look.fingerprint or ""
+        if refused and seen == self._given_up:
+            return False
+        try:
+            self._pair = self._renewer.renew(
+                self._saved,
+                seen,
+                refused=refused,
+                accepted=self._state.profile_of(seen) is not None,
+                require_ours=lambda saved, token: self._require_ours(saved, token, now),
+            )
+        except CredentialError as error:
+            if error.retry_at is None:
+                self._given_up = seen
+            raise
+        return True
+
+    @property
+    def log_in_hint(self) -> str | None:
+        """What to do when the API refuses this login."""
+        shared = self._shared is not None
+        return None if shared else log_in_again(self._saved.name)
+
+    def is_kept(self) -> bool:
+        """Return whether the account was not removed meanwhile."""
+        try:
+            return self._accounts.get(self._saved.id) is not None
+        except AccountsUnavailable:
+            return True
+
+    def learn(self, profile: Profile) -> None:
+        """Keep who the account is, as the API told."""
+        known = self._saved.profile
+        # Claude Code's may be another's by now, or of another organisation.
+        same = known.account_uuid in (None, profile.account_uuid)
+        same = same and known.organization_uuid in (None, profile.organization_uuid)
+        if same and profile.account_uuid is not None and profile != known:
+            with suppress(AccountsUnavailable):  # the state has it too
+                self._accounts.keep_profile(self._saved.id, profile)
+
+    # --- whose it is ---------------------------------------------------------------------------
+
+    def _current(self) -> SavedAccount:
+        found = self._accounts.get(self._saved.id)
+        if found is None:
+            self._pair = None
+            name = self._saved.name
+            raise UnknownAccount(f"The account {name} was removed.", "Press Tab for the others.")
+        if found.origin != "claude-code":
+            self._shared = None
+        elif self._shared is None or found.home != self._saved.home:
+            self._shared = self._grant_of(found.home)
+        self._saved = found
+        return found
+
+    def _follow(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> None:
+        """Keep our copy what Claude Code holds: it renews its login, and ours would be used up.
+
+        Once the API has said that the token is this account's: a file that names it may be late.
+        Only a help for when Claude Code is somebody else's: what goes wrong is said then.
+        """
+        credential = verdict.credential
+        fingerprint = fingerprint_of(credential.token) if credential else ""
+        if fingerprint == self._followed or self._shared is None:
+            return
+        told = self._state.profile_of(fingerprint)
+        if told is None or told.account_uuid != saved.profile.account_uuid:
+            return
+        self._followed = fingerprint
+        with suppress(UsageMonitorError):
+            content = self._shared.content(saved.profile.account_uuid, now)
+            if content is not None:
+                self._renewer.follow(saved, content)
+
+    def _known(self, look: Look) -> Look:
+        """Add whose the figures are, as far as that was ever told."""
+        profile, account = self._saved.profile, self._saved.profile.identity
+        fingerprint = look.fingerprint
+        if isinstance(look.problem, UnknownAccount):
+            return look  # nothing of it is shown any more
+        if look.credential is None or fingerprint is None:
+            return look._replace(account=account, profile=profile)
+        if account is not None and identities.is_stand_in(self._state.account_of(fingerprint)):
+            self._state.link(fingerprint, account)  # a renewed token is the same account's
+        told = self._state.profile_of(fingerprint) or profile
+        if told.plan is None:
+            told = profile_of_login(look.credential)
+        return look._replace(account=self._state.account_of(fingerprint), profile=told)
+
+    def _kept(self, saved: SavedAccount, now: datetime, *, afresh: bool) -> Pair:
+        known = self._pair
+        held = not self._renewer.logins.save_again(saved.id)
+        if known is not None and known.generation >= saved.generation and not (afresh or held):
+            return known
+        if self._shut is not None and now - self._shut[1] < _SHUT_REST and not afresh:
+            raise self._shut[0]
+        try:
+            self._pair = self._renewer.logins.kept(saved)
+        except SecretStoreUnavailable as error:
+            self._shut, error.retry_at = (error, now), now + _SHUT_REST
+            again = log_in_again(saved.name)
+            if again not in error.hint:
+                error.hint = f"{error.hint} Where it is gone for good: {again}"
+            raise
+        self._shut = None
+        return self._pair
+
+    # --- whether it can be used ----------------------------------------------------------------
+
+    def _live(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> Look:
+        """Return Claude Code's own token of the same account: it renews that, not we."""
+        credential = verdict.credential
+        assert credential is not None  # noqa: S101 - the same account's is there
+        fingerprint = fingerprint_of(credential.token)
+        whose = account_named(
+            self._state, self._state.account_of(fingerprint), saved.profile.identity, now
+        )
+        profile = self._state.profile_of(fingerprint) or saved.profile
+        expired = credential.expired(now)
+        problem = CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
+        return Look(whose, credential, profile, problem)
+
+    def _with_expiry(self, look: Look, credential: Credential, pair: Pair, now: datetime) -> Look:
+        expires_at = credential.login.expires_at
+        renewal = self._accounts.renewal(self._saved.id)
+        token = pair.refresh_token
+        if token is None or renewal is None or renewal.fingerprint != fingerprint_of(token):
+            renewal = None
+        stopped = renewal is not None and renewal.code is not None and renewal.holds(now)
+        ended = stopped and renewal is not None and renewal.next_at is None
+        held = self._renewer.logins.unsaved(self._saved.id)
+        renewable = token is not None and not ended and held is None
+        look = look._replace(renewable=renewable, notice=held)
+        if not credential.expired(now):
+            return look
+        if renewal is not None and stopped:
+            return look._replace(problem=error_of_renewal(renewal), renewable=False)
+        if renewable:
+            return look
+        hint = log_in_again(self._saved.name)
+        return look._replace(problem=CredentialsExpired(hint=hint, expired_at=expires_at))
+
+    def _require_ours(self, saved: SavedAccount, token: Secret, now: datetime) -> None:
+        """Raise unless the refresh token is ours to send: Claude Code may hold the same."""
+        grant = self._grant_of(saved.home)
+        if grant.holds(token, now):
+            raise CredentialsExpired  # whatever its account is called there
+        if saved.origin != "claude-code":
+            return
+        verdict = grant.verdict(saved.profile.account_uuid, now, afresh=True, asking=True)
+        if verdict.whose in ("other", "nobody"):
+            return
+        if verdict.whose == "same":
+            raise CredentialsExpired
+        raise CredentialsExpired(
+            "The saved login has expired, and whether Claude Code still uses it cannot be told.",
+            "Open Claude Code once (`claude`), or "
+            + log_in_again(saved.name).replace("Log", "log", 1),
+        )
+
+
+def _same_organization(saved: SavedAccount, verdict: Verdict) -> bool:
+    """Return whether the live token's figures are this account's: organisations have their own."""
+    ours, theirs = saved.profile.organization_uuid, verdict.organization
+    return ours is None or theirs is None or ours == theirs

@@ -1,0 +1,1 @@
+"""What Claude Code stores on this machine: credentials, global config, status line input."""

@@ -1,0 +1,1 @@
+"""Claude Pace Maker's folder and database, read-only."""

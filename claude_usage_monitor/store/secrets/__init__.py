@@ -1,0 +1,1 @@
+"""Secrets of saved accounts: the system keyring or an encrypted file."""

@@ -1,0 +1,1 @@
+"""The tables of state.db, one module a group of tables."""

@@ -1,0 +1,1 @@
+"""Limit windows: utilization, pace and reset times."""

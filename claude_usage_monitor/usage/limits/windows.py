@@ -1,0 +1,278 @@
+"""The limits of an account: its windows, its extra usage and its credit pools.
+
+A window is a row in a table, not a field: the API adds and drops windows monthly, so payload,
+bars and JSON all iterate. Times that depend on the present are methods with ``now``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from math import floor
+from typing import TYPE_CHECKING, Literal
+
+from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.limits import pace as paces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from decimal import Decimal
+
+Source = Literal["api", "statusline", "claude-json", "pace-maker", "demo"]
+State = Literal["running", "idle", "reset"]
+
+_LENGTHS = (("five_hour", 18_000), ("seven_day", 604_800))  # seconds, told by the key's beginning
+
+# key -> (label, label where room is short); rows are shown in this order, others after them.
+_NAMES = {
+    "five_hour": ("5-hour", "5h"),
+    "seven_day": ("7-day", "7d"),
+    "seven_day_opus": ("Opus", "Opus"),
+    "seven_day_sonnet": ("Sonnet", "Sonnet"),
+    "seven_day_oauth_apps": ("OAuth apps", "Apps"),
+    "seven_day_cowork": ("Cowork", "Cowork"),
+    "seven_day_omelette": ("Design", "Design"),
+}
+
+
+class Severity(StrEnum):
+    """How near a limit is, decided on the whole percent."""
+
+    NORMAL = "normal"
+    ELEVATED = "elevated"
+    HIGH = "high"
+    EXHAUSTED = "exhausted"
+
+
+def whole_percent(utilization: float) -> int:
+    """Return the percentage rounded half up, but never 100 below 100 nor 0 above 0."""
+    whole = floor(utilization + 0.5)
+    if utilization < paces.FULL:
+        whole = min(whole, 99)
+    return max(whole, 1) if utilization > 0 else whole
+
+
+def percent_text(utilization: float) -> str:
+    """Return the percentage as it is shown: ``78``, ``<1`` or ``>99``."""
+    if 0 < utilization < 0.5:
+        return "<1"
+    return ">99" if 99.5 <= utilization < paces.FULL else str(whole_percent(utilization))
+
+
+def severity_of(utilization: float) -> Severity:
+    """Return the severity: 0–50 normal, 51–80 elevated, 81–99 high, 100 and up exhausted."""
+    whole = whole_percent(utilization)
+    if whole <= 50:
+        return Severity.NORMAL
+    if whole <= 80:
+        return Severity.ELEVATED
+    return Severity.HIGH if whole <= 99 else Severity.EXHAUSTED
+
+
+def label_for(key: str) -> str:
+    """Return the label of a window key: from the table, else made from the key's own words."""
+    if key in _NAMES:
+        return _NAMES[key][0]
+    words = key.removeprefix("seven_day_").replace("_", " ").replace(":", " ").strip()
+    return words[:1].upper() + words[1:] if words else key
+
+
+@dataclass(frozen=True, slots=True)
+class UsageWindow:
+    """One limit: how much of it is used and when it starts anew.
+
+    ``utilization`` is in percent, 0–100 (may exceed 100), ``None`` when unknown. ``resets_at`` is
+    ``None`` while the window has not started. ``is_active`` is the API's own flag for the window
+    that stops the user first; ``binding`` is this package's decision, at most one in a `Usage`.
+    """
+
+    key: str
+    label: str
+    utilization: float | None
+    resets_at: datetime | None
+    source: Source
+    as_of: datetime
+    model: str | None = None
+    is_active: bool = False
+    binding: bool = False
+
+    @property
+    def short_label(self) -> str:
+        """The label where room is short, e.g. ``5h``."""
+        return _NAMES[self.key][1] if self.key in _NAMES else self.label
+
+    @property
+    def window_seconds(self) -> int | None:
+        """The window's length in seconds; ``None`` for a key that does not tell it."""
+        return next((size for name, size in _LENGTHS if self.key.startswith(name)), None)
+
+    @property
+    def length(self) -> timedelta | None:
+        """The window's length; ``None`` for a key that does not tell it."""
+        seconds = self.window_seconds
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    @property
+    def severity(self) -> Severity | None:
+        """How near the limit is; ``None`` when the utilization is unknown."""
+        return None if self.utilization is None else severity_of(self.utilization)
+
+    def at(self, now: datetime) -> UsageWindow:
+        """Return what is still known at ``now``: past its reset, the old percentage is void."""
+        if self.state(now) == "reset" and self.utilization is not None:
+            return dataclasses.replace(self, utilization=None)
+        return self
+
+    def state(self, now: datetime | None = None) -> State:
+        """Return ``running``, ``idle`` (not started) or ``reset`` (its reset time has passed)."""
+        if self.resets_at is None:
+            return "idle"
+        return "running" if self.resets_at > (now or utc_now()) else "reset"
+
+    def time_until_reset(self, now: datetime | None = None) -> timedelta | None:
+        """Return the time left, negative once past; ``None`` without a reset time."""
+        return None if self.resets_at is None else self.resets_at - (now or utc_now())
+
+    def time_elapsed_percent(self, now: datetime | None = None) -> float | None:
+        """Return how much of the window's time has passed, 0.0–100.0; ``None`` when unknown."""
+        if self.resets_at is None or self.length is None:
+            return None
+        return paces.elapsed_percent(self.resets_at, self.length, now or utc_now())
+
+    def is_on_pace(self, now: datetime | None = None) -> bool | None:
+        """Return whether no more is used than time has passed; ``None`` when unknown."""
+        delta = self.pace_delta(now)
+        return None if delta is None else delta <= 0
+
+    def pace_delta(self, now: datetime | None = None) -> float | None:
+        """Return utilization minus elapsed percent, in points; ``None`` when unknown."""
+        moment = now or utc_now()
+        elapsed = self.time_elapsed_percent(moment)
+        utilization = self.at(moment).utilization
+        return None if elapsed is None or utilization is None else utilization - elapsed
+
+    def pace(self, now: datetime | None = None) -> paces.Pace | None:
+        """Return ``over``, ``on`` (within a point) or ``under``; ``None`` when unknown."""
+        delta = self.pace_delta(now)
+        return None if delta is None else paces.verdict(delta)
+
+    def full_at(self, now: datetime | None = None) -> datetime | None:
+        """Return when the window is used up at its average rate, if that is before its reset."""
+        moment = now or utc_now()
+        utilization = self.at(moment).utilization
+        if utilization is None or self.resets_at is None or self.length is None:
+            return None
+        return paces.full_at(utilization, self.resets_at, self.length, moment)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraUsage:
+    """Paid use beyond the limits, in the account's currency (not in minor units).
+
+    ``limit`` is ``None`` when there is none or it is unknown, ``utilization`` in percent.
+    """
+
+    enabled: bool | None
+    used: Decimal | None
+    limit: Decimal | None
+    currency: str | None
+    utilization: float | None
+    disabled_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPool:
+    """A pool of prepaid credit. Not a window: ``expires_at`` is when what is left is lost."""
+
+    key: str
+    label: str
+    used: Decimal | None
+    limit: Decimal | None
+    utilization: float | None
+    currency: str | None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One reading of an account's limits: what its source reported ``as_of`` an instant."""
+
+    windows: tuple[UsageWindow, ...]
+    source: Source
+    as_of: datetime
+    extra_usage: ExtraUsage | None = None
+    credit_pools: tuple[CreditPool, ...] = ()
+
+    def window(self, key: str) -> UsageWindow | None:
+        """Return the window of that key, if it was reported."""
+        return next((window for window in self.windows if window.key == key), None)
+
+    @property
+    def five_hour(self) -> UsageWindow | None:
+        """The 5-hour window."""
+        return self.window("five_hour")
+
+    @property
+    def seven_day(self) -> UsageWindow | None:
+        """The 7-day window of all models."""
+        return self.window("seven_day")
+
+    @property
+    def seven_day_sonnet(self) -> UsageWindow | None:
+        """The 7-day window of Sonnet."""
+        return self.window("seven_day_sonnet")
+
+    @property
+    def seven_day_opus(self) -> UsageWindow | None:
+        """The 7-day window of Opus."""
+        return self.window("seven_day_opus")
+
+    def five_hour_on_pace(self, now: datetime | None = None) -> bool | None:
+        """Return whether the 5-hour window is on pace; ``None`` when unknown."""
+        return None if self.five_hour is None else self.five_hour.is_on_pace(now)
+
+    def seven_day_on_pace(self, now: datetime | None = None) -> bool | None:
+        """Return whether the 7-day window is on pace; ``None`` when unknown."""
+        return None if self.seven_day is None else self.seven_day.is_on_pace(now)
+
+    def at(self, now: datetime) -> Usage:
+        """Return what is still known at ``now``, its binding window decided anew."""
+        windows = tuple(window.at(now) for window in self.windows)
+        return self if windows == self.windows else dataclasses.replace(
+            self, windows=with_binding(windows)
+        )  # fmt: skip
+
+
+def in_order(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
+    """Return windows in the order they are shown: the table's first, the others as they came."""
+    ranks = {key: rank for rank, key in enumerate(_NAMES)}
+    return tuple(sorted(windows, key=lambda window: ranks.get(window.key, len(ranks))))
+
+
+def with_binding(windows: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
+    """Mark the window that will stop the user first, and no other.
+
+    The API's flagged one, else the fullest; of equals the one that resets first. A window of
+    unknown utilization binds nobody, nor does one nobody has used that the API does not flag.
+    """
+    known = [w for w in windows if w.utilization or (w.is_active and w.utilization is not None)]
+    binding = max(known, key=_urgency, default=None)
+    return tuple(
+        dataclasses.replace(window, binding=window is binding)
+        if window.binding is not (window is binding)
+        else window
+        for window in windows
+    )
+
+
+def _urgency(window: UsageWindow) -> tuple[bool, float, bool, float]:
+    resets_at = window.resets_at
+    return (
+        window.is_active,
+        window.utilization or 0.0,
+        resets_at is not None,
+        -resets_at.timestamp() if resets_at else 0.0,
+    )

@@ -1,0 +1,1 @@
+"""Money: amounts, an organization's spend and its projection."""

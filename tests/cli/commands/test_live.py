@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug import Response
+
+from claude_usage_monitor.cli.commands.live import seconds_to_change
+from claude_usage_monitor.usage.durations import age, countdown
+from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
+from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.usage.throttling import Throttling
+from tests.support.command import RESTORED, injected, short_floor
+from tests.support.login import TOKEN
+from tests.support.payloads import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+
+def test_figures_come_up_and_q_leaves(command: Command, api: Api, store: Store) -> None:
+    store.login()
+
+    terminal = command.open()
+    terminal.wait_for("78 %")
+    terminal.type("q")
+
+    assert terminal.wait_for_exit() == 0
+    assert len(api.usage_requests) == 1
+
+
+# A missing login is looked for every five seconds; here every half.
+LOOK_OFTEN = """
+import datetime
+import claude_usage_monitor.monitor.live.poller as poller
+poller._LOGIN_LOOK = datetime.timedelta(seconds=0.5)
+"""
+
+
+@pytest.fixture
+def hanging(api: Api) -> Iterator[threading.Event]:
+    """Let the API not answer for usage; the event is set when it was asked."""
+    asked, over = threading.Event(), threading.Event()
+
+    def hang() -> Response:
+        asked.set()
+        over.wait(60)
+        return Response(b"{}")
+
+    api.answer_with(hang)
+    yield asked
+    over.set()
+
+
+@pytest.mark.parametrize(
+    ("leave", "code"), [("q", 0), ("\x03", 0), (signal.SIGTERM, 143)], ids=["q", "Ctrl+C", "TERM"]
+)
+def test_a_hung_read_keeps_nobody(
+    command: Command,
+    store: Store,
+    hanging: threading.Event,
+    leave: str | signal.Signals,
+    code: int,
+) -> None:
+    """Leaving takes no longer while the API does not answer."""
+    store.login()
+    terminal = command.open()
+    terminal.wait_for("Reading")
+    terminal.wait_for(hanging.is_set)
+
+    if isinstance(leave, str):
+        terminal.type(leave)
+    else:
+        terminal.kill(leave)
+
+    assert terminal.wait_for_exit(patience=5.0) == code
+
+
+def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
+    command: Command, api: Api, store: Store, tmp_path: Path
+) -> None:
+    """By itself, without a key, as soon as Claude Code has renewed it."""
+    store.login(expires_in=-60)
+    terminal = command.open(environ=injected(tmp_path, LOOK_OFTEN))
+    terminal.wait_for("The login expired")
+    assert api.requests == []
+
+    store.login()
+
+    terminal.wait_for("78 %")
+    assert "expired" not in terminal.text
+    assert len(api.usage_requests) == 1
+
+
+def test_figures_stay_when_the_api_begins_to_fail(
+    command: Command, api: Api, store: Store, home: Path, tmp_path: Path
+) -> None:
+    """What is known stays in sight, with the problem beneath it."""
+    store.login()
+    terminal = command.open(rows=30, environ=short_floor(home, tmp_path))
+    terminal.wait_for("78 %")
+
+    api.answer(payload("error_529_overloaded"), 529)
+    terminal.press_until("r", "The API has a problem")
+
+    assert [figure in terminal.text for figure in ("78 %", "94 %")] == [True, True]
+
+
+def test_a_new_login_ends_a_refusal(command: Command, api: Api, store: Store) -> None:
+    """The problem goes with its cause."""
+    store.login()
+    api.answer(payload("error_401_invalid_credentials"), 401, token=TOKEN)
+    terminal = command.open()
+    terminal.wait_for("The API refuses this login.")
+    assert "78 %" not in terminal.text
+
+    store.login("sk-ant-oat01-canary-another")
+    terminal.press_until("r", "78 %")
+
+    assert "refuses" not in terminal.text
+
+
+@pytest.mark.parametrize("place", ["in drawing", "in the worker"])
+def test_a_bug_gives_the_terminal_back_before_it_is_told(
+    command: Command, api: Api, store: Store, tmp_path: Path, place: str
+) -> None:
+    """A bug ends in exit 1, a restored terminal, then its traceback, without the token."""
+    store.login()
+    code = {
+        "in drawing": """
+import claude_usage_monitor.cli.commands.live as live
+drawn = live.dashboard
+def dashboard(statuses, *rest):
+    if statuses[0].usage:
+        raise RuntimeError("a bug")
+    return drawn(statuses, *rest)
+live.dashboard = dashboard
+""",
+        "in the worker": """
+import claude_usage_monitor.sources.anthropic.oauth_api as oauth_api
+def get_usage(client, token):
+    raise RuntimeError(f"a bug with {token}")
+oauth_api.get_usage = get_usage
+""",
+    }[place]
+
+    terminal = command.open(columns=100, rows=60, environ=injected(tmp_path, code))
+
+    assert terminal.wait_for_exit() == 1
+    assert terminal.state == RESTORED
+    assert "Traceback (most recent call last)" in terminal.text
+    assert "RuntimeError: a bug" in terminal.text
+    assert terminal.written.rindex(b"\x1b[?1049l") < terminal.written.rindex(b"Traceback")
+    assert TOKEN.encode() not in terminal.written
+    assert len(api.usage_requests) == (1 if place == "in drawing" else 0)
+
+
+@pytest.mark.parametrize("keys", ["q", "Q", "\x03", "?q"], ids=["q", "Q", "Ctrl+C", "in help"])
+def test_leaving_gives_the_terminal_back_with_the_last_frame(command: Command, keys: str) -> None:
+    terminal = command.open("--demo")
+    terminal.wait_for("Fable")
+    terminal.type(keys)
+
+    assert terminal.wait_for_exit() == 0
+    assert terminal.state == RESTORED
+    frame = [line[0] for line in terminal.lines if line]
+    assert (frame[0], frame[-1]) == ("╭", "╰")
+
+
+def test_what_stood_in_the_terminal_before_stands_there_after(command: Command) -> None:
+    """The last frame comes beneath what the shell had on its screen."""
+    terminal = command.open("--demo", through=("sh", "-c", 'echo "$ command"; exec "$@"', "sh"))
+    terminal.wait_for("Fable")
+    assert "$ command" not in terminal.text
+    terminal.type("q")
+    terminal.wait_for_exit()
+
+    assert terminal.lines[0] == "$ command"
+    assert terminal.lines[1][:7] == "╭─ Demo"
+
+
+def test_ctrl_c_on_the_way_up_is_no_traceback(command: Command, tmp_path: Path) -> None:
+    """Interrupted before there is a screen, the command says nothing."""
+    started = tmp_path / "started"
+    code = f"""
+import sys
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "claude_usage_monitor.cli.commands.dashboard":
+            import pathlib, time
+            pathlib.Path({json.dumps(str(started))}).touch()
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+"""
+    terminal = command.open(environ=injected(tmp_path, code))
+    terminal.wait_for(started.exists)
+    terminal.type("\x03")
+
+    assert terminal.wait_for_exit() == 130
+    assert terminal.text.strip() == "^C"
+
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@given(st.integers(1, 1000), st.floats(-0.9, 0.9))
+def test_the_screen_is_drawn_again_before_a_countdown_on_it_is_wrong(
+    minutes: int, beside: float
+) -> None:
+    """Until it is drawn again, a countdown reads the same, also about to change."""
+    span = timedelta(minutes=minutes, seconds=beside)
+    fresh = NOW - timedelta(seconds=1)
+    window = UsageWindow("five_hour", "5-hour", 0.0, NOW + span, "api", fresh)
+    status = AccountStatus(Account("claude-code"), Usage((window,), "api", fresh))
+
+    waited = timedelta(seconds=seconds_to_change((status,), NOW))
+
+    assert timedelta() < waited <= timedelta(seconds=31)
+    assert countdown(span) == countdown(span - waited + timedelta(seconds=0.05))
+
+
+@given(st.integers(1, 100_000), st.integers(1, 4000))
+def test_the_screen_is_drawn_again_before_an_age_of_pace_makers_is_wrong(
+    ago: int, left: int
+) -> None:
+    decided_at = NOW - timedelta(seconds=ago)
+    until = NOW + timedelta(seconds=left)
+    status = AccountStatus(
+        Account("claude-code"),
+        throttling=Throttling(decided_at=decided_at, backoff_until=until),
+    )
+
+    waited = timedelta(seconds=seconds_to_change((status,), NOW))
+
+    almost = max(NOW, NOW + waited - timedelta(seconds=1.1))  # words are told to the second
+    assert age(NOW - decided_at) == age(almost - decided_at)
+    assert countdown(until - NOW) == countdown(until - almost)

@@ -1,0 +1,610 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug import Response
+
+from claude_usage_monitor.errors import (
+    CredentialsExpired,
+    Forbidden,
+    GrantEnded,
+    InvalidName,
+    InvalidSetting,
+    LoggedOut,
+    MissingScope,
+    NoCredentials,
+    TornCredentials,
+    Unauthorized,
+    UsageMonitorError,
+)
+from claude_usage_monitor.monitor.accounts import manage
+from claude_usage_monitor.monitor.accounts.add import (
+    Added,
+    add_admin_key,
+    add_credentials,
+    add_from_claude_code,
+    add_login,
+)
+from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.store.paths import accounts_path, secrets_path
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage.clock import utc_now
+from tests.support.api import PROFILE
+from tests.support.payloads import as_bytes, payload
+from tests.support.saved import Clock, read, refresh_token, roster
+from tests.support.token_server import TokenServer, email_of, refused, uuid_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+    from werkzeug import Request
+
+    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+    from tests.support.api import Api
+    from tests.support.login import Store
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+CANARY = "canary-5f2a91"
+ADMIN_KEY = "sk-ant-admin01-" + CANARY
+ME = "/v1/organizations/me"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
+    with TokenServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+
+
+def add(content: object, name: str = "Work", *, replace: bool = False) -> Added:
+    raw = content if isinstance(content, bytes) else as_bytes(content)
+    return add_credentials(roster(), name, raw, "a file", replace=replace)
+
+
+def told(added: Added) -> tuple[object, ...]:
+    return added.account.name, added.account.kind, added.account.email, added.notes
+
+
+def kept() -> SavedAccount:
+    (found,) = roster().accounts.all()
+    return found
+
+
+def kept_credentials() -> Any:  # noqa: ANN401 - JSON
+    return roster().secrets.read(kept().id).content["credentials"]
+
+
+def secret_count() -> int:
+    path = secrets_path(os.environ)
+    return len(json.loads(path.read_bytes())["entries"]) if path.exists() else 0
+
+
+def listed() -> list[SavedAccount]:
+    return [account._replace(generation=0) for account in roster().accounts.all()]
+
+
+def refusal(act: Callable[[], object]) -> UsageMonitorError:
+    """Return why nothing was added. Nothing is left of it, and no secret is quoted."""
+    before = listed(), secret_count()
+    with pytest.raises(UsageMonitorError) as caught:
+        act()
+    assert before == (listed(), secret_count())
+    assert CANARY not in f"{caught.value!r} {caught.value.hint}"
+    return caught.value
+
+
+# --- raw credentials -----------------------------------------------------------------------------
+
+
+SHAPES: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "the whole object": as_bytes,
+    "the login alone": lambda found: as_bytes(found["claudeAiOauth"]),
+    "indented": lambda found: json.dumps(found, indent=4).encode() + b"\n\n",
+    "with a BOM": lambda found: b"\xef\xbb\xbf" + as_bytes(found),
+    "in UTF-16": lambda found: json.dumps(found).encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_credentials_may_come_in_any_shape(server: TokenServer, shape: str) -> None:
+    credentials: Any = server.issue("work")
+    added = add(SHAPES[shape](credentials))
+    assert ("Work", "code", "work@example.com", ()) == told(added)
+    assert credentials == kept_credentials()
+    saved = kept()
+    assert ("credentials", {}, uuid_of("work")) == (
+        saved.origin,
+        saved.home,
+        saved.profile.account_uuid,
+    )
+    assert [PROFILE] == [seen.path for seen in server.requests]
+    assert read(roster(), saved).usage is not None
+
+
+UNUSABLE = {
+    b"": TornCredentials,
+    b"not JSON " + CANARY.encode(): TornCredentials,
+    b'{"claudeAiOauth": {"accessToken": "canary-5f2a91': TornCredentials,
+    b"[]": TornCredentials,
+    b'"canary-5f2a91"': TornCredentials,
+    b"[" * 100_000: TornCredentials,
+    b"\xff\xfe\x00\xd8": TornCredentials,
+    b"{}": LoggedOut,
+    b'{"mcpOAuth": {"x": {"accessToken": "canary-5f2a91"}}}': LoggedOut,
+    b'{"claudeAiOauth": null}': LoggedOut,
+    b'{"claudeAiOauth": {"accessToken": "", "refreshToken": "", "expiresAt": 0}}': LoggedOut,
+    b'{"claudeAiOauth": {"refreshToken": "canary-5f2a91"}}': NoCredentials,
+    b'{"accessToken": 7}': NoCredentials,
+    b'{"accessToken": "canary-5f2a91\\n"}': NoCredentials,
+    b'{"accessToken": "canary-5f2a91 \\u2028"}': NoCredentials,
+}
+
+
+@pytest.mark.parametrize(("content", "kind"), UNUSABLE.items(), ids=range(len(UNUSABLE)))
+def test_what_holds_no_login_is_named_and_not_quoted(
+    server: TokenServer, content: bytes, kind: type[UsageMonitorError]
+) -> None:
+    error = refusal(lambda: add(content))
+    assert kind is type(error)
+    assert "a file" in error.message
+    assert ([], False) == (server.requests, accounts_path(os.environ).exists())
+
+
+def test_other_logins_beside_it_are_not_taken_in(server: TokenServer) -> None:
+    credentials: Any = server.issue("work")
+    add({**credentials, "mcpOAuth": {"x": CANARY}, "anthropicConsole": {"key": CANARY}})
+    assert credentials == kept_credentials()
+
+
+def test_what_is_not_understood_is_kept(server: TokenServer) -> None:
+    """Also over a renewal."""
+    credentials: Any = server.issue("work", expires_in=-60)
+    credentials |= {"later": [1, None, "ü"], "organizationUuid": "before"}
+    credentials["claudeAiOauth"]["clientId"] = "later"
+    add(credentials)
+    found = kept_credentials()
+    assert ([1, None, "ü"], "later") == (found["later"], found["claudeAiOauth"]["clientId"])
+    assert uuid_of("work's") == found["organizationUuid"]
+    assert credentials["claudeAiOauth"]["refreshToken"] != refresh_token(kept())
+    assert server.accepts(refresh_token(kept()))
+
+
+def test_an_expired_login_is_renewed_and_then_asked_whose_it_is(server: TokenServer) -> None:
+    added = add(server.issue("work", expires_in=-60))
+    assert "work@example.com" == kept().profile.email == added.account.email
+    assert (1, ()) == (len(server.refreshes), added.notes)
+    assert read(roster(), kept()).usage is not None
+    assert 1 == len(server.refreshes)
+
+
+def test_an_expired_login_without_a_refresh_token_is_not_kept(server: TokenServer) -> None:
+    credentials: Any = server.issue("work", expires_in=-60)
+    del credentials["claudeAiOauth"]["refreshToken"]
+    assert isinstance(refusal(lambda: add(credentials)), CredentialsExpired)
+    assert [] == server.requests
+
+
+def test_a_login_without_a_refresh_token_is_kept_and_says_so(server: TokenServer) -> None:
+    credentials: Any = server.issue("work")
+    del credentials["claudeAiOauth"]["refreshToken"]
+    (note,) = add(credentials).notes
+    assert "no refresh token" in note
+    assert credentials == kept_credentials()
+
+
+@pytest.mark.parametrize("end", [None, 0, "soon", []])
+def test_a_login_that_does_not_say_when_it_ends_is_taken_for_good(
+    server: TokenServer, end: object
+) -> None:
+    credentials: Any = server.issue("work")
+    credentials["claudeAiOauth"]["expiresAt"] = end
+    assert () == add(credentials).notes
+    assert [] == server.refreshes
+
+
+# --- what the API says to them -------------------------------------------------------------------
+
+
+def test_a_login_that_the_api_refuses_is_not_kept(server: TokenServer) -> None:
+    credentials = server.issue("work")
+    server.revoke(server.family_of(credentials))
+    assert isinstance(refusal(lambda: add(credentials)), Unauthorized)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (payload("error_403_scope_user_profile"), 403, MissingScope),
+        (as_bytes({"error": {"type": "permission_error"}}), 403, Forbidden),
+        (payload("error_401_invalid_credentials"), 401, Unauthorized),
+        (payload("error_401_expired_2026"), 401, CredentialsExpired),
+    ],
+)
+def test_whatever_way_it_is_refused_nothing_is_kept(
+    api: Api, store: Store, body: bytes, status: int, kind: type[UsageMonitorError]
+) -> None:
+    api.answer_profile(body, status)
+    login = {"accessToken": CANARY, "refreshToken": CANARY}
+    assert kind is type(refusal(lambda: add(login)))
+    store.login(CANARY)
+    assert kind is type(refusal(lambda: add_from_claude_code(roster(), "Work")))
+
+
+def test_an_expired_login_that_has_ended_is_not_kept(server: TokenServer) -> None:
+    credentials = server.issue("work", expires_in=-60)
+    server.revoke(server.family_of(credentials))
+    assert isinstance(refusal(lambda: add(credentials)), GrantEnded)
+
+
+def test_without_a_network_it_is_kept_with_a_note_and_tried_later(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
+    (note,) = add(server.issue("work")).notes
+    assert "could not be checked" in note
+    assert kept().profile.email is None
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
+    assert read(roster(), kept()).usage is not None
+    assert email_of("work") == kept().profile.email
+
+
+def test_expired_and_without_a_network_it_is_kept_and_renewed_later(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
+    credentials = server.issue("work", expires_in=-60)
+    (note,) = add(credentials).notes
+    assert "could not be checked" in note
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
+    clock = Clock()
+    clock.later(hours=1)
+    assert read(roster(clock), kept()).problem is None
+    assert 1 == len(server.refreshes)
+
+
+@pytest.mark.parametrize("fault", [refused(429), refused(503)])
+def test_a_passing_trouble_at_its_renewal_keeps_it(server: TokenServer, fault: Any) -> None:  # noqa: ANN401
+    server.script(fault)
+    credentials = server.issue("work", expires_in=-60)
+    assert 1 == len(add(credentials).notes)
+    assert server.accepts(refresh_token(kept()))
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (b"{}", 429)])
+def test_who_cannot_be_asked_is_kept(api: Api, body: bytes, status: int) -> None:
+    api.answer_profile(body, status)
+    (note,) = add({"accessToken": "token", "refreshToken": "refresh"}).notes
+    assert "could not be checked" in note
+    assert "Work" == kept().name
+
+
+# --- the same login twice ------------------------------------------------------------------------
+
+
+def test_a_login_that_is_kept_already_is_not_kept_twice(server: TokenServer) -> None:
+    """Two accounts that renew one login would end it."""
+    credentials = server.issue("work")
+    add(credentials)
+    error = refusal(lambda: add(credentials, "Other"))
+    assert isinstance(error, InvalidSetting)
+    assert "'Work'" in error.message
+    assert 1 == len(server.requests)
+
+
+def test_a_login_may_be_kept_again_under_its_own_name(server: TokenServer) -> None:
+    credentials = server.issue("work")
+    add(credentials)
+    before = kept()
+    add(credentials, "WORK", replace=True)
+    after = kept()
+    assert (before.id, "Work") == (after.id, after.name)
+    assert before.generation < after.generation
+    assert credentials == kept_credentials()
+
+
+@pytest.mark.parametrize("name", ["Work", "Other"])
+def test_a_login_that_was_used_up_is_not_taken_in_again(server: TokenServer, name: str) -> None:
+    """Sending its token would end the login that came of it."""
+    credentials = server.issue("work", expires_in=-60)
+    add(credentials)
+    error = refusal(lambda: add(credentials, name, replace=True))
+    assert "has been renewed since" in error.message
+    assert "--login" in error.hint
+    assert server.accepts(refresh_token(kept()))
+    manage.remove(roster(), "Work")
+    assert "has been renewed since" in refusal(lambda: add(credentials, name)).message
+
+
+def test_two_logins_of_one_account_are_two(server: TokenServer) -> None:
+    add(server.issue("work"), "one")
+    add(server.issue("work"), "two")
+    assert 2 == len(roster().accounts.all()) == secret_count()
+
+
+@pytest.mark.parametrize("name", ["", "work", "Console", "demo", "x" * 65])
+def test_a_name_that_cannot_be_had_is_refused_before_anybody_is_asked(
+    server: TokenServer, store: Store, name: str
+) -> None:
+    found = roster()
+    add(server.issue("work"))
+    store.write(as_bytes(server.issue("other")))
+    asked = len(server.requests)
+    acts: list[Callable[[], object]] = [
+        lambda: add(server.issue("new"), name),
+        lambda: add_login(found, name, server.issue("new")),
+        lambda: add_from_claude_code(found, name),
+        lambda: add_admin_key(found, name, ADMIN_KEY),
+    ]
+    for act in acts:
+        assert isinstance(refusal(act), InvalidName)
+    assert asked == len(server.requests)
+
+
+# --- in place of another -------------------------------------------------------------------------
+
+
+def test_another_login_takes_the_place_of_the_last(server: TokenServer) -> None:
+    add(server.issue("work"))
+    before, credentials = kept(), server.issue("other")
+    add_login(roster(), "work", credentials, replace=True)
+    after = kept()
+    assert (before.id, "login", "other@example.com") == (
+        after.id,
+        after.origin,
+        after.profile.email,
+    )
+    assert credentials == kept_credentials()
+    assert 1 == secret_count()
+
+
+def test_a_kind_is_not_replaced_by_another(server: TokenServer) -> None:
+    add(server.issue("work"))
+    error = refusal(lambda: add_admin_key(roster(), "Work", ADMIN_KEY, replace=True))
+    assert "another kind" in error.message
+
+
+@pytest.mark.parametrize("expires_in", [3600, -60])
+def test_a_login_that_is_refused_leaves_the_one_it_was_to_replace(
+    server: TokenServer, expires_in: float
+) -> None:
+    """That one may be good: it is never lost."""
+    good = server.issue("work")
+    add(good)
+    bad = server.issue("other", expires_in=expires_in)
+    server.revoke(server.family_of(bad))
+    refusal(lambda: add(bad, replace=True))
+    assert good == kept_credentials()
+    assert read(roster(), kept()).usage is not None
+
+
+def test_replacing_an_account_that_is_not_there_adds_it(server: TokenServer) -> None:
+    add(server.issue("work"), replace=True)
+    assert "Work" == kept().name
+
+
+# --- Claude Code's -------------------------------------------------------------------------------
+
+
+def claude_json(home: Path, account: str) -> None:
+    named = {
+        "accountUuid": uuid_of(account),
+        "organizationUuid": uuid_of(f"{account}'s"),
+        "emailAddress": email_of(account),
+    }
+    (home / ".claude.json").write_text(json.dumps({"oauthAccount": named}))
+
+
+def test_what_claude_code_is_logged_in_as_is_copied_and_left(
+    server: TokenServer, store: Store, home: Path
+) -> None:
+    """Its login alone, and where it was."""
+    credentials = {**server.issue("work"), "organizationUuid": "org"}
+    store.write(as_bytes({**credentials, "mcpOAuth": {"x": CANARY}, "later": 1}))
+    before = store.path.read_bytes(), store.path.stat().st_mtime_ns
+    added = add_from_claude_code(roster(), "Work")
+    assert ("work@example.com", ()) == (added.account.email, added.notes)
+    saved = kept()
+    assert ("claude-code", str(home)) == (saved.origin, saved.home["HOME"])
+    assert credentials == kept_credentials()
+    assert before == (store.path.read_bytes(), store.path.stat().st_mtime_ns)
+    assert [] == server.refreshes
+
+
+def test_an_expired_login_of_claude_codes_is_kept_and_left_to_it(
+    server: TokenServer, store: Store, home: Path
+) -> None:
+    store.write(as_bytes(server.issue("work", expires_in=-60)))
+    claude_json(home, "work")
+    (note,) = add_from_claude_code(roster(), "Work").notes
+    assert "open Claude Code once" in note
+    assert email_of("work") == kept().profile.email
+    assert [] == server.requests
+
+
+def test_without_a_network_claude_codes_file_says_who_it_is(
+    server: TokenServer, store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(as_bytes(server.issue("work")))
+    claude_json(home, "work")
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
+    (note,) = add_from_claude_code(roster(), "Work").notes
+    assert "could not be checked" in note
+    assert uuid_of("work") == kept().profile.account_uuid
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{}", b'{"claudeAiOauth": {"accessToken": "", "expiresAt": 0}}']
+)
+def test_without_a_login_there_is_nothing_to_copy(
+    server: TokenServer, store: Store, content: bytes | None
+) -> None:
+    if content is not None:
+        store.write(content)
+    assert isinstance(refusal(lambda: add_from_claude_code(roster(), "Work")), NoCredentials)
+    assert ([], 0) == (server.requests, secret_count())
+
+
+def test_a_login_of_the_environment_is_not_what_is_copied(
+    server: TokenServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", CANARY)
+    refusal(lambda: add_from_claude_code(roster(), "Work"))
+    store.write(as_bytes(server.issue("work")))
+    add_from_claude_code(roster(), "Work")
+    assert CANARY not in json.dumps(kept_credentials())
+
+
+@pytest.mark.parametrize("change", ["nothing", "its access token", "its refresh token"])
+def test_claude_codes_own_credentials_as_a_file_are_kept_as_its_own(
+    server: TokenServer, store: Store, change: str
+) -> None:
+    """Also a copy from before it renewed one of them: we would log it out."""
+    live: Any = server.issue("work")
+    store.write(as_bytes(live))
+    copy = json.loads(as_bytes(live))
+    if change == "its access token":
+        copy["claudeAiOauth"]["accessToken"] = "before"
+    elif change == "its refresh token":
+        copy["claudeAiOauth"]["refreshToken"] = "before"
+    (note,) = add(copy).notes
+    assert "Claude Code's own" in note
+    assert "claude-code" == kept().origin
+    assert live == kept_credentials()
+    assert [] == server.refreshes
+
+
+def test_another_login_as_a_file_is_our_own_whatever_claude_code_holds(
+    server: TokenServer, store: Store
+) -> None:
+    store.write(as_bytes(server.issue("work")))
+    assert () == add(server.issue("work")).notes
+    assert "credentials" == kept().origin
+
+
+def test_what_was_saved_from_claude_code_is_not_kept_a_second_time_as_our_own(
+    server: TokenServer, store: Store
+) -> None:
+    credentials = server.issue("work")
+    store.write(as_bytes(credentials))
+    add_from_claude_code(roster(), "Work")
+    store.path.unlink()
+    assert "'Work'" in refusal(lambda: add(credentials, "Other")).message
+
+
+# --- an Admin key --------------------------------------------------------------------------------
+
+
+class Admin:
+    """The Admin API, as far as it says whose a key is."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.keys: list[str | None] = []
+        self.body, self.status = as_bytes({"id": "org-uuid", "name": "Company"}), 200
+        server.expect_request(ME, "GET").respond_with_handler(self._answer)
+
+    def _answer(self, request: Request) -> Response:
+        self.keys.append(request.headers.get("x-api-key"))
+        return Response(self.body, self.status, mimetype="application/json")
+
+
+@pytest.fixture
+def admin(httpserver: HTTPServer, api: Api) -> Admin:
+    return Admin(httpserver)
+
+
+def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
+    added = add_admin_key(roster(), "Org", f" {ADMIN_KEY}\n")
+    assert ("Org", "console", None, ()) == told(added)
+    assert [ADMIN_KEY] == admin.keys
+    saved = kept()
+    assert ("admin-key", "Company", "org-uuid") == (
+        saved.origin,
+        saved.profile.organization,
+        saved.profile.identity,
+    )
+    assert {"admin_key": ADMIN_KEY} == roster().secrets.read(saved.id).content
+
+
+@pytest.mark.parametrize(
+    "key", ["", "  ", CANARY, "sk-ant-oat01-" + CANARY, "sk-ant-api03-" + CANARY, ADMIN_KEY + " x"]
+)
+def test_what_can_be_no_admin_key_is_not_sent(admin: Admin, key: str) -> None:
+    assert isinstance(refusal(lambda: add_admin_key(roster(), "Org", key)), NoCredentials)
+    assert [] == admin.keys
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (403, Forbidden)])
+def test_a_refused_admin_key_is_not_kept(
+    admin: Admin, status: int, kind: type[UsageMonitorError]
+) -> None:
+    words = {"type": "error", "error": {"type": "x", "message": f"no: {ADMIN_KEY}"}}
+    admin.body, admin.status = as_bytes(words), status
+    assert kind is type(refusal(lambda: add_admin_key(roster(), "Org", ADMIN_KEY)))
+
+
+@pytest.mark.parametrize("status", [429, 500, 404])
+def test_an_admin_key_that_cannot_be_checked_is_kept_with_a_note(admin: Admin, status: int) -> None:
+    admin.status = status
+    (note,) = add_admin_key(roster(), "Org", ADMIN_KEY).notes
+    assert "could not be checked" in note
+    assert "Org" == kept().name
+
+
+# --- how it is kept ------------------------------------------------------------------------------
+
+
+def tokens_in(text: str) -> list[str]:
+    return re.findall(r"sk-ant-[\w-]+", text)
+
+
+def test_no_secret_is_in_any_file(server: TokenServer, home: Path, store: Store) -> None:
+    credentials: Any = server.issue("work")
+    add(credentials)
+    store.write(as_bytes(server.issue("other")))
+    add_from_claude_code(roster(), "Other")
+    for saved in roster().accounts.all():
+        read(roster(), saved)
+    login = credentials["claudeAiOauth"]
+    secrets = [login["accessToken"], login["refreshToken"], *tokens_in(store.path.read_text())]
+    files = [path for path in (home / ".local").rglob("*") if path.is_file()]
+    assert {"accounts.db", "secrets.json", "state.db"} <= {path.name for path in files}
+    for path in files:
+        assert not [secret for secret in secrets if secret.encode() in path.read_bytes()]
+
+
+def test_where_the_list_cannot_be_kept_no_secret_is_either(server: TokenServer) -> None:
+    path = accounts_path(os.environ)
+    path.parent.mkdir(parents=True)
+    path.mkdir()
+    with pytest.raises(UsageMonitorError) as caught:
+        add(server.issue("work"))
+    assert ("accounts_unavailable", 0) == (caught.value.code, secret_count())
+
+
+def test_where_the_secret_cannot_be_kept_the_account_is_not_listed(server: TokenServer) -> None:
+    secrets_path(os.environ).parent.mkdir(parents=True)
+    secrets_path(os.environ).write_bytes(b"garbage")
+    with pytest.raises(UsageMonitorError) as caught:
+        add(server.issue("work"))
+    assert "secret_store_unavailable" == caught.value.code
+    assert () == roster().accounts.all()
+
+
+def test_the_encrypted_file_is_announced_before_it_is_begun(server: TokenServer) -> None:
+    announced: list[tuple[str, bool]] = []
+
+    def announce(words: str) -> None:
+        announced.append((words, secrets_path(os.environ).exists()))
+
+    found = Roster(os.environ, Settings(), utc_now, announce=announce)
+    for name in ("one", "two"):
+        add_login(found, name, server.issue(name))
+    assert 1 == len(announced)
+    assert str(secrets_path(os.environ)) in announced[0][0]
+    assert announced[0][1] is False

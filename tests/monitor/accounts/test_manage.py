@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_usage_monitor.errors import InvalidName, SecretStoreUnavailable, UnknownAccount
+from claude_usage_monitor.monitor.accounts import add, manage
+from claude_usage_monitor.monitor.accounts.manage import checked_name
+from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
+from claude_usage_monitor.store.paths import accounts_path, secrets_path, state_path
+from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.payloads import as_bytes
+from tests.support.saved import Clock, keep, read, roster
+from tests.support.secret_service import unlocked
+from tests.support.token_server import TokenServer, email_of, uuid_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.api import Api
+    from tests.support.login import Store
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
+    with TokenServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("Work", "Work"),
+        ("  Work \t", "Work"),
+        ("My  two\N{SPACE}jobs", "My two jobs"),
+        ("x" * 64, "x" * 64),
+        ("仕事", "仕事"),
+        ("Ünïcødé", "Ünïcødé"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("🙂", "🙂"),
+        ("❤\ufe0f", "❤"),
+        ("../../x", "../../x"),
+        ("/etc/passwd", "/etc/passwd"),
+        ("--help", "--help"),
+        ("-", "-"),
+        ("'; DROP TABLE account; --", "'; DROP TABLE account; --"),
+        ("%s{0}[bold]", "%s{0}[bold]"),
+        ("claude", "claude"),
+        ("Console 2", "Console 2"),
+    ],
+)
+def test_any_printable_text_is_a_name(raw: str, name: str) -> None:
+    assert name == checked_name(raw) == checked_name(checked_name(raw))
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("", "needs a name"),
+        ("   ", "needs a name"),
+        ("\t\n", "needs a name"),
+        ("x" * 65, "65 characters"),
+        ("x" * 10_000, "10000 characters"),
+        ("a\0b", "cannot be printed"),
+        ("a\nb", "cannot be printed"),
+        ("\x1b[31mred", "cannot be printed"),
+        ("a\x7f", "cannot be printed"),
+        ("\u202eabc", "cannot be printed"),
+        ("a\u2066b", "cannot be printed"),
+        ("zero\u200bwidth", "cannot be printed"),
+        ("\ud800", "cannot be printed"),
+        ("a\udcff", "cannot be printed"),
+        ("\ue000", "cannot be printed"),
+        ("a\u2028b", "cannot be printed"),
+        ("\u0301\u0301", "cannot be printed"),
+        ("claude-code", "taken"),
+        ("Claude-Code", "taken"),
+        ("console", "taken"),
+        ("Console", "taken"),
+        (" CONSOLE ", "taken"),
+        ("demo", "taken"),
+        ("DEMO", "taken"),
+        ("demo\ufe0f", "taken"),
+        ("claude-code\ufe0f", "taken"),
+    ],
+)
+def test_what_can_be_no_name_is_refused_with_the_reason(raw: str, words: str) -> None:
+    with pytest.raises(InvalidName) as caught:
+        checked_name(raw)
+    assert words in caught.value.message
+    assert caught.value.hint
+    assert f"{caught.value.message}{caught.value.hint}".isprintable()
+
+
+@pytest.mark.parametrize("raw", ["❤\ufe0f", "two  blanks", "cafe\u0301", "🇩🇪", " Work "])
+def test_an_account_is_found_by_what_it_was_added_as(server: TokenServer, raw: str) -> None:
+    add.add_login(roster(), raw, server.issue("work"))
+    manage.use(roster(), raw)
+    manage.rename(roster(), raw, "Job")
+    manage.rename(roster(), "JOB", raw)
+    manage.remove(roster(), raw)
+    assert () == roster().accounts.all()
+
+
+def test_a_name_is_free_or_taken_or_another_kinds(server: TokenServer) -> None:
+    saved = keep(server.issue("work"), "Work")
+    found = roster()
+    assert None is manage.require_free(found, "Other", "code", replace=False)
+    assert None is manage.require_free(found, "Other", "code", replace=True)
+    replaced = manage.require_free(found, "wORK", "code", replace=True)
+    assert replaced is not None
+    assert (saved.id, "Work") == (replaced.id, replaced.name)
+    for kind, replace, words in (("code", False, "already"), ("console", True, "another kind")):
+        with pytest.raises(InvalidName, match=words):
+            manage.require_free(found, "WORK", kind, replace=replace)  # type: ignore[arg-type]
+
+
+# --- choosing and renaming -----------------------------------------------------------------------
+
+
+def test_what_is_used_is_active_in_every_process(server: TokenServer) -> None:
+    keep(server.issue("work"), "Work")
+    for name in ("work", "claude-code", "WORK"):
+        used = manage.use(roster(), name)
+        (first, *others) = roster().entries()
+        assert (used.name, True) == (first.account.name, first.account.active)
+        assert [False] == [entry.account.active for entry in others]
+
+
+def test_nobody_is_used_renamed_or_removed_who_is_not_there(server: TokenServer) -> None:
+    keep(server.issue("work"), "Work")
+    manage.use(roster(), "Work")
+    for act in (
+        lambda: manage.use(roster(), "Wörk"),
+        lambda: manage.rename(roster(), "Wörk", "Job"),
+        lambda: manage.remove(roster(), "Wörk"),
+    ):
+        with pytest.raises(UnknownAccount, match="'Wörk'") as caught:
+            act()
+        assert "Known accounts: Work, claude-code." == caught.value.hint
+
+
+def test_claude_codes_account_is_neither_renamed_nor_removed(store: Store) -> None:
+    store.login()
+    with pytest.raises(InvalidName, match="cannot be renamed"):
+        manage.rename(roster(), "claude-code", "Job")
+    with pytest.raises(InvalidName, match="cannot be removed"):
+        manage.remove(roster(), "Claude-Code")
+    assert store.path.exists()
+
+
+@pytest.mark.parametrize("new", ["", "Console", "x" * 65, "OTHER", "a\nb"])
+def test_an_account_keeps_its_name_when_the_new_one_cannot_be_had(
+    server: TokenServer, new: str
+) -> None:
+    keep(server.issue("work"), "Work")
+    keep(server.issue("other"), "Other")
+    with pytest.raises(InvalidName):
+        manage.rename(roster(), "Work", new)
+    assert ["Work", "Other"] == [saved.name for saved in roster().accounts.all()]
+
+
+def test_a_renamed_account_keeps_its_login_its_figures_and_its_place(server: TokenServer) -> None:
+    saved = keep(server.issue("work"), "Work")
+    before = read(roster(), saved)
+    manage.use(roster(), "Work")
+    account = manage.rename(roster(), "Work", " Job ")
+    assert ("Job", email_of("Work")) == (account.name, account.email)
+    asked = len(server.requests)
+    after = read(roster(), saved)
+    assert ("Job", before.usage, True) == (after.account.name, after.usage, after.account.active)
+    assert asked == len(server.requests)
+
+
+# --- removing ------------------------------------------------------------------------------------
+
+
+def test_a_removed_account_leaves_nothing(server: TokenServer) -> None:
+    """No secret, no row, no figure; the others keep theirs."""
+    saved, other = (keep(server.issue(name), name) for name in ("Work", "Other"))
+    figures = read(roster(), other)
+    read(roster(), saved)
+    manage.use(roster(), "Work")
+    assert () == manage.remove(roster(), "work")
+    for trace in (saved.id, uuid_of("Work"), email_of("Work")):
+        assert not [row for row in state_rows() if trace in row]
+        assert trace not in secrets_path(os.environ).read_text()
+    assert [other.id] == [each.id for each in roster().accounts.all()]
+    assert figures.usage == read(roster(), other).usage
+    assert "claude-code" == roster().named("claude-code").account.name
+
+
+def state_rows() -> list[str]:
+    """Return all that state.db and accounts.db have now."""
+    found: list[str] = []
+    for path in (state_path(os.environ), accounts_path(os.environ)):
+        with closing(sqlite3.connect(path)) as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            for (table,) in tables.fetchall():
+                if table != "request":  # of the last hour: the budget is everybody's
+                    found += map(str, database.execute(f"SELECT * FROM {table}"))  # noqa: S608
+    return found
+
+
+def test_figures_of_an_account_that_nobody_identified_go_with_it(api: Api) -> None:
+    api.answer_profile(b"", 500)
+    add.add_login(roster(), "Work", {"claudeAiOauth": {"accessToken": "token"}})
+    (saved,) = roster().accounts.all()
+    assert read(roster(), saved).usage is not None
+    manage.remove(roster(), "Work")
+    assert not [row for row in state_rows() if "five_hour" in row]
+
+
+def test_figures_that_another_account_shows_too_stay(server: TokenServer, store: Store) -> None:
+    saved = [
+        keep(server.issue("Work"), name)._replace(name=name) for name in ("Work", "Work again")
+    ]
+    found = roster()
+    for each in saved:
+        found.accounts.keep_profile(each.id, saved[0].profile)
+    before = read(roster(), saved[1])
+    manage.remove(roster(), "Work")
+    assert before.usage == read(roster(), saved[1]).usage
+    store.write(as_bytes(server.issue("Work")))
+    mine = roster().claude_code().read(AccountStatus(CLAUDE_CODE))
+    manage.remove(roster(), "Work again")
+    assert mine.usage == roster().claude_code().look(AccountStatus(CLAUDE_CODE)).usage
+
+
+def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -> None:
+    """Its login may still be there: nobody shall believe that it is gone."""
+    keep(server.issue("work"), "Work")
+    secrets_path(os.environ).write_bytes(b"garbage")
+    with pytest.raises(SecretStoreUnavailable, match="may still hold this login"):
+        manage.remove(roster(), "Work")
+    assert ["Work"] == [saved.name for saved in roster().accounts.all()]
+    assert b"garbage" == secrets_path(os.environ).read_bytes()
+
+
+def test_a_login_in_a_keyring_that_is_gone_is_warned_of(server: TokenServer) -> None:
+    with unlocked():
+        assert "keyring" == keep(server.issue("work"), "Work").place
+    (warning,) = manage.remove(roster(), "Work")
+    assert "it stays" in warning
+    assert () == roster().accounts.all()
+
+
+def test_a_login_in_the_keyring_is_deleted_with_its_account(server: TokenServer) -> None:
+    with unlocked():
+        saved = keep(server.issue("work"), "Work")
+        assert () == manage.remove(roster(), "Work")
+        with pytest.raises(Exception, match="Nothing is stored"):
+            roster().secrets.read(saved.id)
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+
+def test_the_list_tells_what_each_is_and_where_its_login_is(
+    server: TokenServer, store: Store
+) -> None:
+    store.write(as_bytes(server.issue("mine")))
+    keep(server.issue("work"), "Work")
+    keep({"admin_key": "x"}, "Org")
+    mine, work, org = manage.listed(roster())
+    assert ("claude-code", True) == (mine.account.name, mine.account.active)
+    assert ("Max 5x", "Claude Code credentials file", None) == mine[1:]
+    assert ("Work", email_of("Work"), False) == (
+        work.account.name,
+        work.account.email,
+        work.account.active,
+    )
+    assert ("Max 5x", "encrypted file", None) == work[1:]
+    assert timedelta() < utc_now() - (work.account.saved_at or utc_now()) < timedelta(minutes=1)
+    assert "Org" == org.account.name
+    assert [] == server.requests
+
+
+def test_the_list_tells_what_ails_a_login(server: TokenServer, store: Store) -> None:
+    del store
+    clock = Clock()
+    keep(server.issue("work", expires_in=60), "Work")
+    credentials: Any = server.issue("gone", expires_in=60)
+    del credentials["claudeAiOauth"]["refreshToken"]
+    lost, ended = keep(server.issue("lost"), "Lost"), keep(credentials, "Ended")
+    roster().secrets.delete(lost.id)
+    clock.later(hours=1)
+    found = {each.account.name: each for each in manage.listed(roster(clock))}
+    problems = {name: each.problem and each.problem.code for name, each in found.items()}
+    assert {
+        "claude-code": "no_credentials",
+        "Work": None,  # it is renewed when it is shown
+        "Lost": "no_credentials",
+        "Ended": "credentials_expired",
+    } == problems
+    assert None is found["claude-code"].stored_in
+    assert "encrypted file" == found["Ended"].stored_in
+    assert ended.id in secrets_path(os.environ).read_text()
+    assert [] == server.requests
+
+
+def test_a_kept_admin_key_is_listed_with_what_ails_it(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
+    add.add_admin_key(roster(), "Org", "sk-ant-admin01-canary-5f2a91")
+    org = manage.listed(roster())[1]
+    assert ("Org", "console", None, "encrypted file", None) == (
+        org.account.name,
+        org.account.kind,
+        *org[1:],
+    )
+    secrets_path(os.environ).write_bytes(b"garbage")
+    problem = manage.listed(roster())[1].problem
+    assert "secret_store_unavailable" == (problem.code if problem else None)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.monitor.live.displayed import Seat
+from claude_usage_monitor.monitor.live.parallel import MOST_AT_ONCE, read_all
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INTERVAL = timedelta(seconds=77)
+PATIENCE = 20.0
+OFFLINE = Problem("unreachable", "No answer.", "Check the network.")
+
+
+@dataclass
+class Scripted:
+    """A reader that does what a test tells it to."""
+
+    act: Callable[[], None] = lambda: None
+    problem: Problem | None = None
+    threads: list[str] = field(default_factory=list)
+
+    def read(
+        self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
+    ) -> AccountStatus:
+        publish(previous)
+        self.threads.append(threading.current_thread().name)
+        self.act()
+        return replace(previous, problem=self.problem)
+
+    def look(self, previous: AccountStatus) -> AccountStatus:
+        return previous
+
+    def want(self) -> None:
+        """Do nothing."""
+
+    def changed(self) -> bool:
+        return False
+
+
+def seats(readers: list[Scripted]) -> list[Seat]:
+    return [Seat(str(n), Account(f"account {n}"), reader) for n, reader in enumerate(readers)]
+
+
+def test_nobody_is_read_where_nobody_is() -> None:
+    assert () == read_all([], INTERVAL)
+
+
+def test_one_alone_is_read_without_a_thread() -> None:
+    reader = Scripted()
+    (status,) = read_all(seats([reader]), INTERVAL)
+    assert ("account 0", INTERVAL) == (status.account.name, status.interval)
+    assert [threading.current_thread().name] == reader.threads
+
+
+def test_statuses_are_in_the_order_of_the_accounts_whoever_is_done_first() -> None:
+    second_is_read = threading.Event()
+    readers = [
+        Scripted(lambda: assert_set(second_is_read)),
+        Scripted(second_is_read.set, OFFLINE),
+        Scripted(),
+    ]
+    statuses = read_all(seats(readers), INTERVAL)
+    assert [f"account {n}" for n in range(3)] == [status.account.name for status in statuses]
+    assert [None, OFFLINE, None] == [status.problem for status in statuses]
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(PATIENCE)
+
+
+def test_one_that_waits_delays_no_other() -> None:
+    """Each of the others is read while the first still waits."""
+    others = [Scripted() for _ in range(3 * MOST_AT_ONCE)]
+
+    def wait_for_the_others() -> None:
+        for _ in range(int(PATIENCE * 100)):
+            if all(reader.threads for reader in others):
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("the others wait")
+
+    statuses = read_all(seats([Scripted(wait_for_the_others), *others]), INTERVAL)
+    assert 3 * MOST_AT_ONCE + 1 == len(statuses)
+
+
+def test_so_many_are_read_at_once_and_no_more() -> None:
+    meeting = threading.Barrier(MOST_AT_ONCE)
+    lock = threading.Lock()
+    inside, most = 0, 0
+
+    def meet() -> None:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        meeting.wait(PATIENCE)
+        with lock:
+            inside -= 1
+
+    read_all(seats([Scripted(meet) for _ in range(3 * MOST_AT_ONCE)]), INTERVAL)
+    assert MOST_AT_ONCE == most
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
+def test_a_bug_in_one_is_raised_where_they_are_waited_for(error: type[BaseException]) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(error):
+        read_all(seats([Scripted(), Scripted(fail), Scripted()]), INTERVAL)
+
+
+def test_a_bug_in_the_only_one_is_raised_too() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read_all(seats([Scripted(fail)]), INTERVAL)

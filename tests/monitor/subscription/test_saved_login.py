@@ -1,0 +1,524 @@
+"""What is shown of a saved account, and whether its login is renewed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_usage_monitor.monitor.accounts import add, manage
+from claude_usage_monitor.monitor.live.displayed import Seat
+from claude_usage_monitor.monitor.live.parallel import read_all
+from claude_usage_monitor.monitor.login.ownership import place_of
+from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
+from claude_usage_monitor.store.paths import accounts_path, secrets_path
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.monitor.login.test_ownership import (
+    OURS,
+    THEIRS,
+    ClaudeCode,
+    another_by_the_file,
+    claude_in,
+    every_situation,
+    its_file_gone,
+    its_live_token_expired,
+    its_token_rotated,
+    nobody_says_whose,
+)
+from tests.support.api import USAGE
+from tests.support.payloads import as_bytes
+from tests.support.saved import Clock, keep, read, refresh_token, roster
+from tests.support.secret_service import unlocked
+from tests.support.token_server import (
+    Fault,
+    TokenServer,
+    dropped,
+    email_of,
+    garbled,
+    refused,
+    uuid_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from claude_usage_monitor.monitor.accounts.registry import Roster
+    from claude_usage_monitor.monitor.login.ownership import Whose
+    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+    from tests.monitor.login.test_ownership import Situation
+
+FIGURES = {OURS: 41.0, THEIRS: 99.0}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
+    with TokenServer() as running:
+        running.figures |= FIGURES
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+
+
+@pytest.fixture
+def claude(home: Path, server: TokenServer) -> ClaudeCode:
+    return claude_in(home, server)
+
+
+def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
+    """Return an account saved from Claude Code, its token so many seconds from its end."""
+    credentials = claude.server.issue(OURS, expires_in=expires_in)
+    return keep(credentials, OURS, "claude-code", place_of(os.environ))
+
+
+def claude_codes(found: Roster) -> AccountStatus:
+    return found.claude_code().read(AccountStatus(CLAUDE_CODE))
+
+
+def code(status: AccountStatus) -> str | None:
+    return status.problem.code if status.problem else None
+
+
+def five_hour(status: AccountStatus) -> float | None:
+    assert status.usage is None or status.usage.five_hour is not None
+    return status.usage.five_hour.utilization if status.usage and status.usage.five_hour else None
+
+
+def usage_tokens(server: TokenServer) -> list[str | None]:
+    """Return the tokens that usage was asked for with."""
+    return [seen.access_token for seen in server.requests if seen.path == USAGE]
+
+
+def access_token(credentials: Mapping[str, object]) -> str:
+    login = credentials["claudeAiOauth"]
+    assert isinstance(login, dict)
+    return str(login["accessToken"])
+
+
+def refused_login(server: TokenServer, account: str = OURS) -> dict[str, Any]:
+    """Return a login whose access token the API refuses, though its time is not up."""
+    credentials: dict[str, Any] = server.issue(account)
+    credentials["claudeAiOauth"]["accessToken"] = "sk-ant-oat01-refused"
+    return credentials
+
+
+# --- saved from Claude Code ----------------------------------------------------------------------
+
+
+@every_situation
+def test_what_is_shown_and_sent_by_whom_claude_code_is_logged_in_as(
+    claude: ClaudeCode, situation: Situation, whose: Whose, whose_asked: Whose
+) -> None:
+    """Of the same account its live token is used; only of another, or of none, is ours renewed."""
+    del whose
+    saved = saved_from(claude)
+    ours = refresh_token(saved)
+    situation(claude)
+    before = claude.files()
+    statuses = [read(roster(), saved) for _ in range(2)]
+    if whose_asked in ("other", "nobody"):
+        assert [ours] == [seen.refresh_token for seen in claude.server.refreshes]
+        assert [(41.0, None)] * 2 == [(five_hour(each), code(each)) for each in statuses]
+        assert ["saved login (encrypted file)"] * 2 == [s.credential_origin for s in statuses]
+    else:
+        assert [] == claude.server.refreshes
+        assert claude.server.accepts(ours)
+        assert {None, "credentials_expired"} >= {code(each) for each in statuses}
+        assert {None, 41.0} >= {five_hour(each) for each in statuses}
+    assert all(each.account.email == email_of(OURS) for each in statuses)
+    assert before == claude.files()
+
+
+def test_the_live_token_is_used_and_named(claude: ClaudeCode) -> None:
+    saved = saved_from(claude, expires_in=3600)
+    its_token_rotated(claude)
+    live = access_token(json.loads(claude.credentials.read_bytes()))
+    status = read(roster(), saved)
+    assert (41.0, "Claude Code credentials file") == (five_hour(status), status.credential_origin)
+    assert [live] == usage_tokens(claude.server)
+
+
+def test_an_expired_live_token_is_claude_codes_to_renew(claude: ClaudeCode) -> None:
+    """Even while our copy would still do."""
+    saved = saved_from(claude, expires_in=3600)
+    its_live_token_expired(claude)
+    status = read(roster(), saved)
+    assert status.problem is not None
+    assert "Open Claude Code once" in status.problem.hint
+    assert [] == claude.server.requests
+
+
+def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
+    saved = saved_from(claude)
+    claude.stores(as_bytes(refused_login(claude.server)))
+    claude.says(OURS)
+    before = claude.files()
+    status = read(roster(), saved)
+    assert "unauthorized" == code(status)
+    assert "`claude`" in (status.problem.hint if status.problem else "")
+    assert [] == claude.server.refreshes
+    assert before == claude.files()
+
+
+def test_what_cannot_be_told_says_what_to_do(claude: ClaudeCode) -> None:
+    saved = saved_from(claude)
+    nobody_says_whose(claude)
+    status = read(roster(), saved)
+    assert status.problem is not None
+    assert "cannot be told" in status.problem.message
+    assert "Open Claude Code once" in status.problem.hint
+    assert f"accounts add {OURS} --login --replace" in status.problem.hint
+
+
+def test_while_our_copy_lasts_it_shows_figures_whoever_is_logged_in(claude: ClaudeCode) -> None:
+    saved = saved_from(claude, expires_in=3600)
+    another_by_the_file(claude)
+    assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
+    assert [] == claude.server.refreshes
+
+
+@pytest.mark.parametrize("fault", [dropped(), dropped(consumes=False), garbled()])
+def test_our_copy_is_tried_once_at_most(claude: ClaudeCode, fault: Fault) -> None:
+    """It may be Claude Code's too: sent a second time it could end what that holds."""
+    clock = Clock()
+    saved = saved_from(claude)
+    its_file_gone(claude)
+    claude.server.script(fault)
+    first = read(roster(clock), saved)
+    clock.later(days=1)
+    second = read(roster(clock), saved)
+    assert ["credentials_expired"] * 2 == [code(first), code(second)]
+    assert "--login --replace" in (second.problem.hint if second.problem else "")
+    assert 1 == len(claude.server.refreshes)
+
+
+def test_a_refused_renewal_of_our_copy_is_for_good(claude: ClaudeCode) -> None:
+    clock = Clock()
+    saved = saved_from(claude)
+    its_file_gone(claude)
+    claude.server.revoke(claude.server.family_of(refresh_token(saved)))
+    for _ in range(2):
+        assert "credentials_expired" == code(read(roster(clock), saved))
+        clock.later(days=1)
+    assert 1 == len(claude.server.refreshes)
+
+
+def test_when_the_same_account_is_back_the_live_token_is_used_again(claude: ClaudeCode) -> None:
+    clock = Clock()
+    saved = saved_from(claude)
+    found = roster(clock)
+    another_by_the_file(claude)
+    assert 41.0 == five_hour(read(found, saved))
+    its_token_rotated(claude)
+    clock.later(seconds=400)
+    assert "Claude Code credentials file" == read(found, saved).credential_origin
+    assert 1 == len(claude.server.refreshes)
+
+
+def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
+    """Not in this account's place, and not the other way round."""
+    saved = saved_from(claude, expires_in=3600)
+    its_token_rotated(claude)
+    found = roster()
+    assert 41.0 == five_hour(read(found, saved))
+    another_by_the_file(claude)
+    assert 41.0 == five_hour(read(found, saved))
+    assert 99.0 == five_hour(claude_codes(found))
+
+
+def test_our_copy_follows_claude_codes_own_renewals(claude: ClaudeCode) -> None:
+    """What Claude Code has renewed since is what can be renewed once it is somebody else's."""
+    clock = Clock()
+    saved = saved_from(claude)
+    its_token_rotated(claude)
+    live = json.loads(claude.credentials.read_bytes())
+    for _ in range(2):  # once the API has said whose the new token is
+        read(roster(clock), saved)
+    assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
+    another_by_the_file(claude)
+    clock.later(hours=9)
+    assert 41.0 == five_hour(read(roster(clock), saved))
+    (renewal,) = claude.server.refreshes
+    assert live["claudeAiOauth"]["refreshToken"] == renewal.refresh_token
+    assert claude.server.accepts(refresh_token(saved))
+
+
+def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
+    claude: ClaudeCode,
+) -> None:
+    """Claude Code holds another's token while its file still names this account."""
+    saved = saved_from(claude, expires_in=3600)
+    claude.holds(THEIRS)
+    claude.says(OURS)
+    statuses = [read(roster(), saved) for _ in range(2)]
+    assert 99.0 not in [five_hour(status) for status in statuses]
+    assert 41.0 == five_hour(statuses[-1])
+    assert uuid_of(OURS) == roster().accounts.all()[0].profile.account_uuid
+    claude.says(THEIRS)
+    assert 41.0 == five_hour(read(roster(), saved))
+    assert [] == claude.server.refreshes
+
+
+def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCode) -> None:
+    """Also when they are read at the same instant: a token that comes twice ends the login."""
+    its_token_rotated(claude)
+    found = roster()
+    for name in ("one", "two"):
+        add.add_from_claude_code(found, name)
+    its_file_gone(claude)
+    clock = Clock()
+    clock.later(hours=2)
+    claude.server.latency = 0.05
+    late = roster(clock)
+    seats = [Seat(e.key, e.account, late.reader(e)) for e in late.entries() if e.saved]
+    read_all(seats, late.settings.interval)
+    (renewal,) = claude.server.refreshes
+    assert claude.server.alive(claude.server.family_of(renewal.refresh_token))
+
+
+def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: ClaudeCode) -> None:
+    """What was ours to renew is Claude Code's from then on."""
+    clock = Clock()
+    saved = keep(claude.server.issue(OURS), OURS)
+    shown = roster(clock)
+    assert 41.0 == five_hour(read(shown, saved))
+    claude.logs_in(OURS, expires_in=3600)
+    live = json.loads(claude.credentials.read_bytes())
+    add.add_from_claude_code(roster(), OURS, replace=True)
+    clock.later(minutes=57)
+    read(shown, saved)
+    assert [] == claude.server.refreshes
+    assert claude.server.accepts(live)
+
+
+# --- our own -------------------------------------------------------------------------------------
+
+
+def test_an_own_login_near_its_end_is_renewed_before_it_is_used(server: TokenServer) -> None:
+    credentials = server.issue(OURS, expires_in=299)
+    saved = keep(credentials, OURS)
+    assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
+    assert access_token(credentials) not in usage_tokens(server)
+    assert 1 == len(server.refreshes)
+
+
+def test_what_claude_code_holds_is_nothing_to_an_own_login(claude: ClaudeCode) -> None:
+    """Even of the same account: its grant is another."""
+    claude.logs_in(OURS)
+    before = claude.files()
+    saved = keep(claude.server.issue(OURS, expires_in=-60), OURS)
+    status = read(roster(), saved)
+    assert "saved login (encrypted file)" == status.credential_origin
+    assert 1 == len(claude.server.refreshes)
+    assert before == claude.files()
+
+
+def test_a_refused_token_is_renewed_once_and_then_read(server: TokenServer) -> None:
+    saved = keep(refused_login(server), OURS)
+    status = read(roster(), saved)
+    assert (41.0, None) == (five_hour(status), code(status))
+    assert ("sk-ant-oat01-refused", 2) == (usage_tokens(server)[0], len(usage_tokens(server)))
+    assert 1 == len(server.refreshes)
+
+
+def test_a_renewed_token_that_is_refused_again_is_not_renewed(server: TokenServer) -> None:
+    """By no process, within the hour: that would use tokens up for nothing."""
+    clock = Clock()
+    saved = keep(refused_login(server), OURS)
+    answer = {"access_token": "no-good", "refresh_token": "next", "expires_in": 28800}
+    server.script(garbled(as_bytes(answer)))
+    statuses = []
+    for found in (roster(clock), roster(clock)):
+        for _ in range(2):
+            statuses.append(read(found, saved))
+            clock.later(minutes=15)
+    assert {"unauthorized"} == {code(status) for status in statuses}
+    hints = [status.problem.hint for status in statuses if status.problem]
+    assert ["--login --replace" in hint for hint in hints] == [True] * 4
+    assert 1 == len(server.refreshes)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (refused(429, headers={"Retry-After": "900"}), "rate_limited"),
+        (refused(503), "server_error"),
+    ],
+)
+def test_a_passing_trouble_is_waited_out_by_all(
+    server: TokenServer, fault: Fault, expected: str
+) -> None:
+    clock = Clock()
+    saved = keep(server.issue(OURS, expires_in=-60), OURS)
+    server.script(fault)
+    first = read(roster(clock), saved)
+    second = read(roster(clock), saved)
+    assert [expected] * 2 == [code(first), code(second)]
+    assert 1 == len(server.refreshes)
+    assert first.next_read_at is not None
+    assert second.next_read_at is not None
+    assert 1 > abs((first.next_read_at - second.next_read_at).total_seconds())
+    clock.later(seconds=(first.next_read_at - clock()).total_seconds() + 1)
+    assert 41.0 == five_hour(read(roster(clock), saved))
+    assert 2 == len(server.refreshes)
+
+
+def test_unknown_keys_outlive_a_renewal(server: TokenServer) -> None:
+    credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
+    credentials["claudeAiOauth"]["clientId"] = "later"
+    credentials["later"] = {"x": [1, None, "ü"]}
+    saved = keep(credentials, OURS)
+    read(roster(), saved)
+    kept: Any = roster().secrets.read(saved.id).content["credentials"]
+    assert ("later", {"x": [1, None, "ü"]}) == (kept["claudeAiOauth"]["clientId"], kept["later"])
+    assert refresh_token(saved) != credentials["claudeAiOauth"]["refreshToken"]
+
+
+def test_without_a_refresh_token_a_login_ends_in_words(server: TokenServer) -> None:
+    credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
+    del credentials["claudeAiOauth"]["refreshToken"]
+    status = read(roster(), keep(credentials, OURS))
+    assert "credentials_expired" == code(status)
+    assert "--login --replace" in (status.problem.hint if status.problem else "")
+    assert [] == server.requests
+
+
+def test_a_list_that_cannot_be_written_keeps_no_figures_away(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who the account is could not be noted there: that is no reason to fail."""
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_SECONDS", 0.05)
+    saved = keep(server.issue(OURS), OURS)
+    with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
+
+
+def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a process that was stopped in the middle of a write."""
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_SECONDS", 0.05)
+    saved = keep(server.issue(OURS, expires_in=-60), OURS)
+    clock = Clock()
+    found = roster(clock)
+    with closing(
+        sqlite3.connect(accounts_path(os.environ), isolation_level=None, check_same_thread=False)
+    ) as other:
+
+        def lock(_: object) -> None:
+            other.execute("BEGIN IMMEDIATE")
+
+        server.after_rotation = lock
+        read(found, saved)
+        server.after_rotation = None
+        other.execute("ROLLBACK")
+    clock.later(minutes=2)
+    assert (41.0, None) == (five_hour(status := read(found, saved)), code(status))
+    assert server.accepts(refresh_token(saved))
+    assert 1 == len(server.refreshes)
+
+
+# --- where secrets cannot be had -----------------------------------------------------------------
+
+
+def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_working(
+    claude: ClaudeCode,
+) -> None:
+    claude.logs_in(THEIRS)
+    in_file = keep(claude.server.issue("in file", expires_in=3600), "in file")
+    with unlocked() as service:
+        in_keyring = keep(claude.server.issue(OURS, expires_in=3600), OURS)
+        found = roster()
+        assert ("keyring", 41.0) == (in_keyring.place, five_hour(read(found, in_keyring)))
+        service.lock()
+        later = roster()
+        locked = read(later, in_keyring)
+        assert ("secret_store_unavailable", 41.0) == (code(locked), five_hour(locked))
+        assert [None, "secret_store_unavailable"] == [
+            each.problem and each.problem.code
+            for each in manage.listed(later)
+            if each.account.name in ("in file", OURS)
+        ]
+        assert 78.0 == five_hour(read(later, in_file))
+        assert 99.0 == five_hour(
+            later.claude_code().read(AccountStatus(later.entries()[0].account))
+        )
+    absent = read(roster(), in_keyring)
+    assert "secret_store_unavailable" == code(absent)
+    assert 78.0 == five_hour(read(roster(), in_file))
+
+
+@pytest.mark.parametrize("damage", [b"garbage", b'{"version": 9, "entries": {}}'])
+def test_a_damaged_file_leaves_the_account_with_its_problem(
+    claude: ClaudeCode, damage: bytes
+) -> None:
+    claude.logs_in(THEIRS)
+    saved = keep(claude.server.issue(OURS, expires_in=3600), OURS)
+    assert 41.0 == five_hour(read(roster(), saved))
+    secrets_path(os.environ).write_bytes(damage)
+    found = roster()
+    status = read(found, saved)
+    assert ("secret_store_unavailable", 41.0) == (code(status), five_hour(status))
+    assert 99.0 == five_hour(claude_codes(found))
+    assert ["claude-code", OURS] == [each.account.name for each in manage.listed(found)]
+    assert damage == secrets_path(os.environ).read_bytes()
+
+
+def test_one_damaged_entry_costs_only_its_account(server: TokenServer) -> None:
+    saved = [keep(server.issue(name, expires_in=3600), name) for name in (OURS, THEIRS)]
+    path = secrets_path(os.environ)
+    document = json.loads(path.read_bytes())
+    document["entries"][saved[0].id]["data"] = ""
+    path.write_text(json.dumps(document))
+    found = roster()
+    assert ["secret_store_unavailable", None] == [code(read(found, each)) for each in saved]
+
+
+def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
+    saved = keep(server.issue(OURS), OURS)
+    roster().secrets.delete(saved.id)
+    status = read(roster(), saved)
+    assert "no_credentials" == code(status)
+    assert "Nothing is stored" in (status.problem.message if status.problem else "")
+
+
+# --- while it is shown ---------------------------------------------------------------------------
+
+
+def test_removed_while_it_is_shown_nothing_of_it_is_shown_or_sent(server: TokenServer) -> None:
+    saved = keep(server.issue(OURS, expires_in=299), OURS)
+    found = roster()
+    entry = found.named(OURS)
+    reader = found.reader(entry)
+    shown = reader.read(AccountStatus(entry.account), lambda _: None)
+    sent = len(server.requests)
+    manage.remove(roster(), OURS)
+    for status in (reader.look(shown), reader.read(shown, lambda _: None)):
+        assert (None, "unknown_account") == (status.usage, code(status))
+    assert sent == len(server.requests)
+    assert saved.id not in secrets_path(os.environ).read_text()
+
+
+def test_renamed_while_it_is_shown_it_goes_by_its_new_name(server: TokenServer) -> None:
+    saved = keep(server.issue(OURS), OURS)
+    found = roster()
+    shown = read(found, saved)
+    manage.rename(roster(), OURS, "Job")
+    assert ("Job", 41.0) == ((status := read(found, saved)).account.name, five_hour(status))
+    assert shown.usage == status.usage
+
+
+def test_a_login_renewed_elsewhere_is_taken_over(server: TokenServer) -> None:
+    """By a process that had read the old one before."""
+    clock = Clock()
+    saved = keep(server.issue(OURS, expires_in=3600), OURS)
+    here, there = roster(clock), roster(clock)
+    read(here, saved)
+    clock.later(minutes=59)
+    assert None is code(read(there, saved))
+    assert (41.0, None) == (five_hour(status := read(here, saved)), code(status))
+    assert 1 == len(server.refreshes)

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from claude_usage_monitor.render.dashboard import dashboard
+from claude_usage_monitor.render.help import help_lines
+from claude_usage_monitor.render.panels.throttling import section, with_target
+from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.throttling import Limiters, Throttling
+from tests.support.payloads import NOW
+from tests.support.statuses import (
+    AT_REST,
+    NORMAL,
+    ON_PACE,
+    RATE_LIMITED,
+    REFUSED,
+    THROTTLING,
+    UNREADABLE,
+)
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
+    from claude_usage_monitor.usage.status import AccountStatus
+
+LIVE = Look(clock=ClockStyle(UTC), live=True)
+PLAIN = replace(LIVE, glyphs=ASCII, color=False)
+STATES = {
+    "throttling": THROTTLING,
+    "on pace": ON_PACE,
+    "refused": REFUSED,
+    "at rest": AT_REST,
+    "unreadable": UNREADABLE,
+    "off": replace(THROTTLING, enabled=False),
+    "nothing yet": Throttling(enabled=True),
+}
+SIZES = [(120, None), (60, None), (46, None), (40, None), (28, None), (60, 24), (28, 8), (20, 8)]
+
+
+class FrameExtension(SingleFileSnapshotExtension):
+    """A frame a file, so that a diff reads as the product."""
+
+    file_extension = "frames"
+    _write_mode = WriteMode.TEXT
+
+
+def status_of(throttling: Throttling) -> AccountStatus:
+    held = throttling.backoff_until or NORMAL.next_read_at
+    return replace(NORMAL, throttling=throttling, next_read_at=held)
+
+
+def drawn(
+    throttling: Throttling, width: int = 60, height: int | None = None, look: Look = LIVE
+) -> str:
+    lines = dashboard((status_of(throttling),), NOW, width, height, look)
+    return "\n".join(line.plain.rstrip() for line in lines)
+
+
+def said(throttling: Throttling, width: int = 56, look: Look = LIVE, *, full: bool = True) -> str:
+    indent = 10 if width >= 42 else 0
+    lines = section(throttling, NOW, look, width=width, indent=indent, full=full)
+    return " ".join(" ".join(line.plain for line in lines).split())
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("look", [LIVE, PLAIN], ids=["unicode", "ascii"])
+def test_frames(snapshot: SnapshotAssertion, name: str, look: Look) -> None:
+    frames = snapshot.use_extension(FrameExtension)
+    shown = [
+        f"# {width} x {height or 'any'}\n{drawn(STATES[name], width, height, look)}\n"
+        for width, height in SIZES
+    ]
+    assert frames == "\n".join(shown)
+
+
+# --- laws -----------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(STATES)),
+    st.integers(1, 200),
+    st.none() | st.integers(1, 60),
+    st.sampled_from([LIVE, PLAIN]),
+)
+def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
+    name: str, width: int, height: int | None, look: Look
+) -> None:
+    lines = dashboard((status_of(STATES[name]),), NOW, width, height, look)
+    assert all(line.cell_len <= min(width, 100) for line in lines)
+    assert height is None or len(lines) <= height
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(STATES)), st.integers(20, 120), st.integers(1, 60))
+def test_it_yields_before_anything_else_does(name: str, width: int, height: int) -> None:
+    """In any pane, what it shares the frame with is as whole as without it."""
+    without = dashboard((NORMAL,), NOW, width, height, LIVE)
+    beside = dashboard((replace(NORMAL, throttling=STATES[name]),), NOW, width, height, LIVE)
+    marks = str.maketrans("▾╋━─┃", "=====")
+    kept = [line.plain.translate(marks) for line in beside]
+    footer = kept[-1]
+    for line in [line.plain.translate(marks) for line in without][:-1]:
+        assert line in kept
+    assert footer
+
+
+@settings(deadline=None)
+@given(st.integers(20, 96), st.sampled_from(sorted(STATES)), st.booleans())
+def test_every_line_of_it_is_exactly_as_wide_as_asked(width: int, name: str, full: bool) -> None:
+    for line in section(STATES[name], NOW, LIVE, width=width, indent=width // 6, full=full):
+        assert width == line.cell_len
+
+
+@pytest.mark.parametrize("width", [24, 28, 40, 60, 100])
+@pytest.mark.parametrize("name", STATES)
+def test_ascii_means_ascii(name: str, width: int) -> None:
+    assert drawn(STATES[name], width, None, PLAIN).isascii()
+
+
+def test_with_fewer_rows_its_gist_is_left() -> None:
+    assert "blocked" in drawn(THROTTLING, 60, 24)
+    shown = drawn(THROTTLING, 60, 23)
+    assert "Pace Maker  throttling 35s · 5h +22 pts" in shown
+    assert "blocked" not in shown
+
+
+def test_with_a_problem_the_problem_comes_first() -> None:
+    lines = dashboard((replace(RATE_LIMITED, throttling=THROTTLING),), NOW, 60, 12, LIVE)
+    text = "\n".join(line.plain for line in lines)
+    assert "asks to wait" in text
+    assert "Pace Maker" not in text
+
+
+# --- what is said ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "throttling, 35s a tool use"),
+        ({"should_throttle": False}, "on pace, no delay"),
+        ({"enabled": False}, "switched off"),
+        ({"decided_at": None}, "no decision yet"),
+        ({"decided_at": NOW - timedelta(minutes=11)}, "at rest, last delay 35s 11m ago"),
+        ({"delay_seconds": None}, "throttling 2m ago"),
+        ({"decided_at": NOW + timedelta(seconds=5)}, "now"),
+    ],
+)
+def test_what_it_does_now(change: dict[str, object], words: str) -> None:
+    assert words in said(replace(THROTTLING, **change))  # type: ignore[arg-type] # by name
+
+
+@pytest.mark.parametrize(
+    ("utilization", "words", "style"),
+    [
+        (40.0, "−16 pts under", "green"),
+        (56.3, "on target", "green"),
+        (57.4, "+1 pt over", "yellow"),
+        (61.0, "+5 pts over", "yellow"),
+        (62.0, "+6 pts over", "dark_orange"),
+    ],
+)
+def test_the_deviation_has_a_sign_words_and_a_colour(
+    utilization: float, words: str, style: str
+) -> None:
+    window = replace(THROTTLING.windows[0], utilization=utilization)
+    lines = section(
+        replace(THROTTLING, windows=(window,)), NOW, LIVE, width=56, indent=10, full=True
+    )
+    line = next(line for line in lines if words in line.plain)
+    assert style in {str(span.style) for span in line.spans}
+
+
+def test_what_is_computed_says_so_at_every_width() -> None:
+    """In a word where there is room, else by a sign that the help explains."""
+    for width in range(24, 97):
+        text = said(THROTTLING, width)
+        assert "computed" in text or re.search(r"target 56 ?%\*", text), width
+    helped = " ".join(line.plain for line in help_lines(60, 40, LIVE))
+    assert "* computed here, by its rules" in " ".join(helped.split())
+
+
+def test_an_estimate_is_called_synthetic_at_every_width() -> None:
+    for width in range(24, 97):
+        text = said(REFUSED, width)
+        assert "~78 % synthetic" in text, width
+        assert "fallback" in text
+
+
+def test_a_back_off_tells_its_end_in_the_section_and_in_the_footer() -> None:
+    assert "API back-off until 12:50 (31m)" in said(REFUSED)
+    for width in (40, 60, 100):
+        assert "API blocked until 12:50" in drawn(REFUSED, width, 14)
+
+
+def test_old_figures_and_stale_windows_tell_their_age() -> None:
+    text = said(AT_REST)
+    assert "figures 5h 0m old" in text
+    assert "5-hour stale, reset 1h 0m ago" in text
+    assert "old" not in said(THROTTLING)
+
+
+def test_what_is_stale_is_dim_and_the_accounts_figures_are_not() -> None:
+    lines = dashboard((status_of(AT_REST),), NOW, 60, None, LIVE)
+    name = next(line for line in lines if "Pace Maker" in line.plain)
+    bar = next(line for line in lines if "78 %" in line.plain)
+    whole = [span for span in name.spans if span.end - span.start >= 50]
+    assert "dim" in {str(span.style) for span in whole}
+    assert not [span for span in bar.spans if span.end - span.start >= 50]
+
+
+@pytest.mark.parametrize(
+    ("tempo", "away", "words"),
+    [
+        ("on", 0, "tempo on"),
+        ("off", 0, "tempo off"),
+        ("auto", 3, "tempo auto, waiting"),
+        ("auto", 30, "tempo auto, engaged"),
+    ],
+)
+def test_tempo(tempo: str, away: int, words: str) -> None:
+    last = NOW - timedelta(minutes=away)
+    assert words in said(replace(THROTTLING, tempo=tempo, last_interaction=last))  # type: ignore[arg-type] # a literal
+
+
+@pytest.mark.parametrize(
+    ("five", "seven", "words"),
+    [
+        (True, True, "both limiters on"),
+        (True, False, "5-hour limiter only"),
+        (False, True, "7-day limiter only"),
+        (False, False, "both limiters off"),
+    ],
+)
+def test_limiters(five: bool, seven: bool, words: str) -> None:
+    limiters = Limiters(five_hour=five, seven_day=seven)
+    assert words in said(replace(THROTTLING, limiters=limiters))
+
+
+def test_blockages_by_category() -> None:
+    assert "blocked in the last hour: 3 intent · 1 tdd" in said(THROTTLING)
+
+
+def test_gaps_are_named() -> None:
+    assert "not known" in said(UNREADABLE)
+    assert "incomplete: usage.db is locked by another program" in said(UNREADABLE)
+
+
+# --- the target on a bar --------------------------------------------------------------------------
+
+
+def test_the_target_stands_on_the_bar_of_the_window_it_paces_by() -> None:
+    weekly = replace(THROTTLING, windows=THROTTLING.windows[1:])
+    shown = drawn(weekly)
+    assert 1 == shown.count("▾")
+    assert "▾" in next(line for line in shown.splitlines() if "7-day" in line)
+    assert "v" in next(line for line in drawn(weekly, look=PLAIN).splitlines() if "7-day" in line)
+
+
+def test_on_the_pace_tick_both_are_one_mark() -> None:
+    five = next(line for line in drawn(THROTTLING).splitlines() if "5-hour" in line)
+    assert "╋" in five
+    assert "┃" not in five
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"windows": ()}])
+def test_without_a_target_there_is_no_mark(change: dict[str, object]) -> None:
+    shown = drawn(replace(THROTTLING, **change))  # type: ignore[arg-type] # by name
+    assert not set("▾╋") & set(shown)
+    assert with_target((), None, NOW) == ()
+
+
+def test_the_marks_are_in_the_help() -> None:
+    for look, marks in ((LIVE, "▾╋"), (PLAIN, "v+")):
+        text = " ".join(line.plain for line in help_lines(60, 40, look))
+        assert "Claude Pace Maker's target" in " ".join(text.split())
+        assert all(mark in text for mark in marks)

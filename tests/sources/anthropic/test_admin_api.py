@@ -1,0 +1,218 @@
+"""The Admin API against a real server on loopback that pages and fails as the facts say."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug import Response
+
+from claude_usage_monitor.errors import (
+    Forbidden,
+    NoCredentials,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    UnexpectedResponse,
+    UsageMonitorError,
+)
+from claude_usage_monitor.sources.anthropic.admin_api import (
+    Organization,
+    checked_admin_key,
+    get_organization,
+    listed,
+    reported,
+)
+from claude_usage_monitor.sources.http import HttpClient
+from claude_usage_monitor.usage.secret import Secret
+from tests.support.organization import ADMIN_KEY, AdminApi, Invented
+from tests.support.payloads import NOW
+
+if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
+
+RAW_KEY = "sk-ant-admin01-" + "k" * 40
+KEY = Secret(RAW_KEY)
+KEY_OF_API = Secret(ADMIN_KEY)
+ME = "/v1/organizations/me"
+
+
+@pytest.fixture
+def client(httpserver: HTTPServer) -> HttpClient:
+    return HttpClient(httpserver.url_for("").rstrip("/"), "test", lambda: NOW, os.environ)
+
+
+@pytest.mark.parametrize("raw", [RAW_KEY, f"  {RAW_KEY}\n", "sk-ant-api01-" + "e" * 40])
+def test_keys_of_both_kinds_are_taken(raw: str) -> None:
+    assert raw.strip() == checked_admin_key(raw).reveal()
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("sk-ant-api03-" + "w" * 40, "a workspace's API key"),
+        ("sk-ant-oat01-" + "t" * 40, "the token of a login"),
+        ("sk-ant-admin01-", "no Admin API key"),
+        (RAW_KEY + " " + RAW_KEY, "no Admin API key"),
+        (RAW_KEY + "é", "no Admin API key"),
+        ("export ANTHROPIC_ADMIN_KEY", "no Admin API key"),
+    ],
+)
+def test_every_other_key_gets_its_own_words(raw: str, words: str) -> None:
+    with pytest.raises(NoCredentials, match=words) as caught:
+        checked_admin_key(raw)
+    assert "platform.claude.com/settings/admin-keys" in caught.value.hint
+
+
+@given(st.text(max_size=60))
+def test_no_error_about_a_key_quotes_it(rest: str) -> None:
+    """Whatever is wrong with a key, what is said of it holds none of it."""
+    raw = "sk-ant-api03-quoted" + rest
+    with pytest.raises(NoCredentials) as caught:
+        checked_admin_key(raw)
+    assert "quoted" not in caught.value.message + caught.value.hint
+
+
+def test_the_key_alone_names_the_organisation(client: HttpClient, httpserver: HTTPServer) -> None:
+    httpserver.expect_oneshot_request(
+        ME, headers={"x-api-key": RAW_KEY, "anthropic-version": "2023-06-01"}
+    ).respond_with_json({"id": "12345678", "type": "organization", "name": "Acme\x1b[31m Corp"})
+    assert Organization("12345678", "Acme[31m Corp") == get_organization(client, KEY)
+    (request, _) = httpserver.log[0]
+    assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected", "words"),
+    [
+        (401, "authentication_error", Unauthorized, "refuses this Admin key (401, request req_7)"),
+        (403, "permission_error", Forbidden, "may not call me (403, request req_7): lacks read:x."),
+        (429, "rate_limit_error", RateLimited, "asks to wait (429, request req_7)"),
+        (500, "api_error", ServerError, "problem with me (500, request req_7)"),
+        (504, "timeout_error", ServerError, "problem with me (504, request req_7)"),
+        (529, "overloaded_error", ServerError, "problem with me (529, request req_7)"),
+        (200, "overloaded_error", ServerError, "problem with me (200, request req_7)"),
+        (
+            404,
+            "not_found_error",
+            UnexpectedResponse,
+            "organizations/me (404, request req_7)",
+        ),
+        (400, "invalid_request_error", UnexpectedResponse, "HTTP 400, request req_7): lacks"),
+        (402, "billing_error", UnexpectedResponse, "HTTP 402, request req_7): lacks read:x."),
+    ],
+)
+def test_every_failure_says_which_call_and_which_request(
+    client: HttpClient,
+    httpserver: HTTPServer,
+    status: int,
+    kind: str,
+    expected: type[UsageMonitorError],
+    words: str,
+) -> None:
+    error = {"type": kind, "message": "lacks read:x."}
+    body = {"type": "error", "error": error, "request_id": "req_7"}
+    httpserver.expect_request(ME).respond_with_json(body, status)
+    with pytest.raises(expected) as caught:
+        get_organization(client, KEY)
+    assert words in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_answer_is_an_unexpected_response(
+    client: HttpClient, httpserver: HTTPServer, body: bytes
+) -> None:
+    httpserver.expect_request(ME).respond_with_response(Response(body, 200))
+    with pytest.raises(UnexpectedResponse, match="me was not figures"):
+        get_organization(client, KEY)
+
+
+def test_a_login_page_with_403_is_no_word_about_the_key(
+    client: HttpClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request(ME).respond_with_data("<html>", 403)
+    with pytest.raises(UnexpectedResponse):
+        get_organization(client, KEY)
+
+
+def test_the_wait_that_a_429_asks_for_is_kept(client: HttpClient, httpserver: HTTPServer) -> None:
+    httpserver.expect_request(ME).respond_with_json({}, 429, headers={"Retry-After": "77"})
+    with pytest.raises(RateLimited) as caught:
+        get_organization(client, KEY)
+    assert caught.value.retry_after is not None
+    assert 77 == caught.value.retry_after.total_seconds()
+
+
+def test_a_key_that_an_error_repeats_is_not_repeated(
+    client: HttpClient, httpserver: HTTPServer
+) -> None:
+    body = {"error": {"type": "permission_error", "message": f"key {RAW_KEY} lacks it"}}
+    httpserver.expect_request(ME).respond_with_data(json.dumps(body), 403)
+    with pytest.raises(Forbidden, match="key … lacks it") as caught:
+        get_organization(client, KEY)
+    assert "kkk" not in repr(caught.value)
+
+
+# --- both pagers -------------------------------------------------------------------------------
+
+
+def test_a_list_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
+    """2500 users in pages of a thousand, the most there may be: none is left out at twenty."""
+    api = AdminApi(httpserver, Invented(users=[{"id": f"user_{n}"} for n in range(2500)]))
+    found = [user["id"] for user in listed(client, KEY_OF_API, "users")]
+    assert [f"user_{n}" for n in range(2500)] == found
+    afters = [request.args.get("after_id") for request in api.requests]
+    assert [None, "user_999", "user_1999"] == afters
+    assert {"1000"} == {request.args["limit"] for request in api.requests}
+
+
+def test_a_report_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
+    day = NOW.date()
+    records: list[dict[str, object]] = [{"row": n} for n in range(45)]
+    api = AdminApi(httpserver, Invented(claude_code={day: records}))
+    query = [("starting_at", day.isoformat())]
+    found = [row["row"] for row in reported(client, KEY_OF_API, "usage_report/claude_code", query)]
+    assert list(range(45)) == found
+    assert [None, "page_20", "page_40"] == [r.args.get("page") for r in api.requests]
+    assert {day.isoformat()} == {request.args["starting_at"] for request in api.requests}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"data": [{"id": "a"}], "has_more": True, "last_id": "a", "next_page": "again"},
+        {"data": [{"id": "a"}], "has_more": True, "last_id": None, "next_page": "again"},
+    ],
+)
+def test_pages_that_repeat_end(
+    client: HttpClient, httpserver: HTTPServer, page: dict[str, object]
+) -> None:
+    httpserver.expect_request("/v1/organizations/users").respond_with_json(page)
+    for pager in (listed, reported):
+        with pytest.raises(UnexpectedResponse, match="does not come to an end"):
+            list(pager(client, KEY, "users", []))
+
+
+def test_a_report_without_has_more_ends_with_its_pages(
+    client: HttpClient, httpserver: HTTPServer
+) -> None:
+    page = {"data": [{"id": "a"}], "next_page": None}
+    httpserver.expect_request("/v1/organizations/x").respond_with_json(page)
+    assert 1 == len(list(reported(client, KEY, "x", [])))
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"id": 1}}, {"data": "x"}])
+def test_a_page_without_a_list_is_an_unexpected_response(
+    client: HttpClient, httpserver: HTTPServer, body: object
+) -> None:
+    httpserver.expect_request("/v1/organizations/users").respond_with_json(body)
+    for pager in (listed, reported):
+        with pytest.raises(UnexpectedResponse, match="users"):
+            list(pager(client, KEY, "users", []))

@@ -1,0 +1,134 @@
+"""The keychain through a stand-in for ``security``: nothing here has run on a Mac."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
+from claude_usage_monitor.sources.claude_code import keychain
+from claude_usage_monitor.sources.claude_code.keychain import read_keychain, service_name
+from tests.support.login import TOKEN
+from tests.support.payloads import as_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOB = as_bytes({"claudeAiOauth": {"accessToken": TOKEN, "expiresAt": 1785316388731}})
+
+
+class Security:
+    """A stand-in for ``/usr/bin/security`` that notes what it was asked, in which environment."""
+
+    def __init__(self, folder: Path, script: str) -> None:
+        self.path = folder / "security"
+        self._log = folder / "asked"
+        self._environ = folder / "environ"
+        self.path.write_text(
+            f'#!/bin/sh\nprintf "%s\\n" "$*" >> {self._log}\nenv > {self._environ}\n{script}\n'
+        )
+        self.path.chmod(self.path.stat().st_mode | stat.S_IXUSR)
+
+    @property
+    def asked(self) -> list[str]:
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+    @property
+    def environ(self) -> str:
+        return self._environ.read_text()
+
+
+def security(folder: Path, script: str) -> Security:
+    return Security(folder, script)
+
+
+def printing(folder: Path, content: bytes) -> Security:
+    (folder / "item").write_bytes(content)
+    return security(folder, f"cat {folder / 'item'}")
+
+
+def test_the_item_of_this_user_is_asked_for_by_its_service(tmp_path: Path) -> None:
+    fake = printing(tmp_path, BLOB + b"\n")
+    login = read_keychain({"USER": "ada"}, fake.path)
+    assert login.token.reveal() == TOKEN
+    assert fake.asked == ["find-generic-password -s Claude Code-credentials -a ada -w"]
+
+
+def test_without_an_item_of_this_user_any_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "item").write_bytes(BLOB)
+    fake = security(tmp_path, f'case "$*" in *" -a "*) exit 44;; esac; cat {tmp_path / "item"}')
+    assert read_keychain({"USER": "ada"}, fake.path).token.reveal() == TOKEN
+    assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [BLOB.hex().encode(), BLOB.hex().upper().encode() + b"\n", BLOB.replace(b", ", b",\n  ")],
+    ids=["hex", "upper hex", "pretty"],
+)
+def test_hex_and_pretty_printed_items_are_understood(tmp_path: Path, content: bytes) -> None:
+    fake = printing(tmp_path, content)
+    assert read_keychain({}, fake.path).token.reveal() == TOKEN
+
+
+def test_an_item_cut_off_at_two_kilobytes_is_named_as_such(tmp_path: Path) -> None:
+    fake = printing(tmp_path, as_bytes({"mcpOAuth": {"x": "y" * 4000}})[:2048])
+    with pytest.raises(NoCredentials, match="the macOS keychain is not whole"):
+        read_keychain({}, fake.path)
+
+
+def test_no_item_is_not_logged_in(tmp_path: Path) -> None:
+    with pytest.raises(NoCredentials, match="Not logged in"):
+        read_keychain({}, security(tmp_path, "exit 44").path)
+    with pytest.raises(NoCredentials, match="Not logged in"):
+        read_keychain({}, tmp_path / "no-such-tool")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(36, "locked"), (51, "denied"), (128, "cancelled"), (7, "security ended with 7")],
+)
+def test_a_keychain_that_denies_says_why(tmp_path: Path, code: int, words: str) -> None:
+    fake = security(tmp_path, f"exit {code}")
+    with pytest.raises(SecretStoreUnavailable, match=words):
+        read_keychain({}, fake.path)
+    assert len(fake.asked) == 1
+
+
+def test_a_dialog_that_nobody_answers_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keychain, "TIMEOUT_SECONDS", 0.3)
+    began = time.monotonic()
+    with pytest.raises(SecretStoreUnavailable, match="does not answer"):
+        read_keychain({}, security(tmp_path, "exec sleep 30").path)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "Claude Code-credentials"),
+        ({"CLAUDE_CONFIG_DIR": ""}, "Claude Code-credentials"),
+        ({"CLAUDE_CONFIG_DIR": "/Users/ada/.claude"}, "Claude Code-credentials-09747320"),
+        ({"CLAUDE_CONFIG_DIR": "/Users/ada/.claude/"}, "Claude Code-credentials-d82df378"),
+        ({"CLAUDE_CONFIG_DIR": "/Users/zoe\u0308"}, "Claude Code-credentials-b87a2303"),
+        ({"CLAUDE_CONFIG_DIR": "/Users/zo\u00eb"}, "Claude Code-credentials-b87a2303"),
+    ],
+)
+def test_the_service_carries_a_hash_of_the_configured_directory_as_written(
+    environ: dict[str, str], expected: str
+) -> None:
+    assert expected == service_name(environ)
+
+
+def test_the_tool_sees_no_token_in_its_environment_nor_in_its_arguments(tmp_path: Path) -> None:
+    fake = printing(tmp_path, BLOB)
+    read_keychain({**os.environ, "CLAUDE_CODE_OAUTH_TOKEN": "canary", "USER": "a b"}, fake.path)
+    assert "canary" not in fake.environ
+    assert "canary" not in "".join(fake.asked)
+    assert "-a a b" not in "".join(fake.asked)

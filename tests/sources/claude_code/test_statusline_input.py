@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.sources.claude_code.statusline_input import (
+    StatuslineInput,
+    parse_statusline_input,
+)
+from tests.support.payloads import NOW, as_bytes, payload
+
+SOON = int((NOW + timedelta(hours=2)).timestamp())
+RESETS_AT = datetime.fromtimestamp(SOON, UTC)
+
+
+def parsed(limits: object, **more: object) -> list[tuple[str, float | None, datetime | None]]:
+    found = parse_statusline_input(as_bytes({"rate_limits": limits, **more}), NOW).usage
+    return [(w.key, w.utilization, w.resets_at) for w in found.windows] if found else []
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "expected"),
+    [
+        ("statusline_rate_limits_real_float_noise", 1778750000, [16.0, 14.0]),
+        ("statusline_rate_limits_2.1.252_team_real", 1788480000, [20.0, 22.0]),
+        ("statusline_rate_limits_over_100", 1776440000, [105.0, 34.0]),
+    ],
+)
+def test_the_recorded_inputs(name: str, at: int, expected: list[float]) -> None:
+    usage = parse_statusline_input(payload(name), datetime.fromtimestamp(at, UTC)).usage
+    assert usage is not None
+    assert expected == [window.utilization for window in usage.windows]
+    assert {"statusline"} == {window.source for window in usage.windows}
+
+
+@pytest.mark.parametrize(
+    "resets_at", [SOON, SOON * 1000, float(SOON), str(SOON), RESETS_AT.isoformat()]
+)
+def test_a_reset_comes_as_an_epoch_or_in_iso(resets_at: object) -> None:
+    window = {"used_percentage": 20, "resets_at": resets_at}
+    assert [("five_hour", 20.0, RESETS_AT)] == parsed({"five_hour": window})
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"used_percentage": 1738425600, "resets_at": SOON},
+        {"used_percentage": -1, "resets_at": SOON},
+        {"used_percentage": "20", "resets_at": SOON},
+        {"used_percentage": None, "resets_at": SOON},
+        {"used_percentage": 20, "resets_at": SOON - 7201},
+        {},
+        None,
+        7,
+    ],
+)
+def test_a_window_that_is_void_or_wrong_costs_no_other(window: object) -> None:
+    good = {"used_percentage": 35, "resets_at": SOON}
+    assert [("seven_day", 35.0, RESETS_AT)] == parsed({"five_hour": window, "seven_day": good})
+
+
+def test_a_window_without_a_reset_has_its_percentage() -> None:
+    assert [("seven_day", 34.0, None)] == parsed({"seven_day": {"used_percentage": 34}})
+
+
+def test_other_keys_are_no_windows() -> None:
+    limits = {"spend_limit": {"used_percentage": 4}, "model_scoped": [{"utilization": 0.5}]}
+    assert [] == parsed(limits)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b"null", b"[" * 100_000, b"{"])
+def test_an_input_without_figures_is_an_input(content: bytes) -> None:
+    assert parse_statusline_input(content, NOW).usage is None
+
+
+def test_the_session_tells_when_it_began() -> None:
+    content = as_bytes({"cost": {"total_duration_ms": 60_000}})
+    assert NOW - timedelta(minutes=1) == parse_statusline_input(content, NOW).session_began
+    for odd in (-1, 1e300, "x", None):
+        content = as_bytes({"cost": {"total_duration_ms": odd}})
+        assert StatuslineInput() == parse_statusline_input(content, NOW)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_in_nothing_is_raised(content: bytes) -> None:
+    parse_statusline_input(content, NOW)

@@ -1,0 +1,538 @@
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import closing
+from datetime import timedelta
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
+from claude_usage_monitor.store.accounts import account_store as subject
+from claude_usage_monitor.store.accounts.account_store import AccountStore
+from claude_usage_monitor.store.accounts.saved_account import Renewal, SavedAccount
+from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
+from claude_usage_monitor.usage.profile import Profile
+from tests.support.payloads import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+NOBODY = 65534
+ADDER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from claude_usage_monitor.store.accounts.account_store import AccountStore
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+from claude_usage_monitor.usage.profile import Profile
+store = AccountStore(Path(sys.argv[1]))
+for name in sys.argv[2:]:
+    moment = datetime.now(UTC)
+    store.add(SavedAccount(name, name, "code", "login", moment, Profile(), {}, "file", 1))
+"""
+USER = """
+import os, sys
+from pathlib import Path
+from claude_usage_monitor.errors import AccountsUnavailable
+from claude_usage_monitor.store.accounts.account_store import AccountStore
+if os.getuid() == 0:  # whom no permission concerns
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+store = AccountStore(Path(sys.argv[1]))
+for _ in range(2):
+    try:
+        print([account.name for account in store.all()])
+        store.activate("claude-code")
+    except AccountsUnavailable as error:
+        print(error.message, bool(error.hint))
+"""
+FILLER = """
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (Path(sys.argv[1]).stat().st_size,) * 2)
+from claude_usage_monitor.errors import AccountsUnavailable
+from claude_usage_monitor.store.accounts.account_store import AccountStore
+store = AccountStore(Path(sys.argv[1]))
+added = 0
+try:
+    while added < 10_000:
+        store.note_renewed("first", "x" * 1000 + str(added))
+        added += 1
+except AccountsUnavailable as error:
+    print([account.name for account in store.all()])
+    print(error.message, error.hint)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ours" / "accounts.db"
+
+
+@pytest.fixture
+def store(path: Path) -> AccountStore:
+    return AccountStore(path)
+
+
+def account(name: str, key: str | None = None, seconds: float = 0) -> SavedAccount:
+    """Return an account that was saved so many seconds after the first."""
+    return SavedAccount(
+        id=key or name,
+        name=name,
+        kind="code",
+        origin="claude-code",
+        saved_at=NOW + timedelta(seconds=seconds),
+        profile=Profile(email="user@example.com", account_uuid="uuid"),
+        home={"HOME": "/home/ü", "CLAUDE_CONFIG_DIR": "here"},
+        place="file",
+        generation=7,
+    )
+
+
+def names(store: AccountStore) -> list[str]:
+    return [found.name for found in store.all()]
+
+
+def run(code: str, *arguments: str | Path) -> str:
+    """Run Python code in a process of its own; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ("", 0) == (done.stderr, done.returncode)
+    return done.stdout
+
+
+def refusal(use: Callable[[], object]) -> str:
+    with pytest.raises(AccountsUnavailable) as caught:
+        use()
+    assert caught.value.hint
+    assert caught.value.__suppress_context__
+    return caught.value.message
+
+
+# --- what is kept --------------------------------------------------------------------------------
+
+
+def test_before_anything_is_added_nothing_is_there_and_nothing_is_made(
+    store: AccountStore, path: Path
+) -> None:
+    found = store.all(), store.get("x"), store.active(), store.renewal("x"), store.is_spent("x")
+    assert ((), None, None, None, False) == found
+    assert (None, 0) == store.version()
+    assert not path.parent.exists()
+
+
+def test_an_account_comes_back_as_it_was_kept(store: AccountStore, path: Path) -> None:
+    kept = account("Wörk 🙂 仕事")
+    store.add(kept)
+    assert (kept,) == store.all() == AccountStore(path).all()
+    assert kept == AccountStore(path).get(kept.id)
+
+
+def test_accounts_are_in_the_order_they_were_added(store: AccountStore) -> None:
+    """By their time; of the same instant, as they came."""
+    for name, seconds in (("c", 5), ("b", 0), ("a", 0), ("d", 9)):
+        store.add(account(name, seconds=seconds))
+    assert ["b", "a", "c", "d"] == names(store)
+
+
+TAKEN = [
+    ("Work", "wORK"),
+    ("Straße", "STRASSE"),
+    ("İstanbul", "i̇stanbul"),
+    ("caf\u00e9", "CAFE\u0301"),
+    ("ΟΔΟΣ", "οδος"),
+    ("\u212b", "\u00e5"),
+]
+FREE = [("ılık", "ilik"), ("Work", "Work 2"), ("cafe", "café"), ("ß", "s"), ("a", "а")]
+
+
+@pytest.mark.parametrize(("first", "second"), TAKEN)
+def test_a_name_is_taken_in_whatever_case_and_composition(
+    store: AccountStore, first: str, second: str
+) -> None:
+    store.add(account(first, "one"))
+    store.add(account("other", "two"))
+    with pytest.raises(InvalidName, match="already"):
+        store.add(account(second, "three"))
+    with pytest.raises(InvalidName, match="already"):
+        store.rename("two", second)
+    assert [first, "other"] == names(store)
+
+
+@pytest.mark.parametrize(("first", "second"), FREE)
+def test_names_that_only_look_alike_are_two(store: AccountStore, first: str, second: str) -> None:
+    store.add(account(first, "one"))
+    store.add(account(second, "two"))
+    assert [first, second] == names(store)
+
+
+def test_an_account_may_take_its_own_name_in_another_case(store: AccountStore) -> None:
+    store.add(account("Work", "one"))
+    store.rename("one", "WORK")
+    assert ["WORK"] == names(store)
+
+
+def test_a_name_that_was_given_up_is_free(store: AccountStore) -> None:
+    store.add(account("Work", "one"))
+    store.rename("one", "Job")
+    store.add(account("work", "two"))
+    store.remove("one")
+    store.add(account("JOB", "three"))
+    assert ["work", "JOB"] == names(store)
+
+
+def test_removing_takes_the_renewal_and_the_choice_with_it(store: AccountStore) -> None:
+    store.add(account("Work", "one"))
+    store.activate("one")
+    store.keep_renewal("one", Renewal("fingerprint", 1))
+    store.remove("one")
+    store.remove("never there")
+    assert ((), None, None) == (store.all(), store.active(), store.renewal("one"))
+
+
+def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore) -> None:
+    """So that it is never taken in again."""
+    store.add(account("Work", "one"))
+    store.note_renewed("one", "spent")
+    store.remove("one")
+    assert (True, False) == (store.is_spent("spent"), store.is_spent("fresh"))
+
+
+def test_the_last_choice_counts(store: AccountStore) -> None:
+    for key in ("one", "claude-code", "two"):
+        store.activate(key)
+        assert key == store.active()
+
+
+def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
+    store: AccountStore,
+) -> None:
+    store.add(account("Work", "one"))
+    store.keep_renewal("one", Renewal("fingerprint", 2, code="credentials_expired"))
+    other = account("ignored", "one", 60)._replace(origin="login", home={}, generation=9)
+    store.replace(other)
+    assert (other._replace(name="Work"), None) == (store.get("one"), store.renewal("one"))
+
+
+def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
+    store: AccountStore,
+) -> None:
+    store.add(account("Other"))
+    with pytest.raises(UnknownAccount, match="Work was removed") as caught:
+        store.replace(account("Work", "one"))
+    assert (True, ["Other"]) == (bool(caught.value.hint), names(store))
+
+
+def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountStore) -> None:
+    store.add(account("Work", "one"))
+    store.keep_profile("one", Profile(email="new@example.com", plan="Pro"))
+    store.keep_secret_place("one", "keyring", 8)
+    found = store.get("one")
+    assert found is not None
+    assert Profile(email="new@example.com", plan="Pro") == found.profile
+    assert ("keyring", 8) == (found.place, found.generation)
+
+
+def test_what_came_of_a_renewal_is_kept_until_it_succeeds(store: AccountStore) -> None:
+    failed = Renewal("print", 1, 3, NOW, "rate_limited", "It asks to wait.", "Wait.")
+    ended = Renewal("print", 2, 3, None, "credentials_expired", "Ended.", "Log in.")
+    for renewal in (failed, ended, Renewal("print")):
+        store.keep_renewal("one", renewal)
+        assert renewal == store.renewal("one")
+    store.note_renewed("one", "print")
+    store.note_renewed("one", "print")
+    assert (None, True) == (store.renewal("one"), store.is_spent("print"))
+
+
+def test_used_up_tokens_are_forgotten_oldest_first(
+    store: AccountStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "_SPENT_KEPT", 3)
+    for number in range(5):
+        store.note_renewed("one", str(number))
+    assert [False, False, True, True, True] == [store.is_spent(str(n)) for n in range(5)]
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_the_file_and_its_folders_are_the_users_alone(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "one" / "two" / "accounts.db"
+    before = os.umask(umask)
+    try:
+        store = AccountStore(path)
+        with store.exclusively():  # its journal is there meanwhile
+            store.add(account("Work"))
+            found = {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert {0o600} == found
+    folders = (path.parent, path.parent.parent)
+    assert [0o700] * 2 == [stat.S_IMODE(folder.stat().st_mode) for folder in folders]
+
+
+@pytest.mark.parametrize("target", ["a list", "an empty file", "nothing"])
+def test_a_link_in_its_place_is_refused(path: Path, tmp_path: Path, target: str) -> None:
+    victim = tmp_path / "victim.db"
+    if target == "a list":
+        AccountStore(victim).add(account("Theirs"))
+    elif target == "an empty file":
+        victim.touch()
+    before = victim.read_bytes() if victim.exists() else None
+    path.parent.mkdir()
+    path.symlink_to(victim)
+    store = AccountStore(path)
+    for use in (store.all, lambda: store.add(account("Work"))):
+        assert str(path) in refusal(use)
+    assert before == (victim.read_bytes() if victim.exists() else None)
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "a file for a folder"])
+def test_what_is_no_file_of_ours_is_named(path: Path, kind: str) -> None:
+    if kind == "a file for a folder":
+        path.parent.write_text("in the way")
+    else:
+        path.parent.mkdir()
+        os.mkfifo(path) if kind == "fifo" else path.mkdir()
+    assert str(path) in refusal(lambda: AccountStore(path).add(account("Work")))
+
+
+@pytest.fixture
+def others() -> Iterator[Path]:
+    """Return a list of a user whom permissions concern; of who runs the tests, but for root."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        path = Path(name) / "accounts.db"
+        AccountStore(path).add(account("Work"))
+        if os.getuid() == 0:
+            for each in (path, path.parent):
+                os.chown(each, NOBODY, NOBODY)
+        yield path
+        path.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize(("folder_mode", "mode"), [(0o700, 0o400), (0o500, 0o600), (0o500, 0o400)])
+def test_what_may_only_be_read_is_read(others: Path, folder_mode: int, mode: int) -> None:
+    before = others.read_bytes()
+    others.chmod(mode)
+    others.parent.chmod(folder_mode)
+    first, refused, *again = run(USER, others).splitlines()
+    assert "['Work']" == first
+    assert f"{others} cannot be used" in refused
+    assert [first, refused] == again
+    assert before == others.read_bytes()
+
+
+def test_a_folder_that_may_not_be_entered_is_no_empty_list(others: Path) -> None:
+    others.parent.chmod(0)
+    lines = run(USER, others).splitlines()
+    assert [f"{others} cannot be used (Permission denied). True"] * 2 == lines
+
+
+def sqlite_file(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        for statement in statements:
+            other.execute(statement)
+        other.commit()
+
+
+FOREIGN = {
+    "newer": ("CREATE TABLE account (x)", f"PRAGMA user_version = {SCHEMA_VERSION + 1}"),
+    "foreign, of our version": (
+        "CREATE TABLE other (x)",
+        f"PRAGMA user_version = {SCHEMA_VERSION}",
+    ),
+    "foreign, of no version": ("CREATE TABLE other (x)",),
+    "foreign, a table of ours": ("CREATE TABLE account (x)",),
+}
+DAMAGED = {
+    "garbage": b"garbage" * 1000,
+    "a torn page": b"SQLite format 3\0" + b"\xff" * 5000,
+}
+
+
+@pytest.mark.parametrize("kind", [*FOREIGN, *DAMAGED, "cut off"])
+def test_a_file_that_is_not_as_it_should_be_is_left_alone(path: Path, kind: str) -> None:
+    path.parent.mkdir()
+    if kind in FOREIGN:
+        sqlite_file(path, *FOREIGN[kind])
+    elif kind in DAMAGED:
+        path.write_bytes(DAMAGED[kind])
+    else:
+        AccountStore(path).add(account("Work"))
+        path.write_bytes(path.read_bytes()[:5000])
+    before = path.read_bytes()
+    store = AccountStore(path)
+    uses: Mapping[str, Callable[[], object]] = {
+        "read": store.all,
+        "write": lambda: store.add(account("Work")),
+    }
+    for use in uses.values():
+        assert f"{path} cannot be used" in refusal(use)
+    assert before == path.read_bytes()
+    assert [path] == list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ("profile = 'null', home = x'ff', place = 'moon'", ["Work", "Private"]),
+        ("profile = CAST(x'ff' AS TEXT), home = ''", ["Work", "Private"]),
+        ("kind = 'moon'", ["Private"]),
+        ("origin = 3", ["Private"]),
+        ("name = x'ff'", ["Private"]),
+        ("saved_at = 'today'", ["Private"]),
+        (f"saved_at = {1 << 62}", ["Private"]),
+    ],
+)
+def test_a_damaged_row_costs_only_itself(
+    store: AccountStore, path: Path, change: str, left: list[str]
+) -> None:
+    """And how many are left out is said."""
+    for name in ("Work", "Private"):
+        store.add(account(name))
+    sqlite_file(path, f"UPDATE account SET {change} WHERE id = 'Work'")  # noqa: S608 - from above
+    assert set(left) == set(names(store))
+    assert 2 - len(left) == store.damaged
+    assert (len(left) == 2) is (store.get("Work") is not None)
+    assert account("Private") == store.get("Private")
+    store.remove("Work")
+    assert (["Private"], 0) == (names(store), store.damaged)
+
+
+@pytest.mark.parametrize(
+    "change", ["unanswered = 'x'", f"next_at = {1 << 62}", "failures = CAST(x'ff' AS TEXT)"]
+)
+def test_what_came_of_a_renewal_is_an_error_when_it_is_damaged(
+    store: AccountStore, path: Path, change: str
+) -> None:
+    store.keep_renewal("one", Renewal("print", 1, 3, NOW))
+    sqlite_file(path, f"UPDATE renewal SET {change}")  # noqa: S608 - from above
+    assert f"{path} cannot be used" in refusal(lambda: store.renewal("one"))
+
+
+def test_it_works_again_when_the_damaged_file_is_moved_away(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(DAMAGED["garbage"])
+    store = AccountStore(path)
+    refusal(store.all)
+    path.unlink()
+    assert () == store.all()
+    store.add(account("Work"))
+    assert ["Work"] == names(store)
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on a file's size here")
+def test_a_full_disk_is_an_error_and_loses_nothing(store: AccountStore, path: Path) -> None:
+    """With the limit on a file's size, which a write meets as it meets the end of a disk."""
+    store.add(account("Work", "first"))
+    first, error = run(FILLER, path).splitlines()
+    assert "['Work']" == first
+    assert f"{path} cannot be used" in error
+    assert "Free space" in error
+    assert ["Work"] == names(AccountStore(path))
+
+
+# --- many at once --------------------------------------------------------------------------------
+
+
+def test_eight_processes_that_add_at_once_lose_nothing(path: Path) -> None:
+    expected = [[f"{process} {number}" for number in range(5)] for process in range(8)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", ADDER, str(path), *added]) for added in expected
+    ]
+    assert [0] * 8 == [process.wait(60) for process in running]
+    found = names(AccountStore(path))
+    assert sorted(chain.from_iterable(expected)) == sorted(found)
+
+
+def test_the_version_changes_with_every_change_of_whomever(store: AccountStore, path: Path) -> None:
+    changes: list[Callable[[], object]] = [
+        lambda: store.add(account("Work")),
+        lambda: AccountStore(path).rename("Work", "Job"),
+        lambda: run(ADDER, path, "Private"),
+        lambda: store.activate("Work"),
+        path.unlink,
+        lambda: AccountStore(path).add(account("Anew")),
+    ]
+    seen = [store.version()]
+    for change in changes:
+        change()
+        seen.append(store.version())
+        assert seen[-1] == store.version()
+        store.all()
+        assert seen[-1] == store.version()
+    assert all(before != after for before, after in pairwise(seen))
+
+
+def test_a_second_thread_waits_for_who_is_alone(store: AccountStore) -> None:
+    done: list[str] = []
+
+    def second() -> None:
+        with store.exclusively():
+            done.append(f"second sees {store.active()}")
+            store.activate("two")
+
+    with store.exclusively():
+        thread = threading.Thread(target=second)
+        thread.start()
+        store.activate("one")
+        done.append(f"first sees {store.active()}")
+    thread.join()
+    assert (["first sees one", "second sees one"], "two") == (done, store.active())
+
+
+def test_another_process_is_kept_out_of_writing_and_not_of_reading(
+    store: AccountStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "BUSY_SECONDS", 0.05)
+    store.add(account("Work"))
+    other = AccountStore(path)
+    with store.exclusively():
+        assert f"{path} is in use." == refusal(lambda: other.activate("Work"))
+        assert ["Work"] == names(other)
+    other.activate("Work")
+    assert "Work" == store.active()
+
+
+def test_what_fails_while_alone_changes_nothing(store: AccountStore) -> None:
+    store.add(account("Work"))
+
+    def fail() -> None:
+        with store.exclusively():
+            store.activate("Work")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert store.active() is None
+    store.activate("Work")
+    assert "Work" == store.active()
+
+
+def test_threads_may_use_it_at_once(store: AccountStore) -> None:
+    def add(thread: int) -> None:
+        for number in range(10):
+            store.add(account(f"{thread} {number}"))
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 40 == len(store.all())

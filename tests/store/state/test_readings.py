@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.sources.anthropic.usage_body import usage_from
+from claude_usage_monitor.store.database import in_memory
+from claude_usage_monitor.store.state import readings
+from claude_usage_monitor.store.state.readings import (
+    HOURLY_KEPT,
+    KEPT,
+    milliseconds,
+    newest,
+    record,
+)
+from claude_usage_monitor.usage.limits.windows import Source, Usage, UsageWindow, label_for
+from tests.support.payloads import NOW, PAYLOADS, as_bytes, payload, usage_body
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from claude_usage_monitor.store.state.readings import Newer
+
+ADA = "uuid-of-ada"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def connection() -> sqlite3.Connection:
+    return in_memory().connection
+
+
+def api(moment: datetime = NOW, **figures: float) -> Usage:
+    return usage_from(as_bytes(usage_body(moment, **figures)), moment)
+
+
+def line(utilization: float, resets_in: timedelta | None, moment: datetime = NOW) -> Usage:
+    resets_at = None if resets_in is None else NOW + resets_in
+    label = label_for("five_hour")
+    window = UsageWindow("five_hour", label, utilization, resets_at, "statusline", moment)
+    return Usage((window,), "statusline", moment)
+
+
+def shown(connection: sqlite3.Connection, now: datetime = NOW) -> tuple[float | None, Source]:
+    usage = newest(connection, ADA, now)
+    assert usage is not None
+    assert usage.five_hour is not None
+    return usage.five_hour.utilization, usage.five_hour.source
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PAYLOADS.glob("usage_*.json")))
+def test_a_reading_comes_back_as_it_was(connection: sqlite3.Connection, name: str) -> None:
+    usage = usage_from(payload(name), NOW)
+    record(connection, ADA, usage, "always", complete=True)
+    found = newest(connection, ADA, NOW)
+    assert found is not None
+
+    def near(windows: tuple[UsageWindow, ...]) -> list[UsageWindow]:
+        return [
+            replace(w, resets_at=w.resets_at and w.resets_at.replace(microsecond=0))
+            for w in windows
+        ]
+
+    assert near(usage.windows) == near(found.windows)
+    assert (usage.extra_usage, usage.source, usage.as_of) == (
+        found.extra_usage,
+        found.source,
+        found.as_of,
+    )
+    assert [p.label for p in usage.credit_pools] == [p.label for p in found.credit_pools]
+
+
+def test_accounts_are_kept_apart(connection: sqlite3.Connection) -> None:
+    record(connection, ADA, api(), "always", complete=True)
+    assert newest(connection, "uuid-of-bob", NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("newer", "later", "expected"),
+    [
+        ("always", -MINUTE, 10.0),
+        ("by time", -MINUTE, 78.0),
+        ("by time", MINUTE, 10.0),
+    ],
+)
+def test_the_newest_reading_wins(
+    connection: sqlite3.Connection, newer: Newer, later: timedelta, expected: float
+) -> None:
+    record(connection, ADA, api(), "always", complete=True)
+    record(connection, ADA, api(NOW + later, five_hour=10.0), newer, complete=True)
+    assert expected == shown(connection)[0]
+
+
+@pytest.mark.parametrize(
+    ("utilization", "resets_in", "expected"),
+    [
+        (79.0, timedelta(hours=2, minutes=11), (79.0, "statusline")),
+        (79.0, timedelta(hours=2, minutes=11, seconds=30), (79.0, "statusline")),
+        (78.0, timedelta(hours=2, minutes=11), (78.0, "api")),
+        (20.0, timedelta(hours=2, minutes=11), (78.0, "api")),
+        (1.0, timedelta(hours=5), (1.0, "statusline")),
+        (99.0, timedelta(hours=1), (78.0, "api")),
+        (80.0, None, (80.0, "statusline")),
+        (20.0, None, (78.0, "api")),
+    ],
+)
+def test_a_figure_without_an_age_counts_if_it_is_beyond_the_known_one(
+    connection: sqlite3.Connection,
+    utilization: float,
+    resets_in: timedelta | None,
+    expected: tuple[float, str],
+) -> None:
+    """An idle session repeats old figures: within a window use only grows."""
+    record(connection, ADA, api(), "always", complete=True)
+    later = line(utilization, resets_in, NOW + MINUTE)
+    record(connection, ADA, later, "by figure", complete=False)
+    assert expected == shown(connection)
+
+
+def test_a_figure_without_a_reset_keeps_the_known_one(connection: sqlite3.Connection) -> None:
+    record(connection, ADA, api(), "always", complete=True)
+    record(connection, ADA, line(80, None, NOW + MINUTE), "by figure", complete=False)
+    found = newest(connection, ADA, NOW)
+    assert found is not None
+    assert found.five_hour is not None
+    assert NOW + timedelta(hours=2, minutes=11) == found.five_hour.resets_at
+    assert "seven_day:fable" == next(w.key for w in found.windows if w.binding)
+    assert ("api", NOW) == (found.source, found.as_of)
+
+
+def test_figures_of_the_status_line_alone_are_figures(connection: sqlite3.Connection) -> None:
+    record(connection, ADA, line(20, timedelta(hours=1)), "by figure", complete=False)
+    found = newest(connection, ADA, NOW)
+    assert found is not None
+    assert ("statusline", NOW, 1) == (found.source, found.as_of, len(found.windows))
+
+
+def test_a_clock_that_was_set_back_keeps_no_new_answer_out(connection: sqlite3.Connection) -> None:
+    record(connection, ADA, api(NOW + timedelta(days=1)), "always", complete=True)
+    record(connection, ADA, api(five_hour=5.0), "always", complete=True)
+    assert 5.0 == shown(connection)[0]
+
+
+def count(connection: sqlite3.Connection, table: str) -> int:
+    return len(connection.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608
+
+
+def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_year(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readings, "_THINNED_BEHIND", 0)
+    first = NOW.replace(minute=0)
+    for minutes, percent in ((0, 5.0), (20, 9.0), (40, 7.0), (60, 1.0)):
+        moment = first + timedelta(minutes=minutes)
+        record(connection, ADA, api(moment, five_hour=percent), "always", complete=True)
+    assert (12, 6) == (count(connection, "reading"), count(connection, "hourly"))
+    record(connection, ADA, api(first + KEPT + MINUTE * 61), "always", complete=True)
+    assert (3, 9) == (count(connection, "reading"), count(connection, "hourly"))
+    highest = connection.execute(
+        "SELECT utilization FROM hourly WHERE key = 'five_hour' ORDER BY hour"
+    ).fetchall()
+    assert [(9.0,), (1.0,), (78.0,)] == highest
+    record(connection, ADA, api(first + HOURLY_KEPT + KEPT * 2), "always", complete=True)
+    assert (3, 3) == (count(connection, "reading"), count(connection, "hourly"))
+
+
+def test_one_reading_by_a_clock_far_ahead_drops_no_history(
+    connection: sqlite3.Connection,
+) -> None:
+    for minutes in range(120):
+        record(connection, ADA, api(NOW + minutes * MINUTE), "always", complete=True)
+    record(connection, ADA, api(NOW + timedelta(days=700)), "always", complete=True)
+    assert 363 == count(connection, "reading")
+
+
+def test_what_is_shown_is_found_by_key_not_by_search(connection: sqlite3.Connection) -> None:
+    """However many readings there are: no query of a look scans a table."""
+    for table in ("newest", "complete"):
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE account = ? AND as_of >= ?",  # noqa: S608
+            ("", 0),
+        ).fetchall()
+        assert all("SEARCH" in row[3] for row in plan)
+    plan = connection.execute(
+        "EXPLAIN QUERY PLAN SELECT account FROM reading WHERE read_at < ? ORDER BY read_at LIMIT 9",
+        (0,),
+    ).fetchall()
+    assert all("SEARCH" in row[3] for row in plan)
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_an_instant_is_kept_to_the_millisecond(naive: datetime) -> None:
+    from datetime import UTC
+
+    moment = naive.replace(tzinfo=UTC)
+    assert abs(moment.timestamp() * 1000 - milliseconds(moment)) <= 0.51

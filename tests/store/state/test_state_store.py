@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.sources.anthropic.usage_body import usage_from
+from claude_usage_monitor.store.state import state_store as rooms
+from claude_usage_monitor.store.state.ledger import Granted
+from claude_usage_monitor.store.state.state_store import State
+from tests.support.payloads import NOW, as_bytes, usage_body
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.limits.windows import Usage
+
+ADA = "uuid-of-ada"
+ROOT = Path(__file__).parent.parent.parent.parent
+FLOOR = timedelta(seconds=180)
+USAGE = usage_from(as_bytes(usage_body()), NOW)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+def granted(state: State) -> int:
+    answer = state.acquire("t", ADA, NOW)
+    assert isinstance(answer, Granted)
+    return answer.request
+
+
+def test_two_processes_see_each_others_readings(path: Path) -> None:
+    one, other = State(path), State(path)
+    before = other.version()
+    one.record(ADA, USAGE, "always", complete=True)
+    assert before != other.version()
+    found = other.newest(ADA, NOW)
+    assert found is not None
+    assert 78.0 == found.windows[0].utilization
+
+
+def test_ones_own_writes_are_no_news(path: Path) -> None:
+    state = State(path)
+    before = state.version()
+    state.record(ADA, USAGE, "always", complete=True)
+    assert before == state.version()
+
+
+ON_A_FULL_DISK = """
+import pathlib, resource, signal, sys
+from tests.store.state.test_state_store import ADA, FLOOR, NOW, USAGE, granted, later_usage
+from claude_usage_monitor.store.state.ledger import Gate, Wait
+from claude_usage_monitor.store.state.state_store import State
+
+state = State(pathlib.Path(sys.argv[1]))
+state.record(ADA, USAGE, "always", complete=True)
+state.settle(granted(state), "t", Gate(NOW, NOW + FLOOR))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may grow: as on a full disk
+state.record(ADA, later_usage(), "always", complete=True)
+assert state.newest(ADA, NOW).windows[0].utilization == 80.0
+assert "nothing is kept" in state.notice
+assert isinstance(state.acquire("t", ADA, NOW + FLOOR / 2), Wait)
+"""
+
+
+def later_usage() -> Usage:
+    return usage_from(as_bytes(usage_body(five_hour=80.0)), NOW + FLOOR)
+
+
+def test_a_full_disk_costs_neither_figures_nor_the_budget(path: Path) -> None:
+    """In a process of its own: the limit on file sizes holds for all that a process writes."""
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_FULL_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    found = State(path).newest(ADA, NOW)
+    assert found is not None
+    assert 78.0 == found.windows[0].utilization
+
+
+def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.mkdir()
+    state = State(path)
+    assert state.notice is not None
+    path.rmdir()
+    monkeypatch.setattr(rooms, "_RETRY_SECONDS", 0.0)
+    state.record(ADA, USAGE, "always", complete=True)
+    again: str | None = state.notice
+    assert again is None
+    assert State(path).newest(ADA, NOW) is not None
+
+
+def test_a_file_that_turns_bad_while_in_use_costs_nothing_that_is_shown(path: Path) -> None:
+    state = State(path)
+    state.record(ADA, USAGE, "always", complete=True)
+    with sqlite3.connect(path) as vandal:
+        vandal.execute("DROP TABLE reading")
+    vandal.close()
+    state.record(ADA, USAGE, "always", complete=True)
+    found = state.newest(ADA, NOW)
+    assert found is not None
+    assert len(USAGE.windows) == len(found.windows)
+    assert state.notice is not None

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_usage_monitor.usage.limits.windows import (
+    Severity,
+    Usage,
+    UsageWindow,
+    in_order,
+    label_for,
+    severity_of,
+    whole_percent,
+    with_binding,
+)
+from tests.support.payloads import NOW
+
+
+def window(
+    key: str = "five_hour",
+    utilization: float | None = 78.0,
+    hours_left: float | None = 131 / 60,
+    *,
+    is_active: bool = False,
+) -> UsageWindow:
+    resets_at = None if hours_left is None else NOW + timedelta(hours=hours_left)
+    return UsageWindow(key, label_for(key), utilization, resets_at, "api", NOW, is_active=is_active)
+
+
+@pytest.mark.parametrize(
+    ("utilization", "expected"),
+    [
+        (0, Severity.NORMAL),
+        (50, Severity.NORMAL),
+        (50.49, Severity.NORMAL),
+        (50.5, Severity.ELEVATED),
+        (80.4, Severity.ELEVATED),
+        (80.5, Severity.HIGH),
+        (99.5, Severity.HIGH),
+        (99.99, Severity.HIGH),
+        (100, Severity.EXHAUSTED),
+        (250, Severity.EXHAUSTED),
+    ],
+)
+def test_severity_is_decided_on_the_whole_percent(utilization: float, expected: Severity) -> None:
+    assert expected is severity_of(utilization)
+
+
+@given(st.floats(0, 1000))
+def test_a_whole_percent_claims_neither_all_nor_nothing(utilization: float) -> None:
+    whole = whole_percent(utilization)
+    assert (utilization >= 100) == (whole >= 100)
+    assert (utilization == 0) == (whole == 0)
+
+
+def test_the_figures_of_the_contract() -> None:
+    """The worked example of INTERFACE: 78 % used, 56.3 % of the time gone, full in 47 minutes."""
+    found = window()
+    assert timedelta(minutes=131) == found.time_until_reset(NOW)
+    assert pytest.approx(56.33, abs=0.01) == found.time_elapsed_percent(NOW)
+    assert pytest.approx(21.67, abs=0.01) == found.pace_delta(NOW)
+    assert found.pace(NOW) == "over"
+    assert found.is_on_pace(NOW) is False
+    full_at = found.full_at(NOW)
+    assert full_at is not None
+    assert timedelta(minutes=47) == timedelta(minutes=(full_at - NOW) // timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("five_hour", 18000),
+        ("seven_day", 604800),
+        ("seven_day:fable", 604800),
+        ("seven_day_cowork", 604800),
+        ("tangelo", None),
+        ("weekly_cowork", None),
+    ],
+)
+def test_a_key_tells_the_length_or_nothing_does(key: str, expected: int | None) -> None:
+    found = window(key)
+    assert expected == found.window_seconds
+    assert (expected is None) == (found.pace(NOW) is None)
+    assert (expected is None) == (found.time_elapsed_percent(NOW) is None)
+
+
+def test_a_window_not_started_has_no_pace() -> None:
+    idle = window(utilization=0.0, hours_left=None)
+    assert idle.state(NOW) == "idle"
+    assert idle.at(NOW).utilization == 0.0
+    assert (
+        idle.time_until_reset(NOW),
+        idle.pace(NOW),
+        idle.is_on_pace(NOW),
+        idle.full_at(NOW),
+    ) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("hours", [0, -1, -200])
+def test_past_its_reset_the_old_percentage_is_void(hours: float) -> None:
+    """A reset that passed since the reading: what was used before it is not what is used now."""
+    past = window(hours_left=hours)
+    assert past.state(NOW) == "reset"
+    assert past.at(NOW).utilization is None
+    assert past.at(NOW).severity is None
+    assert (past.pace(NOW), past.is_on_pace(NOW), past.full_at(NOW)) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("utilization", "expected"), [(57.3, "on"), (55.4, "on"), (57.4, "over"), (55.3, "under")]
+)
+def test_a_point_either_side_is_on_pace(utilization: float, expected: str) -> None:
+    assert expected == window(utilization=utilization).pace(NOW)
+
+
+@pytest.mark.parametrize("utilization", [0.0, 30.0, 100.0, 130.0, None])
+def test_no_forecast_where_there_is_nothing_to_foresee(utilization: float | None) -> None:
+    assert window(utilization=utilization).full_at(NOW) is None
+
+
+@given(st.floats(0.1, 99.9), st.floats(0.001, 4.999))
+def test_a_forecast_is_before_the_reset_exactly_when_over_pace(
+    utilization: float, hours_left: float
+) -> None:
+    found = window(utilization=utilization, hours_left=hours_left)
+    delta, full_at = found.pace_delta(NOW), found.full_at(NOW)
+    assert delta is not None
+    if full_at is None:
+        assert delta <= 1e-6
+    else:
+        assert delta >= -1e-6
+        assert found.resets_at is not None
+        assert NOW - timedelta(seconds=1) <= full_at <= found.resets_at
+
+
+def test_a_reset_further_off_than_its_window_is_long_has_not_begun() -> None:
+    assert window(hours_left=9).time_elapsed_percent(NOW) == 0.0
+    assert window(hours_left=9).full_at(NOW) is None
+
+
+def binding_key(*windows: UsageWindow) -> str | None:
+    found = [w.key for w in with_binding(windows) if w.binding]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_the_flagged_window_binds() -> None:
+    assert (
+        binding_key(window("five_hour", 90), window("seven_day", 40, 70, is_active=True))
+        == "seven_day"
+    )
+
+
+def test_unflagged_the_fullest_binds_and_the_earlier_reset_of_equals() -> None:
+    assert binding_key(window("five_hour", 20), window("seven_day", 40, 70)) == "seven_day"
+    assert binding_key(window("seven_day", 40, 70), window("five_hour", 40, 2)) == "five_hour"
+    assert binding_key(window("five_hour", 40, None), window("seven_day", 40, 70)) == "seven_day"
+
+
+def test_an_unknown_percentage_binds_nobody() -> None:
+    assert binding_key(window(utilization=None)) is None
+    assert binding_key() is None
+
+
+def test_binding_is_decided_anew_when_a_window_has_reset() -> None:
+    windows = with_binding((window("five_hour", 90, -1, is_active=True), window("seven_day", 40)))
+    usage = Usage(windows, "api", NOW)
+    assert [w.key for w in usage.windows if w.binding] == ["five_hour"]
+    assert [w.key for w in usage.at(NOW).windows if w.binding] == ["seven_day"]
+
+
+def test_windows_are_found_by_their_names() -> None:
+    usage = Usage((window("seven_day_opus"), window("five_hour")), "api", NOW)
+    assert usage.seven_day_opus is usage.windows[0]
+    assert usage.five_hour is usage.windows[1]
+    assert (usage.seven_day, usage.seven_day_sonnet) == (None, None)
+    assert usage.five_hour_on_pace(NOW) is False
+    assert usage.seven_day_on_pace(NOW) is None
+
+
+def test_rows_stand_in_the_order_of_the_table_and_others_after() -> None:
+    keys = ["tangelo", "seven_day:fable", "seven_day", "five_hour", "seven_day_sonnet"]
+    expected = ["five_hour", "seven_day", "seven_day_sonnet", "tangelo", "seven_day:fable"]
+    assert expected == [w.key for w in in_order([window(key) for key in keys])]
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        ("five_hour", "5-hour"),
+        ("seven_day_routines", "Routines"),
+        ("iguana_necktie", "Iguana necktie"),
+    ],
+)
+def test_labels_come_from_the_table_or_from_the_key(key: str, label: str) -> None:
+    assert label == label_for(key)
+
+
+def test_without_now_the_clock_is_read() -> None:
+    """The library's users need not pass the time."""
+    found = replace(window(), resets_at=None)
+    assert found.state() == "idle"
+    assert found.is_on_pace() is None
+    assert window(hours_left=-(10**5)).state() == "reset"

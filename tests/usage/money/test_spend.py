@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from claude_usage_monitor.usage.money.spend import NamedAmount, Spend, dearest_first, plus
+
+MONTH = Spend(
+    datetime(2026, 11, 16, tzinfo=UTC), "api", "USD", date(2026, 11, 1), date(2026, 11, 30)
+)
+
+
+@pytest.mark.parametrize(
+    ("spent", "budget", "expected"),
+    [
+        ("45", "60", 75.0),
+        ("90", "60", 150.0),
+        ("-3", "60", 0.0),
+        (None, "60", None),
+        ("1", None, None),
+    ],
+)
+def test_how_much_of_the_budget_is_spent(
+    spent: str | None, budget: str | None, expected: float | None
+) -> None:
+    found = replace(
+        MONTH,
+        month_to_date=None if spent is None else Decimal(spent),
+        budget=None if budget is None else Decimal(budget),
+    )
+    assert expected == found.budget_percent
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 11, 1, tzinfo=UTC), 0.0),
+        (datetime(2026, 11, 16, tzinfo=UTC), 50.0),
+        (datetime(2026, 11, 30, 12, tzinfo=UTC), 29.5 / 30 * 100),
+        (datetime(2026, 12, 5, tzinfo=UTC), 100.0),
+        (datetime(2026, 10, 5, tzinfo=UTC), 0.0),
+    ],
+)
+def test_how_much_of_the_month_has_passed(moment: datetime, expected: float) -> None:
+    assert expected == pytest.approx(MONTH.elapsed_percent(moment))
+
+
+def test_a_sum_with_an_unknown_in_it_is_unknown() -> None:
+    assert plus(2, 3) == 5
+    assert plus(Decimal("0.1"), Decimal("0.2")) == Decimal("0.3")
+    assert plus(None, 3) is None
+    assert plus(2, None) is None
+
+
+def test_rows_are_sorted_by_amount_and_the_unknown_stand_last() -> None:
+    rows = [
+        NamedAmount("b", Decimal(1)),
+        NamedAmount(None, None),
+        NamedAmount("A", Decimal(1)),
+        NamedAmount("c", Decimal(9)),
+    ]
+    assert ["c", "A", "b", None] == [row.name for row in dearest_first(rows)]
