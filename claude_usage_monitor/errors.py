@@ -30,10 +30,8 @@ Each class has a stable ``code``; each error a message (what happened, one sente
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+from datetime import datetime, timedelta
+from typing import ClassVar
 
 
 class UsageMonitorError(Exception):
@@ -72,7 +70,7 @@ class NoCredentials(CredentialError):
         return self.message == self.default_message
 
 
-class TornCredentials(NoCredentials):
+class PartialCredentials(NoCredentials):
     """Raised when a stored login is empty or cut off; a moment later it may be whole."""
 
 
@@ -98,7 +96,7 @@ class CredentialsExpired(CredentialError):
         self.expired_at = expired_at
 
 
-class GrantEnded(CredentialsExpired):
+class RefreshTokenRevoked(CredentialsExpired):
     """Raised when the refresh token is not accepted any more (``invalid_grant``): for good."""
 
     default_message = "This login has ended."

@@ -6,10 +6,8 @@ import contextlib
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
 
 def command() -> NoReturn:
@@ -36,7 +34,7 @@ def command() -> NoReturn:
 def _with_logins_stored(code: int) -> int:
     """Let what is being renewed be stored before the process ends; returns its exit code."""
     renewals = sys.modules.get("claude_usage_monitor.monitor.login.shutdown")
-    if renewals is None or renewals.finish():
+    if renewals is None or renewals.drain():
         return code
     from claude_usage_monitor.cli.options import tell
 

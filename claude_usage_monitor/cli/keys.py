@@ -6,10 +6,8 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from types import TracebackType
+from typing import Self
 
 _MOST_KEYS = 64  # bytes at once; more is a paste, and none of it is meant for us
 _PAUSE = 0.1  # seconds; what follows sooner belongs to the paste or the sequence before it

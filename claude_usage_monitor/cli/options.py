@@ -8,13 +8,11 @@ import math
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PROGRAM = "claude-usage-monitor"
 _LEAST_INTERVAL = 5

@@ -9,11 +9,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Sequence
 
 _MAX_INPUT = 1 << 20
 _MAX_OUTPUT = 1 << 16

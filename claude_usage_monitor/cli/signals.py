@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType, TracebackType
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
 
 # A terminal that takes no more output (a stalled link, XOFF) would hold us in a write for ever.
 _PATIENCE_SECONDS = 0.7

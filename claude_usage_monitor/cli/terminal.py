@@ -6,16 +6,15 @@ import locale
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from claude_usage_monitor.render.theme import ASCII, UNICODE, Look
+from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from claude_usage_monitor.cli.options import Options
     from claude_usage_monitor.store.settings import Settings
 
@@ -35,7 +34,7 @@ class _Console(Console):
 
 def open_console(
     options: Options, settings: Settings, environ: Mapping[str, str], *, live: bool
-) -> tuple[Console, Look]:
+) -> tuple[Console, RenderOptions]:
     """Return the console to draw on and the look that it can show."""
     stdout = sys.stdout
     if hasattr(stdout, "reconfigure"):
@@ -52,13 +51,13 @@ def open_console(
         _environ=_for_rich(environ),
     )
     plain = settings.ascii if options.ascii is None else options.ascii
-    look = Look(
+    render_options = RenderOptions(
         glyphs=ASCII if plain or not _encodes(stdout) else UNICODE,
         color=console.color_system is not None and not console.no_color,
         clock=clock_style(environ),
         live=live,
     )
-    return console, look
+    return console, render_options
 
 
 def _for_rich(environ: Mapping[str, str]) -> dict[str, str]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from claude_usage_monitor.usage.status import Account, Problem
+from claude_usage_monitor.usage.status import Account, Problem
 
 VERSION = 1
 _GAP = 2

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from claude_usage_monitor.usage.findings import Finding
+from claude_usage_monitor.usage.findings import Finding
 
 VERSION = 1
 _SIGNS = {"ok": "ok  ", "note": "note", "problem": "!!  "}

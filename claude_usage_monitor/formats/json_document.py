@@ -6,20 +6,16 @@ Unknown is ``null``. Instants are UTC with a ``Z``, spans are seconds. Fields ar
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
+from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.json_values import Json, amount, instant, rounded
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from claude_usage_monitor.errors import UsageMonitorError
-    from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, UsageWindow
-    from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, UsageWindow
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import AccountStatus
 
 VERSION = 1
 

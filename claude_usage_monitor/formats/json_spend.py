@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.formats.json_values import Json, amount
 from claude_usage_monitor.usage.durations import iso_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from claude_usage_monitor.usage.money.spend import (
         ClaudeCodeSpend,
         KeyTokens,

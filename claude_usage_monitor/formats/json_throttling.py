@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from claude_usage_monitor.formats.json_values import Json, instant, rounded
-from claude_usage_monitor.usage.throttling import COMPUTED
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
+from claude_usage_monitor.usage.throttling import COMPUTED, PacedWindow, Throttling
 
 
 def throttling_json(throttling: Throttling, now: datetime) -> Json:

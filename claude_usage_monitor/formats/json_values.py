@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from claude_usage_monitor.usage.durations import iso_instant
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from decimal import Decimal
 
 Json: TypeAlias = dict[str, object]

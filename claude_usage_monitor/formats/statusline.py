@@ -5,16 +5,13 @@ With its own small table of colours: Rich takes longer to load than a prompt may
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.limits.windows import Severity, UsageWindow, percent_text
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus
 
 _COLORS = {
     Severity.NORMAL: "32",
@@ -93,12 +90,12 @@ def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
         figures_age = now - max(window.as_of for window in status.usage.windows)
     if (
         figures_age is not None
-        and status.stale(now + status.clock_ahead)
+        and status.stale(now + status.clock_skew)
         and age(figures_age) != "now"
     ):
         parts.append(_Part(f"{age(figures_age)} old", _DIM))
     if status.problem is not None:
-        parts.append(_Part(wording.short(status.problem, now + status.clock_ahead), _ALARM))
+        parts.append(_Part(wording.short(status.problem, now + status.clock_skew), _ALARM))
     if status.usage is None:
         parts.insert(0, _Part(EMPTY, _DIM))
     return parts

@@ -9,27 +9,21 @@ import dataclasses
 import json
 import os
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from claude_usage_monitor.errors import error_of
 from claude_usage_monitor.monitor.accounts import add, manage
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
 from claude_usage_monitor.monitor.accounts.selection import selected
-from claude_usage_monitor.monitor.live.displayed import Seat
 from claude_usage_monitor.monitor.live.parallel import read_all
+from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.status import AccountStatus, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from claude_usage_monitor.monitor.accounts.registry import Entry
-    from claude_usage_monitor.usage.limits.windows import Usage
-    from claude_usage_monitor.usage.status import Account
+from claude_usage_monitor.usage.limits.windows import Usage
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 LOGIN_SECONDS = 120.0
 
@@ -41,8 +35,8 @@ def get_usage() -> Usage:
     window says when (``as_of``). Raises CredentialError when a login is needed, ServiceError when
     no figures could be had, and there are none from before.
     """
-    roster = _roster()
-    status = roster.claude_code().read(AccountStatus(CLAUDE_CODE))
+    registry = _registry()
+    status = registry.claude_code().read(AccountStatus(CLAUDE_CODE))
     if status.usage is None:
         problem = status.problem or Problem("error", "There are no figures yet.", "")
         raise error_of(problem.code, problem.message, problem.hint)
@@ -56,7 +50,7 @@ def authorize(timeout: float = LOGIN_SECONDS, *, browser: bool = True) -> str:
     ``browser``, the code it shows is read from standard input. ``timeout`` is in seconds. Raises
     LoginFailed when it came to nothing, ServiceError when the token endpoint did not answer.
     """
-    return json.dumps(_log_in(_roster(), timeout, browser=browser))
+    return json.dumps(_log_in(_registry(), timeout, browser=browser))
 
 
 class UsageClient:
@@ -67,7 +61,7 @@ class UsageClient:
     """
 
     def __init__(self) -> None:
-        self._roster = _roster()
+        self._registry = _registry()
 
     def save_account(
         self, name: str, credentials_json: str | None = None, *, replace: bool = False
@@ -78,38 +72,38 @@ class UsageClient:
         InvalidName, NoCredentials, CredentialError when the API refuses them.
         """
         if credentials_json is None:
-            return _told(add.add_from_claude_code(self._roster, name, replace=replace))
+            return _told(add.add_from_claude_code(self._registry, name, replace=replace))
         content = credentials_json.encode(errors="surrogatepass")  # then it is no JSON
         place = "credentials_json"
-        return _told(add.add_credentials(self._roster, name, content, place, replace=replace))
+        return _told(add.add_credentials(self._registry, name, content, place, replace=replace))
 
     def authenticate(
         self, name: str, timeout: float = LOGIN_SECONDS, *, replace: bool = False
     ) -> Account:
         """Add an account by a login in the browser. Raises as `authorize` does, and InvalidName."""
-        manage.require_free(self._roster, name, "code", replace=replace)
-        credentials = _log_in(self._roster, timeout, browser=True)
-        return _told(add.add_login(self._roster, name, credentials, replace=replace))
+        manage.require_free(self._registry, name, "code", replace=replace)
+        credentials = _log_in(self._registry, timeout, browser=True)
+        return _told(add.add_login(self._registry, name, credentials, replace=replace))
 
     def save_admin_account(self, name: str, key: str, *, replace: bool = False) -> Account:
         """Add an organisation by its Admin API key. Raises InvalidName, NoCredentials."""
-        return _told(add.add_admin_key(self._roster, name, key, replace=replace))
+        return _told(add.add_admin_key(self._registry, name, key, replace=replace))
 
     def list_accounts(self) -> tuple[Account, ...]:
         """Return every account, the active one first; ``claude-code`` is always among them."""
-        return tuple(self._with_email(entry) for entry in self._roster.entries())
+        return tuple(self._with_email(entry) for entry in self._registry.entries())
 
     def switch_account(self, name: str) -> None:
         """Make an account the active one. Raises UnknownAccount."""
-        manage.use(self._roster, name)
+        manage.use(self._registry, name)
 
     def rename_account(self, name: str, new_name: str) -> None:
         """Give an account another name. Raises UnknownAccount, InvalidName."""
-        manage.rename(self._roster, name, new_name)
+        manage.rename(self._registry, name, new_name)
 
     def delete_account(self, name: str) -> None:
         """Delete an account and its login. Raises UnknownAccount, SecretStoreUnavailable."""
-        for warning in manage.remove(self._roster, name):
+        for warning in manage.remove(self._registry, name):
             warnings.warn(warning, stacklevel=2)
 
     def get_account_usage(self, name: str) -> AccountStatus:
@@ -117,51 +111,51 @@ class UsageClient:
 
         What keeps them away is the status's ``problem``. Raises UnknownAccount.
         """
-        return self._read([self._roster.named(name)])[0]
+        return self._read([self._registry.named(name)])[0]
 
     def get_all_accounts_usage(self) -> tuple[AccountStatus, ...]:
         """Return the figures of every account, read in parallel, the active one first.
 
         One account's failure is its own ``problem`` and keeps no other waiting.
         """
-        return self._read(selected(self._roster, (), "auto", every=True))
+        return self._read(selected(self._registry, (), "auto", every=True))
 
     def get_system_token(self) -> str:
         """Return the OAuth access token that Claude Code holds. Raises NoCredentials.
 
         It is Claude Code's: never renew it, and keep it out of logs and files.
         """
-        return self._roster.finder.find_stored(utc_now()).token.reveal()
+        return self._registry.finder.find_stored(utc_now()).token.reveal()
 
-    def _with_email(self, entry: Entry) -> Account:
+    def _with_email(self, entry: ListedAccount) -> Account:
         if entry.key != CLAUDE_CODE.name:
             return entry.account
-        profile = GlobalConfig(self._roster.environ).read().profile
+        profile = GlobalConfig(self._registry.environ).read().profile
         return dataclasses.replace(entry.account, email=profile.email if profile else None)
 
-    def _read(self, entries: Sequence[Entry]) -> tuple[AccountStatus, ...]:
-        seats = [Seat(e.key, e.account, self._roster.reader(e)) for e in entries]
-        return read_all(seats, self._roster.settings.interval)
+    def _read(self, entries: Sequence[ListedAccount]) -> tuple[AccountStatus, ...]:
+        current = [DisplayedAccount(e.key, e.account, self._registry.reader(e)) for e in entries]
+        return read_all(current, self._registry.settings.interval)
 
 
-def _roster() -> Roster:
+def _registry() -> AccountRegistry:
     settings, _ = load_settings(config_path(os.environ))
-    return Roster(
+    return AccountRegistry(
         os.environ, settings, utc_now, announce=lambda words: warnings.warn(words, stacklevel=2)
     )
 
 
-def _log_in(roster: Roster, timeout: float, *, browser: bool) -> dict[str, object]:
+def _log_in(registry: AccountRegistry, timeout: float, *, browser: bool) -> dict[str, object]:
     import sys
 
-    from claude_usage_monitor.monitor.login.browser import Talk, log_in
+    from claude_usage_monitor.monitor.login.browser import Prompter, log_in
 
     def ask() -> str | None:
         return sys.stdin.readline() or None if sys.stdin is not None else None
 
-    talk = Talk(lambda words: print(words, file=sys.stderr), ask)
-    client, environ = roster.connect_to_login(), roster.environ
-    return log_in(client, environ, talk, browser=browser, timeout=timeout, clock=roster.clock)
+    prompter = Prompter(lambda words: print(words, file=sys.stderr), ask)
+    client, environ = registry.connect_to_login(), registry.environ
+    return log_in(client, environ, prompter, browser=browser, timeout=timeout, clock=registry.clock)
 
 
 def _told(added: add.Added) -> Account:

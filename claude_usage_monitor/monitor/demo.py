@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from claude_usage_monitor.monitor.live.displayed import Seat
+from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
 
 DEMO = Account("demo")
 _INTERVAL = timedelta(seconds=5)
 
 
-class DemoDesk:
+class DemoAccounts:
     """The one simulated account, on show for ever."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._seat = Seat(DEMO.name, DEMO, DemoReader(clock))
+        self._seat = DisplayedAccount(DEMO.name, DEMO, DemoReader(clock))
 
-    def seats(self) -> tuple[Seat, ...]:
+    def current(self) -> tuple[DisplayedAccount, ...]:
         """Return the simulated account."""
         return (self._seat,)
 
-    def turn(self) -> None:
+    def show_next(self) -> None:
         """Do nothing: there is no other."""
 
     def version(self) -> object:
@@ -48,9 +44,9 @@ class DemoReader:
         publish: Callable[[AccountStatus], None] = lambda _: None,  # noqa: ARG002 - in one step
     ) -> AccountStatus:
         """Return the simulated account's status."""
-        return self.look(previous)
+        return self.cached_status(previous)
 
-    def look(self, previous: AccountStatus) -> AccountStatus:  # noqa: ARG002 - none is held over
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:  # noqa: ARG002 - none is held over
         """Return the simulated account's status."""
         now = self._clock()
         return AccountStatus(
@@ -61,7 +57,7 @@ class DemoReader:
             next_read_at=now + _INTERVAL,
         )
 
-    def want(self) -> None:
+    def request_refresh(self) -> None:
         """Do nothing: it is read every few seconds."""
 
     def changed(self) -> bool:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.render.theme import FAINT, SEVERITY_STYLES, STRONG, TARGET, Look, styled
+from claude_usage_monitor.render.theme import (
+    FAINT,
+    SEVERITY_STYLES,
+    STRONG,
+    TARGET,
+    RenderOptions,
+    styled,
+)
 from claude_usage_monitor.usage.limits.windows import severity_of
 
 if TYPE_CHECKING:
@@ -15,7 +22,7 @@ def bar(
     utilization: float | None,
     tick: float | None,
     width: int,
-    look: Look,
+    options: RenderOptions,
     target: float | None = None,
 ) -> Text:
     """Draw a percentage. ``tick`` and ``target`` are in percent too; ``None`` draws none.
@@ -23,7 +30,7 @@ def bar(
     Any use fills a cell and anything left leaves one: a bar that is full is full. Of an unknown
     utilization neither is claimed: its track is dotted.
     """
-    glyphs = look.glyphs
+    glyphs = options.glyphs
     if utilization is None:
         return styled(glyphs.unknown * width, FAINT)
     filled = min(width, int(utilization / 100 * width + 0.5))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, Look
+from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, RenderOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from decimal import Decimal
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -19,14 +19,14 @@ _UNKNOWN = "?"
 
 
 def chart(
-    amounts: Sequence[Decimal | None], days: int, width: int, rows: int, look: Look
+    amounts: Sequence[Decimal | None], days: int, width: int, rows: int, options: RenderOptions
 ) -> list[Text]:
     """Draw amounts, one a day, the last of them today's; ``days`` are those of the month.
 
     Each line is as wide as `chart_width`. Where the month has no room its last days are drawn.
     What is more than nothing is seen, and the highest bar is full.
     """
-    blocks = _ASCII_BLOCKS if look.glyphs is ASCII else _BLOCKS
+    blocks = _ASCII_BLOCKS if options.glyphs is ASCII else _BLOCKS
     steps = len(blocks) - 1
     unit = _unit(days, width)
     shown = list(amounts[-width:]) if days > width else list(amounts)
@@ -43,7 +43,7 @@ def chart(
                 cell = blocks[min(max(level - row * steps, 0), steps)]
             style = STRONG if number == len(levels) - 1 else SPENT
             line.append(_cell(cell, unit), style=style)
-        dot = (" " if look.glyphs is ASCII else _AHEAD) if row == 0 else " "
+        dot = (" " if options.glyphs is ASCII else _AHEAD) if row == 0 else " "
         line.append((dot + " " * (unit - 1)) * ahead, style=FAINT)
         lines.append(line)
     return lines

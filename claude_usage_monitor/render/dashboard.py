@@ -7,15 +7,17 @@ Several accounts step down together; where panels do not fit, `stack` takes over
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import chain
 from math import inf
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from claude_usage_monitor.render import header
 from claude_usage_monitor.render.header import DETAILED_FROM, FRAME_FROM, READING
+from claude_usage_monitor.render.meters import Meter
 from claude_usage_monitor.render.panels.accounts import (
     BARS_FROM,
     Member,
@@ -35,14 +37,8 @@ from claude_usage_monitor.render.panels.limits import (
 )
 from claude_usage_monitor.render.panels.spend import SpendPanel
 from claude_usage_monitor.render.panels.throttling import section
-from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from claude_usage_monitor.render.meters import Meter
-    from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.usage.status import AccountStatus
 
 MAX_WIDTH = 100
 
@@ -79,7 +75,7 @@ def dashboard(
     now: datetime,
     width: int,
     height: int | None,
-    look: Look,
+    options: RenderOptions,
 ) -> list[Text]:
     """Return the lines to show: none wider than ``width``, no more than ``height`` of them.
 
@@ -87,22 +83,26 @@ def dashboard(
     """
     width = max(1, min(width, MAX_WIDTH))
     if len(statuses) > 1:
-        return _several(statuses, now, width, height, look)[:height]
-    return [line for s in statuses for line in _panel(s, now, width, height, look)][:height]
+        return _several(statuses, now, width, height, options)[:height]
+    return [line for s in statuses for line in _panel(s, now, width, height, options)][:height]
 
 
 def _panel(
-    status: AccountStatus, now: datetime, width: int, height: int | None, look: Look
+    status: AccountStatus, now: datetime, width: int, height: int | None, options: RenderOptions
 ) -> list[Text]:
     if status.account.kind == "console":
-        return SpendPanel(status, now, width, look).drawn_within(height)
-    rows = rows_of(status, now, look)
-    columns = columns_for(rows, width, look)
-    return _Panel(status, rows, now, width, look, columns).drawn_within(height)
+        return SpendPanel(status, now, width, options).drawn_within(height)
+    rows = rows_of(status, now, options)
+    columns = columns_for(rows, width, options)
+    return _Panel(status, rows, now, width, options, columns).drawn_within(height)
 
 
 def _several(
-    statuses: Sequence[AccountStatus], now: datetime, width: int, height: int | None, look: Look
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    width: int,
+    height: int | None,
+    options: RenderOptions,
 ) -> list[Text]:
     """Draw accounts in their order: panels, else blocks in one frame, else a line each."""
     logins = [status.account.active for status in statuses if status.account.kind == "code"]
@@ -110,23 +110,31 @@ def _several(
     shown = statuses
     if height is not None and len(statuses) > height:
         shown = most_pressing(statuses, now, max(1, height - 1))
-    members = tuple(Member(s, rows_of(s, now, look), marking and s.account.active) for s in shown)
-    stack = Stack(members, now, width, look)
+    members = tuple(
+        Member(s, rows_of(s, now, options), marking and s.account.active) for s in shown
+    )
+    stack = Stack(members, now, width, options)
     if height is not None and len(shown) < len(statuses):
         return stack.lines(height, hidden=len(statuses) - len(shown))
-    columns = columns_for([row for member in members for row in member.rows], width, look)
-    panels = [_panel_of(m, now, width, look, columns, last=m is members[-1]) for m in members]
+    columns = columns_for([row for member in members for row in member.rows], width, options)
+    panels = [_panel_of(m, now, width, options, columns, last=m is members[-1]) for m in members]
     if height is None:
         return _panels(panels, inf) or []
     return _panels(panels, height) or stack.blocks(columns, height) or stack.lines(height)
 
 
 def _panel_of(  # noqa: PLR0913 - what a panel depends on
-    member: Member, now: datetime, width: int, look: Look, columns: Columns, *, last: bool
+    member: Member,
+    now: datetime,
+    width: int,
+    options: RenderOptions,
+    columns: Columns,
+    *,
+    last: bool,
 ) -> _Panel | SpendPanel:
     if member.status.account.kind == "console":
-        return SpendPanel(member.status, now, width, look, last)
-    panel = _Panel(member.status, member.rows, now, width, look, columns)
+        return SpendPanel(member.status, now, width, options, last)
+    panel = _Panel(member.status, member.rows, now, width, options, columns)
     return replace(panel, several=True, active=member.active, last=last)
 
 
@@ -175,7 +183,7 @@ class _Panel:
     rows: tuple[Meter, ...]
     now: datetime
     width: int
-    look: Look
+    options: RenderOptions
     columns: Columns  # those of every panel on the screen
     several: bool = False
     active: bool = False  # and others are not
@@ -210,7 +218,7 @@ class _Panel:
         if density.blanks:
             body = [Text(), *body, *([Text()] if body[-1].plain.strip() else [])]
         top, bottom = self._dimmed([self._top(), self._bottom()])
-        return header.framed(body, (top, bottom), self.width, self.look)
+        return header.framed(body, (top, bottom), self.width, self.options)
 
     def _dimmed(self, lines: Iterable[Text]) -> list[Text]:
         """Dim figures that are held over; what is wrong with them stays bright."""
@@ -226,23 +234,25 @@ class _Panel:
 
     def _top(self) -> Text:
         name = self._title(self.width)
-        mail = header.email(self.status, self.look) if self.width >= DETAILED_FROM else ""
-        return header.edge(name, mail, self.width, self.look, top=True)
+        mail = header.email(self.status, self.options) if self.width >= DETAILED_FROM else ""
+        return header.edge(name, mail, self.width, self.options, top=True)
 
     def _title(self, width: int) -> str:
         marks = {"several": self.several, "active": self.active}
-        return header.title(self.status, width, self.look, **marks)
+        return header.title(self.status, width, self.options, **marks)
 
     def _bottom(self) -> Text:
-        variants = header.freshness(self.status, self.now, self.look)
+        variants = header.freshness(self.status, self.now, self.options)
         fitting = first_fitting(variants, self.width - 6) or variants[-1]
-        helping = self.look.live and self.width >= DETAILED_FROM and self.last
+        helping = self.options.live and self.width >= DETAILED_FROM and self.last
         help_key = "? help" if helping else ""
-        return header.edge(fitting, help_key, self.width, self.look, top=False)
+        return header.edge(fitting, help_key, self.width, self.options, top=False)
 
     def _trouble(self, density: _Density) -> list[Text]:
         room = self.width if density.rows == 0 else self._inner
-        return header.problem_lines(self.status, self.now, room, self.look, detail=density.problem)
+        return header.problem_lines(
+            self.status, self.now, room, self.options, detail=density.problem
+        )
 
     def _section(self, density: _Density) -> list[Text]:
         if self.status.throttling is None or not density.section:
@@ -250,7 +260,7 @@ class _Panel:
         return section(
             self.status.throttling,
             self.now,
-            self.look,
+            self.options,
             width=self._inner,
             indent=self.columns.indent if self.width >= DETAILED_FROM else 0,
             full=density.section == 2,
@@ -258,12 +268,12 @@ class _Panel:
 
     def _notes(self) -> list[Text]:
         notes = header.notices(self.status)
-        return [line for n in notes for line in header.wrapped(n, self._inner, self.look, FAINT)]
+        return [line for n in notes for line in header.wrapped(n, self._inner, self.options, FAINT)]
 
     def _body(self, density: _Density) -> Iterator[Text]:
-        person = header.person(self.status, self.look)
+        person = header.person(self.status, self.options)
         if density.person and person and self.width >= DETAILED_FROM:
-            yield Text("  ").append(self.look.fit(person, self._inner - 2), style=FAINT)
+            yield Text("  ").append(self.options.fit(person, self._inner - 2), style=FAINT)
             if density.blanks:
                 yield Text()
         if not self.rows:
@@ -275,9 +285,9 @@ class _Panel:
 
     def _instead_of_rows(self, room: int) -> list[Text]:
         if self.status.usage is not None:
-            return [Text(self.look.fit(EMPTY, room))]
+            return [Text(self.options.fit(EMPTY, room))]
         if self.status.problem is None:
-            return [styled(self.look.fit(READING, room), FAINT)]
+            return [styled(self.options.fit(READING, room), FAINT)]
         return []
 
     def _row(self, row: Meter, density: _Density) -> list[Text]:
@@ -292,12 +302,12 @@ class _Panel:
         """Draw without a frame: figures, the problem, and the age where that is not all."""
         columns = self.columns
         if not self.several:
-            columns = Columns.of(self.rows, self.width, self.look, short=True, unit="%")
+            columns = Columns.of(self.rows, self.width, self.options, short=True, unit="%")
         rows = [tiny(row, columns) for row in self.rows] or self._instead_of_rows(self.width)
         named = [styled(self._title(self.width + 6), STRONG)] if self.several else []
         lines = self._dimmed([*named, *rows])
         lines += self._trouble(density)
         if density.problem:
-            age = header.freshness(self.status, self.now, self.look)[-1]
-            lines.append(styled(self.look.fit(age, self.width), FAINT))
+            age = header.freshness(self.status, self.now, self.options)[-1]
+            lines.append(styled(self.options.fit(age, self.width), FAINT))
         return lines

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.text import Text
 
 from claude_usage_monitor.render.header import FRAME_FROM, edge, framed, wrapped
@@ -14,12 +12,10 @@ from claude_usage_monitor.render.theme import (
     SEVERITY_STYLES,
     STRONG,
     TARGET,
+    RenderOptions,
     styled,
 )
 from claude_usage_monitor.usage.limits.windows import Severity
-
-if TYPE_CHECKING:
-    from claude_usage_monitor.render.theme import Look
 
 _WIDTH = 60
 _KEY_COLUMN = 6
@@ -31,14 +27,14 @@ _RANGES = (
 )
 
 
-def help_lines(width: int, height: int, look: Look) -> list[Text]:
+def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
     """Return the help, none of its lines wider than ``width``, no more than ``height``."""
     width = min(width, _WIDTH)
     framing = width >= FRAME_FROM
     inner = width - 4 if framing else width
     body: list[Text] = []
-    for name, meaning, style in _entries(look):
-        said = wrapped(meaning, max(1, inner - _KEY_COLUMN), look, "")
+    for name, meaning, style in _entries(options):
+        said = wrapped(meaning, max(1, inner - _KEY_COLUMN), options, "")
         first = styled(name.ljust(_KEY_COLUMN), style)
         body += [
             Text(" " * _KEY_COLUMN) + line if i else first + line for i, line in enumerate(said)
@@ -49,10 +45,10 @@ def help_lines(width: int, height: int, look: Look) -> list[Text]:
             line.truncate(width)
         return body
     edges = (
-        edge("Help", "", width, look, top=True),
-        edge("q quits, any key goes back", "", width, look, top=False),
+        edge("Help", "", width, options, top=True),
+        edge("q quits, any key goes back", "", width, options, top=False),
     )
-    return framed(_cut(body, max(0, height - 2)), edges, width, look)[:height]
+    return framed(_cut(body, max(0, height - 2)), edges, width, options)[:height]
 
 
 def _cut(lines: list[Text], height: int) -> list[Text]:
@@ -62,10 +58,10 @@ def _cut(lines: list[Text], height: int) -> list[Text]:
     return [*lines[: max(0, height - 1)], styled("more", FAINT)][:height]
 
 
-def _entries(look: Look) -> list[tuple[str, str, str]]:
-    glyphs = look.glyphs
+def _entries(options: RenderOptions) -> list[tuple[str, str, str]]:
+    glyphs = options.glyphs
     ranges = [
-        (glyphs.filled * 2 if look.color else SEVERITY_SIGNS[severity], words, style)
+        (glyphs.filled * 2 if options.color else SEVERITY_SIGNS[severity], words, style)
         for severity, words in _RANGES
         for style in (SEVERITY_STYLES[severity],)
     ]

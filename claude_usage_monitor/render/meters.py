@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.limits.pace import FULL
-from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, percent_text
+from claude_usage_monitor.usage.limits.windows import (
+    CreditPool,
+    ExtraUsage,
+    Usage,
+    UsageWindow,
+    percent_text,
+)
 from claude_usage_monitor.usage.money.money import money
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
     from decimal import Decimal
 
-    from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage
     from claude_usage_monitor.usage.money.spend import Spend
 
 _TOO_EARLY = 1.0  # percent of a window's time: an average over less foresees nothing
@@ -51,24 +56,24 @@ class Meter:
         return percent_text(self.utilization)
 
 
-def meters(usage: Usage, now: datetime, look: Look) -> tuple[Meter, ...]:
+def meters(usage: Usage, now: datetime, options: RenderOptions) -> tuple[Meter, ...]:
     """Return the rows of a reading, in the order they are shown."""
-    rows = [_window(window, now, look) for window in usage.at(now).windows]
+    rows = [_window(window, now, options) for window in usage.at(now).windows]
     if usage.extra_usage is not None:
-        extra = _extra(usage.extra_usage, look)
+        extra = _extra(usage.extra_usage, options)
         rows += [extra] if extra else []
-    return (*rows, *(_pool(pool, now, look) for pool in usage.credit_pools))
+    return (*rows, *(_pool(pool, now, options) for pool in usage.credit_pools))
 
 
-def _window(window: UsageWindow, now: datetime, look: Look) -> Meter:
+def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Meter:
     left = window.time_until_reset(now)
-    brief, detail = _reset_words(window, left, now, look)
+    brief, detail = _reset_words(window, left, now, options)
     utilization = window.utilization
     if window.resets_at is None and not utilization:
         utilization = None
     return Meter(
-        label=look.text(window.label),
-        short_label=look.text(window.short_label),
+        label=options.text(window.label),
+        short_label=options.text(window.short_label),
         utilization=utilization,
         tick=window.time_elapsed_percent(now) if utilization is not None else None,
         brief=brief,
@@ -80,17 +85,17 @@ def _window(window: UsageWindow, now: datetime, look: Look) -> Meter:
 
 
 def _reset_words(
-    window: UsageWindow, left: timedelta | None, now: datetime, look: Look
+    window: UsageWindow, left: timedelta | None, now: datetime, options: RenderOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if left is None or window.resets_at is None:
         if window.utilization is None:
             return ("no figure", "?"), ("no figure",)
         return ("not started", "idle"), ("not started",)
     if window.state(now) == "reset":
-        return ("reset",), (look.text("reset · waiting for figures"), "reset")
+        return ("reset",), (options.text("reset · waiting for figures"), "reset")
     resets = f"resets in {countdown(left)}"
-    at = f"{resets}, {clock_time(window.resets_at, now, look.clock)}"
-    dot = f" {look.glyphs.dot} "
+    at = f"{resets}, {clock_time(window.resets_at, now, options.clock)}"
+    dot = f" {options.glyphs.dot} "
     details = [at, resets]
     if window.utilization is None:
         details = [f"{at}{dot}no figure", f"{resets}{dot}no figure", "no figure"]
@@ -124,7 +129,7 @@ def _forecast(window: UsageWindow, now: datetime) -> tuple[str, ...]:
     return f"{short}, {countdown(window.resets_at - full_at)} before the reset", short
 
 
-def _extra(extra: ExtraUsage, look: Look) -> Meter | None:
+def _extra(extra: ExtraUsage, options: RenderOptions) -> Meter | None:
     """Return the row of extra usage; none when it is off and there is nothing to say of it."""
     if extra.enabled is False and not extra.used and extra.disabled_reason is None:
         return None
@@ -134,34 +139,34 @@ def _extra(extra: ExtraUsage, look: Look) -> Meter | None:
     why = ""
     if off:
         reason = (extra.disabled_reason or "").replace("_", " ")
-        why = look.text(f"off: {reason}" if reason else "off")
-    brief, detail = _amounts(extra.used, extra.limit, extra.currency, look)
+        why = options.text(f"off: {reason}" if reason else "off")
+    brief, detail = _amounts(extra.used, extra.limit, extra.currency, options)
     if extra.limit is None and extra.enabled and detail:
         detail = (f"{detail[0]}, no limit", *detail)
     if why:
-        detail = (*(f"{words} {look.glyphs.dot} {why}" for words in detail), why)
+        detail = (*(f"{words} {options.glyphs.dot} {why}" for words in detail), why)
         brief = brief or (why, "off")
     return Meter("Extra", "Extra", extra.utilization, None, brief, detail)
 
 
-def _pool(pool: CreditPool, now: datetime, look: Look) -> Meter:
-    brief, detail = _amounts(pool.used, pool.limit, pool.currency, look)
+def _pool(pool: CreditPool, now: datetime, options: RenderOptions) -> Meter:
+    brief, detail = _amounts(pool.used, pool.limit, pool.currency, options)
     if pool.expires_at is not None:
         verb = "expires" if pool.expires_at > now else "expired"
-        until = f"{verb} {clock_time(pool.expires_at, now, look.clock)}"
-        dotted = tuple(f"{words} {look.glyphs.dot} {until}" for words in detail)
+        until = f"{verb} {clock_time(pool.expires_at, now, options.clock)}"
+        dotted = tuple(f"{words} {options.glyphs.dot} {until}" for words in detail)
         detail = (*dotted, *detail, until)
-    label = look.text(pool.label)
+    label = options.text(pool.label)
     return Meter(label, label, pool.utilization, None, brief, detail)
 
 
-def spend_meters(spend: Spend, now: datetime, look: Look) -> tuple[Meter, ...]:
+def spend_meters(spend: Spend, now: datetime, options: RenderOptions) -> tuple[Meter, ...]:
     """Return an organisation's month as a row: against its budget, where it has one."""
     used = spend.month_to_date
-    brief, detail = _amounts(used, spend.budget, spend.currency, look)
+    brief, detail = _amounts(used, spend.budget, spend.currency, options)
     if used is not None:
-        whole = money(used.quantize(1), spend.currency, ascii_only=look.glyphs is ASCII)
-        thousands = money(used / 1000, spend.currency, ascii_only=look.glyphs is ASCII)
+        whole = money(used.quantize(1), spend.currency, ascii_only=options.glyphs is ASCII)
+        thousands = money(used / 1000, spend.currency, ascii_only=options.glyphs is ASCII)
         brief = (*brief, whole.removesuffix(".00"), f"{thousands[:-1]}k", f"{thousands[:-3]}k")
     percent = spend.budget_percent
     tick = spend.elapsed_percent(now) if percent is not None else None
@@ -171,10 +176,10 @@ def spend_meters(spend: Spend, now: datetime, look: Look) -> tuple[Meter, ...]:
 
 
 def _amounts(
-    used: Decimal | None, limit: Decimal | None, currency: str | None, look: Look
+    used: Decimal | None, limit: Decimal | None, currency: str | None, options: RenderOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     def shown(amount: Decimal) -> str:
-        return money(amount, currency, ascii_only=look.glyphs is ASCII)
+        return money(amount, currency, ascii_only=options.glyphs is ASCII)
 
     if used is None:
         return (), ((f"of {shown(limit)}",) if limit is not None else ())

@@ -53,7 +53,7 @@ ASCII = Glyphs(("+", "+", "+", "+"), "-", "|", "=", "-", ".", "|", "v", "+", ">"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RenderOptions:
     """How to draw: with which glyphs, in colour or not, with which clock, for a live screen."""
 
     glyphs: Glyphs = UNICODE

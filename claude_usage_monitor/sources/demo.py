@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, with_binding
 from claude_usage_monitor.usage.profile import Profile
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 PROFILE = Profile(
     display_name="Ada",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -28,8 +29,6 @@ from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.sources.transport import NO_PROXY, Nobody, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from requests.auth import AuthBase
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the first set one counts
@@ -111,7 +110,7 @@ class HttpClient:
         self._ca_variable = next((name for name in CA_VARIABLES if environ.get(name)), None)
         self._ca_file = environ[self._ca_variable] if self._ca_variable else None
         self._limits = limits
-        self.clock_ahead = timedelta()
+        self.clock_skew = timedelta()
         """How far this computer's clock is ahead of the API's, as of the last reply."""
 
     @property
@@ -213,8 +212,8 @@ class HttpClient:
         theirs = _http_date(headers.get("Date", ""))
         ahead = now - theirs if theirs is not None else timedelta()
         believable = _CLOCK_TOLERANCE < abs(ahead) < _WORST_CLOCK
-        self.clock_ahead = ahead if believable else timedelta()
-        return now - self.clock_ahead
+        self.clock_skew = ahead if believable else timedelta()
+        return now - self.clock_skew
 
     # --- failures ---------------------------------------------------------------------------
 

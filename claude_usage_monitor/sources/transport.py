@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -12,12 +13,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from claude_usage_monitor.usage.secret import Secret
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import urllib3
-
-    from claude_usage_monitor.usage.secret import Secret
 
 
 class Bearer(AuthBase):

@@ -8,16 +8,14 @@ reply for one ``NaN`` in it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from claude_usage_monitor.sources.text import MAX_LENGTH, clean
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Mapping: TypeAlias = dict[str, object]
+JsonObject: TypeAlias = dict[str, object]
 
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -52,7 +50,7 @@ def _integer(digits: str) -> float:
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float("nan")
 
 
-def mapping(value: object) -> Mapping | None:
+def json_object(value: object) -> JsonObject | None:
     """Return a JSON object, else ``None``."""
     return value if isinstance(value, dict) else None
 

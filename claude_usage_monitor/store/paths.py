@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 APP = "claude-usage-monitor"
 HOME_VARIABLE = "CLAUDE_USAGE_MONITOR_HOME"

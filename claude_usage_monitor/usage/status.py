@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.usage.limits.windows import Usage
+from claude_usage_monitor.usage.profile import Profile
 
-    from claude_usage_monitor.errors import UsageMonitorError
-    from claude_usage_monitor.usage.limits.windows import Usage
+if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import Spend
-    from claude_usage_monitor.usage.profile import Profile
     from claude_usage_monitor.usage.throttling import Throttling
 
 Kind = Literal["code", "console"]
@@ -58,7 +57,7 @@ class AccountStatus:
 
     ``usage`` (or ``spend``, of an organisation) is the last good reading and stays while a
     ``problem`` keeps a newer one away.
-    ``clock_ahead`` is how far this computer's clock is ahead of the API's; instants from the API
+    ``clock_skew`` is how far this computer's clock is ahead of the API's; instants from the API
     (``resets_at``, ``as_of``) are in the API's time, ``next_read_at`` in this computer's.
     """
 
@@ -70,7 +69,7 @@ class AccountStatus:
     notice: str | None = None
     next_read_at: datetime | None = None
     interval: timedelta = LEAST_STALE_INTERVAL
-    clock_ahead: timedelta = timedelta()
+    clock_skew: timedelta = timedelta()
     throttling: Throttling | None = None
     spend: Spend | None = None
 
@@ -87,7 +86,7 @@ class AccountStatus:
 
     def true_time(self, now: datetime) -> datetime:
         """Return the API's time when this computer's clock shows ``now``."""
-        return now - self.clock_ahead
+        return now - self.clock_skew
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how old the figures are; ``None`` without figures."""

@@ -6,16 +6,14 @@ from the figures it has, so never its word.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from claude_usage_monitor.usage import throttling_targets
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.windows import label_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Tempo = Literal["on", "off", "auto"]
 Mode = Literal["normal", "fallback"]

@@ -6,13 +6,9 @@ Saturdays and Sundays (in UTC) and begins with a preload.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from claude_usage_monitor.usage.limits.pace import elapsed_percent
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 FIVE_HOURS = timedelta(hours=5)
 SEVEN_DAYS = timedelta(days=7)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, long_span
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from claude_usage_monitor.usage.status import AccountStatus, Problem
+from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _RETRIED = frozenset(("unreachable", "server_error", "unexpected_response"))
 _SHORT = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_httpserver import HTTPServer
 
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.theme import Look
+from claude_usage_monitor.render.theme import RenderOptions
 from tests.benchmarks.pace_maker import absent, pace_maker
 from tests.support.api import Api
 from tests.support.command import PROGRAM, Command
@@ -115,11 +115,11 @@ def frames() -> None:
 
 def frame_ms(statuses: Sequence[AccountStatus], width: int, height: int | None) -> float:
     """Return how long a frame takes to draw: the least of a few, others use this machine too."""
-    look = Look(live=True)
+    options = RenderOptions(live=True)
     taken = []
     for _ in range(7):
         began = time.perf_counter()
-        dashboard(statuses, NOW, width, height, look)
+        dashboard(statuses, NOW, width, height, options)
         taken.append(time.perf_counter() - began)
     return min(taken) * 1000
 

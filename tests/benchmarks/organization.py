@@ -28,7 +28,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.organization.reader import CONSOLE
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.money.projection import LEAST_DAYS, project
@@ -96,7 +96,7 @@ def large_organization() -> None:
 
         try:
             began = time.perf_counter()
-            status = Roster(os.environ, Settings(), clock).organization().read(first)
+            status = AccountRegistry(os.environ, Settings(), clock).organization().read(first)
             took = time.perf_counter() - began
             asked = stats_of(url)
             print(f"cold start: {asked['requests']} requests of {MOST_REQUESTS}")
@@ -118,12 +118,12 @@ def large_organization() -> None:
                 now += later
                 before = int(str(stats_of(url)["requests"]))
                 began = time.perf_counter()
-                Roster(os.environ, Settings(), clock).organization().read(first)
+                AccountRegistry(os.environ, Settings(), clock).organization().read(first)
                 took = time.perf_counter() - began
                 again = int(str(stats_of(url)["requests"])) - before
                 print(f"next start, {later} on: {again} requests of {MOST_AGAIN}, {took:.2f} s")
             began = time.perf_counter()
-            Roster(os.environ, Settings(), clock).organization().look(first)
+            AccountRegistry(os.environ, Settings(), clock).organization().cached_status(first)
             print(f"stored figures: {(time.perf_counter() - began) * 1000:.0f} ms")
         finally:
             server.terminate()

@@ -80,7 +80,7 @@ def test_figures_come_up_live_and_q_leaves(command: Command, api: AdminApi) -> N
     for columns, rows in ((28, 14), (120, 50), (40, 12)):
         terminal.resize(columns, rows)
         terminal.wait_for(lambda: shown(api) in terminal.text and "Acme" in terminal.text)
-        terminal.settle()
+        terminal.record_result()
         assert "Acme Corporation" in terminal.lines[0]
     terminal.type("q")
     assert 0 == terminal.wait_for_exit()

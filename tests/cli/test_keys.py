@@ -98,17 +98,17 @@ def test_help_comes_up_and_any_key_goes_back(command: Command) -> None:
     terminal.type("x")
 
     terminal.wait_for("Fable")
-    assert "any key goes back" not in terminal.settle()
+    assert "any key goes back" not in terminal.record_result()
 
 
 def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store: Store) -> None:
     store.login()
     terminal = command.open("--interval", "295")
     terminal.wait_for("user@example.com")
-    before = terminal.settle()
+    before = terminal.record_result()
     terminal.type("\t")
 
-    assert before == terminal.settle()
+    assert before == terminal.record_result()
     assert len(api.usage_requests) == 1
 
 
@@ -164,7 +164,7 @@ def test_without_keys_the_command_waits_and_does_not_spin(command: Command) -> N
     os.close(nothing)
     for terminal in terminals:
         terminal.wait_for("Fable")
-        terminal.settle()
+        terminal.record_result()
     before = [cpu_seconds(terminal.pid) for terminal in terminals]
     time.sleep(1.0)
     used = [cpu_seconds(t.pid) - start for t, start in zip(terminals, before, strict=True)]

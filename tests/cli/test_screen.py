@@ -45,7 +45,7 @@ def opened(
     """Return the command, the figures and the profile shown."""
     terminal = command.open(*CALM, columns=columns, rows=rows, environ=environ)
     terminal.wait_for("Max 5x" if columns < 60 else "user@example.com")
-    terminal.settle()
+    terminal.record_result()
     return terminal
 
 
@@ -71,7 +71,7 @@ def test_only_the_lines_that_changed_are_written(
 
     api.answer(usage_body(steady, five_hour=79.0))
     terminal.press_until("r", "79 %")
-    terminal.settle()
+    terminal.record_result()
 
     written = terminal.written[before:].decode()
     assert [name in written for name in ("5-hour", "7-day", "Fable")] == [True, False, False]
@@ -113,7 +113,7 @@ def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None
         terminal.read(0.002)
     terminal.resize(72, 26)
     terminal.wait_for(lambda: width(terminal) == 72 and "API" in terminal.text)
-    terminal.settle()
+    terminal.record_result()
 
     fresh = opened(command, columns=72, rows=26)
     assert fresh.text == terminal.text
@@ -147,7 +147,7 @@ def test_what_somebody_else_wrote_to_the_terminal_is_painted_over(
         terminal.wait_for(lambda: width(terminal) == 59)
         terminal.resize(60, 24)
         terminal.wait_for(lambda: width(terminal) == 60)
-        terminal.settle()
+        terminal.record_result()
 
     assert before == terminal.text
 

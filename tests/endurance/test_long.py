@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug import Response
 
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
@@ -131,7 +131,7 @@ def test_a_fortnight_leaves_nothing_behind(
     store.login(expires_in=86400 * 30)
     now = [datetime.now(UTC)]
     environ = {"HOME": str(home), **_api_of(api)}
-    reader = Roster(environ, Settings(), lambda: now[0]).claude_code()
+    reader = AccountRegistry(environ, Settings(), lambda: now[0]).claude_code()
     status = AccountStatus(CLAUDE_CODE)
     for _ in range(14 * 24 * 4):
         api.requests.clear()

@@ -50,10 +50,10 @@ def test_the_next_read_is_an_interval_on_or_a_minute_after_a_reset(
 
 @given(SPANS, st.lists(st.floats(-1e5, 1e5), max_size=5), CHANCES)
 def test_no_read_is_sooner_than_the_floor_nor_later_than_the_interval_and_its_jitter(
-    interval: timedelta, resets: list[float], chance: float
+    interval: timedelta, resets: list[float], jitter: float
 ) -> None:
     moments = [NOW + timedelta(seconds=at) for at in resets]
-    due = after_success(NOW, moments, interval=interval, floor=FLOOR, chance=chance)
+    due = after_success(NOW, moments, interval=interval, floor=FLOOR, jitter=jitter)
     assert FLOOR <= due - NOW <= max(interval, FLOOR) * 1.1 + timedelta(milliseconds=1)
 
 
@@ -92,12 +92,12 @@ def test_a_rate_limit_is_waited_out(
 
 @given(st.none() | SPANS, st.integers(1, 1000), CHANCES)
 def test_a_wait_is_only_ever_lengthened(
-    retry_after: timedelta | None, repeats: int, chance: float
+    retry_after: timedelta | None, repeats: int, jitter: float
 ) -> None:
     plain = after_rate_limit(NOW, retry_after, repeats)
-    assert plain <= after_rate_limit(NOW, retry_after, repeats, chance=chance)
+    assert plain <= after_rate_limit(NOW, retry_after, repeats, jitter=jitter)
     assert minutes(5) <= plain - NOW <= minutes(75)
-    assert after_error(NOW, repeats) <= after_error(NOW, repeats, chance=chance)
+    assert after_error(NOW, repeats) <= after_error(NOW, repeats, jitter=jitter)
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_a_rate_limit_of_the_reports_is_waited_out(
     """What was asked for; without that a minute, doubling. Never less than a minute."""
     asked = None if retry_after is None else timedelta(seconds=retry_after)
     assert expected == after_report_rate_limit(NOW, asked, repeats) - NOW
-    assert expected <= after_report_rate_limit(NOW, asked, repeats, chance=1.0) - NOW
+    assert expected <= after_report_rate_limit(NOW, asked, repeats, jitter=1.0) - NOW

@@ -24,12 +24,12 @@ from claude_usage_monitor.errors import (
     InvalidName,
     LoginFailed,
     NoCredentials,
-    TornCredentials,
+    PartialCredentials,
     Unreachable,
 )
 from claude_usage_monitor.store.paths import secrets_path
 from tests.support.payloads import as_bytes
-from tests.support.saved import keep, roster
+from tests.support.saved import keep, registry
 from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def test_an_unknown_account_is_an_error_everywhere(server: TokenServer) -> None:
     ["", "not JSON", "[]", "\ud800", '{"claudeAiOauth": {"accessToken": "canary\udcff'],
 )
 def test_what_holds_no_login_is_an_error_of_ours(server: TokenServer, text: str) -> None:
-    with pytest.raises(TornCredentials) as caught:
+    with pytest.raises(PartialCredentials) as caught:
         UsageClient().save_account("Work", text)
     assert "canary" not in f"{caught.value!r}{caught.value.hint}"
 
@@ -342,6 +342,6 @@ def test_accounts_may_be_added_and_removed_by_many_threads(server: TokenServer) 
 
 
 def kept_tokens() -> list[str]:
-    found = roster()
+    found = registry()
     contents: list[Any] = [found.secrets.read(s.id).content for s in found.accounts.all()]
     return [content["credentials"]["claudeAiOauth"]["refreshToken"] for content in contents]

@@ -5,21 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.render.bar import bar
-from claude_usage_monitor.render.theme import ASCII, UNICODE, Look
+from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
 
-LOOKS = st.sampled_from([Look(), Look(glyphs=ASCII, color=False)])
+LOOKS = st.sampled_from([RenderOptions(), RenderOptions(glyphs=ASCII, color=False)])
 PERCENTS = st.none() | st.floats(0, 1000)
 
 
 def drawn(utilization: float | None, tick: float | None, width: int = 20) -> str:
-    return bar(utilization, tick, width, Look(glyphs=ASCII)).plain
+    return bar(utilization, tick, width, RenderOptions(glyphs=ASCII)).plain
 
 
 @given(PERCENTS, PERCENTS, PERCENTS, st.integers(0, 120), LOOKS)
 def test_a_bar_is_exactly_as_wide_as_asked(
-    utilization: float | None, tick: float | None, target: float | None, width: int, look: Look
+    utilization: float | None,
+    tick: float | None,
+    target: float | None,
+    width: int,
+    options: RenderOptions,
 ) -> None:
-    assert width == bar(utilization, tick, width, look, target).cell_len
+    assert width == bar(utilization, tick, width, options, target).cell_len
 
 
 @pytest.mark.parametrize(
@@ -34,16 +38,16 @@ def test_a_bar_is_exactly_as_wide_as_asked(
     ],
 )
 def test_a_target_is_a_second_mark(tick: float | None, target: float, expected: str) -> None:
-    assert expected == bar(70, tick, 20, Look(glyphs=ASCII), target).plain
+    assert expected == bar(70, tick, 20, RenderOptions(glyphs=ASCII), target).plain
 
 
 @given(st.floats(0, 1000), st.integers(2, 120), LOOKS)
 def test_a_bar_is_full_or_empty_only_if_the_window_is(
-    utilization: float, width: int, look: Look
+    utilization: float, width: int, options: RenderOptions
 ) -> None:
-    plain = bar(utilization, None, width, look).plain
-    assert (utilization > 0) == (look.glyphs.filled in plain)
-    assert (utilization < 100) == (look.glyphs.track in plain)
+    plain = bar(utilization, None, width, options).plain
+    assert (utilization > 0) == (options.glyphs.filled in plain)
+    assert (utilization < 100) == (options.glyphs.track in plain)
 
 
 @pytest.mark.parametrize(
@@ -71,5 +75,5 @@ def test_the_tick_stands_where_an_even_pace_would(
     [(50, "green"), (51, "yellow"), (81, "dark_orange"), (99.9, "dark_orange"), (100, "bold red")],
 )
 def test_the_colour_is_that_of_the_severity(utilization: float, style: str) -> None:
-    drawn_bar = bar(utilization, None, 10, Look(glyphs=UNICODE))
+    drawn_bar = bar(utilization, None, 10, RenderOptions(glyphs=UNICODE))
     assert style == str(drawn_bar.spans[0].style)

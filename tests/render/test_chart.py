@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.render.chart import chart, chart_width
-from claude_usage_monitor.render.theme import ASCII, UNICODE, Look
+from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
 
-LOOK = Look()
-PLAIN = Look(ASCII, color=False)
+LOOK = RenderOptions()
+PLAIN = RenderOptions(ASCII, color=False)
 
 
 def drawn(amounts: list[Decimal | None], days: int, width: int, rows: int = 1) -> list[str]:
@@ -47,14 +47,14 @@ def test_where_the_month_has_no_room_its_last_days_are_drawn() -> None:
     st.sampled_from([LOOK, PLAIN]),
 )
 def test_a_chart_is_exactly_as_wide_and_high_as_it_says(
-    amounts: list[Decimal | None], ahead: int, width: int, rows: int, look: Look
+    amounts: list[Decimal | None], ahead: int, width: int, rows: int, options: RenderOptions
 ) -> None:
     days = len(amounts) + ahead
-    lines = chart(amounts, days, width, rows, look)
+    lines = chart(amounts, days, width, rows, options)
     assert rows == len(lines)
     assert {chart_width(days, width)} == {line.cell_len for line in lines}
     assert chart_width(days, width) <= width
-    assert look.glyphs is UNICODE or all(line.plain.isascii() for line in lines)
+    assert options.glyphs is UNICODE or all(line.plain.isascii() for line in lines)
 
 
 @pytest.mark.parametrize(("width", "cells"), [(30, 30), (59, 30), (60, 60), (90, 90), (200, 90)])

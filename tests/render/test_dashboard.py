@@ -13,7 +13,7 @@ from claude_usage_monitor import errors
 from claude_usage_monitor.render.dashboard import EMPTY, dashboard
 from claude_usage_monitor.render.header import READING
 from claude_usage_monitor.render.help import help_lines
-from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus
@@ -30,7 +30,7 @@ from tests.support.statuses import (
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
-LIVE = Look(clock=ClockStyle(UTC), live=True)
+LIVE = RenderOptions(clock=ClockStyle(UTC), live=True)
 PLAIN = replace(LIVE, glyphs=ASCII, color=False)
 
 STATUSES = {
@@ -55,17 +55,17 @@ SIZES = [(120, 40), (100, 30), (60, 24), (60, 12), (60, 8), (46, 24), (40, 24), 
 
 
 def drawn(
-    status: AccountStatus, width: int, height: int | None = None, look: Look = LIVE
+    status: AccountStatus, width: int, height: int | None = None, options: RenderOptions = LIVE
 ) -> list[str]:
-    return [line.plain for line in dashboard((status,), NOW, width, height, look)]
+    return [line.plain for line in dashboard((status,), NOW, width, height, options)]
 
 
 @pytest.mark.parametrize("name", STATUSES)
-@pytest.mark.parametrize("look", [LIVE, PLAIN], ids=["unicode", "ascii"])
-def test_frames(frames: SnapshotAssertion, name: str, look: Look) -> None:
+@pytest.mark.parametrize("options", [LIVE, PLAIN], ids=["unicode", "ascii"])
+def test_frames(frames: SnapshotAssertion, name: str, options: RenderOptions) -> None:
     shown = []
     for width, height in SIZES:
-        shown += [f"# {width} x {height}", *drawn(STATUSES[name], width, height, look), ""]
+        shown += [f"# {width} x {height}", *drawn(STATUSES[name], width, height, options), ""]
     assert frames == "\n".join(line.rstrip() for line in shown) + "\n"
 
 
@@ -80,9 +80,9 @@ def test_frames(frames: SnapshotAssertion, name: str, look: Look) -> None:
     st.sampled_from([LIVE, PLAIN, replace(LIVE, live=False)]),
 )
 def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
-    name: str, width: int, height: int | None, look: Look
+    name: str, width: int, height: int | None, options: RenderOptions
 ) -> None:
-    lines = dashboard((STATUSES[name],), NOW, width, height, look)
+    lines = dashboard((STATUSES[name],), NOW, width, height, options)
     assert all(line.cell_len <= min(width, 100) for line in lines)
     assert height is None or len(lines) <= height
     assert lines
@@ -148,8 +148,8 @@ def test_a_frame_of_any_height_is_whole() -> None:
 # --- what is said -----------------------------------------------------------------------------
 
 
-def text_of(status: AccountStatus, width: int = 60, look: Look = LIVE) -> str:
-    return "\n".join(drawn(status, width, None, look))
+def text_of(status: AccountStatus, width: int = 60, options: RenderOptions = LIVE) -> str:
+    return "\n".join(drawn(status, width, None, options))
 
 
 def test_pace_is_told_in_words() -> None:
@@ -173,7 +173,7 @@ def test_the_footer_tells_source_age_and_next_read() -> None:
     assert "API · now · next in 5m" in text_of(NORMAL)
     assert "6m old · API blocked until 12:50" in text_of(RATE_LIMITED)
     assert "6m old · waiting for a login" in text_of(EXPIRED)
-    assert "next" not in text_of(NORMAL, look=replace(LIVE, live=False))
+    assert "next" not in text_of(NORMAL, options=replace(LIVE, live=False))
 
 
 def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
@@ -187,7 +187,7 @@ def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
 
 
 def test_without_colour_a_sign_tells_the_severity() -> None:
-    text = text_of(EVERY_STATE, look=replace(LIVE, color=False))
+    text = text_of(EVERY_STATE, options=replace(LIVE, color=False))
     assert re.search(r"100 % FULL", text)
     assert re.search(r">99 % !!", text)
     assert re.search(r"<1 % +│", text)
@@ -246,7 +246,7 @@ def test_demo_says_so_at_every_width() -> None:
 
 
 def test_a_notice_and_a_clock_that_is_off_are_said() -> None:
-    told = replace(NORMAL, notice="Something to know.", clock_ahead=timedelta(days=1))
+    told = replace(NORMAL, notice="Something to know.", clock_skew=timedelta(days=1))
     text = text_of(told)
     assert "Something to know." in text
     assert "This clock is 1d 0h ahead of the API's" in text
@@ -274,7 +274,7 @@ def test_a_name_of_any_width_breaks_no_border(name: str, width: int) -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.sampled_from([LIVE, PLAIN]))
-def test_help_fits_every_pane(width: int, height: int, look: Look) -> None:
-    lines = help_lines(width, height, look)
+def test_help_fits_every_pane(width: int, height: int, options: RenderOptions) -> None:
+    lines = help_lines(width, height, options)
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
-    from tests.support.raw_servers import Talk
+    from tests.support.raw_servers import ServerScript
 
 CANARY = "canary-5f2a91"  # what of the token no one may ever see
 USER_AGENT = "claude-code/2.1.240"
@@ -82,7 +82,7 @@ def _no_token_is_told(
 class Serve(Protocol):
     def __call__(
         self,
-        talk: Talk,
+        script: ServerScript,
         *,
         tls: ssl.SSLContext | None = None,
         reads_first: bool = True,
@@ -95,8 +95,8 @@ def serve() -> Iterator[Serve]:
     """Return a starter of servers, which end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(talk: Talk, **options: object) -> RawServer:
-            return stack.enter_context(RawServer(talk, **options))  # type: ignore[arg-type]
+        def start(script: ServerScript, **options: object) -> RawServer:
+            return stack.enter_context(RawServer(script, **options))  # type: ignore[arg-type]
 
         yield start
 
@@ -356,7 +356,7 @@ def test_the_command_follows_no_redirect(command: Command, api: Api, store: Stor
 # --- slow servers -------------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-SLOW: dict[str, Talk] = {
+SLOW: dict[str, ServerScript] = {
     "silence": silent,
     "header drips": dripping(HEAD + b"X-Slow: ", b"a"),
     "headers without end": dripping(HEAD, b"X-Slow: a\r\n"),
@@ -371,20 +371,20 @@ SLOW: dict[str, Talk] = {
 }
 
 
-@pytest.mark.parametrize("talk", SLOW.values(), ids=SLOW)
-def test_a_reply_that_never_ends_is_cut_off(serve: Serve, talk: Talk) -> None:
+@pytest.mark.parametrize("script", SLOW.values(), ids=SLOW)
+def test_a_reply_that_never_ends_is_cut_off(serve: Serve, script: ServerScript) -> None:
     """No time-out but the total one sees a drip. Caller and exchange both end."""
-    error = failure(client_of(serve(talk).url, TimeLimits(silence=10, total=0.1)))
+    error = failure(client_of(serve(script).url, TimeLimits(silence=10, total=0.1)))
     assert isinstance(error, Unreachable)
     assert "127.0.0.1 cannot be reached (no answer" in error.message
     assert no_exchange_lasts()
 
 
-@pytest.mark.parametrize("talk", [SLOW["header drips"], SLOW["body drips, and closes"]])
+@pytest.mark.parametrize("script", [SLOW["header drips"], SLOW["body drips, and closes"]])
 def test_a_reply_that_never_ends_is_cut_off_under_tls(
-    serve: Serve, trusted: Trusted, talk: Talk
+    serve: Serve, trusted: Trusted, script: ServerScript
 ) -> None:
-    server = serve(talk, tls=trusted.context())
+    server = serve(script, tls=trusted.context())
     assert "unreachable" == failure(client_of(server.url, TimeLimits(10, 0.15))).code
     assert no_exchange_lasts()
 
@@ -560,11 +560,11 @@ def test_a_broken_reply_is_no_reply(serve: Serve, data: bytes) -> None:
 
 @pytest.mark.parametrize("start", [b"", HEAD, HEAD + b"Content-Length: 500\r\n\r\n{", CHUNKED])
 def test_a_connection_that_is_reset_is_no_reply(serve: Serve, start: bytes) -> None:
-    def talk(connection: socket.socket) -> None:
+    def script(connection: socket.socket) -> None:
         connection.sendall(start)
         resetting(connection)
 
-    assert "unreachable" == failure(client_of(serve(talk).url)).code
+    assert "unreachable" == failure(client_of(serve(script).url)).code
 
 
 @pytest.mark.parametrize("data", [HEAD, HEAD + b"Content-Le", HEAD + b"\r\n" + USAGE[:50]])
@@ -736,7 +736,7 @@ def test_a_rate_limit_says_how_long_to_wait(serve: Serve) -> None:
 def test_the_time_of_a_reply_is_the_time_of_the_api(serve: Serve, ahead: timedelta) -> None:
     date = format_datetime(NOW - ahead, usegmt=True)
     client = client_of(serve(saying(reply(headers=[("Date", date)]))).url)
-    assert (NOW - ahead, ahead) == (ask(client).at, client.clock_ahead)
+    assert (NOW - ahead, ahead) == (ask(client).at, client.clock_skew)
 
 
 @pytest.mark.parametrize(
@@ -756,7 +756,7 @@ def test_the_time_of_a_reply_is_the_time_of_the_api(serve: Serve, ahead: timedel
 )
 def test_a_clock_is_right_unless_a_believable_date_says_otherwise(serve: Serve, date: str) -> None:
     client = client_of(serve(saying(reply(headers=[("Date", date)]))).url)
-    assert (NOW, timedelta()) == (ask(client).at, client.clock_ahead)
+    assert (NOW, timedelta()) == (ask(client).at, client.clock_skew)
 
 
 def test_a_reply_corrects_what_the_one_before_said_of_the_clock(serve: Serve) -> None:
@@ -768,7 +768,7 @@ def test_a_reply_corrects_what_the_one_before_said_of_the_clock(serve: Serve) ->
     )
     client = client_of(server.url)
     ask(client)
-    assert (NOW, timedelta()) == (ask(client).at, client.clock_ahead)
+    assert (NOW, timedelta()) == (ask(client).at, client.clock_skew)
 
 
 # --- TLS ----------------------------------------------------------------------------------------
@@ -1007,23 +1007,27 @@ def test_a_proxy_that_cannot_be_is_named_without_its_password(
     assert expected == error.message
 
 
-@pytest.mark.parametrize("talk", [silent, dripping(b"HTTP/1.1 ", b"2")], ids=["silent", "drips"])
+@pytest.mark.parametrize("script", [silent, dripping(b"HTTP/1.1 ", b"2")], ids=["silent", "drips"])
 @pytest.mark.parametrize("secure", [False, True], ids=["http proxy", "https proxy"])
 def test_a_proxy_that_never_answers_is_cut_off(
-    serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, talk: Talk, secure: bool
+    serve: Serve,
+    trusted: Trusted,
+    monkeypatch: pytest.MonkeyPatch,
+    script: ServerScript,
+    secure: bool,
 ) -> None:
-    proxy = serve(talk, tls=trusted.context() if secure else None)
+    proxy = serve(script, tls=trusted.context() if secure else None)
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     assert "unreachable" == failure(client_of("https://127.0.0.1:1", TimeLimits(10, 0.15))).code
     assert no_exchange_lasts()
 
 
-@pytest.mark.parametrize("talk", [SLOW["body drips"], SLOW["body drips, and closes"]])
+@pytest.mark.parametrize("script", [SLOW["body drips"], SLOW["body drips, and closes"]])
 def test_a_reply_that_never_ends_is_cut_off_behind_an_https_proxy(
-    serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, talk: Talk
+    serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, script: ServerScript
 ) -> None:
     """TLS inside TLS is no plain socket that could be shut."""
-    server = serve(talk, tls=trusted.context())
+    server = serve(script, tls=trusted.context())
     with Proxy(tls=trusted.context()) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         assert "unreachable" == failure(client_of(server.url, TimeLimits(10, 0.3))).code

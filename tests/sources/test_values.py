@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.sources.values import (
     boolean,
     instant,
-    mapping,
+    json_object,
     number,
     parse_json,
     percent,
@@ -69,7 +69,7 @@ def test_a_percentage_beyond_reason_is_none() -> None:
 
 def test_the_other_readers_take_their_own_type_only() -> None:
     assert (boolean(True), boolean(1)) == (True, None)
-    assert (mapping({}), mapping([])) == ({}, None)
+    assert (json_object({}), json_object([])) == ({}, None)
     assert (text("x\x1b"), text("\x1b"), text(7)) == ("x", None, None)
 
 
@@ -93,7 +93,7 @@ def test_what_is_not_json_is_a_value_error(body: bytes) -> None:
 
 
 def test_an_integer_of_thousands_of_digits_is_no_figure_and_costs_no_other() -> None:
-    found = mapping(parse_json(b'{"huge": ' + b"9" * 5000 + b', "good": 7}')) or {}
+    found = json_object(parse_json(b'{"huge": ' + b"9" * 5000 + b', "good": 7}')) or {}
     assert (number(found["huge"]), number(found["good"])) == (None, 7.0)
 
 
@@ -103,23 +103,23 @@ def test_bytes_are_json_or_a_value_error_and_nothing_else(body: bytes) -> None:
         parsed = parse_json(body)
     except ValueError:
         return
-    for reader in (number, percent, text, boolean, mapping, instant):
+    for reader in (number, percent, text, boolean, json_object, instant):
         reader(parsed)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
 def test_no_reader_ever_raises(value: object) -> None:
-    for reader in (number, percent, text, boolean, mapping, instant):
+    for reader in (number, percent, text, boolean, json_object, instant):
         reader(value)
 
 
 def test_numbers_json_has_no_words_for_are_unknown() -> None:
-    found = mapping(parse_json(json.dumps({"a": nan, "b": inf, "c": 1}).encode())) or {}
+    found = json_object(parse_json(json.dumps({"a": nan, "b": inf, "c": 1}).encode())) or {}
     assert [number(found[key]) for key in "abc"] == [None, None, 1.0]
 
 
 def test_fractions_are_exact_when_that_is_asked_for() -> None:
     body = b'{"amount": 0.1234567890123456789, "count": 7, "odd": 1e400}'
-    found = mapping(parse_json(body, exact=True)) or {}
+    found = json_object(parse_json(body, exact=True)) or {}
     assert (Decimal("0.1234567890123456789"), 7) == (found["amount"], found["count"])
     assert {"amount": 0.12345678901234568, "count": 7, "odd": inf} == parse_json(body)

@@ -195,7 +195,7 @@ class Terminal:
             self.read(0.02)
         return bytes(self.written[before:])
 
-    def settle(self, quiet: float = 0.1) -> str:
+    def record_result(self, quiet: float = 0.1) -> str:
         """Read until nothing more comes for a moment; returns the screen."""
         while self.rest(quiet):
             pass
@@ -203,11 +203,11 @@ class Terminal:
 
     def repainted(self) -> str:
         """Have the whole screen painted anew; returns it."""
-        self.settle()
+        self.record_result()
         before = self.written.count(CLEARED)
         self.kill(signal.SIGCONT)
         self.wait_for(lambda: self.written.count(CLEARED) > before)
-        return self.settle()
+        return self.record_result()
 
     def scribble(self, text: str) -> None:
         """Write to the terminal past the command, as a stray child of it does."""

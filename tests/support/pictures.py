@@ -16,7 +16,7 @@ from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from tests.support.payloads import NOW
 from tests.support.spends import OVER_BUDGET as ORGANIZATION
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 
-_COLOR = Look(clock=ClockStyle(UTC), live=True)
+_COLOR = RenderOptions(clock=ClockStyle(UTC), live=True)
 _PLAIN = replace(_COLOR, glyphs=ASCII, color=False)
 _MARGIN = 14
 _CELL_WIDTH, _LINE_HEIGHT = 12.642, 24.4  # those of DejaVu Sans Mono at 21 px: borders touch
@@ -77,7 +77,7 @@ class Picture:
 
     status: AccountStatus
     columns: int
-    look: Look = _COLOR
+    options: RenderOptions = _COLOR
     rows: int = 40
     beneath: tuple[AccountStatus, ...] = ()
 
@@ -100,7 +100,7 @@ def draw(name: str) -> str:
     """Return a picture as SVG."""
     picture = PICTURES[name]
     statuses = (picture.status, *picture.beneath)
-    lines = dashboard(statuses, NOW, picture.columns, picture.rows, picture.look)
+    lines = dashboard(statuses, NOW, picture.columns, picture.rows, picture.options)
     console = Console(
         file=io.StringIO(),
         record=True,
@@ -115,7 +115,7 @@ def draw(name: str) -> str:
     )
     for line in lines:
         segments = console.render(line, console.options.update(no_wrap=True, overflow="ignore"))
-        shown = segments if picture.look.color else Segment.remove_color(segments)
+        shown = segments if picture.options.color else Segment.remove_color(segments)
         console.print(Segments(shown), crop=False, end="")
     svg = console.export_svg(
         title="",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
-    Talk = Callable[[socket.socket], None]
+    ServerScript = Callable[[socket.socket], None]
 
 PATIENCE = 20.0  # seconds; a bound for a busy machine, not an expectation
 _HEAD_END = b"\r\n\r\n"
@@ -27,13 +27,13 @@ class RawServer:
 
     def __init__(
         self,
-        talk: Talk,
+        script: ServerScript,
         *,
         tls: ssl.SSLContext | None = None,
         reads_first: bool = True,
         keeps_alive: bool = False,
     ) -> None:
-        self._talk = talk
+        self._prompter = script
         self._tls = tls
         self._reads_first = reads_first
         self._keeps_alive = keeps_alive
@@ -93,7 +93,7 @@ class RawServer:
                 )
                 self._open.append(connection)
             while not self._reads_first or self._read_head(connection):
-                self._talk(connection)
+                self._prompter(connection)
                 if not self._keeps_alive:
                     break
 
@@ -118,13 +118,13 @@ def reply(
     return "\r\n".join(lines).encode("latin-1") + _HEAD_END + body
 
 
-def saying(data: bytes) -> Talk:
+def saying(data: bytes) -> ServerScript:
     """Say this, then close."""
 
-    def talk(connection: socket.socket) -> None:
+    def script(connection: socket.socket) -> None:
         connection.sendall(data)
 
-    return talk
+    return script
 
 
 def silent(connection: socket.socket) -> None:
@@ -133,16 +133,16 @@ def silent(connection: socket.socket) -> None:
         pass
 
 
-def dripping(start: bytes, drop: bytes, pause: float = 0.05) -> Talk:
+def dripping(start: bytes, drop: bytes, pause: float = 0.05) -> ServerScript:
     """Say a beginning, then drop after drop for as long as anybody listens."""
 
-    def talk(connection: socket.socket) -> None:
+    def script(connection: socket.socket) -> None:
         connection.sendall(start)
         while True:
             connection.sendall(drop)
             time.sleep(pause)
 
-    return talk
+    return script
 
 
 def resetting(connection: socket.socket) -> None:

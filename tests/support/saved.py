@@ -7,8 +7,12 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.accounts.registry import Roster
-from claude_usage_monitor.monitor.login.stored_credentials import Pair, content_of, pair_of
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.login.stored_credentials import (
+    StoredCredentials,
+    credentials_from_secret,
+    secret_from_credentials,
+)
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -36,9 +40,11 @@ class Clock:
         self.ahead += timedelta(**span)
 
 
-def roster(clock: Callable[[], datetime] = utc_now, settings: Settings | None = None) -> Roster:
+def registry(
+    clock: Callable[[], datetime] = utc_now, settings: Settings | None = None
+) -> AccountRegistry:
     """Return the accounts as a process would find them now."""
-    return Roster(os.environ, settings or Settings(), clock)
+    return AccountRegistry(os.environ, settings or Settings(), clock)
 
 
 def keep(
@@ -48,9 +54,9 @@ def keep(
     home: Mapping[str, str] | None = None,
 ) -> SavedAccount:
     """Keep an account whose e-mail and uuids are those that the token server gives its name."""
-    found = roster()
+    found = registry()
     account = uuid.uuid4().hex
-    kept = found.secrets.write(account, content_of(Pair(credentials, 0)))
+    kept = found.secrets.write(account, secret_from_credentials(StoredCredentials(credentials, 0)))
     who = Profile(
         email=email_of(name),
         plan="Max 5x",
@@ -66,21 +72,21 @@ def keep(
 
 def age(saved: SavedAccount) -> None:
     """Let an account's login be as old as one that is renewed usually is."""
-    found = roster()
+    found = registry()
     kept = found.secrets.read(saved.id)
-    pair = pair_of(kept.content, kept.generation)
-    found.secrets.write(saved.id, content_of(pair._replace(renewed_at=None)))
+    pair = credentials_from_secret(kept.content, kept.generation)
+    found.secrets.write(saved.id, secret_from_credentials(pair._replace(refreshed_at=None)))
 
 
 def refresh_token(saved: SavedAccount) -> str:
     """Return the refresh token that is stored for an account now."""
-    kept = roster().secrets.read(saved.id)
-    token = pair_of(kept.content, kept.generation).refresh_token
+    kept = registry().secrets.read(saved.id)
+    token = credentials_from_secret(kept.content, kept.generation).refresh_token
     assert token is not None
     return token.reveal()
 
 
-def read(found: Roster, saved: SavedAccount) -> AccountStatus:
+def read(found: AccountRegistry, saved: SavedAccount) -> AccountStatus:
     """Read an account as a face would."""
     entry = next(entry for entry in found.entries() if entry.key == saved.id)
     return found.reader(entry).read(AccountStatus(entry.account), lambda _: None)

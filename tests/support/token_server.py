@@ -301,7 +301,7 @@ class TokenServer:
         document = seen.document
         if document.get("client_id") != CLIENT_ID:
             return self._error("invalid_client", "Unknown client", 401)
-        kinds = {"refresh_token": self._renewed, "authorization_code": self._exchanged}
+        kinds = {"refresh_token": self._send_refresh, "authorization_code": self._exchanged}
         carry_out = kinds.get(document.get("grant_type", ""))
         if carry_out is None:
             return self._error("unsupported_grant_type", "Unknown grant type")
@@ -325,7 +325,7 @@ class TokenServer:
                 }
             )
 
-    def _renewed(self, document: Mapping[str, str]) -> _Family | str:
+    def _send_refresh(self, document: Mapping[str, str]) -> _Family | str:
         token = document.get("refresh_token", "")
         family = self._by_token.get(token)
         if family is not None and token != family.current:

@@ -6,7 +6,7 @@ from claude_usage_monitor.usage.profile import plan_label
 
 
 @pytest.mark.parametrize(
-    ("plan_type", "tier", "seat", "expected"),
+    ("plan_type", "tier", "seat_tier", "expected"),
     [
         ("claude_max", "default_claude_max_5x", None, "Max 5x"),
         ("claude_max", "default_claude_max_20x", None, "Max 20x"),
@@ -23,6 +23,6 @@ from claude_usage_monitor.usage.profile import plan_label
     ],
 )
 def test_the_type_decides_and_the_tier_is_only_a_suffix(
-    plan_type: str | None, tier: str | None, seat: str | None, expected: str | None
+    plan_type: str | None, tier: str | None, seat_tier: str | None, expected: str | None
 ) -> None:
-    assert expected == plan_label(plan_type, tier, seat)
+    assert expected == plan_label(plan_type, tier, seat_tier)

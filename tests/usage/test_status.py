@@ -34,7 +34,7 @@ def test_without_figures_nothing_is_stale_and_nothing_has_an_age() -> None:
 
 def test_an_age_is_told_by_the_clock_of_the_api() -> None:
     """A clock that is a day ahead makes no figure a day old."""
-    ahead = replace(STATUS, clock_ahead=timedelta(days=1))
+    ahead = replace(STATUS, clock_skew=timedelta(days=1))
     assert timedelta(seconds=7) == ahead.age(NOW + timedelta(days=1, seconds=7))
     assert timedelta() == STATUS.age(NOW - timedelta(hours=1))
 

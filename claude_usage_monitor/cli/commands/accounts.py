@@ -11,8 +11,8 @@ import contextlib
 import getpass
 import signal
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.commands.dashboard import fail_without_output, print_document, say
@@ -20,15 +20,11 @@ from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.cli.options import PROGRAM, Parser, tell
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.accounts import add, manage
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.durations import ClockStyle
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from claude_usage_monitor.usage.status import Kind
+from claude_usage_monitor.usage.status import Kind
 
 _MAX_BYTES = 1 << 20  # of standard input; credentials are a few KiB
 _WIDEST = 100
@@ -52,17 +48,17 @@ def run_accounts(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         found.parser.error(f"one way to log in is needed: {_ALTERNATIVES}")
     settings, _ = load_settings(config_path(environ))
     try:
-        roster = Roster(environ, settings, utc_clock, announce=_note)
+        registry = AccountRegistry(environ, settings, utc_clock, announce=_note)
         if found.command == "add":
-            return _add(roster, found)
+            return _add(registry, found)
         if found.command == "list":
-            return _list(roster, found, environ)
+            return _list(registry, found, environ)
         if found.command == "use":
-            tell(f"{manage.use(roster, found.name).name} is shown by default now.\n")
+            tell(f"{manage.use(registry, found.name).name} is shown by default now.\n")
         elif found.command == "rename":
-            tell(f"It is called {manage.rename(roster, found.name, found.new).name} now.\n")
+            tell(f"It is called {manage.rename(registry, found.name, found.new).name} now.\n")
         else:
-            return _remove(roster, found)
+            return _remove(registry, found)
     except UsageMonitorError as error:
         say(error.message, error.hint)
         return exit_code_for(error.code)
@@ -109,19 +105,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(roster: Roster, found: argparse.Namespace) -> int:
+def _add(registry: AccountRegistry, found: argparse.Namespace) -> int:
     name, replace = found.name, found.replace
     kind: Kind = "console" if found.admin_key else "code"
-    manage.require_free(roster, name, kind, replace=replace)  # before anybody is asked to log in
+    manage.require_free(registry, name, kind, replace=replace)  # before anybody is asked to log in
     if found.login:
-        added = add.add_login(roster, name, _logged_in(roster, found), replace=replace)
+        added = add.add_login(registry, name, _logged_in(registry, found), replace=replace)
     elif found.from_claude_code:
-        added = add.add_from_claude_code(roster, name, replace=replace)
+        added = add.add_from_claude_code(registry, name, replace=replace)
     elif found.admin_key:
-        added = add.add_admin_key(roster, name, _key(), replace=replace)
+        added = add.add_admin_key(registry, name, _key(), replace=replace)
     else:
         content, place = _credentials(found.credentials_file)
-        added = add.add_credentials(roster, name, content, place, replace=replace)
+        added = add.add_credentials(registry, name, content, place, replace=replace)
     for note in added.notes:
         _note(note)
     account = added.account
@@ -130,18 +126,18 @@ def _add(roster: Roster, found: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _logged_in(roster: Roster, found: argparse.Namespace) -> dict[str, object]:
-    from claude_usage_monitor.monitor.login.browser import Talk, log_in
+def _logged_in(registry: AccountRegistry, found: argparse.Namespace) -> dict[str, object]:
+    from claude_usage_monitor.monitor.login.browser import Prompter, log_in
 
     def ask() -> str | None:
         return sys.stdin.readline() or None if sys.stdin is not None else None
 
-    client = roster.connect_to_login()
+    client = registry.connect_to_login()
     browser = not found.no_browser
     return log_in(
         client,
-        roster.environ,
-        Talk(lambda words: tell(f"{words}\n"), ask),
+        registry.environ,
+        Prompter(lambda words: tell(f"{words}\n"), ask),
         browser=browser,
         clock=utc_clock,
     )
@@ -201,12 +197,12 @@ def _input() -> bytes:
     return b""
 
 
-def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def _list(registry: AccountRegistry, found: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from claude_usage_monitor.formats import account_list
 
     if sys.stdout is None:
         return fail_without_output()
-    rows = [account_list.Row(*each) for each in manage.listed(roster)]
+    rows = [account_list.Row(*each) for each in manage.listed(registry)]
     if found.json:
         print_document(account_list.document(rows, utc_clock(), ClockStyle()))
         return ExitCode.OK
@@ -218,8 +214,8 @@ def _list(roster: Roster, found: argparse.Namespace, environ: Mapping[str, str])
     return ExitCode.OK
 
 
-def _remove(roster: Roster, found: argparse.Namespace) -> int:
-    account = manage.removable(roster, found.name)
+def _remove(registry: AccountRegistry, found: argparse.Namespace) -> int:
+    account = manage.removable(registry, found.name)
     if not found.yes:
         tell(f"Remove {account.name} and its login? [y/N] ")
         answer = b""
@@ -230,7 +226,7 @@ def _remove(roster: Roster, found: argparse.Namespace) -> int:
         if answer.strip().lower() not in (b"y", b"yes"):
             say("Nothing was removed.", "Answer y, or use --yes.")
             return ExitCode.FAILED
-    for warning in manage.remove(roster, found.name):
+    for warning in manage.remove(registry, found.name):
         tell(f"warning: {warning}\n")
     tell(f"Removed {account.name}.\n")
     return ExitCode.OK

@@ -7,24 +7,22 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for, exit_code_of
-from claude_usage_monitor.cli.options import tell
+from claude_usage_monitor.cli.options import Options, tell
 from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.usage import wording
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from claude_usage_monitor.cli.options import Options
-    from claude_usage_monitor.monitor.live.poller import Seats
-    from claude_usage_monitor.usage.status import AccountStatus
+    from claude_usage_monitor.monitor.reader import DisplayedAccounts
 
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
@@ -39,8 +37,8 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
             from claude_usage_monitor.cli.commands.live import run_live
 
             return run_live(options, settings, environ)
-        desk = open_desk(options, settings, environ, say_on_stderr)
-        return _run_one_shot(desk, options, settings, environ)
+        displayed_accounts = open_accounts(options, settings, environ, say_on_stderr)
+        return _run_one_shot(displayed_accounts, options, settings, environ)
     except KeyboardInterrupt:
         return ExitCode.OK if live else ExitCode.INTERRUPTED
     except UsageMonitorError as error:
@@ -49,31 +47,33 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         return _fail(error)
 
 
-def open_desk(
+def open_accounts(
     options: Options,
     settings: Settings,
     environ: Mapping[str, str],
     announce: Callable[[str], None],
-) -> Seats:
+) -> DisplayedAccounts:
     """Return the accounts to show.
 
     Raises UnknownAccount, NoCredentials for a missing kind, InvalidSetting.
     """
     if options.demo:
-        from claude_usage_monitor.monitor.demo import DEMO, DemoDesk
+        from claude_usage_monitor.monitor.demo import DEMO, DemoAccounts
 
         unknown = next((name for name in options.accounts if name != DEMO.name), None)
         if unknown is not None:
             raise UnknownAccount(f"There is no account {unknown!r}.", "Known accounts: demo.")
-        return DemoDesk(utc_clock)
-    from claude_usage_monitor.monitor.accounts.registry import Roster
-    from claude_usage_monitor.monitor.live.displayed import Desk
+        return DemoAccounts(utc_clock)
+    from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+    from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 
-    roster = Roster(environ, settings, utc_clock, _chance, announce)
-    desk = Desk(roster, options.accounts, settings.mode, every=options.all_accounts)
-    if roster.notice:
-        tell(f"warning: {roster.notice}\n")
-    return desk
+    registry = AccountRegistry(environ, settings, utc_clock, _random_fraction, announce)
+    displayed_accounts = SelectedAccounts(
+        registry, options.accounts, settings.mode, every=options.all_accounts
+    )
+    if registry.notice:
+        tell(f"warning: {registry.notice}\n")
+    return displayed_accounts
 
 
 def say_on_stderr(words: str) -> None:
@@ -81,7 +81,7 @@ def say_on_stderr(words: str) -> None:
     tell(f"note: {words}\n")
 
 
-def _chance() -> float:
+def _random_fraction() -> float:
     """Return a random share, 0 to 1: jitter needs no more than a byte's worth."""
     return os.urandom(1)[0] / 255
 
@@ -116,20 +116,23 @@ def _end_on_signals() -> None:
 
 
 def _run_one_shot(
-    desk: Seats, options: Options, settings: Settings, environ: Mapping[str, str]
+    displayed_accounts: DisplayedAccounts,
+    options: Options,
+    settings: Settings,
+    environ: Mapping[str, str],
 ) -> int:
     from claude_usage_monitor.monitor.live.parallel import read_all
 
     _end_on_signals()
-    statuses = read_all(desk.seats(), settings.interval)
+    statuses = read_all(displayed_accounts.current(), settings.interval)
     if options.json:
         _dump(statuses, None, environ)
     elif any(status.has_figures for status in statuses):
         from claude_usage_monitor.cli.commands.once import print_once
         from claude_usage_monitor.cli.terminal import open_console
 
-        console, look = open_console(options, settings, environ, live=False)
-        print_once(statuses, utc_clock(), console, look, environ)
+        console, render_options = open_console(options, settings, environ, live=False)
+        print_once(statuses, utc_clock(), console, render_options, environ)
     for status in statuses:
         _report(status, named=len(statuses) > 1)
     return exit_code_of(statuses)

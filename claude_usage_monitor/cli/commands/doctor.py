@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli.clock import utc_clock
@@ -20,9 +20,6 @@ from claude_usage_monitor.monitor.doctor.report import Doctor
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.findings import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 _WIDEST = 100
 _LIBRARIES = ("requests", "urllib3", "rich", "keyring", "cryptography")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli.commands.once import print_frame
@@ -15,17 +16,14 @@ from claude_usage_monitor.cli.terminal import DEFAULT_WIDTH, open_console, termi
 from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
+from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
-
     from rich.console import Console
     from rich.text import Text
 
     from claude_usage_monitor.cli.options import Options
-    from claude_usage_monitor.render.theme import Look
     from claude_usage_monitor.store.settings import Settings
 
 _HANGUP = 129  # 128 + SIGHUP: the terminal is gone, whether or not a signal said so
@@ -39,15 +37,15 @@ _LATE_BY = 0.1  # seconds an account; of many accounts some word could change al
 def run_live(options: Options, settings: Settings, environ: Mapping[str, str]) -> int:
     """Show the dashboard until q, Ctrl+C or a signal. Returns the exit code."""
     from claude_usage_monitor.cli.clock import utc_clock
-    from claude_usage_monitor.cli.commands.dashboard import open_desk, say_on_stderr
+    from claude_usage_monitor.cli.commands.dashboard import open_accounts, say_on_stderr
 
     announced: list[str] = []  # told once the screen is the shell's again
-    desk = open_desk(options, settings, environ, announced.append)
-    console, look = open_console(options, settings, environ, live=True)
+    displayed_accounts = open_accounts(options, settings, environ, announced.append)
+    console, render_options = open_console(options, settings, environ, live=True)
     keyboard = Keyboard()
     poller = Poller(
-        desk,
-        lambda seat: AccountStatus(seat.account, interval=settings.interval),
+        displayed_accounts,
+        lambda displayed: AccountStatus(displayed.account, interval=settings.interval),
         utc_clock,
         keyboard.wake,
     )
@@ -60,7 +58,7 @@ def run_live(options: Options, settings: Settings, environ: Mapping[str, str]) -
 
     try:
         with Signals(keyboard.wake, last_resort) as signals, keyboard:
-            session = _Session(poller, keyboard, signals, screen, look)
+            session = _Session(poller, keyboard, signals, screen, render_options)
             screen.enter()
             try:
                 poller.start()
@@ -72,7 +70,7 @@ def run_live(options: Options, settings: Settings, environ: Mapping[str, str]) -
             for words in announced:
                 say_on_stderr(words)
             if not dumb:
-                _leave_last_frame(console, session, dataclasses.replace(look, live=False))
+                _leave_last_frame(console, session, dataclasses.replace(render_options, live=False))
             return code
     except TerminalGone:
         return _HANGUP
@@ -82,11 +80,11 @@ def run_live(options: Options, settings: Settings, environ: Mapping[str, str]) -
         return _HANGUP
 
 
-def _leave_last_frame(console: Console, session: _Session, look: Look) -> None:
+def _leave_last_frame(console: Console, session: _Session, render_options: RenderOptions) -> None:
     from claude_usage_monitor.cli.clock import utc_clock
 
     width = (terminal_size() or (DEFAULT_WIDTH, 0))[0]
-    print_frame(console, session.poller.statuses, utc_clock(), width, look)
+    print_frame(console, session.poller.statuses, utc_clock(), width, render_options)
 
 
 class _Session:
@@ -98,13 +96,13 @@ class _Session:
         keyboard: Keyboard,
         signals: Signals,
         screen: Screen | PlainScreen,
-        look: Look,
+        render_options: RenderOptions,
     ) -> None:
         self.poller = poller
         self._keyboard = keyboard
         self._signals = signals
         self._screen = screen
-        self._look = look
+        self._render_options = render_options
         self._helping = False
 
     def run(self) -> int:
@@ -132,9 +130,9 @@ class _Session:
         width, height = terminal_size() or (DEFAULT_WIDTH, 24)
         lines: list[Text]
         if self._helping:
-            lines = help_lines(width, height, self._look)
+            lines = help_lines(width, height, self._render_options)
         else:
-            lines = dashboard(statuses, now, width, height, self._look)
+            lines = dashboard(statuses, now, width, height, self._render_options)
         self._screen.paint(lines, (width, height), news=news)
 
     def _act(self, keys: str) -> bool:
@@ -149,7 +147,7 @@ class _Session:
             elif key in ("r", "R"):
                 self.poller.read_now()
             elif key == "\t":
-                self.poller.turn()
+                self.poller.show_next()
         return False
 
     def _suspend(self) -> None:

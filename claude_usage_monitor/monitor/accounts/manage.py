@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidName, UsageMonitorError
-from claude_usage_monitor.monitor.accounts.registry import BUILT_IN, account_of
+from claude_usage_monitor.monitor.accounts.registry import (
+    BUILT_IN,
+    AccountRegistry,
+    ListedAccount,
+    account_of,
+)
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
-from claude_usage_monitor.store.state.identities import fingerprint_of, is_stand_in
-from claude_usage_monitor.usage.status import AccountStatus, Problem
-
-if TYPE_CHECKING:
-    from claude_usage_monitor.monitor.accounts.registry import Entry, Roster
-    from claude_usage_monitor.usage.status import Account, Kind
+from claude_usage_monitor.store.state.identities import fingerprint_of, is_provisional
+from claude_usage_monitor.usage.status import Account, AccountStatus, Kind, Problem
 
 LONGEST_NAME = 64  # characters
 _DEMO = "demo"
@@ -53,13 +54,15 @@ def checked_name(raw: str) -> str:
     return clean(name, LONGEST_NAME)
 
 
-def require_free(roster: Roster, raw: str, kind: Kind, *, replace: bool) -> SavedAccount | None:
+def require_free(
+    registry: AccountRegistry, raw: str, kind: Kind, *, replace: bool
+) -> SavedAccount | None:
     """Return the account that a new one replaces, ``None`` if its name is free.
 
     Raises InvalidName when the name cannot be had.
     """
     name = checked_name(raw)
-    for saved in roster.accounts.all():
+    for saved in registry.accounts.all():
         if folded(saved.name) != folded(name):
             continue
         if not replace:
@@ -75,22 +78,22 @@ def require_free(roster: Roster, raw: str, kind: Kind, *, replace: bool) -> Save
     return None
 
 
-def listed(roster: Roster) -> tuple[Listed, ...]:
+def listed(registry: AccountRegistry) -> tuple[Listed, ...]:
     """Return every account and how its login is, without asking the API."""
-    return tuple(_listed(roster, entry) for entry in roster.entries())
+    return tuple(_listed(registry, entry) for entry in registry.entries())
 
 
-def _listed(roster: Roster, entry: Entry) -> Listed:
+def _listed(registry: AccountRegistry, entry: ListedAccount) -> Listed:
     problem: Problem | None = None
     if entry.saved is not None and entry.saved.kind == "console":
-        stored_in: str | None = roster.secrets.place_name(entry.saved.place)
+        stored_in: str | None = registry.secrets.place_name(entry.saved.place)
         try:
-            roster.secrets.read(entry.saved.id, known=entry.saved.place)
+            registry.secrets.read(entry.saved.id, known=entry.saved.place)
         except UsageMonitorError as error:
             problem = Problem.from_error(error)
         return Listed(entry.account, None, stored_in, problem)
-    status = roster.reader(entry).look(AccountStatus(entry.account))
-    stored_in = roster.secrets.place_name(entry.saved.place) if entry.saved else None
+    status = registry.reader(entry).cached_status(AccountStatus(entry.account))
+    stored_in = registry.secrets.place_name(entry.saved.place) if entry.saved else None
     plan = status.profile.plan if status.profile else None
     email = entry.account.email or (status.profile.email if status.profile else None)
     account = replace(entry.account, email=email)
@@ -100,60 +103,60 @@ def _listed(roster: Roster, entry: Entry) -> Listed:
 # --- choosing, renaming, removing ------------------------------------------------------------
 
 
-def use(roster: Roster, name: str) -> Account:
+def use(registry: AccountRegistry, name: str) -> Account:
     """Make an account the one that is shown when none is named. Raises UnknownAccount."""
-    entry = roster.named(name)
-    roster.accounts.activate(entry.key)
+    entry = registry.named(name)
+    registry.accounts.activate(entry.key)
     return entry.account
 
 
-def rename(roster: Roster, name: str, new: str) -> Account:
+def rename(registry: AccountRegistry, name: str, new: str) -> Account:
     """Give an account another name. Raises UnknownAccount, InvalidName."""
-    saved = _saved(roster.named(name), "renamed")
+    saved = _saved(registry.named(name), "renamed")
     changed = checked_name(new)
-    roster.accounts.rename(saved.id, changed)
+    registry.accounts.rename(saved.id, changed)
     return account_of(saved._replace(name=changed))
 
 
-def removable(roster: Roster, name: str) -> Account:
+def removable(registry: AccountRegistry, name: str) -> Account:
     """Return the account that a name means, if it can be removed. Raises as `remove` does."""
-    return account_of(_saved(roster.named(name), "removed"))
+    return account_of(_saved(registry.named(name), "removed"))
 
 
-def remove(roster: Roster, name: str) -> tuple[str, ...]:
+def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
     """Delete an account, its login and its figures; returns what could not be made sure.
 
     Raises UnknownAccount; SecretStoreUnavailable when its login is in a place that is shut.
     """
-    saved = _saved(roster.named(name), "removed")
-    stand_in = _stand_in(roster, saved)
-    with roster.renewer.lock(saved):  # nobody stores a renewed login after this
-        warnings = roster.secrets.delete(saved.id, prompt=True, known=saved.place)
-        roster.accounts.remove(saved.id)
+    saved = _saved(registry.named(name), "removed")
+    provisional_identity = _provisional_identity(registry, saved)
+    with registry.refresher.lock(saved):  # nobody stores a renewed login after this
+        warnings = registry.secrets.delete(saved.id, prompt=True, known=saved.place)
+        registry.accounts.remove(saved.id)
     identity = saved.profile.identity
-    shared = {other.profile.identity for other in roster.accounts.all()}
-    claude_codes = roster.state.logged_in(BUILT_IN[0])
+    shared = {other.profile.identity for other in registry.accounts.all()}
+    claude_codes = registry.state.last_login(BUILT_IN[0])
     if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
-        roster.state.forget(identity)
-    if stand_in is not None:
-        roster.state.forget(stand_in)
+        registry.state.forget(identity)
+    if provisional_identity is not None:
+        registry.state.forget(provisional_identity)
     # A keyring that is not there can only hold what was put into it.
     return warnings if saved.place == "keyring" else ()
 
 
-def _stand_in(roster: Roster, saved: SavedAccount) -> str | None:
+def _provisional_identity(registry: AccountRegistry, saved: SavedAccount) -> str | None:
     """Return what the figures of an account that nobody identified are kept under."""
     if saved.kind != "code" or saved.origin == "claude-code":
         return None
     try:
-        token = roster.renewer.logins.kept(saved).login(saved.name).token
+        token = registry.refresher.logins.kept(saved).login(saved.name).token
     except UsageMonitorError:
         return None
-    account = roster.state.account_of(fingerprint_of(token))
-    return account if is_stand_in(account) else None
+    account = registry.state.account_of(fingerprint_of(token))
+    return account if is_provisional(account) else None
 
 
-def _saved(entry: Entry, what: str) -> SavedAccount:
+def _saved(entry: ListedAccount, what: str) -> SavedAccount:
     if entry.saved is None:
         raise InvalidName(
             f"{entry.account.name} cannot be {what}: it is there as long as its login is.",

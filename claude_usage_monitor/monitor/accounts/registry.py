@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -12,7 +14,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE, Onlooker
+from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE, ClaudeCodeLogin
 from claude_usage_monitor.sources.anthropic.api_url import base_url_from
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.text import clean
@@ -24,32 +26,29 @@ from claude_usage_monitor.store.paths import (
     state_path,
 )
 from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from claude_usage_monitor.monitor.live.poller import Reader
-    from claude_usage_monitor.monitor.login.ownership import SharedGrant
-    from claude_usage_monitor.monitor.login.refresh import Renewer
+    from claude_usage_monitor.monitor.login.ownership import LoginOwnership
+    from claude_usage_monitor.monitor.login.refresh import LoginRefresher
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
     from claude_usage_monitor.monitor.organization.reader import OrganizationReader
+    from claude_usage_monitor.monitor.reader import Reader
     from claude_usage_monitor.monitor.subscription.reader import AccountReader
-    from claude_usage_monitor.monitor.subscription.saved_login import SavedOnlooker
+    from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.accounts.account_store import AccountStore
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from claude_usage_monitor.store.secrets.secret_store import SecretStore
     from claude_usage_monitor.store.settings import Settings
-    from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.secret import Secret
 
 CONSOLE = "console"
 BUILT_IN = (CLAUDE_CODE.name, CONSOLE)
 
 
-class Entry(NamedTuple):
+class ListedAccount(NamedTuple):
     """An account in the list; ``key`` stays the same when it is renamed."""
 
     key: str
@@ -57,10 +56,10 @@ class Entry(NamedTuple):
     saved: SavedAccount | None = None
 
 
-CONSOLE_ENTRY = Entry(CONSOLE, Account(CONSOLE, "console"))
+CONSOLE_ENTRY = ListedAccount(CONSOLE, Account(CONSOLE, "console"))
 
 
-class Roster:
+class AccountRegistry:
     """The accounts of this user: Claude Code's, the environment's, and those that were added.
 
     ``announce`` is told before a secret goes to the encrypted file for the first time.
@@ -71,13 +70,13 @@ class Roster:
         environ: Mapping[str, str],
         settings: Settings,
         clock: Callable[[], datetime],
-        draw: Callable[[], float] = lambda: 0.0,
+        random_fraction: Callable[[], float] = lambda: 0.0,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.environ = environ
         self.settings = settings
         self.clock = clock
-        self._draw = draw
+        self._random_fraction = random_fraction
         self._announce = announce
         self._base_url = base_url_from(environ)
         self.notice: str | None = None
@@ -87,22 +86,22 @@ class Roster:
         self._accounts: AccountStore | None = None
         self.finder = CredentialFinder(environ, sys.platform)
         self._secrets: SecretStore | None = None
-        self._renewer: Renewer | None = None
+        self._refresher: LoginRefresher | None = None
         self._readers: dict[str, Reader] = {}
         self._lock = threading.RLock()  # over what is made on demand
 
     # --- which there are -----------------------------------------------------------------------
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[ListedAccount, ...]:
         """Return every account, the active one first. Raises AccountsUnavailable."""
         saved = self.accounts.all() if self._has_list() else ()
-        found = [Entry(CLAUDE_CODE.name, CLAUDE_CODE)]
+        found = [ListedAccount(CLAUDE_CODE.name, CLAUDE_CODE)]
         named = any(
             self.environ.get(name, "").strip() for name in credentials_file.ADMIN_KEY_VARIABLES
         )
         stored = not named and credentials_file.stored_admin_key(self.environ) is not None
         found += [CONSOLE_ENTRY] if named else []
-        found += [Entry(each.id, account_of(each), each) for each in saved]
+        found += [ListedAccount(each.id, account_of(each), each) for each in saved]
         found += [CONSOLE_ENTRY] if stored else []
         active = self._active(saved)
         entries = [
@@ -133,7 +132,7 @@ class Roster:
             return True
         return True
 
-    def named(self, name: str) -> Entry:
+    def named(self, name: str) -> ListedAccount:
         """Return the account of a name, case aside. Raises UnknownAccount."""
         from claude_usage_monitor.store.accounts.saved_account import folded
 
@@ -164,37 +163,37 @@ class Roster:
         """Return a reader of what Claude Code is logged in as."""
         from claude_usage_monitor.monitor.subscription.reader import AccountReader
 
-        onlooker = Onlooker(self.finder, self.state, self.environ)
+        login_source = ClaudeCodeLogin(self.finder, self.state, self.environ)
         return AccountReader(
-            onlooker, self.connect, self.state, self.settings, self.clock, self._draw
+            login_source, self.connect, self.state, self.settings, self.clock, self._random_fraction
         )
 
     # --- readers -------------------------------------------------------------------------------
 
-    def reader(self, entry: Entry) -> Reader:
+    def reader(self, entry: ListedAccount) -> Reader:
         """Return the account's reader, the same one each time."""
         with self._lock:
             if entry.key not in self._readers:
                 self._readers[entry.key] = self._open(entry)
             return self._readers[entry.key]
 
-    def _open(self, entry: Entry) -> Reader:
+    def _open(self, entry: ListedAccount) -> Reader:
         if entry.account.kind == "console":
             return self._organization(entry)
         if entry.saved is None:
             return self.claude_code()
         from claude_usage_monitor.monitor.subscription.reader import AccountReader
 
-        onlooker = self._onlooker(entry.saved)
+        login_source = self._login_source(entry.saved)
         return AccountReader(
-            onlooker, self.connect, self.state, self.settings, self.clock, self._draw
+            login_source, self.connect, self.state, self.settings, self.clock, self._random_fraction
         )
 
     def organization(self) -> OrganizationReader:
         """Return a reader of the organisation whose key is there without being saved."""
         return self._organization(CONSOLE_ENTRY)
 
-    def _organization(self, entry: Entry) -> OrganizationReader:
+    def _organization(self, entry: ListedAccount) -> OrganizationReader:
         from claude_usage_monitor.monitor.organization.reader import OrganizationReader, known_email
         from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 
@@ -206,7 +205,7 @@ class Roster:
             self.state,
             self.settings,
             self.clock,
-            self._draw,
+            self._random_fraction,
             lambda: known_email(self.settings, self.state, config),
         )
 
@@ -224,16 +223,16 @@ class Roster:
         key = checked_admin_key(str(kept.content.get("admin_key", "")))
         return AdminKey(key, f"the saved account {current.name}")
 
-    def _onlooker(self, saved: SavedAccount) -> SavedOnlooker:
-        from claude_usage_monitor.monitor.subscription.saved_login import SavedOnlooker
+    def _login_source(self, saved: SavedAccount) -> SavedLogin:
+        from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
 
-        return SavedOnlooker(saved, self.accounts, self.renewer, self.state, self.shared_grant)
+        return SavedLogin(saved, self.accounts, self.refresher, self.state, self.login_ownership)
 
-    def shared_grant(self, home: Mapping[str, str]) -> SharedGrant:
+    def login_ownership(self, home: Mapping[str, str]) -> LoginOwnership:
         """Return what tells whose an account is to renew that was saved from Claude Code."""
-        from claude_usage_monitor.monitor.login.ownership import SharedGrant
+        from claude_usage_monitor.monitor.login.ownership import LoginOwnership
 
-        return SharedGrant(self.environ, home, self.state, self._ask_profile)
+        return LoginOwnership(self.environ, home, self.state, self._ask_profile)
 
     def _ask_profile(self, token: Secret) -> Profile | None:
         from claude_usage_monitor.sources.anthropic import oauth_api
@@ -293,17 +292,17 @@ class Roster:
             return self._secrets
 
     @property
-    def renewer(self) -> Renewer:
+    def refresher(self) -> LoginRefresher:
         """What renews our own logins."""
         with self._lock:
-            if self._renewer is None:
-                from claude_usage_monitor.monitor.login.refresh import Renewer
+            if self._refresher is None:
+                from claude_usage_monitor.monitor.login.refresh import LoginRefresher
 
                 locks = locks_path(self.environ)
-                self._renewer = Renewer(
+                self._refresher = LoginRefresher(
                     self.accounts, self.secrets, self.connect_to_login, self.clock, locks
                 )
-            return self._renewer
+            return self._refresher
 
 
 def account_of(saved: SavedAccount) -> Account:

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import AccountsUnavailable
-from claude_usage_monitor.monitor.accounts.registry import CONSOLE_ENTRY, Entry
+from claude_usage_monitor.monitor.accounts.registry import (
+    CONSOLE_ENTRY,
+    AccountRegistry,
+    ListedAccount,
+)
 from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from claude_usage_monitor.monitor.accounts.registry import Roster
     from claude_usage_monitor.store.settings import Mode
 
 
 def selected(
-    roster: Roster, names: Sequence[str], mode: Mode, *, every: bool = False
-) -> tuple[Entry, ...]:
+    registry: AccountRegistry, names: Sequence[str], mode: Mode, *, every: bool = False
+) -> tuple[ListedAccount, ...]:
     """Return the accounts to show: those named, every one, or the active one.
 
     Beneath an active subscription, the organisation if there is a key of one. Raises
     UnknownAccount, and AccountsUnavailable when every account is asked for.
     """
     if names:
-        return tuple({(found := roster.named(name)).key: found for name in names}.values())
+        return tuple({(found := registry.named(name)).key: found for name in names}.values())
     try:
-        entries = roster.entries()
+        entries = registry.entries()
     except AccountsUnavailable as error:
         if every:
             raise
-        roster.notice = f"{error.message} {error.hint}"
-        entries = (Entry(CLAUDE_CODE.name, CLAUDE_CODE),)
+        registry.notice = f"{error.message} {error.hint}"
+        entries = (ListedAccount(CLAUDE_CODE.name, CLAUDE_CODE),)
     if mode != "auto":
         entries = tuple(entry for entry in entries if entry.account.kind == mode)
     if not entries:
         return (CONSOLE_ENTRY,)  # which says that it lacks a key, and follows when there is one
-    return _with_login(roster, entries) if every else _by_default(roster, entries, mode)
+    return _with_login(registry, entries) if every else _by_default(registry, entries, mode)
 
 
-def _with_login(roster: Roster, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def _with_login(
+    registry: AccountRegistry, entries: tuple[ListedAccount, ...]
+) -> tuple[ListedAccount, ...]:
     """Leave out what Claude Code would be logged in as, if it were; not if that is all."""
-    found = [e for e in entries if e.key != CLAUDE_CODE.name or roster.has_claude_code()]
+    found = [e for e in entries if e.key != CLAUDE_CODE.name or registry.has_claude_code()]
     return tuple(found) or entries
 
 
-def _by_default(roster: Roster, entries: tuple[Entry, ...], mode: Mode) -> tuple[Entry, ...]:
+def _by_default(
+    registry: AccountRegistry, entries: tuple[ListedAccount, ...], mode: Mode
+) -> tuple[ListedAccount, ...]:
     organizations = [entry for entry in entries if entry.account.kind == "console"]
     chosen = entries[0]  # the active one, if that is of a kind that is shown
     if not chosen.account.active:
-        chosen = next(iter(organizations), _with_login(roster, entries)[0])
+        chosen = next(iter(organizations), _with_login(registry, entries)[0])
     if not organizations or mode != "auto" or chosen.account.kind == "console":
         return (chosen,)
-    return _with_login(roster, (chosen, organizations[0]))
+    return _with_login(registry, (chosen, organizations[0]))

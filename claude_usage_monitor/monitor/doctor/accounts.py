@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import stat
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.accounts import manage
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.findings import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
-    from pathlib import Path
-
-    from claude_usage_monitor.monitor.accounts.registry import Roster
-    from claude_usage_monitor.usage.durations import ClockStyle
 
 _AREA = "Accounts"
 
@@ -27,8 +23,8 @@ _AREA = "Accounts"
 class AccountFindings:
     """Looks at the saved accounts; ``works`` is whether the login of one of them can be used."""
 
-    def __init__(self, roster: Roster, now: datetime, style: ClockStyle) -> None:
-        self._roster = roster
+    def __init__(self, registry: AccountRegistry, now: datetime, style: ClockStyle) -> None:
+        self._registry = registry
         self._now = now
         self._style = style
         self.works = False
@@ -36,7 +32,7 @@ class AccountFindings:
     def findings(self) -> Iterator[Finding]:
         """Yield how each saved login is and which place new ones would be kept in."""
         try:
-            listed = [a for a in manage.listed(self._roster) if a.account.name != PLACE]
+            listed = [a for a in manage.listed(self._registry) if a.account.name != PLACE]
         except UsageMonitorError as error:
             yield Finding(_AREA, "list", "problem", error.message, error.hint)
             return
@@ -48,13 +44,13 @@ class AccountFindings:
                 continue
             words = wording.message(each.problem, self._now, self._style)
             yield Finding(_AREA, name, "problem", words, each.problem.hint)
-        damaged = self._roster.accounts.damaged
+        damaged = self._registry.accounts.damaged
         if damaged:
             detail = f"{damaged} of the list's rows cannot be read"
             yield Finding(_AREA, "damaged", "problem", detail, "Add what is missing again.")
         if not listed:
             yield Finding(_AREA, "added", "ok", "none: `accounts add` adds one")
-        yield Finding(_AREA, "place for logins", "ok", self._roster.secrets.preferred())
+        yield Finding(_AREA, "place for logins", "ok", self._registry.secrets.preferred())
 
 
 def _shown(name: str) -> str:

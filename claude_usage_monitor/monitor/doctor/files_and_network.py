@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import UsageMonitorError
@@ -13,9 +15,6 @@ from claude_usage_monitor.store.paths import config_path, state_path
 from claude_usage_monitor.usage.findings import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from claude_usage_monitor.store.state.state_store import State
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
-from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE, Onlooker
+from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE, ClaudeCodeLogin
 from claude_usage_monitor.monitor.subscription.pace_maker import PaceMakerBeside
 from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
 from claude_usage_monitor.usage.findings import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
-
     from claude_usage_monitor.store.state.state_store import State
     from claude_usage_monitor.usage.throttling import Throttling
 
@@ -34,15 +33,17 @@ def pace_maker(
 
     yield Finding(_AREA, "Claude Pace Maker", "ok", f"{folder}: {installed_as(folder)}")
     yield Finding(_AREA, "throttling", "ok", _doing(seen.throttling, now))
-    look = Onlooker(CredentialFinder(environ, sys.platform), state, environ).look(now)
-    reason = beside.not_taken(look, seen, now)
+    snapshot = ClaudeCodeLogin(CredentialFinder(environ, sys.platform), state, environ).snapshot(
+        now
+    )
+    reason = beside.not_taken(snapshot, seen, now)
     read = "" if seen.polled_at is None else f", read {_ago(now, seen.polled_at)}"
     if reason is None:
         yield Finding(_AREA, "its figures", "ok", f"used{read}: they save a request")
     else:
         yield Finding(_AREA, "its figures", "note", f"not used: {reason}")
-    if look.held is not None and look.held.retry_at is not None:
-        end = look.held.retry_at
+    if snapshot.held is not None and snapshot.held.retry_at is not None:
+        end = snapshot.held.retry_at
         until, left = clock_time(end, now, style), countdown(end - now)
         detail = f"until {until} ({left}): nothing is asked before"
         yield Finding(_AREA, "API back-off", "note", detail)

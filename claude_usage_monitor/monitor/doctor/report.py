@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
@@ -17,7 +18,7 @@ from claude_usage_monitor.errors import (
     ServiceError,
     error_of,
 )
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.doctor.accounts import AccountFindings, account_files
 from claude_usage_monitor.monitor.doctor.files_and_network import files, network
 from claude_usage_monitor.monitor.doctor.pace_maker import pace_maker
@@ -34,9 +35,6 @@ from claude_usage_monitor.usage.findings import Finding
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
-
     from claude_usage_monitor.store.settings import Settings
 
 _STATUSLINE = "claude-usage-monitor statusline"
@@ -143,10 +141,10 @@ class Doctor:
 
     def _accounts(self) -> Iterator[Finding]:
         try:
-            roster = Roster(self._environ, self._settings, self._clock)
+            registry = AccountRegistry(self._environ, self._settings, self._clock)
         except InvalidSetting:
             return  # said of the network
-        found = AccountFindings(roster, self._now, self._style)
+        found = AccountFindings(registry, self._now, self._style)
         yield from found.findings()
         self._saved_login_works = found.works
 
@@ -155,10 +153,10 @@ class Doctor:
     def _ledger_and_sources(self) -> Iterator[Finding]:
         area = "Figures"
         try:
-            reader = Roster(self._environ, self._settings, self._clock).claude_code()
+            reader = AccountRegistry(self._environ, self._settings, self._clock).claude_code()
         except InvalidSetting:
             return  # said of the network
-        status = reader.look(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
+        status = reader.cached_status(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
         usage = status.usage
         self.figures_stored = usage is not None
         if usage is None:
@@ -242,7 +240,7 @@ class Doctor:
     def _asked(self) -> Finding:
         started = self._clock()
         try:
-            reader = Roster(self._environ, self._settings, self._clock).claude_code()
+            reader = AccountRegistry(self._environ, self._settings, self._clock).claude_code()
         except InvalidSetting as error:
             return Finding("Network", "asked the API", "problem", error.message, error.hint)
         status = reader.read(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
@@ -258,7 +256,7 @@ class Doctor:
                 wording.hint(status, now, self._style, live=False),
             )
         self.figures_stored = status.usage is not None
-        asked = reader.last_asked_at()
+        asked = reader.last_request_at()
         if asked is None or asked < started - timedelta(milliseconds=1):
             detail = "not asked: the request budget says to wait"
             return Finding("Network", "asked the API", "note", detail)

@@ -1,6 +1,6 @@
 """Logging in with a browser, or with a code that is pasted; whichever answers first.
 
-Knows no terminal: what is told and what is typed goes through a `Talk`.
+Knows no terminal: what is told and what is typed goes through a `Prompter`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.errors import LoginFailed, UsageMonitorError
 from claude_usage_monitor.sources.anthropic.oauth_callback import (
     CallbackListener,
+    Outcome,
     fields_of,
     outcome_of,
 )
@@ -34,10 +36,6 @@ from claude_usage_monitor.usage.durations import long_span
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from claude_usage_monitor.sources.anthropic.oauth_callback import Outcome
     from claude_usage_monitor.sources.http import HttpClient
 
 TIMEOUT_SECONDS = 300.0
@@ -50,7 +48,7 @@ _TEXT_BROWSERS = frozenset(("browsh", "elinks", "links", "links2", "lynx", "w3m"
 _SECRET_PREFIXES = ("ANTHROPIC", "CLAUDE")  # their variables hold tokens and keys
 
 
-class Talk(NamedTuple):
+class Prompter(NamedTuple):
     """The user's end: ``say`` shows a line, ``ask`` waits for one.
 
     ``say`` is called on the caller's thread. ``ask`` is called on a daemon thread, which may
@@ -84,7 +82,7 @@ _Events = SimpleQueue["Outcome | _Pasted | _NoBrowser"]
 def log_in(  # noqa: PLR0913 - a login touches everything outside
     client: HttpClient,
     environ: Mapping[str, str],
-    talk: Talk,
+    prompter: Prompter,
     *,
     browser: bool = True,
     timeout: float = TIMEOUT_SECONDS,
@@ -101,7 +99,7 @@ def log_in(  # noqa: PLR0913 - a login touches everything outside
     challenge = Challenge.fresh()
     try:
         with ExitStack() as stack:
-            came = _code_of(challenge, environ, talk, timeout, stack if browser else None)
+            came = _code_of(challenge, environ, prompter, timeout, stack if browser else None)
             grant = exchange_code(client, came.code, challenge, came.redirect_uri)
     except UsageMonitorError as error:
         raise error.with_traceback(None) from None  # the frames in it hold the verifier
@@ -113,7 +111,7 @@ def log_in(  # noqa: PLR0913 - a login touches everything outside
 def _code_of(
     challenge: Challenge,
     environ: Mapping[str, str],
-    talk: Talk,
+    prompter: Prompter,
     timeout: float,
     stack: ExitStack | None,
 ) -> _Came:
@@ -124,22 +122,24 @@ def _code_of(
         with contextlib.suppress(LoginFailed):  # no port is free: a pasted code needs none
             listener = stack.enter_context(CallbackListener(challenge.state, events.put))
     if listener is not None:
-        talk.say("Your browser opens: log in there.")
-        talk.say("If it does not, open this address anywhere and paste the code that it shows:")
+        prompter.say("Your browser opens: log in there.")
+        prompter.say("If it does not, open this address anywhere and paste the code that it shows:")
     else:
-        talk.say("Open this address in a browser, log in, and paste the code that it shows:")
-    talk.say(challenge.url(MANUAL_REDIRECT))
+        prompter.say("Open this address in a browser, log in, and paste the code that it shows:")
+    prompter.say(challenge.url(MANUAL_REDIRECT))
     browser_uri = listener.redirect_uri if listener is not None else None
     if browser_uri is not None:
         _open(challenge.url(browser_uri), environ, events)
-    return _Conversation(talk, events, challenge.state, browser_uri).code(timeout)
+    return _Conversation(prompter, events, challenge.state, browser_uri).code(timeout)
 
 
 class _Conversation:
     """Waits for the browser and for the user at the same time."""
 
-    def __init__(self, talk: Talk, events: _Events, state: str, browser_uri: str | None) -> None:
-        self._talk = talk
+    def __init__(
+        self, prompter: Prompter, events: _Events, state: str, browser_uri: str | None
+    ) -> None:
+        self._prompter = prompter
         self._events = events
         self._state = state.encode()
         self._browser_uri = browser_uri
@@ -162,7 +162,7 @@ class _Conversation:
                 return _Came(event, self._browser_uri or MANUAL_REDIRECT)
             if isinstance(event, _NoBrowser):
                 browsing = False
-                self._talk.say("No browser could be opened: use the address above.")
+                self._prompter.say("No browser could be opened: use the address above.")
             elif event.line is None:
                 typing = False
             elif (came := self._came_with(event.line.reveal().strip())) is not None:
@@ -187,7 +187,7 @@ class _Conversation:
 
     def _listen_for_a_line(self) -> None:
         """Let a line be read, on a thread: nobody knows when one comes, if ever."""
-        ask, events = self._talk.ask, self._events
+        ask, events = self._prompter.ask, self._events
 
         def read() -> None:
             try:
@@ -217,9 +217,11 @@ class _Conversation:
         if outcome is not None:
             return _Came(outcome, redirect_uri)
         if query or "#" in line:
-            self._talk.say("That is of another login. Open the address above, and paste anew:")
+            self._prompter.say("That is of another login. Open the address above, and paste anew:")
         else:
-            self._talk.say("That is not all of it: paste the code with the # and what follows it:")
+            self._prompter.say(
+                "That is not all of it: paste the code with the # and what follows it:"
+            )
         return None
 
 

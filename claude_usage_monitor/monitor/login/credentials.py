@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsExpired,
     NoCredentials,
+    PartialCredentials,
     SecretStoreUnavailable,
-    TornCredentials,
 )
 from claude_usage_monitor.sources.claude_code import credentials_file
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-    from pathlib import Path
-
-    from claude_usage_monitor.sources.claude_code.credentials_file import Login
-    from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.sources.claude_code.credentials_file import Login
+from claude_usage_monitor.usage.secret import Secret
 
 ENVIRONMENT = f"{credentials_file.TOKEN_VARIABLE} variable"
 FILE = "Claude Code credentials file"
@@ -69,8 +65,8 @@ class CredentialFinder:
         self._keychain_read_at: datetime | None = None
         self._last_good_file: Login | None = None
 
-    def find(self, now: datetime, *, afresh: bool = False) -> Credential:
-        """Return the credential to use. ``afresh`` reads the stores anew, whatever is remembered.
+    def find(self, now: datetime, *, force: bool = False) -> Credential:
+        """Return the credential to use. ``force`` reads the stores anew, whatever is remembered.
 
         Raises NoCredentials or SecretStoreUnavailable. An expired credential is returned: that it
         has expired is its own problem.
@@ -78,14 +74,14 @@ class CredentialFinder:
         login = credentials_file.token_from_environment(self._environ)
         if login is not None:
             return Credential(login, ENVIRONMENT)
-        return self.find_stored(now, afresh=afresh)
+        return self.find_stored(now, force=force)
 
-    def find_stored(self, now: datetime, *, afresh: bool = False) -> Credential:
+    def find_stored(self, now: datetime, *, force: bool = False) -> Credential:
         """Return what Claude Code stored, the environment aside. Raises as `find` does."""
         if not self._has_keychain:
             return Credential(self._file(now), FILE)
         try:
-            kept = Credential(self._keychain(now, afresh=afresh), KEYCHAIN)
+            kept = Credential(self._keychain(now, force=force), KEYCHAIN)
         except CredentialError as error:
             return self._file_instead(now, error)
         if kept.expired(now):
@@ -98,7 +94,7 @@ class CredentialFinder:
 
     def stored_content(self, now: datetime) -> tuple[bytes, Credential]:
         """Return what Claude Code stored, raw, read anew. Raises as `find` does."""
-        credential = self.find_stored(now, afresh=True)
+        credential = self.find_stored(now, force=True)
         if credential.origin == FILE:
             content = credentials_file.read_bounded(
                 credentials_file.credentials_path(self._environ)
@@ -123,7 +119,7 @@ class CredentialFinder:
         path = credentials_file.credentials_path(self._environ)
         try:
             self._last_good_file = credentials_file.read_file(path)
-        except TornCredentials:
+        except PartialCredentials:
             last = self._last_good_file
             if last is None or Credential(last, FILE).expired(now):
                 raise
@@ -133,9 +129,9 @@ class CredentialFinder:
             raise
         return self._last_good_file
 
-    def _keychain(self, now: datetime, *, afresh: bool) -> Login:
+    def _keychain(self, now: datetime, *, force: bool) -> Login:
         answer = self._keychain_answer
-        if answer is None or afresh or self._worth_reading_again(answer, now):
+        if answer is None or force or self._worth_reading_again(answer, now):
             # Brings subprocess in, 10 ms, on a Mac alone.
             from claude_usage_monitor.sources.claude_code import keychain
 

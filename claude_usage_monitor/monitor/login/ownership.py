@@ -8,6 +8,8 @@ logged out, is our copy ours to try.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -15,22 +17,18 @@ from claude_usage_monitor.errors import (
     CredentialError,
     LoggedOut,
     NoCredentials,
-    TornCredentials,
+    PartialCredentials,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor.login.credentials import CredentialFinder
+from claude_usage_monitor.monitor.login.credentials import Credential, CredentialFinder
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
 from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from claude_usage_monitor.monitor.login.credentials import Credential
     from claude_usage_monitor.store.state.state_store import State
-    from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.secret import Secret
 
 # What names the place that a Claude Code keeps its login in; kept with an account saved from it.
 PLACE_VARIABLES = ("CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR", "HOME", "USERPROFILE")
@@ -61,10 +59,10 @@ class _ClaudeCode:
         self._finder = CredentialFinder(environ, sys.platform)
         self._global_config = global_config.GlobalConfig(environ)
 
-    def verdict(self, account_uuid: str | None, now: datetime, *, afresh: bool) -> Verdict:
+    def verdict(self, account_uuid: str | None, now: datetime, *, force: bool) -> Verdict:
         """Return whose login it holds, without asking the API."""
         try:
-            credential = self._finder.find_stored(now, afresh=afresh)
+            credential = self._finder.find_stored(now, force=force)
         except LoggedOut as error:
             return Verdict("nobody", problem=error)
         except NoCredentials as error:
@@ -91,7 +89,7 @@ class _ClaudeCode:
     def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
         """Return the login that it holds of the account. Raises NoCredentials."""
         content, credential = self._finder.stored_content(now)
-        seen = self.verdict(account_uuid, now, afresh=False)
+        seen = self.verdict(account_uuid, now, force=False)
         if seen.whose != "same" or seen.credential is None:
             return None
         if seen.credential.token != credential.token:
@@ -101,8 +99,8 @@ class _ClaudeCode:
     def holds(self, token: Secret, now: datetime) -> bool:
         """Return whether this very refresh token is in its store, or may be."""
         try:
-            return self._finder.find_stored(now, afresh=True).login.refresh_token == token
-        except TornCredentials:
+            return self._finder.find_stored(now, force=True).login.refresh_token == token
+        except PartialCredentials:
             return True  # it is being rewritten
         except CredentialError:
             return False
@@ -118,11 +116,11 @@ class _ClaudeCode:
 
 def shared_part(content: bytes) -> dict[str, object]:
     """Return what is kept of Claude Code's store: its login, and none of the others in it."""
-    blob = values.mapping(values.parse_json(content)) or {}
+    blob = values.json_object(values.parse_json(content)) or {}
     return {key: blob[key] for key in _SHARED if key in blob}
 
 
-class SharedGrant:
+class LoginOwnership:
     """The Claude Codes that an account saved from one shares its grant with.
 
     ``ask_profile`` asks the API whose a token is, at most once a token.
@@ -156,16 +154,16 @@ class SharedGrant:
         return None
 
     def verdict(
-        self, account_uuid: str | None, now: datetime, *, afresh: bool = False, asking: bool = False
+        self, account_uuid: str | None, now: datetime, *, force: bool = False, asking: bool = False
     ) -> Verdict:
         """Return whose login Claude Code holds: the same account's wherever one of them has it.
 
         ``asking`` lets the API be asked whose a live token is, which a file may tell wrong.
         """
-        found = [place.verdict(account_uuid, now, afresh=afresh) for place in self._places]
+        found = [place.verdict(account_uuid, now, force=force) for place in self._places]
         if asking and account_uuid is not None:
             found = [
-                place.verdict(account_uuid, now, afresh=False) if self._asked(seen, now) else seen
+                place.verdict(account_uuid, now, force=False) if self._asked(seen, now) else seen
                 for place, seen in zip(self._places, found, strict=True)
             ]
         for whose in ("same", "unknown", "other"):
@@ -187,7 +185,7 @@ class SharedGrant:
             return False
         if profile is None:
             return False
-        self._state.keep_profile(fingerprint, profile)
+        self._state.store_profile(fingerprint, profile)
         if profile.identity:
             self._state.link(fingerprint, profile.identity)
         return True

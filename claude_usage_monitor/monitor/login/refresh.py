@@ -12,40 +12,36 @@ new pair and before it is stored. The old token is then sent once more; that it 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
     CredentialError,
     CredentialsExpired,
-    GrantEnded,
     NoCredentials,
     RateLimited,
+    RefreshTokenRevoked,
     ServiceError,
     Unauthorized,
     UsageMonitorError,
     error_of,
 )
-from claude_usage_monitor.monitor import backoff
-from claude_usage_monitor.monitor.login.credential_store import Safekeeping, log_in_again
-from claude_usage_monitor.monitor.login.shutdown import Job, leaving, watch
-from claude_usage_monitor.monitor.login.stored_credentials import Pair
-from claude_usage_monitor.store.accounts.saved_account import Renewal
+from claude_usage_monitor.monitor.backoff import after_error, after_rate_limit
+from claude_usage_monitor.monitor.login.credential_store import CredentialStore, log_in_again
+from claude_usage_monitor.monitor.login.shutdown import CriticalTask, register, shutting_down
+from claude_usage_monitor.monitor.login.stored_credentials import StoredCredentials
+from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
 from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-    from datetime import datetime
-    from pathlib import Path
-
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.accounts.account_store import AccountStore
-    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from claude_usage_monitor.store.secrets.secret_store import SecretStore
-    from claude_usage_monitor.usage.secret import Secret
 
 EARLY = timedelta(minutes=5)  # left of a token when it is renewed
 BUSY_RETRY = timedelta(seconds=5)
@@ -56,7 +52,7 @@ _REST = timedelta(minutes=5)  # least time between two renewals of a login,
 _REST_AFTER_REFUSAL = timedelta(hours=1)  # and where the API refuses what it has just given
 
 
-class Renewer:
+class LoginRefresher:
     """Renews the logins of saved accounts, each under its own lock."""
 
     def __init__(
@@ -71,10 +67,10 @@ class Renewer:
         self._connect = connect
         self._clock = clock
         self._locks = locks
-        self.logins = Safekeeping(accounts, secrets, clock, self.lock)
-        watch(self.logins)
+        self.logins = CredentialStore(accounts, secrets, clock, self.lock)
+        register(self.logins)
 
-    def renew(
+    def refresh(
         self,
         saved: SavedAccount,
         seen: str,
@@ -82,7 +78,7 @@ class Renewer:
         refused: bool,
         accepted: bool = False,
         require_ours: Callable[[SavedAccount, Secret], None] = lambda *_: None,
-    ) -> Pair:
+    ) -> StoredCredentials:
         """Return a pair with another access token than the one whose fingerprint was ``seen``.
 
         Another process's, if it was quicker. ``refused`` is whether the API refused the seen one,
@@ -90,41 +86,43 @@ class Renewer:
         ours to send. What has begun is finished, also when the caller is interrupted. Raises
         CredentialError when it cannot be renewed, ServiceError when it could not now.
         """
-        return Job(lambda: self._renew(saved, seen, refused, accepted, require_ours)).result()
+        return CriticalTask(
+            lambda: self._refresh_locked(saved, seen, refused, accepted, require_ours)
+        ).result()
 
-    def _renew(
+    def _refresh_locked(
         self,
         saved: SavedAccount,
         seen: str,
         refused: bool,  # noqa: FBT001 - as above
         accepted: bool,  # noqa: FBT001
         require_ours: Callable[[SavedAccount, Secret], None],
-    ) -> Pair:
+    ) -> StoredCredentials:
         with self.lock(saved):
             current = self._accounts.get(saved.id)
             if current is None:
                 raise removed(saved.name)
-            pair = self.logins.kept(current)
-            if fingerprint_of(pair.login(current.name).token) != seen:
-                return pair
-            token = pair.refresh_token
+            stored = self.logins.kept(current)
+            if fingerprint_of(stored.login(current.name).token) != seen:
+                return stored
+            token = stored.refresh_token
             if token is None:
                 raise CredentialsExpired(hint=log_in_again(current.name))
-            self._require_rest(current, pair, refused=refused, accepted=accepted)
+            self._require_rest(current, stored, refused=refused, accepted=accepted)
             require_ours(current, token)
             with self._held(fingerprint_of(token), current.name):  # two accounts may have it
                 most = 1 if current.origin == "claude-code" else UNANSWERED
                 known = self._may_send(current, fingerprint_of(token), most)
-                current = self.logins.require_room(current, pair)
-                return self._renewed(current, pair, token, known, most)
+                current = self.logins.ensure_writable(current, stored)
+                return self._send_refresh(current, stored, token, known, most)
 
     def _require_rest(
-        self, saved: SavedAccount, pair: Pair, *, refused: bool, accepted: bool
+        self, saved: SavedAccount, stored: StoredCredentials, *, refused: bool, accepted: bool
     ) -> None:
         """Raise when this token is itself so new that another would fare no better."""
-        now, renewed_at = self._clock(), pair.renewed_at
+        now, refreshed_at = self._clock(), stored.refreshed_at
         rest = _REST_AFTER_REFUSAL if refused and not accepted else _REST
-        if renewed_at is None or not now - rest < renewed_at <= now:
+        if refreshed_at is None or not now - rest < refreshed_at <= now:
             return
         error: CredentialError = Unauthorized(
             f"The API refuses the login of {saved.name}, though it was just renewed.",
@@ -135,19 +133,19 @@ class Renewer:
                 f"The login of {saved.name} was just renewed and has expired already.",
                 "Is this computer's clock right?",
             )
-        error.retry_at = renewed_at + rest
+        error.retry_at = refreshed_at + rest
         raise error
 
     def follow(self, saved: SavedAccount, credentials: Mapping[str, object]) -> None:
         """Keep Claude Code's renewed login in place of our copy of the last one."""
-        theirs = Pair(credentials, 0).refresh_token
+        theirs = StoredCredentials(credentials, 0).refresh_token
         with self.lock(saved):
             current = self._accounts.get(saved.id)
             if current is None or current.origin != "claude-code" or theirs is None:
                 return
             if self.logins.kept(current).refresh_token == theirs:
                 return
-            self.logins.require_room(current, Pair(credentials, 0))
+            self.logins.ensure_writable(current, StoredCredentials(credentials, 0))
 
     def lock(self, saved: SavedAccount) -> AbstractContextManager[None]:
         """Keep every other process from renewing, or removing, the account meanwhile.
@@ -170,7 +168,7 @@ class Renewer:
                 with suppress(Timeout):
                     lock.acquire()
                     break
-                if leaving.is_set() or time.monotonic() > deadline:
+                if shutting_down.is_set() or time.monotonic() > deadline:
                     raise self._busy(name)
         except (OSError, NotImplementedError) as error:
             reason = getattr(error, "strerror", None) or "no locks there"
@@ -191,50 +189,57 @@ class Renewer:
         busy.retry_at = self._clock() + BUSY_RETRY
         return busy
 
-    def _may_send(self, saved: SavedAccount, fingerprint: str, most: int) -> Renewal:
+    def _may_send(self, saved: SavedAccount, fingerprint: str, most: int) -> RefreshState:
         """Return what came of the token so far. Raises when it must not be sent (now)."""
-        known = self._accounts.renewal(saved.id)
+        known = self._accounts.refresh_state(saved.id)
         if known is None or known.fingerprint != fingerprint:
-            known = Renewal(fingerprint)
+            known = RefreshState(fingerprint)
         if self._accounts.is_spent(fingerprint):
             words = f"The login of {saved.name} has ended: a copy of it was renewed."
-            raise self._ended(saved, known, GrantEnded(words, log_in_again(saved.name)))
+            raise self._ended(saved, known, RefreshTokenRevoked(words, log_in_again(saved.name)))
         if known.code is not None and known.holds(self._clock()):
-            raise error_of_renewal(known)
+            raise error_from_refresh_state(known)
         if known.unanswered >= most:
             raise self._ended(saved, known, _lost(saved.name))
         return known
 
-    def _renewed(
-        self, saved: SavedAccount, pair: Pair, token: Secret, known: Renewal, most: int
-    ) -> Pair:
+    def _send_refresh(
+        self,
+        saved: SavedAccount,
+        stored: StoredCredentials,
+        token: Secret,
+        known: RefreshState,
+        most: int,
+    ) -> StoredCredentials:
         # Brings requests in, 100 ms.
         from claude_usage_monitor.sources.anthropic import oauth_login
 
-        sending = known._replace(unanswered=known.unanswered + 1, code=None, next_at=None)
+        sending = known._replace(unanswered=known.unanswered + 1, code=None, next_request_at=None)
 
         def note() -> None:
-            if leaving.is_set():
+            if shutting_down.is_set():
                 raise self._busy(saved.name)  # nothing was sent, and nothing is
-            self._accounts.keep_renewal(saved.id, sending)
+            self._accounts.store_refresh_state(saved.id, sending)
 
         try:
-            grant = oauth_login.renew(self._connect(), token, note)
-        except GrantEnded:
+            grant = oauth_login.refresh_grant(self._connect(), token, note)
+        except RefreshTokenRevoked:
             words = f"The login of {saved.name} has ended: it is not renewed any more."
-            raise self._ended(saved, known, GrantEnded(words, log_in_again(saved.name))) from None
+            raise self._ended(
+                saved, known, RefreshTokenRevoked(words, log_in_again(saved.name))
+            ) from None
         except ServiceError as error:
             raise self._failed(saved, known, error, most) from None
         now = self._clock()
-        credentials = oauth_login.credentials_of(grant, now, pair.credentials)
-        fresh = Pair(credentials, pair.generation + 1, now)
+        credentials = oauth_login.credentials_of(grant, now, stored.credentials)
+        fresh = StoredCredentials(credentials, stored.generation + 1, now)
         used_up = fresh.refresh_token != token  # the endpoint may leave it as it is
         return self.logins.store(saved, fresh, known.fingerprint if used_up else None)
 
     # --- what came of it -----------------------------------------------------------------------
 
     def _failed(
-        self, saved: SavedAccount, known: Renewal, error: UsageMonitorError, most: int
+        self, saved: SavedAccount, known: RefreshState, error: UsageMonitorError, most: int
     ) -> UsageMonitorError:
         """Keep when to try again; without an answer, the token may have been used."""
         now, failures = self._clock(), known.failures + 1
@@ -242,21 +247,24 @@ class Renewer:
         if count >= most:
             return self._ended(saved, known._replace(unanswered=count), _lost(saved.name))
         if isinstance(error, RateLimited):
-            next_at = backoff.after_rate_limit(now, error.retry_after, failures)
+            next_request_at = after_rate_limit(now, error.retry_after, failures)
         else:
-            next_at = backoff.after_error(now, failures)
+            next_request_at = after_error(now, failures)
         words = error.code, error.message, error.hint
-        self._accounts.keep_renewal(
-            saved.id, Renewal(known.fingerprint, count, failures, next_at, *words)
+        self._accounts.store_refresh_state(
+            saved.id, RefreshState(known.fingerprint, count, failures, next_request_at, *words)
         )
-        error.retry_at = next_at
+        error.retry_at = next_request_at
         return error
 
-    def _ended(self, saved: SavedAccount, known: Renewal, error: GrantEnded) -> GrantEnded:
+    def _ended(
+        self, saved: SavedAccount, known: RefreshState, error: RefreshTokenRevoked
+    ) -> RefreshTokenRevoked:
         """Keep that the token is never sent again."""
         words = error.code, error.message, error.hint
-        self._accounts.keep_renewal(
-            saved.id, Renewal(known.fingerprint, known.unanswered, known.failures, None, *words)
+        self._accounts.store_refresh_state(
+            saved.id,
+            RefreshState(known.fingerprint, known.unanswered, known.failures, None, *words),
         )
         return error
 
@@ -268,16 +276,16 @@ def removed(name: str) -> NoCredentials:
     )
 
 
-def error_of_renewal(renewal: Renewal) -> UsageMonitorError:
+def error_from_refresh_state(refresh_state: RefreshState) -> UsageMonitorError:
     """Return why a token was not renewed."""
-    if renewal.next_at is None:
-        return GrantEnded(renewal.message, renewal.hint)
-    error = error_of(renewal.code or "error", renewal.message, renewal.hint)
-    error.retry_at = renewal.next_at
+    if refresh_state.next_request_at is None:
+        return RefreshTokenRevoked(refresh_state.message, refresh_state.hint)
+    error = error_of(refresh_state.code or "error", refresh_state.message, refresh_state.hint)
+    error.retry_at = refresh_state.next_request_at
     return error
 
 
-def _lost(name: str) -> GrantEnded:
-    return GrantEnded(
+def _lost(name: str) -> RefreshTokenRevoked:
+    return RefreshTokenRevoked(
         f"The login of {name} has ended: an answer to its renewal was lost.", log_in_again(name)
     )

@@ -8,36 +8,34 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakSet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _R = TypeVar("_R")
 
 LONGEST = 30.0  # seconds that leaving may take: an answer has 20, and storing it some
 _GLANCE_SECONDS = 0.1
 
-leaving = threading.Event()
+shutting_down = threading.Event()
 """Set when the process is about to end: what has not begun does not begin."""
 
 
-class Holder(Protocol):
+class PendingWrites(Protocol):
     """Who may hold a login that is stored nowhere yet."""
 
-    def save_all(self) -> bool:
+    def store_pending(self) -> bool:
         """Try to store what is held; returns whether nothing is."""
         ...
 
 
-_under_way: set[threading.Thread] = set()
-_holders: WeakSet[Holder] = WeakSet()
+_running_tasks: set[threading.Thread] = set()
+_registered: WeakSet[PendingWrites] = WeakSet()
 _lock = threading.Lock()
 
 
-class Job(threading.Thread, Generic[_R]):
-    """Runs something that is to be finished, on a daemon thread that `finish` waits for."""
+class CriticalTask(threading.Thread, Generic[_R]):
+    """Runs something that is to be finished, on a daemon thread that `drain` waits for."""
 
     def __init__(self, work: Callable[[], _R]) -> None:
         super().__init__(name="renewal", daemon=True)
@@ -53,12 +51,12 @@ class Job(threading.Thread, Generic[_R]):
             self._error = error
         finally:
             with _lock:
-                _under_way.discard(self)
+                _running_tasks.discard(self)
 
     def result(self) -> _R:
         """Start it, wait for it, and return or raise what came of it."""
         with _lock:
-            _under_way.add(self)
+            _running_tasks.add(self)
         self.start()
         while self.is_alive():
             self.join(_GLANCE_SECONDS)
@@ -67,26 +65,26 @@ class Job(threading.Thread, Generic[_R]):
         return self._result  # type: ignore[return-value] # it ended without an error
 
 
-def watch(holder: Holder) -> None:
+def register(holder: PendingWrites) -> None:
     """Remember who may hold a login when the process ends."""
-    _holders.add(holder)
+    _registered.add(holder)
 
 
-def finish(patience: float = LONGEST) -> bool:
+def drain(patience: float = LONGEST) -> bool:
     """Wait for what is under way, and store what is held; returns whether nothing is lost."""
-    leaving.set()
+    shutting_down.set()
     deadline = time.monotonic() + patience
     while True:
         with _lock:
-            jobs = list(_under_way)
+            jobs = list(_running_tasks)
         for job in jobs:
             job.join(max(0.0, deadline - time.monotonic()))
-        left = [holder for holder in list(_holders) if not holder.save_all()]
+        left = [holder for holder in list(_registered) if not holder.store_pending()]
         stored = not left
         if (stored and not jobs) or time.monotonic() >= deadline:
-            return stored and not _under_way
+            return stored and not _running_tasks
         if not stored:
             time.sleep(_GLANCE_SECONDS * 5)
 
 
-atexit.register(finish)  # a library's process; the command asks for it before it ends
+atexit.register(drain)  # a library's process; the command asks for it before it ends

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
 
-from claude_usage_monitor.errors import TornCredentials
+from claude_usage_monitor.errors import PartialCredentials
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
 _NOT_OURS = "mcpOAuth", "anthropicConsole"  # other logins that may stand beside one
 
 
-class Pair(NamedTuple):
+class StoredCredentials(NamedTuple):
     """A login of ours as it is kept: the credentials JSON, and which one in a row it is.
 
-    ``renewed_at`` is when we got it, if it is not as it came in.
+    ``refreshed_at`` is when we got it, if it is not as it came in.
     """
 
     credentials: Mapping[str, object]
     generation: int
-    renewed_at: datetime | None = None
+    refreshed_at: datetime | None = None
 
     def login(self, name: str) -> credentials_file.Login:
         """Return the access token. Raises NoCredentials when there is none."""
@@ -36,36 +34,36 @@ class Pair(NamedTuple):
     @property
     def refresh_token(self) -> Secret | None:
         """The token to renew with, ``None`` if it was saved without one."""
-        found = values.mapping(self.credentials.get("claudeAiOauth")) or {}
+        found = values.json_object(self.credentials.get("claudeAiOauth")) or {}
         token = found.get("refreshToken")
         usable = isinstance(token, str) and credentials_file.TOKEN.fullmatch(token)
         return Secret(str(token)) if usable else None
 
 
-def pair_of(content: Mapping[str, object], generation: int) -> Pair:
+def credentials_from_secret(content: Mapping[str, object], generation: int) -> StoredCredentials:
     """Return a login from the content that the secret store keeps."""
-    credentials = values.mapping(content.get("credentials")) or {}
-    return Pair(credentials, generation, values.instant(content.get("renewed_at")))
+    credentials = values.json_object(content.get("credentials")) or {}
+    return StoredCredentials(credentials, generation, values.instant(content.get("renewed_at")))
 
 
-def content_of(pair: Pair) -> dict[str, object]:
+def secret_from_credentials(stored: StoredCredentials) -> dict[str, object]:
     """Return what the secret store keeps of a login."""
-    at = pair.renewed_at.isoformat() if pair.renewed_at is not None else None
-    return {"credentials": pair.credentials, "renewed_at": at}
+    at = stored.refreshed_at.isoformat() if stored.refreshed_at is not None else None
+    return {"credentials": stored.credentials, "renewed_at": at}
 
 
-def credentials_from(content: bytes, place: str) -> dict[str, object]:
+def parse_credentials(content: bytes, place: str) -> dict[str, object]:
     """Return the credentials in JSON: Claude Code's whole object, or the login alone.
 
     Raises NoCredentials that says what is wrong, without quoting any of it.
     """
     shown = clean(place)
     try:
-        document = values.mapping(values.parse_json(content))
+        document = values.json_object(values.parse_json(content))
     except ValueError:
         document = None
     if document is None:
-        raise TornCredentials(
+        raise PartialCredentials(
             f"{shown} holds no credentials: it is not a JSON object.",
             "Give it what Claude Code has in `~/.claude/.credentials.json`, or use --login.",
         )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.sources.anthropic.admin_api import MAKE_ONE, checked_admin_key
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.claude_code.credentials_file import ADMIN_KEY_VARIABLES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.secret import Secret
 
 FILE = "Claude Code credentials file"
 

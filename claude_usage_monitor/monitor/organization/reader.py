@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import CredentialError, RateLimited, UsageMonitorError
-from claude_usage_monitor.monitor import backoff
-from claude_usage_monitor.monitor.organization import requests
+from claude_usage_monitor.monitor.backoff import (
+    LEAST_REPORTS,
+    MAX_JITTER,
+    after_error,
+    after_report_rate_limit,
+)
+from claude_usage_monitor.monitor.organization import schedule
 from claude_usage_monitor.monitor.organization.reports import Reports
+from claude_usage_monitor.monitor.organization.schedule import ReportRequest
 from claude_usage_monitor.monitor.organization.snapshot import (
-    OrganizationLook,
+    OrganizationSnapshot,
     Rhythm,
     Showing,
-    look_at,
+    read_snapshot,
 )
 from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE
-from claude_usage_monitor.store.state.ledger import Gate, InFlight, Wait
+from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
+from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.spend import COSTS
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
-    from claude_usage_monitor.monitor.organization.requests import Errand
-    from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
-    from claude_usage_monitor.store.state.ledger import Granted
     from claude_usage_monitor.store.state.state_store import State
 
 CONSOLE = Account("console", "console")
@@ -49,7 +51,7 @@ def known_email(settings: Settings, state: State, config: GlobalConfig) -> str |
     """
     if settings.email:
         return settings.email
-    login = state.logged_in(PLACE)
+    login = state.last_login(PLACE)
     asked = state.email_of(login[0]) if login else None
     if asked is not None:
         return asked
@@ -61,7 +63,7 @@ class OrganizationReader:
     """Reads one organisation, again and again, through the state that all processes share.
 
     ``key_of`` gives its key, asked each time (raises CredentialError); ``own_email`` the reader's
-    address; ``draw`` the share (0–1) of the jitter that waits are lengthened by.
+    address; ``random_fraction`` the share (0–1) of the jitter that waits are lengthened by.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
@@ -72,7 +74,7 @@ class OrganizationReader:
         state: State,
         settings: Settings,
         clock: Callable[[], datetime],
-        draw: Callable[[], float] = lambda: 0.0,
+        random_fraction: Callable[[], float] = lambda: 0.0,
         own_email: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._showing = Showing(account, state, settings.monthly_budget, own_email)
@@ -80,9 +82,9 @@ class OrganizationReader:
         self._connect = connect
         self._state = state
         self._clock = clock
-        self._draw = draw
-        self._interval = max(settings.interval, backoff.LEAST_REPORTS)
-        self._chance = draw()
+        self._random_fraction = random_fraction
+        self._interval = max(settings.interval, LEAST_REPORTS)
+        self._jitter = random_fraction()
         self._client: HttpClient | None = None
         self._wanted = False  # the user asked for a read that is not due yet
         self._refused: str | None = None  # the key that got 401: not sent again by itself
@@ -98,34 +100,36 @@ class OrganizationReader:
         ``publish`` is handed what is known before anybody is asked, and the figures as they come.
         """
         while True:
-            look = self._look()
-            status = self._status(look, previous)
-            if look.key is None or look.fingerprint == self._refused:
+            snapshot = self._snapshot()
+            status = self._status(snapshot, previous)
+            if snapshot.key is None or snapshot.fingerprint == self._refused:
                 return status
-            due = requests.errands_due(look.stored, look.now, self._rhythm.turn)
+            due = schedule.requests_due(snapshot.stored, snapshot.now, self._rhythm.turn)
             if not due:
                 return status
             now = self._clock()
-            answer = self._state.acquire(look.fingerprint, look.organization, now, _PER_HOUR)
+            answer = self._state.acquire(
+                snapshot.fingerprint, snapshot.organization, now, _PER_HOUR
+            )
             if isinstance(answer, Wait):  # perhaps for what another process has just asked
-                return _waiting(self.look(previous), answer.until)
+                return _waiting(self.cached_status(previous), answer.until)
             if status.spend != previous.spend or previous.spend is None:
                 publish(status)
             if isinstance(answer, InFlight):
                 self._wait_for(answer, previous, publish)
                 continue  # its answers are stored, or its process died and it is our turn
-            self._chance, self._wanted = self._draw(), False
+            self._jitter, self._wanted = self._random_fraction(), False
             try:
-                self._ask(look, answer, due, previous, publish)
+                self._ask(snapshot, answer, due, previous, publish)
             finally:
                 self._state.close(answer.request)  # also when interrupted: nobody shall wait
-            return self.look(previous)
+            return self.cached_status(previous)
 
-    def look(self, previous: AccountStatus) -> AccountStatus:
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:
         """Return the organisation's status as far as it is known without asking anybody."""
-        return self._status(self._look(), previous)
+        return self._status(self._snapshot(), previous)
 
-    def want(self) -> None:
+    def request_refresh(self) -> None:
         """Ask for the figures of money as soon as a minute has passed since the last time."""
         self._wanted, self._refused = True, None
 
@@ -135,20 +139,20 @@ class OrganizationReader:
 
     @property
     def _rhythm(self) -> Rhythm:
-        turn = backoff.LEAST_REPORTS if self._wanted else self._interval
-        return Rhythm(self._interval, turn, self._chance)
+        turn = LEAST_REPORTS if self._wanted else self._interval
+        return Rhythm(self._interval, turn, self._jitter)
 
-    def _look(self) -> OrganizationLook:
+    def _snapshot(self) -> OrganizationSnapshot:
         self._version = self._state.version()
-        look = look_at(self._key_of, self._state, self._clock)
-        resting = look.gate is not None and self._clock() < look.gate.next_at
-        if look.is_refused and resting and not self._wanted:
-            self._refused = look.fingerprint
-        return look
+        snapshot = read_snapshot(self._key_of, self._state, self._clock)
+        resting = snapshot.backoff is not None and self._clock() < snapshot.backoff.next_request_at
+        if snapshot.is_refused and resting and not self._wanted:
+            self._refused = snapshot.fingerprint
+        return snapshot
 
-    def _status(self, look: OrganizationLook, previous: AccountStatus) -> AccountStatus:
-        at_rest = look.fingerprint == self._refused
-        return self._showing.status(look, previous, self._rhythm, at_rest=at_rest)
+    def _status(self, snapshot: OrganizationSnapshot, previous: AccountStatus) -> AccountStatus:
+        at_rest = snapshot.fingerprint == self._refused
+        return self._showing.status(snapshot, previous, self._rhythm, at_rest=at_rest)
 
     def _wait_for(
         self, flying: InFlight, previous: AccountStatus, publish: Callable[[AccountStatus], None]
@@ -156,54 +160,58 @@ class OrganizationReader:
         """Wait while another process reads, showing what it has found so far."""
         while self._state.in_flight(flying.request, self._clock()):
             if self.changed():
-                publish(self.look(previous))
+                publish(self.cached_status(previous))
             time.sleep(_GLANCE_SECONDS)
 
     def _ask(
         self,
-        look: OrganizationLook,
+        snapshot: OrganizationSnapshot,
         granted: Granted,
-        due: list[Errand],
+        due: list[ReportRequest],
         previous: AccountStatus,
         publish: Callable[[AccountStatus], None],
     ) -> None:
         """Ask for what is due, show it as it comes, and settle what it met."""
-        assert look.key is not None  # noqa: S101 - a read was granted for it
+        assert snapshot.key is not None  # noqa: S101 - a read was granted for it
         client = self._client = self._client or self._connect()
         began = self._clock()
-        client.clock_ahead = look.gate.clock_ahead if look.gate else client.clock_ahead
-        reports = Reports(client, look.key.secret, self._state, began)
+        client.clock_skew = snapshot.backoff.clock_skew if snapshot.backoff else client.clock_skew
+        reports = Reports(client, snapshot.key.secret, self._state, began)
 
-        def renew() -> None:
-            self._state.renew(granted.request, self._clock())
+        def extend_lease() -> None:
+            self._state.extend_lease(granted.request, self._clock())
 
         try:
-            organization = reports.identified(look.fingerprint)
-            for number, part in enumerate(reports.asked_for(due, organization, renew), 1):
+            organization = reports.identified(snapshot.fingerprint)
+            for number, part in enumerate(reports.asked_for(due, organization, extend_lease), 1):
                 if part in (*COSTS, "workspaces") or not number % _SHOWN_EVERY:
-                    publish(self.look(previous))
+                    publish(self.cached_status(previous))
         except UsageMonitorError as error:
-            gate = self._gate_after(error, look.gate, began)
+            backoff = self._backoff_after(error, snapshot.backoff, began)
         else:
-            floor = backoff.LEAST_REPORTS * (1 + backoff.JITTER * self._chance)
-            gate = Gate(began, began + floor, clock_ahead=client.clock_ahead)
-        self._state.settle(granted.request, look.fingerprint, gate)
+            floor = LEAST_REPORTS * (1 + MAX_JITTER * self._jitter)
+            backoff = Backoff(began, began + floor, clock_skew=client.clock_skew)
+        self._state.record_result(granted.request, snapshot.fingerprint, backoff)
 
-    def _gate_after(self, error: UsageMonitorError, before: Gate | None, began: datetime) -> Gate:
-        ahead = self._client.clock_ahead if self._client else timedelta()
+    def _backoff_after(
+        self, error: UsageMonitorError, before: Backoff | None, began: datetime
+    ) -> Backoff:
+        ahead = self._client.clock_skew if self._client else timedelta()
         rate_limits = failures = 0
         if isinstance(error, RateLimited):
             rate_limits = (before.rate_limits if before else 0) + 1
-            next_at = backoff.after_report_rate_limit(
-                self._clock(), error.retry_after, rate_limits, chance=self._chance
+            next_request_at = after_report_rate_limit(
+                self._clock(), error.retry_after, rate_limits, jitter=self._jitter
             )
         elif isinstance(error, CredentialError):
-            next_at = began + _REFUSED_FOR
+            next_request_at = began + _REFUSED_FOR
         else:
             failures = (before.failures if before else 0) + 1
-            next_at = backoff.after_error(began, failures, chance=self._chance)
-            next_at = max(next_at, began + backoff.LEAST_REPORTS)
-        return Gate(began, next_at, Problem.from_error(error), rate_limits, failures, ahead)
+            next_request_at = after_error(began, failures, jitter=self._jitter)
+            next_request_at = max(next_request_at, began + LEAST_REPORTS)
+        return Backoff(
+            began, next_request_at, Problem.from_error(error), rate_limits, failures, ahead
+        )
 
 
 def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:

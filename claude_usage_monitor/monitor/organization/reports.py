@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
@@ -13,18 +15,14 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor.organization.requests import Askers, Errand
-from claude_usage_monitor.store.state.spend import COSTS, NAMES, TOKENS, Trouble
+from claude_usage_monitor.monitor.organization.schedule import ReportRequest, ReportThreads
+from claude_usage_monitor.store.state.spend import COSTS, NAMES, TOKENS, Content, Trouble
 from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import date, datetime
-
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.store.state.spend import Content
     from claude_usage_monitor.store.state.state_store import State
-    from claude_usage_monitor.usage.secret import Secret
 
 _STOPS = (CredentialError, RateLimited, Unreachable)  # whatever else is asked would meet the same
 
@@ -41,7 +39,7 @@ class Reports:
     @property
     def _now(self) -> datetime:
         """The instant by the API's clock, as far as that is known."""
-        return self._began - self._client.clock_ahead
+        return self._began - self._client.clock_skew
 
     def identified(self, fingerprint: str) -> str:
         """Return whose key it is, or what stands in for that; asked until it is known.
@@ -55,18 +53,18 @@ class Reports:
             try:
                 found = get_organization(self._client, self._key)
             except Forbidden:  # a key with few scopes may read reports all the same
-                self._state.keep_profile(fingerprint, Profile())
+                self._state.store_profile(fingerprint, Profile())
             except (ServerError, UnexpectedResponse):
                 pass  # a name keeps no figures away: the next read asks again
             else:
                 profile = Profile(organization=found.name, account_uuid=found.id)
-                self._state.keep_profile(fingerprint, profile)
+                self._state.store_profile(fingerprint, profile)
                 if found.id is not None:
                     self._state.link(fingerprint, found.id)
         return self._state.account_of(fingerprint)
 
     def asked_for(
-        self, due: Sequence[Errand], organization: str, meanwhile: Callable[[], None]
+        self, due: Sequence[ReportRequest], organization: str, meanwhile: Callable[[], None]
     ) -> Iterator[str]:
         """Do the errands, two at a time; yield each part once what came of it is kept.
 
@@ -74,35 +72,35 @@ class Reports:
         would meet too, and what the figures of money met.
         """
         today = self._now.date()
-        askers = Askers(due, lambda errand: self._answer(errand, today), _is_for_all)
+        threads = ReportThreads(due, lambda request: self._answer(request, today), _is_for_all)
         troubled: set[str] = set()
         failure: Exception | None = None
-        for errand, answer, error in askers.outcomes(meanwhile):
+        for request, answer, error in threads.outcomes(meanwhile):
             meanwhile()
             if error is None:
                 content: Content = answer  # type: ignore[assignment] # what _answer returns
                 month = today.replace(day=1)
-                self._state.record_part(organization, month, errand.part, content, self._now)
-                if errand.call not in troubled:
-                    self._state.note_trouble(organization, errand.call, None)
-            elif isinstance(error, UsageMonitorError) and not _is_for_all(errand, error):
-                troubled.add(errand.call)
+                self._state.record_part(organization, month, request.part, content, self._now)
+                if request.call not in troubled:
+                    self._state.note_trouble(organization, request.call, None)
+            elif isinstance(error, UsageMonitorError) and not _is_for_all(request, error):
+                troubled.add(request.call)
                 trouble = Trouble(error.code, error.message, self._now)
-                self._state.note_trouble(organization, errand.call, trouble)
+                self._state.note_trouble(organization, request.call, trouble)
             else:
                 failure = failure or error
                 continue
-            yield errand.part
+            yield request.part
         if failure is not None:
             raise failure
 
-    def _answer(self, errand: Errand, today: date) -> Content:
+    def _answer(self, request: ReportRequest, today: date) -> Content:
         # Brings decimal in, when there is something to ask.
         from claude_usage_monitor.sources.anthropic import admin_reports
 
-        part = errand.part
-        if errand.day is not None:
-            return admin_reports.get_claude_code_day(self._client, self._key, errand.day)
+        part = request.part
+        if request.day is not None:
+            return admin_reports.get_claude_code_day(self._client, self._key, request.day)
         if part == TOKENS:
             return admin_reports.get_key_tokens(self._client, self._key, today)
         if part in NAMES:
@@ -110,12 +108,12 @@ class Reports:
         return admin_reports.get_costs(self._client, self._key, today, part)
 
 
-def _is_for_all(errand: Errand, error: Exception) -> bool:
+def _is_for_all(request: ReportRequest, error: Exception) -> bool:
     """Return whether an error ends a read: all would meet it, it is about money, or it is a bug."""
     if isinstance(error, Forbidden):
         return False
     known = isinstance(error, UsageMonitorError)
-    return errand.part in COSTS or isinstance(error, _STOPS) or not known
+    return request.part in COSTS or isinstance(error, _STOPS) or not known
 
 
 def trouble_words(troubles: Mapping[str, Trouble]) -> str:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import CredentialError, Unauthorized
-from claude_usage_monitor.monitor import backoff
-from claude_usage_monitor.monitor.organization import requests
+from claude_usage_monitor.monitor.backoff import MAX_JITTER
+from claude_usage_monitor.monitor.organization import schedule
 from claude_usage_monitor.monitor.organization.reports import trouble_words
 from claude_usage_monitor.monitor.organization.spend import spend_of
 from claude_usage_monitor.sources.anthropic.admin_api import MAKE_ONE
 from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.ledger import Backoff
+from claude_usage_monitor.store.state.spend import Stored
+from claude_usage_monitor.usage.money.spend import Spend
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import date, datetime
     from decimal import Decimal
 
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
-    from claude_usage_monitor.store.state.ledger import Gate
-    from claude_usage_monitor.store.state.spend import Stored
     from claude_usage_monitor.store.state.state_store import State
-    from claude_usage_monitor.usage.money.spend import Spend
 
 
-class OrganizationLook(NamedTuple):
+class OrganizationSnapshot(NamedTuple):
     """An organisation's key and what is kept under it; ``now`` is by the API's clock.
 
     ``organization`` is its id, or what stands in for it; ``problem`` is why there is no ``key``.
@@ -36,7 +35,7 @@ class OrganizationLook(NamedTuple):
     key: AdminKey | None
     fingerprint: str
     organization: str
-    gate: Gate | None
+    backoff: Backoff | None
     now: datetime
     month: date
     stored: Stored
@@ -45,7 +44,7 @@ class OrganizationLook(NamedTuple):
     @property
     def is_refused(self) -> bool:
         """Whether the key was answered with 401 a short while ago."""
-        met = self.gate.problem if self.gate else None
+        met = self.backoff.problem if self.backoff else None
         return met is not None and met.code == Unauthorized.code
 
 
@@ -54,12 +53,12 @@ class Rhythm(NamedTuple):
 
     interval: timedelta
     turn: timedelta
-    chance: float
+    jitter: float
 
 
-def look_at(
+def read_snapshot(
     key_of: Callable[[], AdminKey], state: State, clock: Callable[[], datetime]
-) -> OrganizationLook:
+) -> OrganizationSnapshot:
     """Return what is known now."""
     now = clock()
     key: AdminKey | None = None
@@ -69,12 +68,14 @@ def look_at(
     except CredentialError as error:
         problem = error
     fingerprint = fingerprint_of(key.secret) if key else ""
-    gate = state.gate_of(fingerprint) if key else None
+    backoff = state.backoff_of(fingerprint) if key else None
     organization = state.account_of(fingerprint) if key else ""
-    true_now = now - gate.clock_ahead if gate else now
+    true_now = now - backoff.clock_skew if backoff else now
     month = true_now.date().replace(day=1)
     stored = state.stored_parts(organization, month)
-    return OrganizationLook(key, fingerprint, organization, gate, true_now, month, stored, problem)
+    return OrganizationSnapshot(
+        key, fingerprint, organization, backoff, true_now, month, stored, problem
+    )
 
 
 class Showing(NamedTuple):
@@ -86,48 +87,53 @@ class Showing(NamedTuple):
     own_email: Callable[[], str | None]
 
     def status(
-        self, look: OrganizationLook, previous: AccountStatus, rhythm: Rhythm, *, at_rest: bool
+        self,
+        snapshot: OrganizationSnapshot,
+        previous: AccountStatus,
+        rhythm: Rhythm,
+        *,
+        at_rest: bool,
     ) -> AccountStatus:
         """Return the status of a look; ``at_rest`` when nothing will be asked by itself."""
-        if look.key is None:
+        if snapshot.key is None:
             spend, profile = previous.spend, None  # what was shown stays, with its age
         else:
-            spend = spend_of(look.stored, look.now, self.budget, self.own_email())
-            profile = self.state.profile_of(look.fingerprint)
+            spend = spend_of(snapshot.stored, snapshot.now, self.budget, self.own_email())
+            profile = self.state.profile_of(snapshot.fingerprint)
         return AccountStatus(
             account=self.account,
             spend=spend,
             profile=profile or previous.profile,
-            credential_origin=look.key.origin if look.key else None,
-            problem=_problem(look, spend),
-            notice=self._notice(look, spend),
-            next_read_at=None if at_rest or look.key is None else _next_read(look, rhythm),
+            credential_origin=snapshot.key.origin if snapshot.key else None,
+            problem=_problem(snapshot, spend),
+            notice=self._notice(snapshot, spend),
+            next_read_at=None if at_rest or snapshot.key is None else _next_read(snapshot, rhythm),
             interval=rhythm.interval,
-            clock_ahead=look.gate.clock_ahead if look.gate else timedelta(),
+            clock_skew=snapshot.backoff.clock_skew if snapshot.backoff else timedelta(),
         )
 
-    def _notice(self, look: OrganizationLook, spend: Spend | None) -> str | None:
-        troubles = trouble_words(look.stored.trouble) if spend is not None else ""
+    def _notice(self, snapshot: OrganizationSnapshot, spend: Spend | None) -> str | None:
+        troubles = trouble_words(snapshot.stored.trouble) if spend is not None else ""
         return " ".join(filter(None, (troubles, self.state.notice))) or None
 
 
-def _problem(look: OrganizationLook, spend: Spend | None) -> Problem | None:
-    if look.problem is not None:
-        return Problem.from_error(look.problem)
-    met = look.gate.problem if look.gate else None
-    if met is not None and look.is_refused and look.key:
-        return dataclasses.replace(met, hint=f"It comes from: {look.key.origin}. {met.hint}")
-    if met is None and spend is None and look.stored.trouble:
-        code = next(iter(look.stored.trouble.values())).code
-        return Problem(code, trouble_words(look.stored.trouble), f"Use a full one. {MAKE_ONE}")
+def _problem(snapshot: OrganizationSnapshot, spend: Spend | None) -> Problem | None:
+    if snapshot.problem is not None:
+        return Problem.from_error(snapshot.problem)
+    met = snapshot.backoff.problem if snapshot.backoff else None
+    if met is not None and snapshot.is_refused and snapshot.key:
+        return dataclasses.replace(met, hint=f"It comes from: {snapshot.key.origin}. {met.hint}")
+    if met is None and spend is None and snapshot.stored.trouble:
+        code = next(iter(snapshot.stored.trouble.values())).code
+        return Problem(code, trouble_words(snapshot.stored.trouble), f"Use a full one. {MAKE_ONE}")
     return met
 
 
-def _next_read(look: OrganizationLook, rhythm: Rhythm) -> datetime:
-    gate = look.gate
-    if gate is not None and gate.problem is not None:
-        return gate.next_at
-    turn = requests.next_turn(look.stored, look.now, rhythm.turn)
-    if turn > look.now and rhythm.turn == rhythm.interval:
-        turn += rhythm.interval * backoff.JITTER * rhythm.chance
-    return turn if gate is None else max(turn + gate.clock_ahead, gate.next_at)
+def _next_read(snapshot: OrganizationSnapshot, rhythm: Rhythm) -> datetime:
+    backoff = snapshot.backoff
+    if backoff is not None and backoff.problem is not None:
+        return backoff.next_request_at
+    turn = schedule.next_turn(snapshot.stored, snapshot.now, rhythm.turn)
+    if turn > snapshot.now and rhythm.turn == rhythm.interval:
+        turn += rhythm.interval * MAX_JITTER * rhythm.jitter
+    return turn if backoff is None else max(turn + backoff.clock_skew, backoff.next_request_at)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.sources.anthropic.admin_reports import CURRENCY
-from claude_usage_monitor.store.state.spend import COSTS, day_part
+from claude_usage_monitor.store.state.spend import COSTS, Stored, day_part
 from claude_usage_monitor.usage.money.projection import Projection, project
 from claude_usage_monitor.usage.money.spend import (
     DEFAULT_WORKSPACE,
     ClaudeCodeSpend,
+    Costs,
     DailySpend,
     KeyTokens,
     NamedAmount,
     Spend,
+    UserSpend,
     You,
     dearest_first,
     plus,
@@ -21,11 +24,8 @@ from claude_usage_monitor.usage.money.spend import (
 )
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
     from decimal import Decimal
 
-    from claude_usage_monitor.store.state.spend import Stored
-    from claude_usage_monitor.usage.money.spend import Costs, UserSpend
 
 BY_WORKSPACE, BY_MODEL = COSTS
 PLAYGROUND = "Console Playground"  # what the reports leave without a key's id

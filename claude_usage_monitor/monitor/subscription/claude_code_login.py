@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -12,6 +13,7 @@ from claude_usage_monitor.errors import (
     MissingScope,
     NoCredentials,
     RateLimited,
+    UsageMonitorError,
 )
 from claude_usage_monitor.monitor.login.credentials import ENVIRONMENT, Credential, CredentialFinder
 from claude_usage_monitor.monitor.subscription.pace_maker import PaceMakerBeside
@@ -19,16 +21,11 @@ from claude_usage_monitor.sources.claude_code import credentials_file, global_co
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.identities import fingerprint_of
 from claude_usage_monitor.usage.profile import Profile, plan_label
-from claude_usage_monitor.usage.status import Account
+from claude_usage_monitor.usage.status import Account, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from claude_usage_monitor.errors import UsageMonitorError
-    from claude_usage_monitor.store.state.ledger import Gate
+    from claude_usage_monitor.store.state.ledger import Backoff
     from claude_usage_monitor.store.state.state_store import State
-    from claude_usage_monitor.usage.status import Problem
     from claude_usage_monitor.usage.throttling import Throttling
 
 PLACE = "claude-code"
@@ -37,11 +34,11 @@ _OTHER_TOKEN = f"Set {credentials_file.TOKEN_VARIABLE} anew, or unset it."
 _CLOCKS_APART = timedelta(seconds=90)
 
 
-class Look(NamedTuple):
+class LoginSnapshot(NamedTuple):
     """What can be known of an account without asking anybody.
 
     ``account`` is its uuid, or what stands in for it; ``problem`` is why ``credential`` cannot be
-    used, ``notice`` why it is not the first choice; ``renewable`` is whether we may get another
+    used, ``notice`` why it is not the first choice; ``refreshable`` is whether we may get another
     token when this one's time is up. Of Claude Pace Maker: ``throttling``, when it asked for this
     account (``polled_at``, if we have not since), and why it may not (``held``).
     """
@@ -51,7 +48,7 @@ class Look(NamedTuple):
     profile: Profile | None = None
     problem: UsageMonitorError | None = None
     notice: str | None = None
-    renewable: bool = False
+    refreshable: bool = False
     throttling: Throttling | None = None
     polled_at: datetime | None = None
     held: Problem | None = None
@@ -67,17 +64,19 @@ class Look(NamedTuple):
             return False
         return not self.credential.expired(now)
 
-    def counted_in(self, gate: Gate | None, floor: timedelta) -> Gate | None:
+    def counted_in(self, backoff: Backoff | None, floor: timedelta) -> Backoff | None:
         """Return the gate with Pace Maker's request and its back-off counted as our own."""
-        if gate is not None and self.polled_at is not None:
-            next_at = max(gate.next_at, self.polled_at + floor)
-            gate = gate._replace(asked_at=self.polled_at, next_at=next_at)
-        if gate is not None and self.held is not None and self.held.retry_at is not None:
-            gate = gate._replace(next_at=max(gate.next_at, self.held.retry_at))
-        return gate
+        if backoff is not None and self.polled_at is not None:
+            next_request_at = max(backoff.next_request_at, self.polled_at + floor)
+            backoff = backoff._replace(requested_at=self.polled_at, next_request_at=next_request_at)
+        if backoff is not None and self.held is not None and self.held.retry_at is not None:
+            backoff = backoff._replace(
+                next_request_at=max(backoff.next_request_at, self.held.retry_at)
+            )
+        return backoff
 
 
-class Onlooker:
+class ClaudeCodeLogin:
     """Looks a login up and says whose it is; keeps what Claude Code itself has read."""
 
     def __init__(self, finder: CredentialFinder, state: State, environ: Mapping[str, str]) -> None:
@@ -98,9 +97,9 @@ class Onlooker:
         """The account whose login this is."""
         return CLAUDE_CODE
 
-    def renew(self, look: Look, now: datetime, *, refused: bool) -> bool:
+    def refresh(self, snapshot: LoginSnapshot, now: datetime, *, refused: bool) -> bool:
         """Do nothing: Claude Code renews its login itself, and two would lose it."""
-        del look, now, refused
+        del snapshot, now, refused
         return False
 
     def is_kept(self) -> bool:
@@ -110,15 +109,15 @@ class Onlooker:
     def learn(self, profile: Profile) -> None:
         """Do nothing: the state keeps it."""
 
-    def look(self, now: datetime, *, afresh: bool = False) -> Look:
-        """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
-        return self._pace_maker.beside(self._look(now, afresh=afresh), now)
+    def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
+        """Return what is known at ``now``; ``force`` reads the login's store anew."""
+        return self._pace_maker.beside(self._snapshot(now, force=force), now)
 
-    def _look(self, now: datetime, *, afresh: bool) -> Look:
+    def _snapshot(self, now: datetime, *, force: bool) -> LoginSnapshot:
         try:
-            credential = self._finder.find(now, afresh=afresh)
+            credential = self._finder.find(now, force=force)
         except NoCredentials as error:
-            return Look(problem=error) if error.is_plain else self._without_login(error)
+            return LoginSnapshot(problem=error) if error.is_plain else self._without_login(error)
         except CredentialError as error:
             return self._without_login(error)
         notice = None
@@ -132,18 +131,18 @@ class Onlooker:
                 )
         return self._identified(credential, now)._replace(notice=notice)
 
-    def _without_login(self, error: CredentialError) -> Look:
+    def _without_login(self, error: CredentialError) -> LoginSnapshot:
         """Return whose figures to go on showing when there is a login that cannot be used."""
         known = self._global_config.read().profile
-        return Look(known.identity if known else None, profile=known, problem=error)
+        return LoginSnapshot(known.identity if known else None, profile=known, problem=error)
 
     def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
-        gate = self._state.gate_of(fingerprint_of(credential.token))
+        backoff = self._state.backoff_of(fingerprint_of(credential.token))
         return (
-            gate is not None
-            and gate.problem is not None
-            and gate.problem.code in (MissingScope.code, Forbidden.code)
-            and gate.next_at > now
+            backoff is not None
+            and backoff.problem is not None
+            and backoff.problem.code in (MissingScope.code, Forbidden.code)
+            and backoff.next_request_at > now
         )
 
     def _usable_stored(self, now: datetime) -> Credential | None:
@@ -153,7 +152,7 @@ class Onlooker:
             return None
         return None if stored.expired(now) else stored
 
-    def _identified(self, credential: Credential, now: datetime) -> Look:
+    def _identified(self, credential: Credential, now: datetime) -> LoginSnapshot:
         fingerprint = fingerprint_of(credential.token)
         account = self._state.account_of(fingerprint)
         profile = self._state.profile_of(fingerprint)
@@ -161,12 +160,12 @@ class Onlooker:
             known = self._global_config.read()
             named = known.profile.identity if known.profile else None
             account = account_named(self._state, account, named, now)
-            if not identities.is_stand_in(account):
-                since = self._state.note_login(PLACE, account, now)
+            if not identities.is_provisional(account):
+                since = self._state.record_login(PLACE, account, now)
                 self._take_cached_usage(known, account, since, now)
             if named is not None and identities.is_same(named, account):
                 profile = profile or known.profile
-        return Look(
+        return LoginSnapshot(
             account,
             credential,
             profile or profile_of_login(credential),
@@ -181,9 +180,11 @@ class Onlooker:
         An expired token also gets 429. The API's clock alone keeps no token from being sent: one
         wrong date would, for good.
         """
-        gate = self._state.gate_of(fingerprint)
-        limited = gate is not None and gate.problem and gate.problem.code == RateLimited.code
-        behind = max(timedelta(), -gate.clock_ahead) if gate and limited else timedelta()
+        backoff = self._state.backoff_of(fingerprint)
+        limited = (
+            backoff is not None and backoff.problem and backoff.problem.code == RateLimited.code
+        )
+        behind = max(timedelta(), -backoff.clock_skew) if backoff and limited else timedelta()
         expired = credential.expired(now + behind)
         return CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
 
@@ -204,7 +205,7 @@ class Onlooker:
             return  # read in the future: by a clock that was wrong
         if self._taken_cached != (account, known.usage.as_of):
             self._taken_cached = (account, known.usage.as_of)
-            self._state.record(account, known.usage, "by time", complete=True)
+            self._state.record(account, known.usage)
 
 
 def account_named(state: State, account: str, named: str | None, now: datetime) -> str:
@@ -213,7 +214,7 @@ def account_named(state: State, account: str, named: str | None, now: datetime) 
     Who ``~/.claude.json`` names, until the token's own first figures are there: that file may
     still name the login before.
     """
-    if named is None or not identities.is_stand_in(account):
+    if named is None or not identities.is_provisional(account):
         return account
     return account if state.newest(account, now) is not None else named
 

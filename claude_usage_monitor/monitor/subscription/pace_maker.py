@@ -6,7 +6,9 @@ the request budget is one: what it was told counts here too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import NoCredentials, RateLimited
@@ -16,10 +18,7 @@ from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.usage.status import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from claude_usage_monitor.monitor.subscription.claude_code_login import Look
+    from claude_usage_monitor.monitor.subscription.claude_code_login import LoginSnapshot
     from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, Seen
     from claude_usage_monitor.store.state.state_store import State
 
@@ -40,21 +39,21 @@ class PaceMakerBeside:
         self._pace_maker: PaceMaker | None = None
         self._taken: tuple[str, datetime] | None = None
 
-    def beside(self, look: Look, now: datetime) -> Look:
+    def beside(self, snapshot: LoginSnapshot, now: datetime) -> LoginSnapshot:
         """Return the look with what Pace Maker adds to it; keeps its reading and its back-off."""
-        gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
-        seen = self.seen(now, gate.clock_ahead if gate else timedelta())
+        backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
+        seen = self.seen(now, backoff.clock_skew if backoff else timedelta())
         if seen is None:
-            return look
-        look = look._replace(throttling=seen.throttling)
-        if look.account is None:
-            return look
-        polled_at = self._take(look, look.account, seen, now)
-        if polled_at is not None and gate is not None and polled_at <= gate.asked_at:
+            return snapshot
+        snapshot = snapshot._replace(throttling=seen.throttling)
+        if snapshot.account is None:
+            return snapshot
+        polled_at = self._take(snapshot, snapshot.account, seen, now)
+        if polled_at is not None and backoff is not None and polled_at <= backoff.requested_at:
             polled_at = None
-        return look._replace(polled_at=polled_at, held=self._hold(look, seen, now))
+        return snapshot._replace(polled_at=polled_at, held=self._hold(snapshot, seen, now))
 
-    def seen(self, now: datetime, clock_ahead: timedelta = timedelta()) -> Seen | None:
+    def seen(self, now: datetime, clock_skew: timedelta = timedelta()) -> Seen | None:
         """Return what its folder holds; ``None`` where there is none."""
         folder = self.folder
         if folder is None or not folder.is_dir():
@@ -64,7 +63,7 @@ class PaceMakerBeside:
             from claude_usage_monitor.sources.pace_maker.reader import PaceMaker
 
             self._pace_maker = PaceMaker(folder)
-        return self._pace_maker.read(now, clock_ahead)
+        return self._pace_maker.read(now, clock_skew)
 
     @property
     def folder(self) -> Path | None:
@@ -74,7 +73,7 @@ class PaceMakerBeside:
         except NoCredentials:
             return None
 
-    def not_taken(self, look: Look, seen: Seen, now: datetime) -> str | None:
+    def not_taken(self, snapshot: LoginSnapshot, seen: Seen, now: datetime) -> str | None:
         """Return why its reading is not this account's, as far as can be known; else ``None``.
 
         Its files do not say whose figures they are (the profile it keeps is that of whoever was
@@ -82,42 +81,44 @@ class PaceMakerBeside:
         they are this account's if that is where this login comes from, the API has said whose
         this token is, and the file was last touched, by content or by name, before the request.
         """
-        if look.credential is None or look.account is None or look.problem is not None:
+        if snapshot.credential is None or snapshot.account is None or snapshot.problem is not None:
             return "no login to compare it with"
-        if not self._same_login(look):
+        if not self._same_login(snapshot):
             return "it asks with another login"
         if seen.polled_at is None or seen.usage is None:
             return "it has no figures"
         if seen.polled_at > now + _CLOCKS_APART:
             return "its figures are dated in the future"
-        owner = self._state.account_of(look.fingerprint or "")
-        if identities.is_stand_in(owner) or owner != look.account:
+        owner = self._state.account_of(snapshot.fingerprint or "")
+        if identities.is_provisional(owner) or owner != snapshot.account:
             return "whose this login is, is not confirmed yet"
         touched_at = self._touched_at()
         if touched_at is None or seen.polled_at < touched_at + _ON_ITS_WAY:
             return "its figures are older than this login"
         return None
 
-    def _take(self, look: Look, account: str, seen: Seen, now: datetime) -> datetime | None:
+    def _take(
+        self, snapshot: LoginSnapshot, account: str, seen: Seen, now: datetime
+    ) -> datetime | None:
         """Keep its reading if it is this account's; returns when it was made."""
-        if seen.usage is None or self.not_taken(look, seen, now) is not None:
+        if seen.usage is None or self.not_taken(snapshot, seen, now) is not None:
             return None
         if self._taken != (account, seen.usage.as_of):
             self._taken = (account, seen.usage.as_of)
-            self._state.record(account, seen.usage, "by time", complete=True)
+            self._state.record(account, seen.usage)
         return seen.polled_at
 
-    def _hold(self, look: Look, seen: Seen, now: datetime) -> Problem | None:
+    def _hold(self, snapshot: LoginSnapshot, seen: Seen, now: datetime) -> Problem | None:
         """Keep its back-off in the ledger if it is this account's, and return it."""
-        account = look.account
-        if account is None or not self._same_login(look):
+        account = snapshot.account
+        if account is None or not self._same_login(snapshot):
             return None
         if not seen.throttling.backing_off(now) and any(
             gap.startswith(("usage.db", "backoff_state")) for gap in seen.throttling.gaps
         ):
             return None  # not known: what is in the ledger stays
         until = seen.throttling.backoff_until
-        if until is not None and until > now and self._refused_before(look, seen):
+        if until is not None and until > now and self._refused_before(snapshot, seen):
             until = None
         problem = None
         if until is not None and until > now:
@@ -125,15 +126,15 @@ class PaceMakerBeside:
         self._state.hold(account, problem, now)
         return problem
 
-    def _refused_before(self, look: Look, seen: Seen) -> bool:
+    def _refused_before(self, snapshot: LoginSnapshot, seen: Seen) -> bool:
         """Return whether the back-off began when somebody else was logged in."""
-        known = self._state.logged_in(self._place)
-        since = known[1] if known is not None and known[0] == look.account else None
+        known = self._state.last_login(self._place)
+        since = known[1] if known is not None and known[0] == snapshot.account else None
         return since is not None and seen.refused_at is not None and seen.refused_at < since
 
-    def _same_login(self, look: Look) -> bool:
+    def _same_login(self, snapshot: LoginSnapshot) -> bool:
         """Return whether the login at hand is the one Pace Maker asks with."""
-        if look.credential is None or look.credential.origin != FILE:
+        if snapshot.credential is None or snapshot.credential.origin != FILE:
             return False
         home = credentials_file.home_directory(self._environ)
         ours = credentials_file.credentials_path(self._environ)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
@@ -14,24 +15,28 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor import backoff
-from claude_usage_monitor.monitor.gates import CREDENTIAL_CODES, RENEWED_FOR, gate_after
-from claude_usage_monitor.monitor.subscription.claude_code_login import Look, profile_of_login
-from claude_usage_monitor.store.state.ledger import Gate, Granted, InFlight, Wait
-from claude_usage_monitor.usage.status import AccountStatus, Problem
+from claude_usage_monitor.monitor.backoff import (
+    CREDENTIAL_CODES,
+    MAX_JITTER,
+    REFRESHABLE_CODES,
+    after_success,
+    backoff_after,
+)
+from claude_usage_monitor.monitor.subscription.claude_code_login import (
+    ClaudeCodeLogin,
+    LoginSnapshot,
+    profile_of_login,
+)
+from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
+from claude_usage_monitor.usage.limits.windows import Usage
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from claude_usage_monitor.monitor.subscription.claude_code_login import Onlooker
-    from claude_usage_monitor.monitor.subscription.saved_login import SavedOnlooker
+    from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
     from claude_usage_monitor.store.state.state_store import State
-    from claude_usage_monitor.usage.limits.windows import Usage
-    from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.status import Account
 
 _FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
@@ -40,29 +45,29 @@ _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
 class AccountReader:
     """Reads one account, again and again, through the state that all processes share.
 
-    ``draw`` gives the share (0–1) of the jitter that waits are lengthened by.
+    ``random_fraction`` gives the share (0–1) of the jitter that waits are lengthened by.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
         self,
-        onlooker: Onlooker | SavedOnlooker,
+        login_source: ClaudeCodeLogin | SavedLogin,
         connect: Callable[[], HttpClient],
         state: State,
         settings: Settings,
         clock: Callable[[], datetime],
-        draw: Callable[[], float] = lambda: 0.0,
+        random_fraction: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._onlooker = onlooker
+        self._login_source = login_source
         self._connect = connect
         self._state = state
         self._settings = settings
         self._clock = clock
-        self._draw = draw
+        self._random_fraction = random_fraction
         self._lock = threading.Lock()  # two callers of one account: the second finds it read
-        self._chance = draw()
+        self._jitter = random_fraction()
         self._client: HttpClient | None = None
         self._wanted = False  # the user asked for a read that the budget has not allowed yet
-        self._asked_at: datetime | None = None
+        self._requested_at: datetime | None = None
         self._account: str | None = None
         self._version: tuple[int, int] | None = None
 
@@ -85,44 +90,44 @@ class AccountReader:
         tried: set[str | None] = set()
         while True:
             now = self._clock()
-            look, status = self._ready(previous, now, publish, afresh=bool(tried))
-            if look.fingerprint in tried or not look.may_be_sent(now):
+            snapshot, status = self._ready(previous, now, publish, force=bool(tried))
+            if snapshot.fingerprint in tried or not snapshot.may_be_sent(now):
                 return status
-            if look.polled_at is not None and now < (status.next_read_at or now):
+            if snapshot.polled_at is not None and now < (status.next_read_at or now):
                 return status  # Claude Pace Maker has asked in our place
-            answer = self._state.acquire(look.fingerprint or "", look.account or "", now)
+            answer = self._state.acquire(snapshot.fingerprint or "", snapshot.account or "", now)
             if isinstance(answer, Wait):
                 # What kept us from asking may have been an answer that is stored since we looked.
-                return self._waiting(self.look(previous), answer.until)
+                return self._waiting(self.cached_status(previous), answer.until)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
             if isinstance(answer, InFlight):
                 while self._state.in_flight(answer.request, self._clock()):
                     time.sleep(_GLANCE_SECONDS)
                 continue  # its answer is stored, or its process died and it is our turn
-            tried.add(look.fingerprint)
+            tried.add(snapshot.fingerprint)
             try:
-                again = self._ask(look, answer, now, status, publish)
+                again = self._ask(snapshot, answer, now, status, publish)
             finally:
                 self._state.close(answer.request)  # also when interrupted: nobody shall wait
             if not again:
-                return self.look(previous)
+                return self.cached_status(previous)
 
-    def want(self) -> None:
+    def request_refresh(self) -> None:
         """Ask as soon as the budget allows, not only when the interval is over.
 
         Right after a request there is nothing newer to be had: a key pressed twice asks once.
         """
-        asked_at = self._asked_at
-        self._wanted = asked_at is None or self._clock() - asked_at >= _FRESH
+        requested_at = self._requested_at
+        self._wanted = requested_at is None or self._clock() - requested_at >= _FRESH
 
-    def last_asked_at(self) -> datetime | None:
+    def last_request_at(self) -> datetime | None:
         """Return when this reader last made a request for usage."""
-        return self._asked_at
+        return self._requested_at
 
-    def look(self, previous: AccountStatus) -> AccountStatus:
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:
         """Return the account's status as far as it is known without asking anybody."""
-        return self._looked(previous, self._clock())[1]
+        return self._snapshot_and_status(previous, self._clock())[1]
 
     def changed(self) -> bool:
         """Return whether somebody else has written what a look would show."""
@@ -136,96 +141,98 @@ class AccountReader:
         now: datetime,
         publish: Callable[[AccountStatus], None],
         *,
-        afresh: bool,
-    ) -> tuple[Look, AccountStatus]:
+        force: bool,
+    ) -> tuple[LoginSnapshot, AccountStatus]:
         """Look the login up, and renew it if it is ours and its time has come."""
-        look, status = self._looked(previous, now, afresh=afresh)
-        gate = self._state.gate_of(look.fingerprint or "")
-        problem = gate.problem if gate is not None else None
-        refused = problem is not None and problem.code in RENEWED_FOR
-        closed = gate is not None and now < gate.next_at and not refused
-        if not look.renewable or closed:
-            return look, status
+        snapshot, status = self._snapshot_and_status(previous, now, force=force)
+        backoff = self._state.backoff_of(snapshot.fingerprint or "")
+        problem = backoff.problem if backoff is not None else None
+        refused = problem is not None and problem.code in REFRESHABLE_CODES
+        closed = backoff is not None and now < backoff.next_request_at and not refused
+        if not snapshot.refreshable or closed:
+            return snapshot, status
         publish(status)
         try:
-            if self._onlooker.renew(look, now, refused=refused):
-                return self._looked(previous, now)
+            if self._login_source.refresh(snapshot, now, refused=refused):
+                return self._snapshot_and_status(previous, now)
         except UsageMonitorError as error:
-            if not refused and look.may_be_sent(now):
-                return look, status  # it lasts a little longer
+            if not refused and snapshot.may_be_sent(now):
+                return snapshot, status  # it lasts a little longer
             problem = Problem.from_error(error)
             without = dataclasses.replace(status, problem=problem, next_read_at=problem.retry_at)
-            return look._replace(problem=error), without
-        return look, status
+            return snapshot._replace(problem=error), without
+        return snapshot, status
 
-    def _looked(
-        self, previous: AccountStatus, now: datetime, *, afresh: bool = False
-    ) -> tuple[Look, AccountStatus]:
-        look = self._onlooker.look(now, afresh=afresh)
-        self._version = self._state.version(look.account)
-        return look, self._status(look, now, previous)
+    def _snapshot_and_status(
+        self, previous: AccountStatus, now: datetime, *, force: bool = False
+    ) -> tuple[LoginSnapshot, AccountStatus]:
+        snapshot = self._login_source.snapshot(now, force=force)
+        self._version = self._state.version(snapshot.account)
+        return snapshot, self._status(snapshot, now, previous)
 
     # --- the status of what is known -----------------------------------------------------------
 
-    def _status(self, look: Look, now: datetime, previous: AccountStatus) -> AccountStatus:
-        gate = self._state.gate_of(look.fingerprint) if look.fingerprint else None
-        gate = look.counted_in(gate, self._settings.api_floor)
-        ahead = gate.clock_ahead if gate else timedelta()
-        self._account = look.account
-        if isinstance(look.problem, UnknownAccount):
+    def _status(
+        self, snapshot: LoginSnapshot, now: datetime, previous: AccountStatus
+    ) -> AccountStatus:
+        backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
+        backoff = snapshot.counted_in(backoff, self._settings.api_floor)
+        ahead = backoff.clock_skew if backoff else timedelta()
+        self._account = snapshot.account
+        if isinstance(snapshot.problem, UnknownAccount):
             return AccountStatus(
-                self._named(previous, None), problem=Problem.from_error(look.problem)
+                self._named(previous, None), problem=Problem.from_error(snapshot.problem)
             )
-        if look.account is None:
+        if snapshot.account is None:
             usage = previous.usage  # nobody is logged in: what was shown stays, with its age
         else:
-            usage = self._state.newest(look.account, now - ahead)
-        problem = gate.problem if gate else None
+            usage = self._state.newest(snapshot.account, now - ahead)
+        problem = backoff.problem if backoff else None
         if usage is None:
-            problem = problem or look.held
-        hint = self._onlooker.log_in_hint
-        if problem is not None and problem.code in RENEWED_FOR and hint is not None:
+            problem = problem or snapshot.held
+        hint = self._login_source.log_in_hint
+        if problem is not None and problem.code in REFRESHABLE_CODES and hint is not None:
             problem = dataclasses.replace(problem, hint=hint)
-        if look.problem is not None:
-            problem = Problem.from_error(look.problem)
+        if snapshot.problem is not None:
+            problem = Problem.from_error(snapshot.problem)
         return AccountStatus(
-            account=self._named(previous, look.profile),
+            account=self._named(previous, snapshot.profile),
             usage=usage,
-            profile=look.profile or previous.profile,
-            credential_origin=look.credential.origin if look.credential else None,
+            profile=snapshot.profile or previous.profile,
+            credential_origin=snapshot.credential.origin if snapshot.credential else None,
             problem=problem,
-            notice=look.notice or self._state.notice,
-            next_read_at=self._next_read(look, gate, usage, now),
-            throttling=look.throttling,
+            notice=snapshot.notice or self._state.notice,
+            next_read_at=self._next_read(snapshot, backoff, usage, now),
+            throttling=snapshot.throttling,
             interval=self._settings.interval,
-            clock_ahead=ahead,
+            clock_skew=ahead,
         )
 
     def _named(self, previous: AccountStatus, profile: Profile | None) -> Account:
-        account, active = self._onlooker.account, previous.account.active
+        account, active = self._login_source.account, previous.account.active
         email = account.email or (profile.email if profile else None)
         return dataclasses.replace(account, email=email, active=active)
 
     def _next_read(
-        self, look: Look, gate: Gate | None, usage: Usage | None, now: datetime
+        self, snapshot: LoginSnapshot, backoff: Backoff | None, usage: Usage | None, now: datetime
     ) -> datetime | None:
-        if look.problem is not None:
-            return look.problem.retry_at
-        if gate is None:
+        if snapshot.problem is not None:
+            return snapshot.problem.retry_at
+        if backoff is None:
             return now
-        if gate.problem is not None:
-            return None if gate.problem.code in CREDENTIAL_CODES else gate.next_at
+        if backoff.problem is not None:
+            return None if backoff.problem.code in CREDENTIAL_CODES else backoff.next_request_at
         if self._wanted:
-            return gate.next_at
+            return backoff.next_request_at
         resets = [w.resets_at for w in usage.windows if w.resets_at] if usage else []
-        regular = backoff.after_success(
-            gate.asked_at,
-            [at + gate.clock_ahead for at in resets],
+        regular = after_success(
+            backoff.requested_at,
+            [at + backoff.clock_skew for at in resets],
             interval=self._settings.interval,
             floor=self._settings.api_floor,
-            chance=self._chance,
+            jitter=self._jitter,
         )
-        return max(regular, gate.next_at)
+        return max(regular, backoff.next_request_at)
 
     @staticmethod
     def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
@@ -242,7 +249,7 @@ class AccountReader:
 
     def _ask(
         self,
-        look: Look,
+        snapshot: LoginSnapshot,
         granted: Granted,
         now: datetime,
         status: AccountStatus,
@@ -256,45 +263,45 @@ class AccountReader:
         # Brings requests in, 100 ms: only a process that may ask pays for it.
         from claude_usage_monitor.sources.anthropic import oauth_api
 
-        assert look.credential is not None  # noqa: S101 - a request was granted for it
-        fingerprint, token = look.fingerprint or "", look.credential.token
-        before = self._state.gate_of(fingerprint)
-        self._chance, self._wanted, self._asked_at = self._draw(), False, now
+        assert snapshot.credential is not None  # noqa: S101 - a request was granted for it
+        fingerprint, token = snapshot.fingerprint or "", snapshot.credential.token
+        before = self._state.backoff_of(fingerprint)
+        self._jitter, self._wanted, self._requested_at = self._random_fraction(), False, now
         self._client = self._client or self._connect()
         try:
             usage = oauth_api.get_usage(self._client, token)
         except UsageMonitorError as error:
-            ahead = self._client.clock_ahead
-            gate = gate_after(error, before, now, ahead, chance=self._chance)
-            self._state.settle(granted.request, fingerprint, gate)
+            ahead = self._client.clock_skew
+            backoff = backoff_after(error, before, now, ahead, jitter=self._jitter)
+            self._state.record_result(granted.request, fingerprint, backoff)
             return isinstance(error, CredentialError | RateLimited)
-        if not self._onlooker.is_kept():
+        if not self._login_source.is_kept():
             return False  # it was removed meanwhile
         if not self._state.in_flight(granted.request, self._clock()):
             return False  # this process was stopped for long: others have asked since
         if self._state.profile_of(fingerprint) is None:
             shown = dataclasses.replace(status, usage=usage, problem=None, next_read_at=None)
-            publish(dataclasses.replace(shown, clock_ahead=self._client.clock_ahead))
-            self._ask_profile(look, fingerprint)
+            publish(dataclasses.replace(shown, clock_skew=self._client.clock_skew))
+            self._ask_profile(snapshot, fingerprint)
         account = self._state.account_of(fingerprint)
-        self._state.record(account, usage, "always", complete=True)
-        floor = self._settings.api_floor * (1 + backoff.JITTER * self._chance)
-        gate = Gate(now, now + floor, clock_ahead=self._client.clock_ahead)
-        self._state.settle(granted.request, fingerprint, gate)
+        self._state.record(account, usage)
+        floor = self._settings.api_floor * (1 + MAX_JITTER * self._jitter)
+        backoff = Backoff(now, now + floor, clock_skew=self._client.clock_skew)
+        self._state.record_result(granted.request, fingerprint, backoff)
         return False
 
-    def _ask_profile(self, look: Look, fingerprint: str) -> None:
+    def _ask_profile(self, snapshot: LoginSnapshot, fingerprint: str) -> None:
         """Ask who the token belongs to: once, whatever comes of it."""
         from claude_usage_monitor.sources.anthropic import oauth_api
 
-        assert look.credential is not None  # noqa: S101 - its token was just accepted
+        assert snapshot.credential is not None  # noqa: S101 - its token was just accepted
         assert self._client is not None  # noqa: S101 - by this client
         try:
-            profile = oauth_api.get_profile(self._client, look.credential.token)
+            profile = oauth_api.get_profile(self._client, snapshot.credential.token)
         except UsageMonitorError:
             # Whose it is stays unknown: who ~/.claude.json names may be the login before.
-            profile = profile_of_login(look.credential)
-        self._state.keep_profile(fingerprint, profile)
+            profile = profile_of_login(snapshot.credential)
+        self._state.store_profile(fingerprint, profile)
         if profile.identity:
             self._state.link(fingerprint, profile.identity)
-            self._onlooker.learn(profile)
+            self._login_source.learn(profile)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
@@ -16,34 +17,34 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.login.credential_store import log_in_again
 from claude_usage_monitor.monitor.login.credentials import Credential
-from claude_usage_monitor.monitor.login.refresh import EARLY, error_of_renewal
+from claude_usage_monitor.monitor.login.refresh import (
+    EARLY,
+    LoginRefresher,
+    error_from_refresh_state,
+)
+from claude_usage_monitor.monitor.login.stored_credentials import StoredCredentials
 from claude_usage_monitor.monitor.subscription.claude_code_login import (
-    Look,
+    LoginSnapshot,
     account_named,
     profile_of_login,
 )
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from claude_usage_monitor.monitor.login.ownership import SharedGrant, Verdict
-    from claude_usage_monitor.monitor.login.refresh import Renewer
-    from claude_usage_monitor.monitor.login.stored_credentials import Pair
+    from claude_usage_monitor.monitor.login.ownership import LoginOwnership, Verdict
     from claude_usage_monitor.store.accounts.account_store import AccountStore
-    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from claude_usage_monitor.store.state.state_store import State
-    from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.secret import Secret
 
 _SHUT_REST = timedelta(seconds=30)  # between two tries of a keyring that is shut
 _ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}
 
 
-class SavedOnlooker:
+class SavedLogin:
     """Looks a saved account's login up and renews it.
 
     ``grant_of`` tells of an account that was saved from Claude Code whose it is to renew.
@@ -53,18 +54,18 @@ class SavedOnlooker:
         self,
         saved: SavedAccount,
         accounts: AccountStore,
-        renewer: Renewer,
+        refresher: LoginRefresher,
         state: State,
-        grant_of: Callable[[Mapping[str, str]], SharedGrant],
+        grant_of: Callable[[Mapping[str, str]], LoginOwnership],
     ) -> None:
         self._saved = saved
         self._accounts = accounts
-        self._renewer = renewer
+        self._refresher = refresher
         self._state = state
         self._grant_of = grant_of
-        self._shared: SharedGrant | None = None
+        self._shared: LoginOwnership | None = None
         self._followed: str | None = None  # Claude Code's token that our copy was last compared to
-        self._pair: Pair | None = None
+        self._stored_credentials: StoredCredentials | None = None
         self._given_up: str | None = None  # a refused token that no other can be had for
         self._shut: tuple[SecretStoreUnavailable, datetime] | None = None
 
@@ -74,38 +75,38 @@ class SavedOnlooker:
         saved = self._saved
         return Account(saved.name, saved.kind, saved.profile.email, saved_at=saved.saved_at)
 
-    def look(self, now: datetime, *, afresh: bool = False) -> Look:
-        """Return what is known at ``now``; ``afresh`` reads the login's store anew."""
+    def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
+        """Return what is known at ``now``; ``force`` reads the login's store anew."""
         try:
             saved = self._current()
             if self._shared is not None:
-                verdict = self._shared.verdict(saved.profile.account_uuid, now, afresh=afresh)
+                verdict = self._shared.verdict(saved.profile.account_uuid, now, force=force)
                 if verdict.whose == "same" and _same_organization(saved, verdict):
                     self._follow(saved, verdict, now)
                     return self._live(saved, verdict, now)
-            pair = self._kept(saved, now, afresh=afresh)
-            credential = Credential(pair.login(saved.name), _ORIGINS[saved.place])
-            look = self._known(Look(credential=credential))
-            return self._with_expiry(look, credential, pair, now)
+            stored = self._kept(saved, now, force=force)
+            credential = Credential(stored.login(saved.name), _ORIGINS[saved.place])
+            snapshot = self._known(LoginSnapshot(credential=credential))
+            return self._with_expiry(snapshot, credential, stored, now)
         except UsageMonitorError as error:
-            return self._known(Look(problem=error))
+            return self._known(LoginSnapshot(problem=error))
 
-    def renew(self, look: Look, now: datetime, *, refused: bool) -> bool:
+    def refresh(self, snapshot: LoginSnapshot, now: datetime, *, refused: bool) -> bool:
         """Get another token if this one's time is up or it was refused; returns whether there is.
 
         Raises UsageMonitorError when there is none to be had, or not now.
         """
-        credential = look.credential
-        if credential is None or not look.renewable:
+        credential = snapshot.credential
+        if credential is None or not snapshot.refreshable:
             return False
         expires_at = credential.login.expires_at
         if not refused and (expires_at is None or expires_at > now + EARLY):
             return False
-        seen = look.fingerprint or ""
+        seen = snapshot.fingerprint or ""
         if refused and seen == self._given_up:
             return False
         try:
-            self._pair = self._renewer.renew(
+            self._stored_credentials = self._refresher.refresh(
                 self._saved,
                 seen,
                 refused=refused,
@@ -139,14 +140,14 @@ class SavedOnlooker:
         same = same and known.organization_uuid in (None, profile.organization_uuid)
         if same and profile.account_uuid is not None and profile != known:
             with suppress(AccountsUnavailable):  # the state has it too
-                self._accounts.keep_profile(self._saved.id, profile)
+                self._accounts.store_profile(self._saved.id, profile)
 
     # --- whose it is ---------------------------------------------------------------------------
 
     def _current(self) -> SavedAccount:
         found = self._accounts.get(self._saved.id)
         if found is None:
-            self._pair = None
+            self._stored_credentials = None
             name = self._saved.name
             raise UnknownAccount(f"The account {name} was removed.", "Press Tab for the others.")
         if found.origin != "claude-code":
@@ -173,32 +174,32 @@ class SavedOnlooker:
         with suppress(UsageMonitorError):
             content = self._shared.content(saved.profile.account_uuid, now)
             if content is not None:
-                self._renewer.follow(saved, content)
+                self._refresher.follow(saved, content)
 
-    def _known(self, look: Look) -> Look:
+    def _known(self, snapshot: LoginSnapshot) -> LoginSnapshot:
         """Add whose the figures are, as far as that was ever told."""
         profile, account = self._saved.profile, self._saved.profile.identity
-        fingerprint = look.fingerprint
-        if isinstance(look.problem, UnknownAccount):
-            return look  # nothing of it is shown any more
-        if look.credential is None or fingerprint is None:
-            return look._replace(account=account, profile=profile)
-        if account is not None and identities.is_stand_in(self._state.account_of(fingerprint)):
+        fingerprint = snapshot.fingerprint
+        if isinstance(snapshot.problem, UnknownAccount):
+            return snapshot  # nothing of it is shown any more
+        if snapshot.credential is None or fingerprint is None:
+            return snapshot._replace(account=account, profile=profile)
+        if account is not None and identities.is_provisional(self._state.account_of(fingerprint)):
             self._state.link(fingerprint, account)  # a renewed token is the same account's
         told = self._state.profile_of(fingerprint) or profile
         if told.plan is None:
-            told = profile_of_login(look.credential)
-        return look._replace(account=self._state.account_of(fingerprint), profile=told)
+            told = profile_of_login(snapshot.credential)
+        return snapshot._replace(account=self._state.account_of(fingerprint), profile=told)
 
-    def _kept(self, saved: SavedAccount, now: datetime, *, afresh: bool) -> Pair:
-        known = self._pair
-        held = not self._renewer.logins.save_again(saved.id)
-        if known is not None and known.generation >= saved.generation and not (afresh or held):
+    def _kept(self, saved: SavedAccount, now: datetime, *, force: bool) -> StoredCredentials:
+        known = self._stored_credentials
+        held = not self._refresher.logins.retry_pending(saved.id)
+        if known is not None and known.generation >= saved.generation and not (force or held):
             return known
-        if self._shut is not None and now - self._shut[1] < _SHUT_REST and not afresh:
+        if self._shut is not None and now - self._shut[1] < _SHUT_REST and not force:
             raise self._shut[0]
         try:
-            self._pair = self._renewer.logins.kept(saved)
+            self._stored_credentials = self._refresher.logins.kept(saved)
         except SecretStoreUnavailable as error:
             self._shut, error.retry_at = (error, now), now + _SHUT_REST
             again = log_in_again(saved.name)
@@ -206,11 +207,11 @@ class SavedOnlooker:
                 error.hint = f"{error.hint} Where it is gone for good: {again}"
             raise
         self._shut = None
-        return self._pair
+        return self._stored_credentials
 
     # --- whether it can be used ----------------------------------------------------------------
 
-    def _live(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> Look:
+    def _live(self, saved: SavedAccount, verdict: Verdict, now: datetime) -> LoginSnapshot:
         """Return Claude Code's own token of the same account: it renews that, not we."""
         credential = verdict.credential
         assert credential is not None  # noqa: S101 - the same account's is there
@@ -221,27 +222,43 @@ class SavedOnlooker:
         profile = self._state.profile_of(fingerprint) or saved.profile
         expired = credential.expired(now)
         problem = CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
-        return Look(whose, credential, profile, problem)
+        return LoginSnapshot(whose, credential, profile, problem)
 
-    def _with_expiry(self, look: Look, credential: Credential, pair: Pair, now: datetime) -> Look:
+    def _with_expiry(
+        self,
+        snapshot: LoginSnapshot,
+        credential: Credential,
+        stored: StoredCredentials,
+        now: datetime,
+    ) -> LoginSnapshot:
         expires_at = credential.login.expires_at
-        renewal = self._accounts.renewal(self._saved.id)
-        token = pair.refresh_token
-        if token is None or renewal is None or renewal.fingerprint != fingerprint_of(token):
-            renewal = None
-        stopped = renewal is not None and renewal.code is not None and renewal.holds(now)
-        ended = stopped and renewal is not None and renewal.next_at is None
-        held = self._renewer.logins.unsaved(self._saved.id)
-        renewable = token is not None and not ended and held is None
-        look = look._replace(renewable=renewable, notice=held)
+        refresh_state = self._accounts.refresh_state(self._saved.id)
+        token = stored.refresh_token
+        if (
+            token is None
+            or refresh_state is None
+            or refresh_state.fingerprint != fingerprint_of(token)
+        ):
+            refresh_state = None
+        stopped = (
+            refresh_state is not None
+            and refresh_state.code is not None
+            and refresh_state.holds(now)
+        )
+        ended = stopped and refresh_state is not None and refresh_state.next_request_at is None
+        held = self._refresher.logins.pending_reason(self._saved.id)
+        refreshable = token is not None and not ended and held is None
+        snapshot = snapshot._replace(refreshable=refreshable, notice=held)
         if not credential.expired(now):
-            return look
-        if renewal is not None and stopped:
-            return look._replace(problem=error_of_renewal(renewal), renewable=False)
-        if renewable:
-            return look
+            return snapshot
+        if refresh_state is not None and stopped:
+            return snapshot._replace(
+                problem=error_from_refresh_state(refresh_state), refreshable=False
+            )
+        if refreshable:
+            return snapshot
         hint = log_in_again(self._saved.name)
-        return look._replace(problem=CredentialsExpired(hint=hint, expired_at=expires_at))
+        return snapshot._replace(problem=CredentialsExpired(hint=hint, expired_at=expires_at))
 
     def _require_ours(self, saved: SavedAccount, token: Secret, now: datetime) -> None:
         """Raise unless the refresh token is ours to send: Claude Code may hold the same."""
@@ -250,7 +267,7 @@ class SavedOnlooker:
             raise CredentialsExpired  # whatever its account is called there
         if saved.origin != "claude-code":
             return
-        verdict = grant.verdict(saved.profile.account_uuid, now, afresh=True, asking=True)
+        verdict = grant.verdict(saved.profile.account_uuid, now, force=True, asking=True)
         if verdict.whose in ("other", "nobody"):
             return
         if verdict.whose == "same":

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.claude_code.statusline_input import parse_statusline_input
 from claude_usage_monitor.store.paths import fallback_path, state_path
-from claude_usage_monitor.store.state.identities import fingerprint_of, is_stand_in
+from claude_usage_monitor.store.state.identities import fingerprint_of, is_provisional
 from claude_usage_monitor.store.state.state_store import State
-from claude_usage_monitor.usage.status import Account, AccountStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from claude_usage_monitor.usage.status import Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 PLACE = "claude-code"
 _PATIENCE = 0.25  # seconds that a prompt can wait for another process's write
@@ -27,7 +22,7 @@ _QUICKLY_PARSED = 2 << 20  # bytes of ~/.claude.json that a prompt can wait for
 class _Whose(NamedTuple):
     account: str | None
     problem: Problem | None = None
-    clock_ahead: timedelta = timedelta()
+    clock_skew: timedelta = timedelta()
 
 
 def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> AccountStatus:
@@ -38,23 +33,23 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
     """
     state = State(state_path(environ), _PATIENCE, fallback_path(environ))
     whose = _whose(state, environ, now)
-    true_now = now - whose.clock_ahead
+    true_now = now - whose.clock_skew
     found = parse_statusline_input(content, true_now)
     usage = found.usage
     if whose.account is not None:
         since = None
-        if not is_stand_in(whose.account):
-            since = state.note_login(PLACE, whose.account, true_now)
+        if not is_provisional(whose.account):
+            since = state.record_login(PLACE, whose.account, true_now)
         began_before = since is not None and (found.session_began or true_now) < since
         if usage is not None and not began_before:
-            state.record(whose.account, usage, "by figure", complete=False)
+            state.record(whose.account, usage)
         usage = state.newest(whose.account, true_now)
     return AccountStatus(
         Account(PLACE),
         usage,
         problem=whose.problem,
         notice=state.notice,
-        clock_ahead=whose.clock_ahead,
+        clock_skew=whose.clock_skew,
     )
 
 
@@ -62,17 +57,17 @@ def _whose(state: State, environ: Mapping[str, str], now: datetime) -> _Whose:
     try:
         credential = CredentialFinder(environ, "any but darwin").find(now)
     except UsageMonitorError:
-        seen = state.logged_in(PLACE)
+        seen = state.last_login(PLACE)
         return _Whose(_from_claude_json(environ) or (seen[0] if seen else None))
     fingerprint = fingerprint_of(credential.token)
     account = state.account_of(fingerprint)
-    if is_stand_in(account) and state.newest(account, now) is None:
+    if is_provisional(account) and state.newest(account, now) is None:
         account = _from_claude_json(environ) or account
-    gate = state.gate_of(fingerprint)
-    if gate is None:
+    backoff = state.backoff_of(fingerprint)
+    if backoff is None:
         return _Whose(account)
-    problem = gate.problem if gate.next_at > now else None
-    return _Whose(account, problem, gate.clock_ahead)
+    problem = backoff.problem if backoff.next_request_at > now else None
+    return _Whose(account, problem, backoff.clock_skew)
 
 
 def _from_claude_json(environ: Mapping[str, str]) -> str | None:

@@ -5,8 +5,10 @@ The order stays; what does not fit is left out, the least constrained first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -23,13 +25,8 @@ from claude_usage_monitor.render.panels.limits import (
     tiny,
 )
 from claude_usage_monitor.render.panels.throttling import with_target
-from claude_usage_monitor.render.theme import FAINT, STRONG, Look, styled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.usage.status import AccountStatus
 
 ACTIVE = "@"  # before a name that has no room for the word
 BARS_FROM = 30
@@ -51,23 +48,23 @@ class Member(NamedTuple):
     active: bool = False
 
 
-def rows_of(status: AccountStatus, now: datetime, look: Look) -> tuple[Meter, ...]:
+def rows_of(status: AccountStatus, now: datetime, options: RenderOptions) -> tuple[Meter, ...]:
     """Return an account's rows of figures."""
     if status.spend is not None:
-        return spend_meters(status.spend, status.true_time(now), look)
+        return spend_meters(status.spend, status.true_time(now), options)
     if status.usage is None:
         return ()
-    rows = meters(status.usage, status.true_time(now), look)
+    rows = meters(status.usage, status.true_time(now), options)
     return with_target(rows, status.throttling, now)
 
 
-def columns_for(rows: Sequence[Meter], width: int, look: Look) -> Columns:
+def columns_for(rows: Sequence[Meter], width: int, options: RenderOptions) -> Columns:
     """Return the columns that these rows share in a panel so wide."""
     if width < FRAME_FROM:
-        return Columns.of(rows, width, look, short=True, unit="%")
-    columns = Columns.of(rows, width - 4, look, short=width < BARS_FROM)
+        return Columns.of(rows, width, options, short=True, unit="%")
+    columns = Columns.of(rows, width - 4, options, short=width < BARS_FROM)
     if columns.cuts_labels and width < DETAILED_FROM and not columns.short:
-        return Columns.of(rows, width - 4, look, short=True)
+        return Columns.of(rows, width - 4, options, short=True)
     return columns
 
 
@@ -114,7 +111,7 @@ class Stack:
     members: tuple[Member, ...]
     now: datetime
     width: int
-    look: Look
+    options: RenderOptions
 
     @property
     def _framing(self) -> bool:
@@ -131,7 +128,7 @@ class Stack:
             kept = most_urgent(member.rows, share)
             rows = [brief_row(row, columns, self.width) for row in kept]
             if self._framing:
-                rows = header.sided(rows, self.width, self.look)
+                rows = header.sided(rows, self.width, self.options)
             if member.status.stale(self.now):
                 for row in rows:
                     row.stylize(FAINT)
@@ -155,18 +152,20 @@ class Stack:
         return shares
 
     def _heading(self, member: Member, *, first: bool) -> Text:
-        status, look = member.status, self.look
-        variants, style = header.aside(status, self.now, look, figures=bool(member.rows))
-        called = min(cell_len(header.name(status, look)), _HEADED)
+        status, options = member.status, self.options
+        variants, style = header.aside(status, self.now, options, figures=bool(member.rows))
+        called = min(cell_len(header.name(status, options)), _HEADED)
         most = self.width - called - (10 if self._framing else _GAP)
-        short = look.fit(variants[-1], most)
+        short = options.fit(variants[-1], most)
         beside = first_fitting(variants, min(most, self.width // 2)) or short
         taken = cell_len(beside) + (4 if self._framing else -4)
-        title = header.title(status, self.width - taken, look, several=True, active=member.active)
+        title = header.title(
+            status, self.width - taken, options, several=True, active=member.active
+        )
         strong = f"{STRONG} {FAINT}" if status.stale(self.now) else STRONG
         if self._framing:
             left, right = (title, strong), (beside, style)
-            return header.heading(left, right, self.width, look, first=first)
+            return header.heading(left, right, self.width, options, first=first)
         gap = " " * (self.width - cell_len(title) - cell_len(beside))
         return styled(title, strong).append(gap).append(beside, style=style)
 
@@ -179,11 +178,11 @@ class Stack:
         if count == height and hidden and tail:
             inner -= tail.cell_len + _GAP
         asides = [self._beside(member) for member in self.members]
-        table = _Table.of(self.members, asides, inner, self.look)
+        table = _Table.of(self.members, asides, inner, self.options)
         body = [table.line(*known) for known in zip(self.members, asides, strict=True)]
         if framing:
-            top = header.edge(f"{count} accounts", "", self.width, self.look, top=True)
-            return header.framed(body, (top, self._footer(ages=True)), self.width, self.look)
+            top = header.edge(f"{count} accounts", "", self.width, self.options, top=True)
+            return header.framed(body, (top, self._footer(ages=True)), self.width, self.options)
         if count < height and tail:
             body.append(tail)
         elif inner < self.width:
@@ -196,22 +195,22 @@ class Stack:
         stale = status.stale(now)
         if member.rows and not stale and status.problem is None:
             return _Beside(("",), "", stale=False)
-        words, style = header.aside(status, now, self.look, figures=bool(member.rows))
+        words, style = header.aside(status, now, self.options, figures=bool(member.rows))
         return _Beside(words, style, stale)
 
     def _footer(self, *, ages: bool) -> Text:
         statuses = [member.status for member in self.members]
-        variants = header.common_freshness(statuses, self.now, self.look, ages=ages)
+        variants = header.common_freshness(statuses, self.now, self.options, ages=ages)
         words = first_fitting(variants, self.width - 6)
-        help_key = "? help" if self.look.live and self.width >= DETAILED_FROM else ""
-        return header.edge(words, help_key, self.width, self.look, top=False)
+        help_key = "? help" if self.options.live and self.width >= DETAILED_FROM else ""
+        return header.edge(words, help_key, self.width, self.options, top=False)
 
     def _last_line(self, hidden: int, room: int) -> Text:
         statuses = [member.status for member in self.members]
-        variants = header.common_freshness(statuses, self.now, self.look, ages=True)
+        variants = header.common_freshness(statuses, self.now, self.options, ages=True)
         if hidden:
-            dot = self.look.text(" · ")
-            more = f"+{hidden} more" + (f"{dot}Tab" if self.look.live else "")
+            dot = self.options.text(" · ")
+            more = f"+{hidden} more" + (f"{dot}Tab" if self.options.live else "")
             variants = (*(f"{more}{dot}{v}" for v in variants if v), more, f"+{hidden}")
         return styled(first_fitting(variants, room), FAINT)
 
@@ -233,15 +232,19 @@ class _Table:
     forms: tuple[Columns, ...]  # a window with its countdown, without, and its percent alone
     slots: int
     marking: bool
-    look: Look
+    options: RenderOptions
 
     @classmethod
     def of(
-        cls, members: Sequence[Member], asides: Sequence[_Beside], width: int, look: Look
+        cls,
+        members: Sequence[Member],
+        asides: Sequence[_Beside],
+        width: int,
+        options: RenderOptions,
     ) -> _Table:
         """Return the columns in ``width`` cells: as many windows as leave names their least."""
         rows = [row for member in members for row in member.rows]
-        columns = Columns.of(rows, 100, look, short=True, unit="%")
+        columns = Columns.of(rows, 100, options, short=True, unit="%")
         label, percent = min(columns.label, _LONGEST_LABEL), columns.percent
         bare = label + percent + 2
         forms = tuple(
@@ -249,7 +252,7 @@ class _Table:
             for cells in (bare + _CELL_BRIEF, bare, percent)
         )
         marking = width >= _MARK_FROM and any(member.active for member in members)
-        longest = max(cell_len(header.name(member.status, look)) for member in members)
+        longest = max(cell_len(header.name(member.status, options)) for member in members)
         room = width - (2 if marking else 0) - _GAP
         leasts = [min(longest, cells) for cells in (_NAME, 6, 3)]
         last = len(forms) - 1
@@ -265,12 +268,12 @@ class _Table:
             min(longest, room - max(slots * cell - _GAP, words)),
             1,
         )
-        return cls(width, name, forms[first:], slots, marking, look)
+        return cls(width, name, forms[first:], slots, marking, options)
 
     def line(self, member: Member, beside: _Beside) -> Text:
         """Draw an account: name, its most urgent windows, and what is wrong with it."""
-        look = self.look
-        called = look.fit(header.name(member.status, look), self.name)
+        options = self.options
+        called = options.fit(header.name(member.status, options), self.name)
         mark = (f"{ACTIVE} " if member.active else "  ") if self.marking else ""
         gap = " " * (self.name - cell_len(called) + _GAP)
         line = Text(mark).append(called, style=STRONG if member.active else "").append(gap)
@@ -292,7 +295,7 @@ class _Table:
                 count = min(spare // (columns.width + _GAP), self.slots, rows)
                 if count > 0:
                     return form, count, words
-        return 0, 0, self.look.fit(variants[-1], room)
+        return 0, 0, self.options.fit(variants[-1], room)
 
     def _cell(self, row: Meter, form: int) -> Text:
         columns = self.forms[form]

@@ -5,6 +5,7 @@ Three lines a row (bar, reset and pace, forecast), two (label over bar), or one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,12 @@ from claude_usage_monitor.render.theme import (
     SEVERITY_SIGNS,
     SEVERITY_STYLES,
     STRONG,
-    Look,
+    RenderOptions,
     styled,
 )
 from claude_usage_monitor.usage.limits.windows import severity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from claude_usage_monitor.render.meters import Meter
 
 _LONGEST_LABEL = 14
@@ -41,7 +40,7 @@ class Columns:
     width: int
     label: int
     percent: int
-    look: Look
+    options: RenderOptions
     sign: int = 0  # cells after the percent, where a sign tells the severity
     short: bool = False  # labels in their short form, the marker beside the label
     unit: str = " %"
@@ -52,7 +51,7 @@ class Columns:
         cls,
         rows: Sequence[Meter],
         width: int,
-        look: Look,
+        options: RenderOptions,
         *,
         short: bool = False,
         unit: str = " %",
@@ -61,12 +60,12 @@ class Columns:
         labels = [row.short_label if short else row.label for row in rows]
         digits = max([3, *(len(row.percent) for row in rows)])  # a new digit moves nothing
         signs = [0, *(len(_sign(row)) for row in rows)]
-        sign = 0 if look.color or not max(signs) else max(signs) + (unit != "%")
+        sign = 0 if options.color or not max(signs) else max(signs) + (unit != "%")
         percent = digits + len(unit) + sign
         room = width - percent - (2 if short else 4) - (_BRIEF_ROOM if unit != "%" else _TINY_ROOM)
         longest = max(map(cell_len, labels), default=0)
         label = max(1, min(longest, _LONGEST_LABEL, max(_LEAST_LABEL, width // 4), room))
-        return cls(width, label, percent, look, sign, short, unit, longest > label)
+        return cls(width, label, percent, options, sign, short, unit, longest > label)
 
     @property
     def indent(self) -> int:
@@ -94,7 +93,7 @@ def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
     if row.unlimited:
         line.append(" " * max(0, width))
     else:
-        line.append_text(bar(row.utilization, row.tick, max(0, width), columns.look, row.target))
+        line.append_text(bar(row.utilization, row.tick, max(0, width), columns.options, row.target))
     line.append("  ")
     line.append_text(_percent(row, columns))
     if brief:
@@ -105,7 +104,9 @@ def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
 def over_bar(row: Meter, columns: Columns) -> list[Text]:
     """Draw a row as label, countdown and percent, and its bar beneath."""
     beneath = Text("  ")
-    beneath.append_text(bar(row.utilization, row.tick, columns.width - 2, columns.look, row.target))
+    beneath.append_text(
+        bar(row.utilization, row.tick, columns.width - 2, columns.options, row.target)
+    )
     return [one_line(row, columns), beneath]
 
 
@@ -121,8 +122,8 @@ def one_line(row: Meter, columns: Columns) -> Text:
 
 def tiny(row: Meter, columns: Columns) -> Text:
     """Draw a row as ``▸Fable 94% 3d2h``: what is left when nothing else has room."""
-    line = styled(columns.look.glyphs.binding if row.binding else " ", STRONG)
-    line.append(_padded(columns.look.fit(row.short_label, columns.label), columns.label) + " ")
+    line = styled(columns.options.glyphs.binding if row.binding else " ", STRONG)
+    line.append(_padded(columns.options.fit(row.short_label, columns.label), columns.label) + " ")
     line.append_text(_percent(row, columns))
     room = columns.width - columns.label - 3 - columns.percent
     line.append(" " + first_fitting(row.brief[::-1], room))
@@ -140,20 +141,20 @@ def has_room_for_bar(columns: Columns, brief: int) -> bool:
 
 
 def _label(row: Meter, columns: Columns) -> Text:
-    look = columns.look
-    marker = look.glyphs.binding if row.binding else " "
+    options = columns.options
+    marker = options.glyphs.binding if row.binding else " "
     line = styled(marker if columns.short else f"{marker} ", STRONG)
-    name = look.fit(row.short_label if columns.short else row.label, columns.label)
+    name = options.fit(row.short_label if columns.short else row.label, columns.label)
     gap = " " if columns.short else "  "
     line.append(_padded(name, columns.label) + gap, style=STRONG if row.binding else "")
     return line
 
 
 def _percent(row: Meter, columns: Columns) -> Text:
-    look = columns.look
+    options = columns.options
     sign_room = columns.sign
     if row.utilization is None:
-        shown = look.text(row.percent).rjust(columns.percent - sign_room)
+        shown = options.text(row.percent).rjust(columns.percent - sign_room)
         return styled(shown + " " * sign_room, FAINT)
     severity = severity_of(row.utilization)
     shown = (row.percent + columns.unit).rjust(columns.percent - sign_room)

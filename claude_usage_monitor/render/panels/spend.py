@@ -6,7 +6,9 @@ chart goes, then the projection; what stays is the month to date and what is wro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
@@ -25,16 +27,14 @@ from claude_usage_monitor.render.panels.spend_tables import (
     tables,
 )
 from claude_usage_monitor.render.panels.spend_totals import totals
-from claude_usage_monitor.render.theme import FAINT, Look, styled
+from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled
 from claude_usage_monitor.usage.durations import month_names
+from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
     from typing import Protocol
 
     from claude_usage_monitor.usage.money.spend import Spend
-    from claude_usage_monitor.usage.status import AccountStatus
 
     class Density(Protocol):
         """How much of everything the dashboard wants drawn."""
@@ -106,7 +106,7 @@ class SpendPanel:
     status: AccountStatus
     now: datetime
     width: int
-    look: Look
+    options: RenderOptions
     last: bool = True  # of several accounts, the one that tells of the help
 
     def drawn_within(self, height: int | None) -> list[Text]:
@@ -165,7 +165,7 @@ class SpendPanel:
         spend = self.status.spend
         if spend is None or plan.least == 0:
             return []
-        found = [t for t in tables(spend, self.look) if t.heading not in plan.dropped]
+        found = [t for t in tables(spend, self.options) if t.heading not in plan.dropped]
         if not plan.headings:
             flat = _flat(found, "You" if self.width >= DETAILED_FROM else "You, est.")
             return [(flat,)] if flat.rows else []
@@ -194,12 +194,14 @@ class SpendPanel:
                 body.append(Text())
             body += block
         if not plan.frame:
-            age = header.freshness(self.status, self.now, self.look)[-1]
-            return [*body, styled(self.look.fit(age, self.width), FAINT)] if plan.problem else body
+            age = header.freshness(self.status, self.now, self.options)[-1]
+            return (
+                [*body, styled(self.options.fit(age, self.width), FAINT)] if plan.problem else body
+            )
         if plan.blanks:
             body = [Text(), *body, Text()]
         top, bottom = self._dimmed([self._top(), self._bottom()])
-        return header.framed(body, (top, bottom), self.width, self.look)
+        return header.framed(body, (top, bottom), self.width, self.options)
 
     def _dimmed(self, lines: Iterable[Text]) -> list[Text]:
         """Dim figures that are held over; what is wrong with them stays bright."""
@@ -212,37 +214,37 @@ class SpendPanel:
     def _top(self) -> Text:
         wide = self.width >= DETAILED_FROM
         return header.edge(
-            self._title(), "Admin API" if wide else "", self.width, self.look, top=True
+            self._title(), "Admin API" if wide else "", self.width, self.options, top=True
         )
 
     def _title(self) -> str:
-        name = header.name(self.status, self.look)
+        name = header.name(self.status, self.options)
         if self.status.spend is None:
             return name
         months = month_names(self.status.spend.period_start)
-        variants = [self.look.text(f"{name} · {month}") for month in months]
+        variants = [self.options.text(f"{name} · {month}") for month in months]
         return next((v for v in variants if cell_len(v) <= self.width - 6), name)
 
     def _bottom(self) -> Text:
-        variants = header.freshness(self.status, self.now, self.look)
+        variants = header.freshness(self.status, self.now, self.options)
         fitting = next((v for v in variants if cell_len(v) <= self.width - 6), variants[-1])
-        helping = self.look.live and self.width >= DETAILED_FROM and self.last
+        helping = self.options.live and self.width >= DETAILED_FROM and self.last
         help_key = "? help" if helping else ""
-        return header.edge(fitting, help_key, self.width, self.look, top=False)
+        return header.edge(fitting, help_key, self.width, self.options, top=False)
 
     def _trouble(self, plan: _Plan, room: int) -> list[Text]:
-        return header.problem_lines(self.status, self.now, room, self.look, detail=plan.problem)
+        return header.problem_lines(self.status, self.now, room, self.options, detail=plan.problem)
 
     def _notes(self, plan: _Plan, room: int) -> list[Text]:
         if plan.problem < 2:
             return []
         notes = header.notices(self.status)
-        return [line for note in notes for line in header.wrapped(note, room, self.look, FAINT)]
+        return [line for note in notes for line in header.wrapped(note, room, self.options, FAINT)]
 
     def _blocks(self, plan: _Plan, allotted: list[int] | None, room: int) -> Iterable[list[Text]]:
         spend = self.status.spend
         if spend is None:
-            reading = styled(self.look.fit(self.look.text(READING), room), FAINT)
+            reading = styled(self.options.fit(self.options.text(READING), room), FAINT)
             yield [reading] if self.status.problem is None else []
             return
         indent = 2 if room + 4 >= DETAILED_FROM else 0
@@ -252,7 +254,7 @@ class SpendPanel:
         units = self._units(plan)
         if not units:
             return
-        columns = TableColumns.of([t for unit in units for t in unit], room - indent, self.look)
+        columns = TableColumns.of([t for unit in units for t in unit], room - indent, self.options)
         for number, unit in enumerate(units):
             whole = allotted is None or plan.least is None
             cut = unit if whole or allotted is None else [t.cut(allotted[number]) for t in unit]
@@ -261,18 +263,18 @@ class SpendPanel:
 
     def _totals(self, spend: Spend, plan: _Plan, room: int, indent: int) -> list[Text]:
         now = self.status.true_time(self.now)
-        lines = totals(spend, now, room - indent, self.look, aside=indent > 0)
+        lines = totals(spend, now, room - indent, self.options, aside=indent > 0)
         return [_indented(line, indent) for line in lines[: plan.totals]]
 
     def _chart(self, spend: Spend, rows: int, room: int, indent: int) -> list[Text]:
         days, room = spend.period_end.day, room - indent
         beside = room - _CAPTION if room - _CAPTION >= days else room
-        lines = chart([day.amount for day in spend.daily], days, beside, rows, self.look)
+        lines = chart([day.amount for day in spend.daily], days, beside, rows, self.options)
         known = [day.amount for day in spend.daily if day.amount is not None]
         captions = [(0, "highest", max(known))] if known and rows > 1 else []
         captions += [(-1, "today", known[-1])] if known == [d.amount for d in spend.daily] else []
         for row, name, amount in captions if beside < room else ():
-            words = f"  {name} {shown_money(amount, spend.currency, self.look)}"
+            words = f"  {name} {shown_money(amount, spend.currency, self.options)}"
             lines[row].append(words, style=FAINT)
         return [_indented(line, indent) for line in lines]
 

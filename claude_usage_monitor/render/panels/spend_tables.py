@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,11 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render.header import wrapped
-from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, Look, styled
+from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, RenderOptions, styled
 from claude_usage_monitor.usage.limits.windows import percent_text
 from claude_usage_monitor.usage.money.money import compact, money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
     from claude_usage_monitor.usage.money.spend import KeyTokens, NamedAmount, Spend, UserSpend
@@ -73,49 +73,49 @@ class Table:
         return replace(self, rows=self.rows[:count], notes=notes, remark="")
 
 
-def tables(spend: Spend, look: Look) -> tuple[Table, ...]:
+def tables(spend: Spend, options: RenderOptions) -> tuple[Table, ...]:
     """Return the tables of all reports that were read, in the order they are shown."""
     found = []
     if spend.by_workspace:
-        found.append(Table(WORKSPACES, _priced(spend.by_workspace, spend, look)))
+        found.append(Table(WORKSPACES, _priced(spend.by_workspace, spend, options)))
     if spend.by_model:
-        found.append(Table(MODELS, _priced(spend.by_model, spend, look)))
+        found.append(Table(MODELS, _priced(spend.by_model, spend, options)))
     if spend.claude_code is not None:
-        found.append(_claude_code(spend, look))
+        found.append(_claude_code(spend, options))
     if spend.by_api_key:
-        found.append(Table(API_KEYS, _keys(spend.by_api_key, look), "tokens"))
+        found.append(Table(API_KEYS, _keys(spend.by_api_key, options), "tokens"))
     return tuple(found)
 
 
-def shown_money(amount: Decimal | None, currency: str | None, look: Look) -> str:
+def shown_money(amount: Decimal | None, currency: str | None, options: RenderOptions) -> str:
     """Return an amount, or that it is not known."""
     if amount is None:
         return UNPRICED
-    return money(amount, currency, ascii_only=look.glyphs is ASCII)
+    return money(amount, currency, ascii_only=options.glyphs is ASCII)
 
 
-def _priced(rows: Iterable[NamedAmount], spend: Spend, look: Look) -> tuple[Row, ...]:
+def _priced(rows: Iterable[NamedAmount], spend: Spend, options: RenderOptions) -> tuple[Row, ...]:
     whole = spend.month_to_date
     return tuple(
         Row(
-            look.text(row.name or UNKNOWN),
-            shown_money(row.amount, spend.currency, look),
+            options.text(row.name or UNKNOWN),
+            shown_money(row.amount, spend.currency, options),
             float(row.amount / whole * 100) if row.amount is not None and whole else None,
-            short_name=look.text((row.name or UNKNOWN).removeprefix("claude-")),
+            short_name=options.text((row.name or UNKNOWN).removeprefix("claude-")),
         )
         for row in rows
     )
 
 
-def _claude_code(spend: Spend, look: Look) -> Table:
+def _claude_code(spend: Spend, options: RenderOptions) -> Table:
     report = spend.claude_code
     assert report is not None  # noqa: S101 - its caller looked
-    rows = [_user(row, spend, look) for row in report.by_user]
+    rows = [_user(row, spend, options) for row in report.by_user]
     if report.you is not None:
         mine = next(n for n, row in enumerate(report.by_user) if row.email == report.you.email)
         rows.insert(0, replace(rows.pop(mine), name="You", strong=True))
-    figure = shown_money(report.month_to_date, spend.currency, look) if rows else ""
-    figure = look.glyphs.ellipsis if report.missing_days else figure
+    figure = shown_money(report.month_to_date, spend.currency, options) if rows else ""
+    figure = options.glyphs.ellipsis if report.missing_days else figure
     notes = ["estimate, API-billed only, an hour late", "an hour late"]
     if report.missing_days:
         notes = [f"{report.missing_days} days not read yet", "not all read"]
@@ -128,7 +128,7 @@ def _claude_code(spend: Spend, look: Look) -> Table:
     return Table(CLAUDE_CODE, tuple(rows), figure, tuple(notes), "Users, est.", remark)
 
 
-def _user(row: UserSpend, spend: Spend, look: Look) -> Row:
+def _user(row: UserSpend, spend: Spend, options: RenderOptions) -> Row:
     tokens = _sum(row[3:7])
     parts = [
         f"{_count(tokens)} tokens",
@@ -138,20 +138,20 @@ def _user(row: UserSpend, spend: Spend, look: Look) -> Row:
         f"{_count(row.pull_requests)} PRs",
     ]
     return Row(
-        look.text(row.name or UNKNOWN),
-        shown_money(row.amount, spend.currency, look),
-        detail=tuple(look.text(" · ".join(parts[:most])) for most in range(len(parts), 0, -1)),
+        options.text(row.name or UNKNOWN),
+        shown_money(row.amount, spend.currency, options),
+        detail=tuple(options.text(" · ".join(parts[:most])) for most in range(len(parts), 0, -1)),
     )
 
 
-def _keys(rows: Iterable[KeyTokens], look: Look) -> tuple[Row, ...]:
+def _keys(rows: Iterable[KeyTokens], options: RenderOptions) -> tuple[Row, ...]:
     found = []
     for row in rows:
         cached = _sum(row[3:])
         parts = [f"{_count(row.input_tokens)} in", f"{_count(row.output_tokens)} out"]
-        whole = look.text(" · ".join([*parts, f"{_count(cached)} cached"]))
-        detail = (whole, look.text(" · ".join(parts)))
-        found.append(Row(look.text(row.name or UNKNOWN), _count(_sum(row[1:])), detail=detail))
+        whole = options.text(" · ".join([*parts, f"{_count(cached)} cached"]))
+        detail = (whole, options.text(" · ".join(parts)))
+        found.append(Row(options.text(row.name or UNKNOWN), _count(_sum(row[1:])), detail=detail))
     return tuple(found)
 
 
@@ -171,10 +171,10 @@ class TableColumns:
     width: int
     name: int
     figure: int
-    look: Look
+    options: RenderOptions
 
     @classmethod
-    def of(cls, found: Sequence[Table], width: int, look: Look) -> TableColumns:
+    def of(cls, found: Sequence[Table], width: int, options: RenderOptions) -> TableColumns:
         """Return the columns for these tables in ``width`` cells."""
         rows = [row for table in found for row in table.rows]
         figures = [row.figure for row in rows] + [table.figure for table in found]
@@ -183,7 +183,7 @@ class TableColumns:
         longest = max(map(cell_len, names), default=0)
         most = min(_LONGEST_NAME, max(_LEAST_NAME, width // 3))
         name = max(1, min(longest, most, width - figure - 2))
-        return cls(width, name, figure, look)
+        return cls(width, name, figure, options)
 
     @property
     def _beside_room(self) -> int:
@@ -196,7 +196,7 @@ class TableColumns:
         if len(found) == 1:
             return self._table(found[0], heading=heading)
         half = (self.width - _GAP) // 2
-        columns = TableColumns.of(found, half, self.look)
+        columns = TableColumns.of(found, half, self.options)
         left, right = (columns.lines((table,), heading=heading) for table in found)
         lines = []
         for number in range(max(len(left), len(right))):
@@ -215,13 +215,13 @@ class TableColumns:
                 row = replace(row, name=short)
             lines.insert(0, self._line(row, highest))
         told = bool(table.notes) and cell_len(table.notes[0]) <= self._beside_room
-        return lines if told else lines + wrapped(table.remark, self.width, self.look, FAINT)
+        return lines if told else lines + wrapped(table.remark, self.width, self.options, FAINT)
 
     def _line(self, row: Row, highest: float) -> Text:
         style, room = STRONG if row.strong else "", self._beside_room
         width = self.name if room else self.width - cell_len(row.figure) - 1
         name = row.name if cell_len(row.name) <= width else row.short_name or row.name
-        line = styled(self.look.fit(name, width), style)
+        line = styled(self.options.fit(name, width), style)
         figure = row.figure.rjust(self.figure) if room else row.figure
         at = self.name + 2 if room else self.width - cell_len(figure)
         line.append(" " * (at - line.cell_len))
@@ -235,8 +235,8 @@ class TableColumns:
     def _beside(self, row: Row, room: int, highest: float) -> Text:
         if row.share is None:
             words = next((words for words in row.detail if cell_len(words) <= room), "")
-            return styled(self.look.text(words), FAINT)
+            return styled(self.options.text(words), FAINT)
         beside = styled(f"{percent_text(row.share)} %".rjust(5), FAINT)
         cells = min(max(room - 7, 0), _LONGEST_BAR)
         filled = round(row.share / highest * cells) if highest > 0 else 0
-        return beside.append("  ").append(self.look.glyphs.filled * filled, style=SPENT)
+        return beside.append("  ").append(self.options.glyphs.filled * filled, style=SPENT)

@@ -6,19 +6,18 @@ as have room. Where there is little room, every part has shorter words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from claude_usage_monitor.render.header import wrapped
 from claude_usage_monitor.render.panels.throttling_words import Part, Words
-from claude_usage_monitor.render.theme import ASCII, FAINT, Look, styled
+from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from claude_usage_monitor.render.meters import Meter
     from claude_usage_monitor.usage.throttling import Throttling
 
@@ -42,22 +41,28 @@ def with_target(
 
 
 def section(  # noqa: PLR0913 - what it says, and where it stands
-    throttling: Throttling, now: datetime, look: Look, *, width: int, indent: int, full: bool
+    throttling: Throttling,
+    now: datetime,
+    options: RenderOptions,
+    *,
+    width: int,
+    indent: int,
+    full: bool,
 ) -> list[Text]:
     """Return the section's lines, each exactly ``width`` cells: all of it, or only its heading.
 
     ``indent`` is the column at which the details of the panel's rows begin.
     """
     margin = 2 if width >= _NARROW else 1
-    words = Words(throttling, now, look, roomy=width - indent >= _ROOMY)
-    page = _Page(width, margin, max(indent, margin), look)
+    words = Words(throttling, now, options, roomy=width - indent >= _ROOMY)
+    page = _Page(width, margin, max(indent, margin), options)
     state = words.state() if full else [*words.state(), *words.deviation(named=True)]
     lines = [page.heading(state, words.decided())]
     if full:
         for group in words.groups():
             lines += page.flow(group)
         for gap in words.gaps()[:_MOST_GAPS]:
-            lines += page.indented(wrapped(gap, width - page.indent, look, FAINT))
+            lines += page.indented(wrapped(gap, width - page.indent, options, FAINT))
     for line in lines:
         line.truncate(width, overflow="crop", pad=True)
         if throttling.stale(now):
@@ -72,7 +77,7 @@ class _Page:
     width: int
     margin: int
     indent: int
-    look: Look
+    options: RenderOptions
 
     def heading(self, state: Sequence[Part], decided: Part) -> Text:
         """Draw the name, as much of the state as has room, and its age at the right."""
@@ -92,12 +97,12 @@ class _Page:
         """Return all parts in the richest words that have room, else the first by itself."""
         variants = max(len(part.variants) for part in parts)
         for level in range(variants):
-            words = [self.look.text(p.variants[min(level, len(p.variants) - 1)]) for p in parts]
+            words = [self.options.text(p.variants[min(level, len(p.variants) - 1)]) for p in parts]
             if len(self._dot().join(words)) <= room:
                 return list(zip(words, parts, strict=True))
         first = parts[0]
         return [
-            (self._first_fitting(first, room) or self.look.fit(first.variants[-1], room), first)
+            (self._first_fitting(first, room) or self.options.fit(first.variants[-1], room), first)
         ]
 
     def flow(self, parts: Sequence[Part]) -> list[Text]:
@@ -112,19 +117,19 @@ class _Page:
             else:
                 lines.append(Text())
                 words = self._first_fitting(part, room)
-            words = words or self.look.fit(part.variants[-1], room)
+            words = words or self.options.fit(part.variants[-1], room)
             lines[-1].append(words, style=part.style)
         return self.indented(lines)
 
     def _first_fitting(self, part: Part, room: int) -> str:
         variants = part.variants if self.width >= _NARROW else part.variants[-1:]
-        return next((w for w in map(self.look.text, variants) if len(w) <= room), "")
+        return next((w for w in map(self.options.text, variants) if len(w) <= room), "")
 
     def indented(self, lines: Sequence[Text]) -> list[Text]:
         """Return the lines at the indent."""
         return [styled(" " * self.indent, "") + line for line in lines]
 
     def _dot(self) -> str:
-        if self.width < _NARROW or self.look.glyphs is ASCII:
+        if self.width < _NARROW or self.options.glyphs is ASCII:
             return ", "  # short, and no dash beside a minus sign
-        return f" {self.look.glyphs.dot} "
+        return f" {self.options.glyphs.dot} "

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, Look
+from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
 from claude_usage_monitor.usage.durations import age, clock_time, countdown
 from claude_usage_monitor.usage.limits.windows import percent_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime, timedelta
-
     from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
 
 _THROTTLING = "dark_orange"
@@ -36,7 +35,7 @@ class Words:
 
     throttling: Throttling
     now: datetime
-    look: Look
+    options: RenderOptions
     roomy: bool
 
     def groups(self) -> Iterator[list[Part]]:
@@ -104,7 +103,7 @@ class Words:
         if window is None or deviation is None or self.throttling.enabled is False:
             return []
         points = round(abs(deviation))
-        minus = "-" if self.look.glyphs is ASCII else "−"
+        minus = "-" if self.options.glyphs is ASCII else "−"
         side, sign = ("over", "+") if deviation > 0 else ("under", minus)
         style = _ON_PACE
         if deviation > 0 and points:
@@ -177,7 +176,7 @@ class Words:
         parts = []
         until = self.throttling.backoff_until
         if until is not None and self.throttling.backing_off(self.now):
-            at, left = clock_time(until, self.now, self.look.clock), countdown(until - self.now)
+            at, left = clock_time(until, self.now, self.options.clock), countdown(until - self.now)
             long = f"API back-off until {at} ({left})"
             short = (f"429 until {at} ({left})", f"429 until {at}")
             parts.append(Part((long, *short) if self.roomy else short, _WARNING))

@@ -6,6 +6,7 @@ Two pagers that must not be mixed: lists go on with ``after_id``, reports with `
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -17,12 +18,10 @@ from claude_usage_monitor.errors import (
     UnexpectedResponse,
     UsageMonitorError,
 )
-from claude_usage_monitor.sources.values import Mapping, mapping, parse_json, text
+from claude_usage_monitor.sources.values import JsonObject, json_object, parse_json, text
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from claude_usage_monitor.sources.http import HttpClient, Reply
 
     Query = Sequence[tuple[str, str]]
@@ -80,7 +79,7 @@ def get_organization(client: HttpClient, key: Secret) -> Organization:
     return Organization(text(document.get("id")), text(document.get("name")))
 
 
-def listed(client: HttpClient, key: Secret, call: str, query: Query = ()) -> Iterator[Mapping]:
+def listed(client: HttpClient, key: Secret, call: str, query: Query = ()) -> Iterator[JsonObject]:
     """Yield the items of a list (``users``, ``workspaces``, ``api_keys``), to its end.
 
     Raises as `get_organization` does.
@@ -100,7 +99,7 @@ def listed(client: HttpClient, key: Secret, call: str, query: Query = ()) -> Ite
     raise UnexpectedResponse(f"{call} does not come to an end: its pages repeat.")
 
 
-def reported(client: HttpClient, key: Secret, call: str, query: Query) -> Iterator[Mapping]:
+def reported(client: HttpClient, key: Secret, call: str, query: Query) -> Iterator[JsonObject]:
     """Yield the entries of a report, to its end. Raises as `get_organization` does."""
     seen: set[str] = set()
     page_query: Query = ()
@@ -117,7 +116,7 @@ def reported(client: HttpClient, key: Secret, call: str, query: Query) -> Iterat
     raise UnexpectedResponse(f"{call} does not come to an end: its pages repeat.")
 
 
-def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) -> Mapping:
+def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) -> JsonObject:
     """Return the JSON object that a call answers with; its decimals are exact.
 
     Raises as `get_organization` does.
@@ -131,22 +130,22 @@ def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) 
     raise _error_from(reply, document or {}, call)
 
 
-def _data(page: Mapping, call: str) -> Iterator[Mapping]:
+def _data(page: JsonObject, call: str) -> Iterator[JsonObject]:
     data = page.get("data")
     if not isinstance(data, list):
         raise UnexpectedResponse(f"The reply to {call} was not a list of figures.")
     yield from (item for item in data if isinstance(item, dict))
 
 
-def _parsed_or_none(body: bytes) -> Mapping | None:
+def _parsed_or_none(body: bytes) -> JsonObject | None:
     try:
-        return mapping(parse_json(body, exact=True))
+        return json_object(parse_json(body, exact=True))
     except ValueError:
         return None
 
 
-def _error_from(reply: Reply, document: Mapping, call: str) -> UsageMonitorError:
-    error = mapping(document.get("error")) or {}
+def _error_from(reply: Reply, document: JsonObject, call: str) -> UsageMonitorError:
+    error = json_object(document.get("error")) or {}
     status, kind = reply.status, text(error.get("type"))
     # Quoted only without anything that could be a key.
     words = _ANY_KEY.sub("…", text(error.get("message")) or "").rstrip(".")

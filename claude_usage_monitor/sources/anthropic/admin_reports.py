@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.anthropic.admin_api import listed, reported
-from claude_usage_monitor.sources.values import Mapping, instant, mapping
+from claude_usage_monitor.sources.values import JsonObject, instant, json_object
 from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend, plus, summed
+from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.usage.secret import Secret
 
 COSTS = "cost_report"
 MESSAGES = "usage_report/messages"
@@ -82,7 +82,7 @@ def get_costs(client: HttpClient, key: Secret, today: date, by: str) -> Costs:
     return Costs(currencies.pop() if currencies else CURRENCY, daily, groups)
 
 
-def _cost_of(row: Mapping) -> str | None:
+def _cost_of(row: JsonObject) -> str | None:
     """Return what a cost is of: its model, else its type, as ``Web search``."""
     kind = text(row.get("cost_type"))
     return text(row.get("model")) or (kind.replace("_", " ").capitalize() if kind else None)
@@ -99,8 +99,8 @@ def get_key_tokens(client: HttpClient, key: Secret, today: date) -> dict[str | N
     return tokens
 
 
-def _message_tokens(row: Mapping) -> Tokens:
-    creation = mapping(row.get("cache_creation")) or {}
+def _message_tokens(row: JsonObject) -> Tokens:
+    creation = json_object(row.get("cache_creation")) or {}
     return Tokens(
         _count(row.get("uncached_input_tokens")),
         _count(row.get("output_tokens")),
@@ -127,17 +127,17 @@ def get_claude_code_day(client: HttpClient, key: Secret, day: date) -> tuple[Use
     return tuple(map(summed, users.values()))
 
 
-def _user_row(record: Mapping) -> UserSpend:
-    actor = mapping(record.get("actor")) or {}
+def _user_row(record: JsonObject) -> UserSpend:
+    actor = json_object(record.get("actor")) or {}
     email = text(actor.get("email_address"))
-    metrics = mapping(record.get("core_metrics")) or {}
-    lines = mapping(metrics.get("lines_of_code")) or {}
+    metrics = json_object(record.get("core_metrics")) or {}
+    lines = json_object(metrics.get("lines_of_code")) or {}
     amount: Decimal | None = Decimal(0)
     tokens = Tokens(0, 0, 0, 0)
     for model in _list(record.get("model_breakdown")):
-        cost = mapping(model.get("estimated_cost")) or {}
+        cost = json_object(model.get("estimated_cost")) or {}
         amount = plus(amount, _amount(cost.get("amount")))
-        used = mapping(model.get("tokens")) or {}
+        used = json_object(model.get("tokens")) or {}
         kinds = (used.get(kind) for kind in ("input", "output", "cache_read", "cache_creation"))
         tokens = Tokens(*map(plus, tokens, map(_count, kinds)))
     return UserSpend(
@@ -168,21 +168,21 @@ def _month_until(today: date) -> list[date]:
     return [today.replace(day=number) for number in range(1, today.day + 1)]
 
 
-def _day(bucket: Mapping) -> date:
+def _day(bucket: JsonObject) -> date:
     moment = instant(bucket.get("starting_at"))
     if moment is None:
         raise UnexpectedResponse(f"{COSTS} has a day without a date.")
     return moment.astimezone(UTC).date()
 
 
-def _rows(bucket: Mapping) -> list[Mapping]:
+def _rows(bucket: JsonObject) -> list[JsonObject]:
     results = bucket.get("results")
     if not isinstance(results, list):
         raise UnexpectedResponse("A report's day has no list of results.")
     return _list(results)
 
 
-def _list(value: object) -> list[Mapping]:
+def _list(value: object) -> list[JsonObject]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from claude_usage_monitor.errors import InvalidSetting
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 API_URL = "https://api.anthropic.com"
 TOKEN_URL = "https://platform.claude.com"  # noqa: S105 - an address

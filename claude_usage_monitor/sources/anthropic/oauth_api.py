@@ -16,13 +16,13 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.sources.values import Mapping, boolean, mapping, text
+from claude_usage_monitor.sources.values import JsonObject, boolean, json_object, text
+from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile, plan_label
+from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient, Reply
-    from claude_usage_monitor.usage.limits.windows import Usage
-    from claude_usage_monitor.usage.secret import Secret
 
 USAGE_PATH = "/api/oauth/usage"
 PROFILE_PATH = "/api/oauth/profile"
@@ -56,13 +56,13 @@ def _get(client: HttpClient, path: str, token: Secret, at_most: float | None = N
 
 def raise_for_problem(reply: Reply) -> None:
     """Raise the error that a reply's status and body tell of; return for a plain 200."""
-    document = mapping(_parsed_or_none(reply.body))
-    error = mapping(document.get("error")) if document else None
+    document = json_object(_parsed_or_none(reply.body))
+    error = json_object(document.get("error")) if document else None
     if reply.status != 200 or error is not None:
         raise _error_from(reply, error or {}, in_json=document is not None)
 
 
-def _error_from(reply: Reply, error: Mapping, *, in_json: bool) -> UsageMonitorError:
+def _error_from(reply: Reply, error: JsonObject, *, in_json: bool) -> UsageMonitorError:
     status = reply.status
     kind, words = text(error.get("type")), text(error.get("message")) or ""
     if status == 429 or (status == 200 and kind == "rate_limit_error"):
@@ -94,11 +94,11 @@ def _parsed_or_none(body: bytes) -> object:
 
 def profile_from(body: bytes) -> Profile:
     """Return who a profile body speaks of. Raises UnexpectedResponse when it is no such body."""
-    document = mapping(_parsed_or_none(body))
+    document = json_object(_parsed_or_none(body))
     if document is None:
         raise UnexpectedResponse("The reply was not a profile.")
-    account = mapping(document.get("account")) or {}
-    organization = mapping(document.get("organization")) or {}
+    account = json_object(document.get("account")) or {}
+    organization = json_object(document.get("organization")) or {}
     tier = text(organization.get("rate_limit_tier"))
     kind = text(organization.get("organization_type"))
     if kind is None and boolean(account.get("has_claude_max")):

@@ -17,18 +17,16 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from html import escape
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 from urllib.parse import parse_qsl
 
 from claude_usage_monitor.errors import LoginFailed
 from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 PATH = "/callback"
 MOST_CONNECTIONS = 64  # at once; one more, and the oldest has to go

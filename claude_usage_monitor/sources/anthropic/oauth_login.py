@@ -10,16 +10,17 @@ import contextlib
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 from claude_usage_monitor.errors import (
-    GrantEnded,
     LoginFailed,
     RateLimited,
+    RefreshTokenRevoked,
     ServerError,
     Unauthorized,
     UnexpectedResponse,
@@ -27,13 +28,10 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN
-from claude_usage_monitor.sources.values import mapping, number, text
+from claude_usage_monitor.sources.values import json_object, number, text
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
     from claude_usage_monitor.sources.http import HttpClient, Reply
 
 CLIENT_ID = "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
@@ -110,7 +108,7 @@ def exchange_code(
 ) -> Grant:
     """Trade a code for tokens, once. ``redirect_uri`` is the one of the URL the code came by.
 
-    Raises LoginFailed when the code is not accepted, else as `renew` does.
+    Raises LoginFailed when the code is not accepted, else as `refresh_grant` does.
     """
     document = {
         "grant_type": "authorization_code",
@@ -121,7 +119,7 @@ def exchange_code(
         "code_verifier": challenge.verifier.reveal(),
     }
     reply = _post(client, document)
-    with contextlib.suppress(GrantEnded):  # said of a code, it is no login that has ended
+    with contextlib.suppress(RefreshTokenRevoked):  # said of a code, it is no login that has ended
         return grant_from(reply)
     raise LoginFailed(
         "The code was not accepted: it is too old, was used already, or is not whole.",
@@ -129,7 +127,9 @@ def exchange_code(
     )
 
 
-def renew(client: HttpClient, refresh_token: Secret, before_sending: Callable[[], None]) -> Grant:
+def refresh_grant(
+    client: HttpClient, refresh_token: Secret, before_sending: Callable[[], None]
+) -> Grant:
     """Trade a refresh token for the next pair, once. ``before_sending`` as in `HttpClient.post`.
 
     Raises GrantEnded when the token is not good any more, RateLimited, ServerError and Unreachable
@@ -158,8 +158,8 @@ def _post(
 
 
 def grant_from(reply: Reply) -> Grant:
-    """Return what a reply of the token endpoint grants. Raises as `renew` does."""
-    document = mapping(_parsed_or_none(reply.body))
+    """Return what a reply of the token endpoint grants. Raises as `refresh_grant` does."""
+    document = json_object(_parsed_or_none(reply.body))
     if not 200 <= reply.status < 300 or (document or {}).get("error") is not None:
         raise _error_from(reply, document)
     access, refresh = (
@@ -167,8 +167,8 @@ def grant_from(reply: Reply) -> Grant:
     )
     if document is None or access is None or (refresh is None and document.get("refresh_token")):
         raise _unusable("The login service's reply was no login.")
-    account = mapping(document.get("account")) or {}
-    organization = mapping(document.get("organization")) or {}
+    account = json_object(document.get("account")) or {}
+    organization = json_object(document.get("organization")) or {}
     return Grant(
         access_token=access,
         refresh_token=refresh,
@@ -182,11 +182,11 @@ def grant_from(reply: Reply) -> Grant:
     )
 
 
-def _error_from(reply: Reply, document: values.Mapping | None) -> UsageMonitorError:
+def _error_from(reply: Reply, document: values.JsonObject | None) -> UsageMonitorError:
     status = reply.status
     kind, words = _kind_and_words(document or {})
     if status in (200, 400, 401) and _ENDED.search(f"{kind} {words}"):
-        return GrantEnded()
+        return RefreshTokenRevoked()
     if status == 429 or kind == "rate_limit_error":
         return RateLimited(
             "The login service asks to wait.",
@@ -218,10 +218,10 @@ def _error_from(reply: Reply, document: values.Mapping | None) -> UsageMonitorEr
     return UnexpectedResponse(f"The reply was not the login service's (HTTP {status}).")
 
 
-def _kind_and_words(document: values.Mapping) -> tuple[str, str]:
+def _kind_and_words(document: values.JsonObject) -> tuple[str, str]:
     """Return an error's type and its text, of either shape: OAuth's own or the API's."""
     error = document.get("error")
-    if (found := mapping(error)) is not None:
+    if (found := json_object(error)) is not None:
         kind, words = found.get("type"), found.get("message")
     else:
         kind, words = error, document.get("error_description") or document.get("message")
@@ -260,7 +260,7 @@ def credentials_of(
     for the access token's end, which was the old token's.
     """
     document: dict[str, object] = dict(previous or {})
-    login = dict(mapping(document.get("claudeAiOauth")) or {})
+    login = dict(json_object(document.get("claudeAiOauth")) or {})
     login["accessToken"] = grant.access_token.reveal()
     login.pop("expiresAt", None)
     if grant.refresh_token is not None:

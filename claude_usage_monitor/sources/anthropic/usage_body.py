@@ -7,33 +7,31 @@ window is read by itself, and unknown is never zero.
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.values import (
-    Mapping,
+    JsonObject,
     boolean,
     instant,
-    mapping,
+    json_object,
     number,
     percent,
     text,
 )
+from claude_usage_monitor.usage.limits.reading_sources import Source
 from claude_usage_monitor.usage.limits.windows import (
     CreditPool,
     ExtraUsage,
-    Source,
     Usage,
     UsageWindow,
     in_order,
     label_for,
     with_binding,
 )
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 MAX_ROWS = 200  # of windows and of pools; no account has more than a dozen
 _MAX_NAME = 60
@@ -59,7 +57,7 @@ _MODEL_KEYS = {"opus": "seven_day_opus", "sonnet": "seven_day_sonnet"}
 def usage_from(body: bytes, as_of: datetime, source: Source = "api") -> Usage:
     """Return what a usage body reports. Raises UnexpectedResponse when it is no such body."""
     try:
-        document = mapping(values.parse_json(body))
+        document = json_object(values.parse_json(body))
     except ValueError:
         document = None
     if document is None:
@@ -67,13 +65,13 @@ def usage_from(body: bytes, as_of: datetime, source: Source = "api") -> Usage:
     return usage_from_document(document, as_of, source)
 
 
-def usage_from_document(document: Mapping, as_of: datetime, source: Source) -> Usage:
+def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -> Usage:
     """Return what a parsed usage body reports. Raises UnexpectedResponse when it is none."""
     windows = _merged(_flat_windows(document, as_of, source), _rows(document, as_of, source))
     pools = tuple(
         pool
         for key, value in document.items()
-        if (found := mapping(value)) is not None and (pool := _pool(key, found)) is not None
+        if (found := json_object(value)) is not None and (pool := _pool(key, found)) is not None
     )
     if document and not windows and not pools and not _is_usage_body(document):
         raise UnexpectedResponse
@@ -81,12 +79,12 @@ def usage_from_document(document: Mapping, as_of: datetime, source: Source) -> U
         windows=with_binding(in_order(windows[:MAX_ROWS])),
         source=source,
         as_of=as_of,
-        extra_usage=_extra_usage(mapping(document.get("extra_usage"))),
+        extra_usage=_extra_usage(json_object(document.get("extra_usage"))),
         credit_pools=pools[:MAX_ROWS],
     )
 
 
-def _is_usage_body(document: Mapping) -> bool:
+def _is_usage_body(document: JsonObject) -> bool:
     known = _POOL_KEYS | _NEVER_SHOWN | _OTHER_KNOWN_KEYS
     return any(key in known or key.startswith(_WINDOW_PREFIXES) for key in document)
 
@@ -94,10 +92,10 @@ def _is_usage_body(document: Mapping) -> bool:
 # --- windows under flat keys ---------------------------------------------------------------
 
 
-def _flat_windows(document: Mapping, as_of: datetime, source: Source) -> list[UsageWindow]:
+def _flat_windows(document: JsonObject, as_of: datetime, source: Source) -> list[UsageWindow]:
     windows = []
     for key, value in document.items():
-        found = mapping(value)
+        found = json_object(value)
         if found is None or key in _NEVER_SHOWN or _is_pool(key, found):
             continue
         utilization = percent(found.get("utilization"))
@@ -123,30 +121,30 @@ class _Scope(NamedTuple):
 
 
 def _scope(value: object) -> _Scope:
-    found = mapping(value) or {}
+    found = json_object(value) or {}
     return _Scope(_named(found.get("model")), _named(found.get("surface")))
 
 
 def _named(value: object) -> str | None:
     """Return a name given as a string or as an object with a display name or an id."""
-    found = mapping(value)
+    found = json_object(value)
     if found is None:
         return text(value, _MAX_NAME)
     return text(found.get("display_name"), _MAX_NAME) or text(found.get("id"), _MAX_NAME)
 
 
-def _rows(document: Mapping, as_of: datetime, source: Source) -> list[UsageWindow]:
+def _rows(document: JsonObject, as_of: datetime, source: Source) -> list[UsageWindow]:
     limits = document.get("limits")
     windows: dict[str, UsageWindow] = {}
     for value in limits[:MAX_ROWS] if isinstance(limits, list) else ():
-        row = mapping(value)
+        row = json_object(value)
         window = _row(row, as_of, source) if row is not None else None
         if window is not None:
             windows.setdefault(window.key, window)
     return list(windows.values())
 
 
-def _row(row: Mapping, as_of: datetime, source: Source) -> UsageWindow | None:
+def _row(row: JsonObject, as_of: datetime, source: Source) -> UsageWindow | None:
     kind = text(row.get("kind"), _MAX_NAME)
     scope = _scope(row.get("scope"))
     name = scope.model or scope.surface
@@ -191,11 +189,11 @@ def _merged(flat: list[UsageWindow], rows: list[UsageWindow]) -> list[UsageWindo
 # --- money ---------------------------------------------------------------------------------
 
 
-def _is_pool(key: str, found: Mapping) -> bool:
+def _is_pool(key: str, found: JsonObject) -> bool:
     return key in _POOL_KEYS or number(found.get("limit_dollars")) is not None
 
 
-def _pool(key: str, found: Mapping) -> CreditPool | None:
+def _pool(key: str, found: JsonObject) -> CreditPool | None:
     name = text(key, _MAX_NAME)
     if key in _NEVER_SHOWN or name is None or not _is_pool(key, found):
         return None
@@ -213,7 +211,7 @@ def _pool(key: str, found: Mapping) -> CreditPool | None:
     return CreditPool(name, label, used, limit, utilization, "USD", expires_at)
 
 
-def _extra_usage(found: Mapping | None) -> ExtraUsage | None:
+def _extra_usage(found: JsonObject | None) -> ExtraUsage | None:
     if found is None:
         return None
     places = number(found.get("decimal_places"))

@@ -11,17 +11,15 @@ import os
 import re
 import stat
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from claude_usage_monitor.errors import LoggedOut, NoCredentials, TornCredentials
+from claude_usage_monitor.errors import LoggedOut, NoCredentials, PartialCredentials
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 TOKEN_VARIABLE = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - a variable's name
 ADMIN_KEY_VARIABLES = ("ANTHROPIC_ADMIN_API_KEY", "ANTHROPIC_ADMIN_KEY")  # the first set one counts
@@ -97,7 +95,7 @@ def read_file(path: Path) -> Login:
     """
     try:
         return login_from(read_bounded(path), str(path))
-    except TornCredentials:
+    except PartialCredentials:
         time.sleep(_REWRITE_SECONDS)
         return login_from(read_bounded(path), str(path))
 
@@ -140,29 +138,29 @@ def login_from(content: bytes, place: str) -> Login:
     """
     place = clean(place)
     if not content.strip(b"\0 \t\r\n"):
-        raise TornCredentials(f"{place} is empty.", _LOG_IN)
+        raise PartialCredentials(f"{place} is empty.", _LOG_IN)
     try:
         document = values.parse_json(content)
     except ValueError:
-        raise TornCredentials(
+        raise PartialCredentials(
             f"{place} is not whole: its JSON is cut off or damaged.", _LOG_IN
         ) from None
-    blob = values.mapping(document)
+    blob = values.json_object(document)
     if blob is None:
         raise NoCredentials(f"{place} holds no login: it is not a JSON object.", _LOG_IN)
     return login_from_blob(blob, place)
 
 
-def login_from_blob(blob: values.Mapping, place: str) -> Login:
+def login_from_blob(blob: values.JsonObject, place: str) -> Login:
     """Return the login in a parsed credentials blob. Raises as `login_from` does."""
-    found = values.mapping(blob.get("claudeAiOauth"))
+    found = values.json_object(blob.get("claudeAiOauth"))
     if found is None:
         others = "only logins of MCP servers" if "mcpOAuth" in blob else "no `claudeAiOauth`"
         raise LoggedOut(f"{place} holds no Claude login ({others}).", _LOG_IN)
     return _login(found, place)
 
 
-def _login(found: values.Mapping, place: str) -> Login:
+def _login(found: values.JsonObject, place: str) -> Login:
     token = found.get("accessToken")
     if token == "":
         raise LoggedOut(
@@ -191,7 +189,7 @@ def stored_admin_key(environ: Mapping[str, str]) -> str | None:
         document = values.parse_json(read_bounded(credentials_path(environ)))
     except (NoCredentials, ValueError):
         return None  # it is a login's file first: what is wrong with it is told there
-    console = values.mapping((values.mapping(document) or {}).get("anthropicConsole")) or {}
+    console = values.json_object((values.json_object(document) or {}).get("anthropicConsole")) or {}
     key = console.get("adminApiKey")
     return key if isinstance(key, str) and key.strip() else None
 
@@ -203,7 +201,7 @@ def statusline_command(environ: Mapping[str, str]) -> str | None:
         document = values.parse_json(read_bounded(Path(folder) / "settings.json"))
     except (NoCredentials, ValueError):
         return None
-    line = values.mapping((values.mapping(document) or {}).get("statusLine")) or {}
+    line = values.json_object((values.json_object(document) or {}).get("statusLine")) or {}
     return values.text(line.get("command"))
 
 
@@ -223,7 +221,7 @@ def installed_version(environ: Mapping[str, str]) -> str:
         return target.name
     for folder in target.parents[:3]:
         try:
-            package = values.mapping(values.parse_json(read_bounded(folder / "package.json")))
+            package = values.json_object(values.parse_json(read_bounded(folder / "package.json")))
         except (NoCredentials, ValueError):
             continue
         version = values.text(package.get("version")) if package else None

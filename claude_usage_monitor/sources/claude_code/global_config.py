@@ -7,18 +7,15 @@ their account's uuid.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, UnexpectedResponse
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import home_directory
+from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile, plan_label
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from claude_usage_monitor.usage.limits.windows import Usage
 
 _MAX_BYTES = 64 << 20  # it holds the history of every project; some are tens of MiB
 
@@ -70,18 +67,18 @@ def read_claude_json(path: Path) -> ClaudeJson:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(_MAX_BYTES)
-        document = values.mapping(values.parse_json(content)) or {}
+        document = values.json_object(values.parse_json(content)) or {}
     except (OSError, ValueError, NoCredentials):
         return ClaudeJson()
-    cached = values.mapping(document.get("cachedUsageUtilization")) or {}
+    cached = values.json_object(document.get("cachedUsageUtilization")) or {}
     return ClaudeJson(
-        profile=_profile(values.mapping(document.get("oauthAccount"))),
+        profile=_profile(values.json_object(document.get("oauthAccount"))),
         usage=_usage(cached),
         usage_account=values.text(cached.get("accountUuid")),
     )
 
 
-def _profile(found: values.Mapping | None) -> Profile | None:
+def _profile(found: values.JsonObject | None) -> Profile | None:
     if found is None:
         return None
     text = {key: values.text(value) for key, value in found.items()}
@@ -97,9 +94,9 @@ def _profile(found: values.Mapping | None) -> Profile | None:
     )
 
 
-def _usage(cached: values.Mapping) -> Usage | None:
+def _usage(cached: values.JsonObject) -> Usage | None:
     as_of = values.instant(cached.get("fetchedAtMs"))
-    body = values.mapping(cached.get("utilization"))
+    body = values.json_object(cached.get("utilization"))
     if as_of is None or body is None:
         return None
     # Brings decimal in, only for those whose Claude Code keeps figures.

@@ -9,16 +9,13 @@ from __future__ import annotations
 import getpass
 import re
 import subprocess
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
 from claude_usage_monitor.sources.claude_code.credentials_file import Login, login_from
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SECURITY = Path("/usr/bin/security")
 SERVICE = "Claude Code-credentials"

@@ -7,14 +7,11 @@ be absent. An idle session repeats old figures: nothing in them tells their age.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, in_order, label_for
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _PREFIXES = ("five_hour", "seven_day")
 _KEY = re.compile(r"[a-z][a-z0-9_:]*[a-z0-9]")
@@ -34,10 +31,10 @@ class StatuslineInput(NamedTuple):
 def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
     """Return what an input says. Whatever comes in, nothing is raised."""
     try:
-        document = values.mapping(values.parse_json(content)) or {}
+        document = values.json_object(values.parse_json(content)) or {}
     except ValueError:
         return StatuslineInput()
-    limits = values.mapping(document.get("rate_limits")) or {}
+    limits = values.json_object(document.get("rate_limits")) or {}
     found = [_window(key, value, now) for key, value in list(limits.items())[:_MOST_WINDOWS]]
     windows = in_order(window for window in found if window is not None)
     usage = Usage(windows, "statusline", now) if windows else None
@@ -45,7 +42,7 @@ def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
 
 
 def _window(key: str, value: object, now: datetime) -> UsageWindow | None:
-    found = values.mapping(value)
+    found = values.json_object(value)
     name = values.text(key, 60)
     if found is None or name is None or not name.startswith(_PREFIXES):
         return None
@@ -60,8 +57,8 @@ def _window(key: str, value: object, now: datetime) -> UsageWindow | None:
     return window
 
 
-def _session_began(document: values.Mapping, now: datetime) -> datetime | None:
-    cost = values.mapping(document.get("cost")) or {}
+def _session_began(document: values.JsonObject, now: datetime) -> datetime | None:
+    cost = values.json_object(document.get("cost")) or {}
     milliseconds = values.number(cost.get("total_duration_ms"))
     if milliseconds is None or milliseconds > timedelta(days=365) / timedelta(milliseconds=1):
         return None

@@ -11,16 +11,12 @@ import sqlite3
 import stat
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path
 from urllib.parse import quote
 
 from claude_usage_monitor.sources.pace_maker import rows
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
-    from claude_usage_monitor.sources.pace_maker.rows import Rows
+from claude_usage_monitor.sources.pace_maker.rows import Rows
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100

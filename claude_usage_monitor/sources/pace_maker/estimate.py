@@ -6,7 +6,7 @@ dollars times a coefficient. Redone here by its own rule, so that what is shown 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.sources import values
@@ -14,8 +14,6 @@ from claude_usage_monitor.usage.throttling import Limiters, PacedWindow
 from claude_usage_monitor.usage.throttling_targets import FIVE_HOURS, SEVEN_DAYS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from claude_usage_monitor.sources.pace_maker.rows import Rows
 
 # tier -> percent of a window a dollar is, as a share: the five-hour one, the seven-day one

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import stat
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.throttling import (
@@ -19,11 +21,6 @@ from claude_usage_monitor.usage.throttling import (
     Tempo,
 )
 from claude_usage_monitor.usage.throttling_targets import DEFAULT_PRELOAD
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-    from pathlib import Path
 
 CONFIG = "config.json"
 STATE = "state.json"
@@ -77,7 +74,7 @@ def installed_as(folder: Path) -> str:
 class _Config:
     """config.json, each key with a default of its own."""
 
-    def __init__(self, document: values.Mapping | None, gaps: list[str]) -> None:
+    def __init__(self, document: values.JsonObject | None, gaps: list[str]) -> None:
         self._document = document
         self._gaps = gaps
 
@@ -109,7 +106,7 @@ def _figure(value: object) -> float | None:
     return figure if figure is not None and figure <= _LONGEST else None
 
 
-def _tempo(config: _Config, state: values.Mapping | None) -> Tempo | None:
+def _tempo(config: _Config, state: values.JsonObject | None) -> Tempo | None:
     """Return the tempo in force: the session's own, else the setting, once a plain switch."""
     session = values.boolean((state or {}).get("tempo_session_enabled"))
     if session is not None:
@@ -123,21 +120,21 @@ def _as_tempo(value: object) -> Tempo | None:
     return next((tempo for tempo in _TEMPOS if tempo == value), None)
 
 
-def _last_interaction(state: values.Mapping) -> datetime | None:
+def _last_interaction(state: values.JsonObject) -> datetime | None:
     """Return when the user last said something, in whichever session."""
-    by_session = values.mapping(state.get("last_user_interaction_time_by_session")) or {}
+    by_session = values.json_object(state.get("last_user_interaction_time_by_session")) or {}
     told = [state.get("last_user_interaction_time"), *by_session.values()]
     return max((at for at in map(values.instant, told) if at is not None), default=None)
 
 
-def _document(path: Path, gaps: list[str]) -> values.Mapping | None:
+def _document(path: Path, gaps: list[str]) -> values.JsonObject | None:
     """Return a file's JSON object, an empty one for a missing file, ``None`` for anything else."""
     for pause in (_TORN_SECONDS, 0.0):
         content = _content(path)
         if content is None:
             return {}
         try:
-            document = values.mapping(values.parse_json(content))
+            document = values.json_object(values.parse_json(content))
         except ValueError:
             time.sleep(pause)
             continue

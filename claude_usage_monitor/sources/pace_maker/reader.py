@@ -6,8 +6,9 @@ or changed. What cannot be read is a gap with a name, and costs nothing else.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
@@ -15,14 +16,8 @@ from claude_usage_monitor.sources.pace_maker import database, folder
 from claude_usage_monitor.sources.pace_maker.database import Unreadable
 from claude_usage_monitor.sources.pace_maker.estimate import windows_from
 from claude_usage_monitor.sources.pace_maker.rows import Rows
-from claude_usage_monitor.usage.throttling import Throttling
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
-    from claude_usage_monitor.usage.limits.windows import Usage
-    from claude_usage_monitor.usage.throttling import Mode
+from claude_usage_monitor.usage.limits.windows import Usage
+from claude_usage_monitor.usage.throttling import Mode, Throttling
 
 _UNSETTLED = timedelta(seconds=1)  # a change this young may have another in the same clock tick
 _LONGEST_BACKOFF = timedelta(days=1)  # no Retry-After is longer
@@ -53,24 +48,24 @@ class PaceMaker:
         self._seen: tuple[object, datetime | None, Seen] | None = None
         self._rows: tuple[object, Rows] | None = None
 
-    def read(self, now: datetime, clock_ahead: timedelta = timedelta()) -> Seen | None:
+    def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> Seen | None:
         """Return what it holds at ``now``; ``None`` where there is no Claude Pace Maker.
 
-        ``clock_ahead`` is how far this computer's clock is ahead of the API's: readings are told
+        ``clock_skew`` is how far this computer's clock is ahead of the API's: readings are told
         in the API's time. Nothing is raised.
         """
         signature = database.signature(self._database)
         files = tuple(database.stamp(self.folder / name) for name in (folder.CONFIG, folder.STATE))
         if signature[0] is None and files[0] is None:
             return None  # a folder that is not, or no longer, Pace Maker's
-        state = (clock_ahead, signature, files)
+        state = (clock_skew, signature, files)
         if self._seen is not None:
             known, good_until, seen = self._seen
             if known == state and (good_until is None or now < good_until):
                 return seen
         gaps: list[str] = []
         rows = self._read_rows(signature, now, gaps)
-        seen, good_until = self._assembled(rows, now, clock_ahead, gaps)
+        seen, good_until = self._assembled(rows, now, clock_skew, gaps)
         if _settled((*signature, *files), now):
             self._seen = state, good_until, seen
         return seen
@@ -90,7 +85,7 @@ class PaceMaker:
         return rows
 
     def _assembled(
-        self, rows: Rows, now: datetime, clock_ahead: timedelta, gaps: list[str]
+        self, rows: Rows, now: datetime, clock_skew: timedelta, gaps: list[str]
     ) -> tuple[Seen, datetime | None]:
         """Return what it holds, and until when that is so if nothing changes."""
         told = folder.read_settings(self.folder, gaps)
@@ -99,7 +94,7 @@ class PaceMaker:
             rows, now, told.limiters, told.preload, synthetic=mode == "fallback"
         )
         polled_at = values.instant(rows.api_cache.get("timestamp"))
-        usage = _usage(rows, polled_at, clock_ahead, gaps)
+        usage = _usage(rows, polled_at, clock_skew, gaps)
         backoff_until = _backoff_until(rows, now, gaps)
         throttling = Throttling(
             enabled=told.enabled,
@@ -141,7 +136,7 @@ def _mode(rows: Rows) -> Mode | None:
 
 
 def _usage(
-    rows: Rows, polled_at: datetime | None, clock_ahead: timedelta, gaps: list[str]
+    rows: Rows, polled_at: datetime | None, clock_skew: timedelta, gaps: list[str]
 ) -> Usage | None:
     """Return the last body the API gave it as a reading."""
     body = rows.api_cache.get("raw_response")
@@ -151,7 +146,7 @@ def _usage(
     from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 
     try:
-        return usage_from(body.encode(), polled_at - clock_ahead, "pace-maker")
+        return usage_from(body.encode(), polled_at - clock_skew, "pace-maker")
     except UnexpectedResponse:
         gaps.append("api_cache: raw_response is not usage figures")
         return None

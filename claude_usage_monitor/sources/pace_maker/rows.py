@@ -7,11 +7,9 @@ The ``secrets`` table is never named.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
 
 Row: TypeAlias = dict[str, object]
 Pairs: TypeAlias = tuple[tuple[object, object], ...]

@@ -12,13 +12,15 @@ import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import quote
 
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store.accounts.saved_account import (
-    Renewal,
+    Place,
+    RefreshState,
     SavedAccount,
     account_from_row,
     folded,
@@ -28,13 +30,7 @@ from claude_usage_monitor.store.accounts.saved_account import (
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION, migrate
 from claude_usage_monitor.store.database import BUSY_SECONDS, inode_of, is_busy, transaction
 from claude_usage_monitor.store.state.readings import instant, milliseconds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from claude_usage_monitor.store.accounts.saved_account import Place
-    from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.profile import Profile
 
 _SPENT_KEPT = 10_000  # fingerprints: years of ten accounts
 
@@ -82,7 +78,7 @@ class AccountStore:
             row = connection.execute("SELECT account FROM active").fetchone()
             return str(row[0]) if row else None
 
-    def renewal(self, account: str) -> Renewal | None:
+    def refresh_state(self, account: str) -> RefreshState | None:
         """Return what came of the account's last refresh token; ``None`` when all is well."""
         with self._reading() as connection:
             if connection is None:
@@ -94,9 +90,9 @@ class AccountStore:
             ).fetchone()
             if row is None:
                 return None
-            fingerprint, unanswered, failures, next_at, code, message, hint = row
-            found = str(fingerprint), int(unanswered), int(failures), instant(next_at)
-            return Renewal(*found, code and str(code), str(message or ""), str(hint or ""))
+            fingerprint, unanswered, failures, next_request_at, code, message, hint = row
+            found = str(fingerprint), int(unanswered), int(failures), instant(next_request_at)
+            return RefreshState(*found, code and str(code), str(message or ""), str(hint or ""))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -148,7 +144,7 @@ class AccountStore:
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO active VALUES (1, ?)", (account,))
 
-    def keep_profile(self, account: str, profile: Profile) -> None:
+    def store_profile(self, account: str, profile: Profile) -> None:
         """Keep who an account is, as the API told."""
         with self._writing() as connection:
             connection.execute(
@@ -156,7 +152,7 @@ class AccountStore:
                 (profile_as_json(profile), account),
             )
 
-    def keep_secret_place(self, account: str, place: Place, generation: int) -> None:
+    def store_secret_place(self, account: str, place: Place, generation: int) -> None:
         """Keep where an account's newest secret is: who remembers an older one reads it anew."""
         with self._writing() as connection:
             connection.execute(
@@ -164,13 +160,17 @@ class AccountStore:
                 (place, generation, account),
             )
 
-    def keep_renewal(self, account: str, renewal: Renewal) -> None:
+    def store_refresh_state(self, account: str, refresh_state: RefreshState) -> None:
         """Keep what came of sending a refresh token."""
-        next_at = None if renewal.next_at is None else milliseconds(renewal.next_at)
+        next_request_at = (
+            None
+            if refresh_state.next_request_at is None
+            else milliseconds(refresh_state.next_request_at)
+        )
         with self._writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (account, *renewal[:3], next_at, *renewal[4:]),
+                (account, *refresh_state[:3], next_request_at, *refresh_state[4:]),
             )
 
     def is_spent(self, fingerprint: str) -> bool:
@@ -181,7 +181,7 @@ class AccountStore:
             query = "SELECT 1 FROM spent WHERE fingerprint = ?"
             return connection.execute(query, (fingerprint,)).fetchone() is not None
 
-    def note_renewed(self, account: str, spent: str | None) -> None:
+    def record_refresh(self, account: str, spent: str | None) -> None:
         """Keep that an account was renewed, and the refresh token that was used up for it."""
         with self._writing() as connection:
             connection.execute("DELETE FROM renewal WHERE account = ?", (account,))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
-from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, cast, get_args
 
 from claude_usage_monitor.store.state.readings import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 LONGEST_WAIT = timedelta(minutes=80)  # of any trouble's
 
@@ -35,13 +32,13 @@ class SavedAccount(NamedTuple):
     generation: int
 
 
-class Renewal(NamedTuple):
-    """What came of sending a refresh token. ``next_at`` ``None``: it is never sent again."""
+class RefreshState(NamedTuple):
+    """The state of an account's token refresh; no ``next_request_at``: never sent again."""
 
     fingerprint: str
     unanswered: int = 0
     failures: int = 0
-    next_at: datetime | None = None
+    next_request_at: datetime | None = None
     code: str | None = None
     message: str = ""
     hint: str = ""
@@ -51,7 +48,7 @@ class Renewal(NamedTuple):
 
         A wait that is longer than any was noted by a clock that was wrong.
         """
-        return self.next_at is None or now < self.next_at <= now + LONGEST_WAIT
+        return self.next_request_at is None or now < self.next_request_at <= now + LONGEST_WAIT
 
 
 def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:

@@ -15,7 +15,9 @@ import sqlite3
 import stat
 import threading
 import time
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
@@ -23,10 +25,6 @@ from claude_usage_monitor.store.database import BUSY_SECONDS, transaction
 from claude_usage_monitor.store.secrets.machine import machine_id, user_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 PROTECTION = (

@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from keyring.backend import KeyringBackend
 
     from claude_usage_monitor.store.secrets.keyring_items import Items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,8 +21,6 @@ from secretstorage.exceptions import (
 from secretstorage.util import PROMPT_IFACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from secretstorage import Collection, Item
 
 _R = TypeVar("_R")

@@ -11,20 +11,15 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from datetime import datetime
+from typing import Literal, NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
-from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION
-from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent
+from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, SecretsFile
+from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringPlace
 from claude_usage_monitor.usage.clock import utc_now
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile
-    from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace
 
 Place = Literal["keyring", "file"]
 

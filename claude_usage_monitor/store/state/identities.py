@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.state.readings import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     import sqlite3
-    from datetime import datetime
 
-    from claude_usage_monitor.usage.secret import Secret
 
 _OF_AN_ACCOUNT = (
     "reading", "hourly", "newest", "complete", "request", "login", "spend_part", "spend_trouble",
 )  # fmt: skip
-_STAND_IN = "token:"
+_PROVISIONAL_PREFIX = "token:"
 _LONGEST_KEPT = 1000  # fingerprints: years of one token every eight hours
 
 
@@ -39,12 +39,12 @@ def account_of(connection: sqlite3.Connection, fingerprint: str) -> str:
     row = connection.execute(
         "SELECT account FROM identity WHERE fingerprint = ?", (fingerprint,)
     ).fetchone()
-    return str(row[0]) if row else _STAND_IN + fingerprint
+    return str(row[0]) if row else _PROVISIONAL_PREFIX + fingerprint
 
 
-def is_stand_in(account: str) -> bool:
+def is_provisional(account: str) -> bool:
     """Return whether this is not an account's uuid but what stands in for it."""
-    return account.startswith(_STAND_IN)
+    return account.startswith(_PROVISIONAL_PREFIX)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -57,7 +57,7 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
     """Keep that a token belongs to an account; what stood under its fingerprint moves there."""
     if account_of(connection, fingerprint) == account:
         return
-    stand_in = _STAND_IN + fingerprint
+    provisional_identity = _PROVISIONAL_PREFIX + fingerprint
     with transaction(connection):
         connection.execute(
             "INSERT INTO identity (fingerprint, account) VALUES (?1, ?2)"
@@ -68,10 +68,12 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
             # Where both have a row the account's own stays.
             connection.execute(
                 f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608 - a literal
-                (account, stand_in),
+                (account, provisional_identity),
             )
             if table != "request":
-                connection.execute(f"DELETE FROM {table} WHERE account = ?", (stand_in,))  # noqa: S608
+                # The table's name is a literal of this module.
+                delete = f"DELETE FROM {table} WHERE account = ?"  # noqa: S608
+                connection.execute(delete, (provisional_identity,))
         connection.execute(
             "DELETE FROM identity WHERE rowid IN (SELECT rowid FROM identity"
             " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
@@ -88,12 +90,12 @@ def forget(connection: sqlite3.Connection, account: str) -> None:
             connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a literal
 
 
-def keep_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:
+def store_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:
     """Keep what was answered to the one question for a profile that a token gets."""
     connection.execute(
         "INSERT INTO identity (fingerprint, account, profile) VALUES (?1, ?2, ?3)"
         " ON CONFLICT DO UPDATE SET profile = ?3",
-        (fingerprint, _STAND_IN + fingerprint, json.dumps(asdict(profile))),
+        (fingerprint, _PROVISIONAL_PREFIX + fingerprint, json.dumps(asdict(profile))),
     )
 
 
@@ -119,11 +121,11 @@ def email_of(connection: sqlite3.Connection, account: str) -> str | None:
     return str(found) if found else None
 
 
-def note_login(
+def record_login(
     connection: sqlite3.Connection, place: str, account: str, now: datetime
 ) -> datetime | None:
     """Keep who a place is logged in as; returns since when, ``None`` for as long as is known."""
-    known = logged_in(connection, place)
+    known = last_login(connection, place)
     if known is not None and known[0] == account:
         return known[1]
     renamed = known is not None and is_same(known[0], account)
@@ -133,7 +135,7 @@ def note_login(
     return instant(since)
 
 
-def logged_in(connection: sqlite3.Connection, place: str) -> tuple[str, datetime | None] | None:
+def last_login(connection: sqlite3.Connection, place: str) -> tuple[str, datetime | None] | None:
     """Return who a place was last seen logged in as, and since when."""
     row = connection.execute(
         "SELECT account, since FROM login WHERE place = ?", (place,)

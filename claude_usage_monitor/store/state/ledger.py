@@ -26,12 +26,12 @@ HOUR = timedelta(hours=1)
 _KEPT = timedelta(days=1)  # an hour's requests, also when the clock jumps ahead and back
 LEASE = timedelta(seconds=45)  # no request takes longer: it is cut off after 20 s, and its retry
 LONGEST_WAIT = timedelta(minutes=75)  # of any problem's
-_RENEWED = timedelta(minutes=1)  # how often a longer one is
+_LEASE_EXTENSION = timedelta(minutes=1)  # how often a longer one is
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Granted(NamedTuple):
-    """The request may be made; `settle` must follow."""
+    """The request may be made; `record_result` must follow."""
 
     request: int
 
@@ -49,15 +49,15 @@ class Wait(NamedTuple):
     problem: Problem | None = None
 
 
-class Gate(NamedTuple):
+class Backoff(NamedTuple):
     """What a token has met: its problem, and how many of a kind in a row."""
 
-    asked_at: datetime
-    next_at: datetime
+    requested_at: datetime
+    next_request_at: datetime
     problem: Problem | None = None
     rate_limits: int = 0
     failures: int = 0
-    clock_ahead: timedelta = timedelta()
+    clock_skew: timedelta = timedelta()
 
 
 def acquire(
@@ -90,9 +90,12 @@ def _decide(
     for (request,) in flying:
         if in_flight(connection, request, now):
             return InFlight(request)
-    for gate in (_gate_now(connection, fingerprint, now), _gate_now(connection, account, now)):
-        if gate is not None and now < gate.next_at:
-            return Wait(gate.next_at, gate.problem)
+    for backoff in (
+        _current_backoff(connection, fingerprint, now),
+        _current_backoff(connection, account, now),
+    ):
+        if backoff is not None and now < backoff.next_request_at:
+            return Wait(backoff.next_request_at, backoff.problem)
     oldest = connection.execute(
         "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
         " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
@@ -107,31 +110,41 @@ def _decide(
     return Granted(int(cursor.lastrowid or 0))
 
 
-def _gate_now(connection: sqlite3.Connection, fingerprint: str, now: datetime) -> Gate | None:
+def _current_backoff(
+    connection: sqlite3.Connection, fingerprint: str, now: datetime
+) -> Backoff | None:
     """Return the gate, its waits counted from now if the clock was set back, none without end."""
-    gate = gate_of(connection, fingerprint)
-    if gate is None:
+    backoff = backoff_of(connection, fingerprint)
+    if backoff is None:
         return None
-    wait = min(gate.next_at - gate.asked_at, LONGEST_WAIT)
-    asked_at = min(gate.asked_at, now)
-    if (asked_at, asked_at + wait) == (gate.asked_at, gate.next_at):
-        return gate
-    problem = gate.problem and replace(gate.problem, retry_at=asked_at + wait)
-    gate = gate._replace(asked_at=asked_at, next_at=asked_at + wait, problem=problem)
-    _keep_gate(connection, fingerprint, gate)
-    return gate
+    wait = min(backoff.next_request_at - backoff.requested_at, LONGEST_WAIT)
+    requested_at = min(backoff.requested_at, now)
+    if (requested_at, requested_at + wait) == (backoff.requested_at, backoff.next_request_at):
+        return backoff
+    problem = backoff.problem and replace(backoff.problem, retry_at=requested_at + wait)
+    backoff = backoff._replace(
+        requested_at=requested_at, next_request_at=requested_at + wait, problem=problem
+    )
+    _store_backoff(connection, fingerprint, backoff)
+    return backoff
 
 
-def settle(connection: sqlite3.Connection, request: int, fingerprint: str, gate: Gate) -> None:
+def record_result(
+    connection: sqlite3.Connection, request: int, fingerprint: str, backoff: Backoff
+) -> None:
     """Close a granted request with what it met and when the next one is due.
 
     A process that was stopped meanwhile changes nothing that a later request has met.
     """
     with transaction(connection):
         close(connection, request)
-        known = gate_of(connection, fingerprint)
-        if known is None or known.asked_at <= gate.asked_at or known.asked_at > gate.next_at:
-            _keep_gate(connection, fingerprint, gate)
+        known = backoff_of(connection, fingerprint)
+        if (
+            known is None
+            or known.requested_at <= backoff.requested_at
+            or known.requested_at > backoff.next_request_at
+        ):
+            _store_backoff(connection, fingerprint, backoff)
 
 
 def hold(
@@ -141,19 +154,19 @@ def hold(
 
     Writes only what is news: other processes look again whenever something was written.
     """
-    known = gate_of(connection, account)
+    known = backoff_of(connection, account)
     until = problem.retry_at if problem is not None else None
     if problem is None or until is None or until <= now:
         if known is not None:
             connection.execute("DELETE FROM gate WHERE fingerprint = ?", (account,))
         return
     longest = now + LONGEST_WAIT  # no gate waits longer at once; a longer wait is renewed
-    until, slack = (until, timedelta()) if until <= longest else (longest, _RENEWED)
-    if known is None or abs(known.next_at - until) > slack + _MILLISECOND:
-        _keep_gate(connection, account, Gate(now, until, problem))
+    until, slack = (until, timedelta()) if until <= longest else (longest, _LEASE_EXTENSION)
+    if known is None or abs(known.next_request_at - until) > slack + _MILLISECOND:
+        _store_backoff(connection, account, Backoff(now, until, problem))
 
 
-def renew(connection: sqlite3.Connection, request: int, now: datetime) -> None:
+def extend_lease(connection: sqlite3.Connection, request: int, now: datetime) -> None:
     """Begin a granted request's lease anew: its process is at work, and has more to ask."""
     connection.execute(
         "UPDATE request SET asked_at = ? WHERE id = ? AND answered = 0",
@@ -166,26 +179,26 @@ def close(connection: sqlite3.Connection, request: int) -> None:
     connection.execute("UPDATE request SET answered = 1 WHERE id = ?", (request,))
 
 
-def _keep_gate(connection: sqlite3.Connection, fingerprint: str, gate: Gate) -> None:
-    problem = gate.problem
+def _store_backoff(connection: sqlite3.Connection, fingerprint: str, backoff: Backoff) -> None:
+    problem = backoff.problem
     connection.execute(
         "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             fingerprint,
-            milliseconds(gate.asked_at),
-            milliseconds(gate.next_at),
-            round(gate.clock_ahead / timedelta(milliseconds=1)),
+            milliseconds(backoff.requested_at),
+            milliseconds(backoff.next_request_at),
+            round(backoff.clock_skew / timedelta(milliseconds=1)),
             problem.code if problem else None,
             problem.message if problem else None,
             problem.hint if problem else None,
             milliseconds(problem.since) if problem and problem.since else None,
-            gate.rate_limits,
-            gate.failures,
+            backoff.rate_limits,
+            backoff.failures,
         ),
     )
 
 
-def gate_of(connection: sqlite3.Connection, fingerprint: str) -> Gate | None:
+def backoff_of(connection: sqlite3.Connection, fingerprint: str) -> Backoff | None:
     """Return what a token has met, if it has asked before."""
     row = connection.execute(
         "SELECT asked_at, next_at, clock_ahead, rate_limits, failures, code, message, hint, since"
@@ -194,13 +207,15 @@ def gate_of(connection: sqlite3.Connection, fingerprint: str) -> Gate | None:
     ).fetchone()
     if row is None:
         return None
-    asked_at, next_at = (datetime.fromtimestamp(at / 1000, UTC) for at in row[:2])
+    requested_at, next_request_at = (datetime.fromtimestamp(at / 1000, UTC) for at in row[:2])
     code, message, hint, since = row[5:]
     problem = (
-        Problem(str(code), message or "", hint or "", next_at, instant(since)) if code else None
+        Problem(str(code), message or "", hint or "", next_request_at, instant(since))
+        if code
+        else None
     )
     ahead = timedelta(milliseconds=row[2])
-    return Gate(asked_at, next_at, problem, row[3], row[4], ahead)
+    return Backoff(requested_at, next_request_at, problem, row[3], row[4], ahead)
 
 
 def in_flight(connection: sqlite3.Connection, request: int, now: datetime) -> bool:

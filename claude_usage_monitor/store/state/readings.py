@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.store.database import transaction
+from claude_usage_monitor.usage.limits.reading_sources import SOURCES, UpdatePolicy
 from claude_usage_monitor.usage.limits.windows import (
     CreditPool,
     ExtraUsage,
@@ -35,10 +36,6 @@ _THINNED_BEHIND = 300  # readings
 _THINNED_AT_ONCE = 1000  # rows; more would hold the write lock for long
 _HOUR = 3_600_000
 
-Newer = Literal["always", "by time", "by figure"]
-"""When a figure replaces the known one: an answer just given always does; a stored body if it is
-younger; a figure that may be a repetition if it has moved on (a higher percent, a later reset)."""
-
 
 def milliseconds(moment: datetime) -> int:
     """Return an instant as the database keeps it."""
@@ -51,31 +48,37 @@ def instant(value: int | None) -> datetime | None:
 
 
 def record(
-    connection: sqlite3.Connection, account: str, usage: Usage, newer: Newer, *, complete: bool
+    connection: sqlite3.Connection,
+    account: str,
+    usage: Usage,
 ) -> None:
-    """Keep a reading. A ``complete`` one also tells which windows there are no more."""
+    """Store a reading by its source's policy.
+
+    A complete reading also removes the windows that it does not report.
+    """
+    _, policy, complete = SOURCES[usage.source]
     with transaction(connection):
         for reported in usage.windows:
-            window = _taken(connection, account, reported, newer)
+            window = _taken(connection, account, reported, policy)
             if window is not None:
                 _keep(connection, account, window)
-        if complete and _is_last(connection, account, usage, newer):
-            _keep_complete(connection, account, usage, newer)
+        if complete and _is_last(connection, account, usage, policy):
+            _keep_complete(connection, account, usage, policy)
         _thin(connection)
 
 
 def _taken(
-    connection: sqlite3.Connection, account: str, window: UsageWindow, newer: Newer
+    connection: sqlite3.Connection, account: str, window: UsageWindow, policy: UpdatePolicy
 ) -> UsageWindow | None:
     """Return the figure to keep, ``None`` if the known one stays."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM newest WHERE account = ? AND key = ?",  # noqa: S608 - a constant
         (account, window.key),
     ).fetchone()
-    if newer == "always" or row is None:
+    if policy is UpdatePolicy.REPLACE or row is None:
         return window
     known = _window(row)
-    if newer == "by time":
+    if policy is UpdatePolicy.IF_NEWER:
         return window if window.as_of > known.as_of else None
     return _moved_on(window, known)
 
@@ -137,13 +140,15 @@ def _keep(connection: sqlite3.Connection, account: str, window: UsageWindow) -> 
         )
 
 
-def _is_last(connection: sqlite3.Connection, account: str, usage: Usage, newer: Newer) -> bool:
+def _is_last(
+    connection: sqlite3.Connection, account: str, usage: Usage, policy: UpdatePolicy
+) -> bool:
     row = connection.execute("SELECT as_of FROM complete WHERE account = ?", (account,)).fetchone()
-    return newer == "always" or row is None or milliseconds(usage.as_of) > row[0]
+    return policy is UpdatePolicy.REPLACE or row is None or milliseconds(usage.as_of) > row[0]
 
 
 def _keep_complete(
-    connection: sqlite3.Connection, account: str, usage: Usage, newer: Newer
+    connection: sqlite3.Connection, account: str, usage: Usage, policy: UpdatePolicy
 ) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO complete VALUES (?, ?, ?, ?)",
@@ -153,7 +158,7 @@ def _keep_complete(
     connection.execute(
         "DELETE FROM newest WHERE account = ? AND (? OR as_of <= ?)"
         " AND key NOT IN (SELECT value FROM json_each(?))",
-        (account, newer == "always", milliseconds(usage.as_of), reported),
+        (account, policy is UpdatePolicy.REPLACE, milliseconds(usage.as_of), reported),
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
@@ -26,16 +28,12 @@ from claude_usage_monitor.store.database import (
     without_damaged,
 )
 from claude_usage_monitor.store.state import identities, ledger, readings
+from claude_usage_monitor.usage.limits.windows import Usage
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import date, datetime
-    from pathlib import Path
-
     from claude_usage_monitor.store.state import spend
-    from claude_usage_monitor.usage.limits.windows import Usage
-    from claude_usage_monitor.usage.profile import Profile
-    from claude_usage_monitor.usage.status import Problem
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -126,10 +124,10 @@ class State:
 
     # --- readings ------------------------------------------------------------------------------
 
-    def record(self, account: str, usage: Usage, newer: readings.Newer, *, complete: bool) -> None:
-        """Keep a reading. See `readings.record`."""
+    def record(self, account: str, usage: Usage) -> None:
+        """Store a reading. See `readings.record`."""
         self._recorded[account] = self._recorded.get(account, 0) + 1
-        self._try(readings.record, account, usage, newer, complete=complete)
+        self._try(readings.record, account, usage)
 
     def newest(self, account: str, now: datetime) -> Usage | None:
         """Return the newest figure of each window. See `readings.newest`."""
@@ -149,21 +147,21 @@ class State:
         """Return the profile that was asked for with a token."""
         return self._try(identities.profile_of, fingerprint)
 
-    def keep_profile(self, fingerprint: str, profile: Profile) -> None:
+    def store_profile(self, fingerprint: str, profile: Profile) -> None:
         """Keep the profile that was asked for with a token."""
-        self._try(identities.keep_profile, fingerprint, profile)
+        self._try(identities.store_profile, fingerprint, profile)
 
     def email_of(self, account: str) -> str | None:
         """Return the e-mail address of an account's profile, if it was asked for."""
         return self._try(identities.email_of, account)
 
-    def note_login(self, place: str, account: str, now: datetime) -> datetime | None:
-        """Keep who a place is logged in as; returns since when. See `identities.note_login`."""
-        return self._try(identities.note_login, place, account, now)
+    def record_login(self, place: str, account: str, now: datetime) -> datetime | None:
+        """Keep who a place is logged in as; returns since when. See `identities.record_login`."""
+        return self._try(identities.record_login, place, account, now)
 
-    def logged_in(self, place: str) -> tuple[str, datetime | None] | None:
+    def last_login(self, place: str) -> tuple[str, datetime | None] | None:
         """Return who a place was last seen logged in as, and since when."""
-        return self._try(identities.logged_in, place)
+        return self._try(identities.last_login, place)
 
     def forget(self, account: str) -> None:
         """Delete what is kept of an account's figures. See `identities.forget`."""
@@ -201,13 +199,13 @@ class State:
         found = self._try(ledger.acquire, fingerprint, account, now, per_hour)
         return ledger.Wait(now + _LOCKED_WAIT) if self._locked else found
 
-    def settle(self, request: int, fingerprint: str, gate: ledger.Gate) -> None:
-        """Close a granted request. See `ledger.settle`."""
-        self._try(ledger.settle, request, fingerprint, gate)
+    def record_result(self, request: int, fingerprint: str, backoff: ledger.Backoff) -> None:
+        """Close a granted request. See `ledger.record_result`."""
+        self._try(ledger.record_result, request, fingerprint, backoff)
 
-    def gate_of(self, fingerprint: str) -> ledger.Gate | None:
-        """Return what a token has met. See `ledger.gate_of`."""
-        return self._try(ledger.gate_of, fingerprint)
+    def backoff_of(self, fingerprint: str) -> ledger.Backoff | None:
+        """Return what a token has met. See `ledger.backoff_of`."""
+        return self._try(ledger.backoff_of, fingerprint)
 
     def hold(self, account: str, problem: Problem | None, now: datetime) -> None:
         """Let no token of an account ask for a while. See `ledger.hold`."""
@@ -217,9 +215,9 @@ class State:
         """Close a granted request that met nothing."""
         self._try(ledger.close, request)
 
-    def renew(self, request: int, now: datetime) -> None:
-        """Begin a granted request's lease anew. See `ledger.renew`."""
-        self._try(ledger.renew, request, now)
+    def extend_lease(self, request: int, now: datetime) -> None:
+        """Begin a granted request's lease anew. See `ledger.extend_lease`."""
+        self._try(ledger.extend_lease, request, now)
 
     def in_flight(self, request: int, now: datetime) -> bool:
         """Return whether a request still waits for its answer."""

@@ -5,10 +5,8 @@ An even pace uses a window up exactly at its reset: after half of its time, half
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 
 Pace = Literal["over", "on", "under"]
 

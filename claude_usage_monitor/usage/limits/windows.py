@@ -7,21 +7,21 @@ bars and JSON all iterate. Times that depend on the present are methods with ``n
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from math import floor
 from typing import TYPE_CHECKING, Literal
 
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits import pace as paces
+from claude_usage_monitor.usage.limits.reading_sources import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
     from decimal import Decimal
 
-Source = Literal["api", "statusline", "claude-json", "pace-maker", "demo"]
+
 State = Literal["running", "idle", "reset"]
 
 _LENGTHS = (("five_hour", 18_000), ("seven_day", 604_800))  # seconds, told by the key's beginning

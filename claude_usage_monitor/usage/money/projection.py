@@ -8,14 +8,12 @@ counts as it is, and for the part of it that is left as a usual day.
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from claude_usage_monitor.usage.money.spend import DailySpend
 
 LEAST_DAYS = 3  # complete ones: two say nothing about each other's spread

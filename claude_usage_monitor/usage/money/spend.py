@@ -6,12 +6,12 @@ Unknown is ``None``, and a sum with an unknown in it is unknown: it would be too
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import date, datetime
     from decimal import Decimal
 
 DEFAULT_WORKSPACE = "Default"  # the one the reports leave unnamed

@@ -20,7 +20,7 @@ from werkzeug import Response
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
-from tests.support.saved import keep, roster
+from tests.support.saved import keep, registry
 from tests.support.token_server import TokenServer, delayed
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def listed(command: Command) -> list[dict[str, Any]]:
 
 def names() -> list[str]:
     """Return the accounts as another process finds them."""
-    return [entry.account.name for entry in roster().entries()]
+    return [entry.account.name for entry in registry().entries()]
 
 
 def secrets_of(server: TokenServer) -> list[str]:
@@ -189,7 +189,7 @@ def test_in_a_terminal_a_code_is_pasted(command: Command, server: TokenServer) -
         "accounts", "add", "Personal", "--login", "--no-browser", columns=500, rows=30
     )
     terminal.wait_for(lambda: "state=" in terminal.text)
-    (url,) = re.findall(r"https://\S+", terminal.settle())
+    (url,) = re.findall(r"https://\S+", terminal.record_result())
     terminal.type(server.authorize(url) + "\n")
     terminal.wait_for("Added Personal")
     assert 0 == terminal.wait_for_exit()
@@ -354,7 +354,7 @@ def test_a_name_that_is_taken_is_replaced_only_when_it_is_asked_for(
     says(command.run(*add, stdin=stdin), 2, "^error: There is an account 'Work' already")
     assert [] == server.requests
     says(command.run(*add, "--replace", stdin=stdin), 0, "other@example.com")
-    assert [saved.id] == [each.id for each in roster().accounts.all()]
+    assert [saved.id] == [each.id for each in registry().accounts.all()]
 
 
 # --- the list ------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from werkzeug import Response
 from claude_usage_monitor.errors import (
     CredentialsExpired,
     Forbidden,
-    GrantEnded,
     InvalidName,
     InvalidSetting,
     LoggedOut,
     MissingScope,
     NoCredentials,
-    TornCredentials,
+    PartialCredentials,
+    RefreshTokenRevoked,
     Unauthorized,
     UsageMonitorError,
 )
@@ -29,13 +29,13 @@ from claude_usage_monitor.monitor.accounts.add import (
     add_from_claude_code,
     add_login,
 )
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from tests.support.api import PROFILE
 from tests.support.payloads import as_bytes, payload
-from tests.support.saved import Clock, read, refresh_token, roster
+from tests.support.saved import Clock, read, refresh_token, registry
 from tests.support.token_server import TokenServer, email_of, refused, uuid_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 
 def add(content: object, name: str = "Work", *, replace: bool = False) -> Added:
     raw = content if isinstance(content, bytes) else as_bytes(content)
-    return add_credentials(roster(), name, raw, "a file", replace=replace)
+    return add_credentials(registry(), name, raw, "a file", replace=replace)
 
 
 def told(added: Added) -> tuple[object, ...]:
@@ -72,12 +72,12 @@ def told(added: Added) -> tuple[object, ...]:
 
 
 def kept() -> SavedAccount:
-    (found,) = roster().accounts.all()
+    (found,) = registry().accounts.all()
     return found
 
 
 def kept_credentials() -> Any:  # noqa: ANN401 - JSON
-    return roster().secrets.read(kept().id).content["credentials"]
+    return registry().secrets.read(kept().id).content["credentials"]
 
 
 def secret_count() -> int:
@@ -86,7 +86,7 @@ def secret_count() -> int:
 
 
 def listed() -> list[SavedAccount]:
-    return [account._replace(generation=0) for account in roster().accounts.all()]
+    return [account._replace(generation=0) for account in registry().accounts.all()]
 
 
 def refusal(act: Callable[[], object]) -> UsageMonitorError:
@@ -124,17 +124,17 @@ def test_credentials_may_come_in_any_shape(server: TokenServer, shape: str) -> N
         saved.profile.account_uuid,
     )
     assert [PROFILE] == [seen.path for seen in server.requests]
-    assert read(roster(), saved).usage is not None
+    assert read(registry(), saved).usage is not None
 
 
 UNUSABLE = {
-    b"": TornCredentials,
-    b"not JSON " + CANARY.encode(): TornCredentials,
-    b'{"claudeAiOauth": {"accessToken": "canary-5f2a91': TornCredentials,
-    b"[]": TornCredentials,
-    b'"canary-5f2a91"': TornCredentials,
-    b"[" * 100_000: TornCredentials,
-    b"\xff\xfe\x00\xd8": TornCredentials,
+    b"": PartialCredentials,
+    b"not JSON " + CANARY.encode(): PartialCredentials,
+    b'{"claudeAiOauth": {"accessToken": "canary-5f2a91': PartialCredentials,
+    b"[]": PartialCredentials,
+    b'"canary-5f2a91"': PartialCredentials,
+    b"[" * 100_000: PartialCredentials,
+    b"\xff\xfe\x00\xd8": PartialCredentials,
     b"{}": LoggedOut,
     b'{"mcpOAuth": {"x": {"accessToken": "canary-5f2a91"}}}': LoggedOut,
     b'{"claudeAiOauth": null}': LoggedOut,
@@ -179,7 +179,7 @@ def test_an_expired_login_is_renewed_and_then_asked_whose_it_is(server: TokenSer
     added = add(server.issue("work", expires_in=-60))
     assert "work@example.com" == kept().profile.email == added.account.email
     assert (1, ()) == (len(server.refreshes), added.notes)
-    assert read(roster(), kept()).usage is not None
+    assert read(registry(), kept()).usage is not None
     assert 1 == len(server.refreshes)
 
 
@@ -233,13 +233,13 @@ def test_whatever_way_it_is_refused_nothing_is_kept(
     login = {"accessToken": CANARY, "refreshToken": CANARY}
     assert kind is type(refusal(lambda: add(login)))
     store.login(CANARY)
-    assert kind is type(refusal(lambda: add_from_claude_code(roster(), "Work")))
+    assert kind is type(refusal(lambda: add_from_claude_code(registry(), "Work")))
 
 
 def test_an_expired_login_that_has_ended_is_not_kept(server: TokenServer) -> None:
     credentials = server.issue("work", expires_in=-60)
     server.revoke(server.family_of(credentials))
-    assert isinstance(refusal(lambda: add(credentials)), GrantEnded)
+    assert isinstance(refusal(lambda: add(credentials)), RefreshTokenRevoked)
 
 
 def test_without_a_network_it_is_kept_with_a_note_and_tried_later(
@@ -250,7 +250,7 @@ def test_without_a_network_it_is_kept_with_a_note_and_tried_later(
     assert "could not be checked" in note
     assert kept().profile.email is None
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
-    assert read(roster(), kept()).usage is not None
+    assert read(registry(), kept()).usage is not None
     assert email_of("work") == kept().profile.email
 
 
@@ -264,7 +264,7 @@ def test_expired_and_without_a_network_it_is_kept_and_renewed_later(
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
     clock = Clock()
     clock.later(hours=1)
-    assert read(roster(clock), kept()).problem is None
+    assert read(registry(clock), kept()).problem is None
     assert 1 == len(server.refreshes)
 
 
@@ -317,21 +317,21 @@ def test_a_login_that_was_used_up_is_not_taken_in_again(server: TokenServer, nam
     assert "has been renewed since" in error.message
     assert "--login" in error.hint
     assert server.accepts(refresh_token(kept()))
-    manage.remove(roster(), "Work")
+    manage.remove(registry(), "Work")
     assert "has been renewed since" in refusal(lambda: add(credentials, name)).message
 
 
 def test_two_logins_of_one_account_are_two(server: TokenServer) -> None:
     add(server.issue("work"), "one")
     add(server.issue("work"), "two")
-    assert 2 == len(roster().accounts.all()) == secret_count()
+    assert 2 == len(registry().accounts.all()) == secret_count()
 
 
 @pytest.mark.parametrize("name", ["", "work", "Console", "demo", "x" * 65])
 def test_a_name_that_cannot_be_had_is_refused_before_anybody_is_asked(
     server: TokenServer, store: Store, name: str
 ) -> None:
-    found = roster()
+    found = registry()
     add(server.issue("work"))
     store.write(as_bytes(server.issue("other")))
     asked = len(server.requests)
@@ -352,7 +352,7 @@ def test_a_name_that_cannot_be_had_is_refused_before_anybody_is_asked(
 def test_another_login_takes_the_place_of_the_last(server: TokenServer) -> None:
     add(server.issue("work"))
     before, credentials = kept(), server.issue("other")
-    add_login(roster(), "work", credentials, replace=True)
+    add_login(registry(), "work", credentials, replace=True)
     after = kept()
     assert (before.id, "login", "other@example.com") == (
         after.id,
@@ -365,7 +365,7 @@ def test_another_login_takes_the_place_of_the_last(server: TokenServer) -> None:
 
 def test_a_kind_is_not_replaced_by_another(server: TokenServer) -> None:
     add(server.issue("work"))
-    error = refusal(lambda: add_admin_key(roster(), "Work", ADMIN_KEY, replace=True))
+    error = refusal(lambda: add_admin_key(registry(), "Work", ADMIN_KEY, replace=True))
     assert "another kind" in error.message
 
 
@@ -380,7 +380,7 @@ def test_a_login_that_is_refused_leaves_the_one_it_was_to_replace(
     server.revoke(server.family_of(bad))
     refusal(lambda: add(bad, replace=True))
     assert good == kept_credentials()
-    assert read(roster(), kept()).usage is not None
+    assert read(registry(), kept()).usage is not None
 
 
 def test_replacing_an_account_that_is_not_there_adds_it(server: TokenServer) -> None:
@@ -407,7 +407,7 @@ def test_what_claude_code_is_logged_in_as_is_copied_and_left(
     credentials = {**server.issue("work"), "organizationUuid": "org"}
     store.write(as_bytes({**credentials, "mcpOAuth": {"x": CANARY}, "later": 1}))
     before = store.path.read_bytes(), store.path.stat().st_mtime_ns
-    added = add_from_claude_code(roster(), "Work")
+    added = add_from_claude_code(registry(), "Work")
     assert ("work@example.com", ()) == (added.account.email, added.notes)
     saved = kept()
     assert ("claude-code", str(home)) == (saved.origin, saved.home["HOME"])
@@ -421,7 +421,7 @@ def test_an_expired_login_of_claude_codes_is_kept_and_left_to_it(
 ) -> None:
     store.write(as_bytes(server.issue("work", expires_in=-60)))
     claude_json(home, "work")
-    (note,) = add_from_claude_code(roster(), "Work").notes
+    (note,) = add_from_claude_code(registry(), "Work").notes
     assert "open Claude Code once" in note
     assert email_of("work") == kept().profile.email
     assert [] == server.requests
@@ -433,7 +433,7 @@ def test_without_a_network_claude_codes_file_says_who_it_is(
     store.write(as_bytes(server.issue("work")))
     claude_json(home, "work")
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
-    (note,) = add_from_claude_code(roster(), "Work").notes
+    (note,) = add_from_claude_code(registry(), "Work").notes
     assert "could not be checked" in note
     assert uuid_of("work") == kept().profile.account_uuid
 
@@ -446,7 +446,7 @@ def test_without_a_login_there_is_nothing_to_copy(
 ) -> None:
     if content is not None:
         store.write(content)
-    assert isinstance(refusal(lambda: add_from_claude_code(roster(), "Work")), NoCredentials)
+    assert isinstance(refusal(lambda: add_from_claude_code(registry(), "Work")), NoCredentials)
     assert ([], 0) == (server.requests, secret_count())
 
 
@@ -454,9 +454,9 @@ def test_a_login_of_the_environment_is_not_what_is_copied(
     server: TokenServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", CANARY)
-    refusal(lambda: add_from_claude_code(roster(), "Work"))
+    refusal(lambda: add_from_claude_code(registry(), "Work"))
     store.write(as_bytes(server.issue("work")))
-    add_from_claude_code(roster(), "Work")
+    add_from_claude_code(registry(), "Work")
     assert CANARY not in json.dumps(kept_credentials())
 
 
@@ -492,7 +492,7 @@ def test_what_was_saved_from_claude_code_is_not_kept_a_second_time_as_our_own(
 ) -> None:
     credentials = server.issue("work")
     store.write(as_bytes(credentials))
-    add_from_claude_code(roster(), "Work")
+    add_from_claude_code(registry(), "Work")
     store.path.unlink()
     assert "'Work'" in refusal(lambda: add(credentials, "Other")).message
 
@@ -519,7 +519,7 @@ def admin(httpserver: HTTPServer, api: Api) -> Admin:
 
 
 def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
-    added = add_admin_key(roster(), "Org", f" {ADMIN_KEY}\n")
+    added = add_admin_key(registry(), "Org", f" {ADMIN_KEY}\n")
     assert ("Org", "console", None, ()) == told(added)
     assert [ADMIN_KEY] == admin.keys
     saved = kept()
@@ -528,14 +528,14 @@ def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
         saved.profile.organization,
         saved.profile.identity,
     )
-    assert {"admin_key": ADMIN_KEY} == roster().secrets.read(saved.id).content
+    assert {"admin_key": ADMIN_KEY} == registry().secrets.read(saved.id).content
 
 
 @pytest.mark.parametrize(
     "key", ["", "  ", CANARY, "sk-ant-oat01-" + CANARY, "sk-ant-api03-" + CANARY, ADMIN_KEY + " x"]
 )
 def test_what_can_be_no_admin_key_is_not_sent(admin: Admin, key: str) -> None:
-    assert isinstance(refusal(lambda: add_admin_key(roster(), "Org", key)), NoCredentials)
+    assert isinstance(refusal(lambda: add_admin_key(registry(), "Org", key)), NoCredentials)
     assert [] == admin.keys
 
 
@@ -545,13 +545,13 @@ def test_a_refused_admin_key_is_not_kept(
 ) -> None:
     words = {"type": "error", "error": {"type": "x", "message": f"no: {ADMIN_KEY}"}}
     admin.body, admin.status = as_bytes(words), status
-    assert kind is type(refusal(lambda: add_admin_key(roster(), "Org", ADMIN_KEY)))
+    assert kind is type(refusal(lambda: add_admin_key(registry(), "Org", ADMIN_KEY)))
 
 
 @pytest.mark.parametrize("status", [429, 500, 404])
 def test_an_admin_key_that_cannot_be_checked_is_kept_with_a_note(admin: Admin, status: int) -> None:
     admin.status = status
-    (note,) = add_admin_key(roster(), "Org", ADMIN_KEY).notes
+    (note,) = add_admin_key(registry(), "Org", ADMIN_KEY).notes
     assert "could not be checked" in note
     assert "Org" == kept().name
 
@@ -567,9 +567,9 @@ def test_no_secret_is_in_any_file(server: TokenServer, home: Path, store: Store)
     credentials: Any = server.issue("work")
     add(credentials)
     store.write(as_bytes(server.issue("other")))
-    add_from_claude_code(roster(), "Other")
-    for saved in roster().accounts.all():
-        read(roster(), saved)
+    add_from_claude_code(registry(), "Other")
+    for saved in registry().accounts.all():
+        read(registry(), saved)
     login = credentials["claudeAiOauth"]
     secrets = [login["accessToken"], login["refreshToken"], *tokens_in(store.path.read_text())]
     files = [path for path in (home / ".local").rglob("*") if path.is_file()]
@@ -593,7 +593,7 @@ def test_where_the_secret_cannot_be_kept_the_account_is_not_listed(server: Token
     with pytest.raises(UsageMonitorError) as caught:
         add(server.issue("work"))
     assert "secret_store_unavailable" == caught.value.code
-    assert () == roster().accounts.all()
+    assert () == registry().accounts.all()
 
 
 def test_the_encrypted_file_is_announced_before_it_is_begun(server: TokenServer) -> None:
@@ -602,7 +602,7 @@ def test_the_encrypted_file_is_announced_before_it_is_begun(server: TokenServer)
     def announce(words: str) -> None:
         announced.append((words, secrets_path(os.environ).exists()))
 
-    found = Roster(os.environ, Settings(), utc_now, announce=announce)
+    found = AccountRegistry(os.environ, Settings(), utc_now, announce=announce)
     for name in ("one", "two"):
         add_login(found, name, server.issue(name))
     assert 1 == len(announced)

@@ -16,7 +16,7 @@ from claude_usage_monitor.store.paths import accounts_path, secrets_path, state_
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import as_bytes
-from tests.support.saved import Clock, keep, read, roster
+from tests.support.saved import Clock, keep, read, registry
 from tests.support.secret_service import unlocked
 from tests.support.token_server import TokenServer, email_of, uuid_of
 
@@ -106,17 +106,17 @@ def test_what_can_be_no_name_is_refused_with_the_reason(raw: str, words: str) ->
 
 @pytest.mark.parametrize("raw", ["❤\ufe0f", "two  blanks", "cafe\u0301", "🇩🇪", " Work "])
 def test_an_account_is_found_by_what_it_was_added_as(server: TokenServer, raw: str) -> None:
-    add.add_login(roster(), raw, server.issue("work"))
-    manage.use(roster(), raw)
-    manage.rename(roster(), raw, "Job")
-    manage.rename(roster(), "JOB", raw)
-    manage.remove(roster(), raw)
-    assert () == roster().accounts.all()
+    add.add_login(registry(), raw, server.issue("work"))
+    manage.use(registry(), raw)
+    manage.rename(registry(), raw, "Job")
+    manage.rename(registry(), "JOB", raw)
+    manage.remove(registry(), raw)
+    assert () == registry().accounts.all()
 
 
 def test_a_name_is_free_or_taken_or_another_kinds(server: TokenServer) -> None:
     saved = keep(server.issue("work"), "Work")
-    found = roster()
+    found = registry()
     assert None is manage.require_free(found, "Other", "code", replace=False)
     assert None is manage.require_free(found, "Other", "code", replace=True)
     replaced = manage.require_free(found, "wORK", "code", replace=True)
@@ -133,19 +133,19 @@ def test_a_name_is_free_or_taken_or_another_kinds(server: TokenServer) -> None:
 def test_what_is_used_is_active_in_every_process(server: TokenServer) -> None:
     keep(server.issue("work"), "Work")
     for name in ("work", "claude-code", "WORK"):
-        used = manage.use(roster(), name)
-        (first, *others) = roster().entries()
+        used = manage.use(registry(), name)
+        (first, *others) = registry().entries()
         assert (used.name, True) == (first.account.name, first.account.active)
         assert [False] == [entry.account.active for entry in others]
 
 
 def test_nobody_is_used_renamed_or_removed_who_is_not_there(server: TokenServer) -> None:
     keep(server.issue("work"), "Work")
-    manage.use(roster(), "Work")
+    manage.use(registry(), "Work")
     for act in (
-        lambda: manage.use(roster(), "Wörk"),
-        lambda: manage.rename(roster(), "Wörk", "Job"),
-        lambda: manage.remove(roster(), "Wörk"),
+        lambda: manage.use(registry(), "Wörk"),
+        lambda: manage.rename(registry(), "Wörk", "Job"),
+        lambda: manage.remove(registry(), "Wörk"),
     ):
         with pytest.raises(UnknownAccount, match="'Wörk'") as caught:
             act()
@@ -155,9 +155,9 @@ def test_nobody_is_used_renamed_or_removed_who_is_not_there(server: TokenServer)
 def test_claude_codes_account_is_neither_renamed_nor_removed(store: Store) -> None:
     store.login()
     with pytest.raises(InvalidName, match="cannot be renamed"):
-        manage.rename(roster(), "claude-code", "Job")
+        manage.rename(registry(), "claude-code", "Job")
     with pytest.raises(InvalidName, match="cannot be removed"):
-        manage.remove(roster(), "Claude-Code")
+        manage.remove(registry(), "Claude-Code")
     assert store.path.exists()
 
 
@@ -168,19 +168,23 @@ def test_an_account_keeps_its_name_when_the_new_one_cannot_be_had(
     keep(server.issue("work"), "Work")
     keep(server.issue("other"), "Other")
     with pytest.raises(InvalidName):
-        manage.rename(roster(), "Work", new)
-    assert ["Work", "Other"] == [saved.name for saved in roster().accounts.all()]
+        manage.rename(registry(), "Work", new)
+    assert ["Work", "Other"] == [saved.name for saved in registry().accounts.all()]
 
 
 def test_a_renamed_account_keeps_its_login_its_figures_and_its_place(server: TokenServer) -> None:
     saved = keep(server.issue("work"), "Work")
-    before = read(roster(), saved)
-    manage.use(roster(), "Work")
-    account = manage.rename(roster(), "Work", " Job ")
+    before = read(registry(), saved)
+    manage.use(registry(), "Work")
+    account = manage.rename(registry(), "Work", " Job ")
     assert ("Job", email_of("Work")) == (account.name, account.email)
     asked = len(server.requests)
-    after = read(roster(), saved)
-    assert ("Job", before.usage, True) == (after.account.name, after.usage, after.account.active)
+    after = read(registry(), saved)
+    assert ("Job", before.usage, True) == (
+        after.account.name,
+        after.usage,
+        after.account.active,
+    )
     assert asked == len(server.requests)
 
 
@@ -190,16 +194,16 @@ def test_a_renamed_account_keeps_its_login_its_figures_and_its_place(server: Tok
 def test_a_removed_account_leaves_nothing(server: TokenServer) -> None:
     """No secret, no row, no figure; the others keep theirs."""
     saved, other = (keep(server.issue(name), name) for name in ("Work", "Other"))
-    figures = read(roster(), other)
-    read(roster(), saved)
-    manage.use(roster(), "Work")
-    assert () == manage.remove(roster(), "work")
+    figures = read(registry(), other)
+    read(registry(), saved)
+    manage.use(registry(), "Work")
+    assert () == manage.remove(registry(), "work")
     for trace in (saved.id, uuid_of("Work"), email_of("Work")):
         assert not [row for row in state_rows() if trace in row]
         assert trace not in secrets_path(os.environ).read_text()
-    assert [other.id] == [each.id for each in roster().accounts.all()]
-    assert figures.usage == read(roster(), other).usage
-    assert "claude-code" == roster().named("claude-code").account.name
+    assert [other.id] == [each.id for each in registry().accounts.all()]
+    assert figures.usage == read(registry(), other).usage
+    assert "claude-code" == registry().named("claude-code").account.name
 
 
 def state_rows() -> list[str]:
@@ -216,10 +220,10 @@ def state_rows() -> list[str]:
 
 def test_figures_of_an_account_that_nobody_identified_go_with_it(api: Api) -> None:
     api.answer_profile(b"", 500)
-    add.add_login(roster(), "Work", {"claudeAiOauth": {"accessToken": "token"}})
-    (saved,) = roster().accounts.all()
-    assert read(roster(), saved).usage is not None
-    manage.remove(roster(), "Work")
+    add.add_login(registry(), "Work", {"claudeAiOauth": {"accessToken": "token"}})
+    (saved,) = registry().accounts.all()
+    assert read(registry(), saved).usage is not None
+    manage.remove(registry(), "Work")
     assert not [row for row in state_rows() if "five_hour" in row]
 
 
@@ -227,16 +231,16 @@ def test_figures_that_another_account_shows_too_stay(server: TokenServer, store:
     saved = [
         keep(server.issue("Work"), name)._replace(name=name) for name in ("Work", "Work again")
     ]
-    found = roster()
+    found = registry()
     for each in saved:
-        found.accounts.keep_profile(each.id, saved[0].profile)
-    before = read(roster(), saved[1])
-    manage.remove(roster(), "Work")
-    assert before.usage == read(roster(), saved[1]).usage
+        found.accounts.store_profile(each.id, saved[0].profile)
+    before = read(registry(), saved[1])
+    manage.remove(registry(), "Work")
+    assert before.usage == read(registry(), saved[1]).usage
     store.write(as_bytes(server.issue("Work")))
-    mine = roster().claude_code().read(AccountStatus(CLAUDE_CODE))
-    manage.remove(roster(), "Work again")
-    assert mine.usage == roster().claude_code().look(AccountStatus(CLAUDE_CODE)).usage
+    mine = registry().claude_code().read(AccountStatus(CLAUDE_CODE))
+    manage.remove(registry(), "Work again")
+    assert mine.usage == registry().claude_code().cached_status(AccountStatus(CLAUDE_CODE)).usage
 
 
 def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -> None:
@@ -244,25 +248,25 @@ def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -
     keep(server.issue("work"), "Work")
     secrets_path(os.environ).write_bytes(b"garbage")
     with pytest.raises(SecretStoreUnavailable, match="may still hold this login"):
-        manage.remove(roster(), "Work")
-    assert ["Work"] == [saved.name for saved in roster().accounts.all()]
+        manage.remove(registry(), "Work")
+    assert ["Work"] == [saved.name for saved in registry().accounts.all()]
     assert b"garbage" == secrets_path(os.environ).read_bytes()
 
 
 def test_a_login_in_a_keyring_that_is_gone_is_warned_of(server: TokenServer) -> None:
     with unlocked():
         assert "keyring" == keep(server.issue("work"), "Work").place
-    (warning,) = manage.remove(roster(), "Work")
+    (warning,) = manage.remove(registry(), "Work")
     assert "it stays" in warning
-    assert () == roster().accounts.all()
+    assert () == registry().accounts.all()
 
 
 def test_a_login_in_the_keyring_is_deleted_with_its_account(server: TokenServer) -> None:
     with unlocked():
         saved = keep(server.issue("work"), "Work")
-        assert () == manage.remove(roster(), "Work")
+        assert () == manage.remove(registry(), "Work")
         with pytest.raises(Exception, match="Nothing is stored"):
-            roster().secrets.read(saved.id)
+            registry().secrets.read(saved.id)
 
 
 # --- the list ------------------------------------------------------------------------------------
@@ -274,7 +278,7 @@ def test_the_list_tells_what_each_is_and_where_its_login_is(
     store.write(as_bytes(server.issue("mine")))
     keep(server.issue("work"), "Work")
     keep({"admin_key": "x"}, "Org")
-    mine, work, org = manage.listed(roster())
+    mine, work, org = manage.listed(registry())
     assert ("claude-code", True) == (mine.account.name, mine.account.active)
     assert ("Max 5x", "Claude Code credentials file", None) == mine[1:]
     assert ("Work", email_of("Work"), False) == (
@@ -295,9 +299,9 @@ def test_the_list_tells_what_ails_a_login(server: TokenServer, store: Store) -> 
     credentials: Any = server.issue("gone", expires_in=60)
     del credentials["claudeAiOauth"]["refreshToken"]
     lost, ended = keep(server.issue("lost"), "Lost"), keep(credentials, "Ended")
-    roster().secrets.delete(lost.id)
+    registry().secrets.delete(lost.id)
     clock.later(hours=1)
-    found = {each.account.name: each for each in manage.listed(roster(clock))}
+    found = {each.account.name: each for each in manage.listed(registry(clock))}
     problems = {name: each.problem and each.problem.code for name, each in found.items()}
     assert {
         "claude-code": "no_credentials",
@@ -315,13 +319,13 @@ def test_a_kept_admin_key_is_listed_with_what_ails_it(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
-    add.add_admin_key(roster(), "Org", "sk-ant-admin01-canary-5f2a91")
-    org = manage.listed(roster())[1]
+    add.add_admin_key(registry(), "Org", "sk-ant-admin01-canary-5f2a91")
+    org = manage.listed(registry())[1]
     assert ("Org", "console", None, "encrypted file", None) == (
         org.account.name,
         org.account.kind,
         *org[1:],
     )
     secrets_path(os.environ).write_bytes(b"garbage")
-    problem = manage.listed(roster())[1].problem
+    problem = manage.listed(registry())[1].problem
     assert "secret_store_unavailable" == (problem.code if problem else None)

@@ -11,21 +11,21 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
 )
 from claude_usage_monitor.monitor.accounts import add, manage
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.selection import selected
 from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import as_bytes
-from tests.support.saved import keep, roster
+from tests.support.saved import keep, registry
 from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from claude_usage_monitor.monitor.accounts.registry import Entry
+    from claude_usage_monitor.monitor.accounts.registry import ListedAccount
     from claude_usage_monitor.store.settings import Mode
     from tests.support.login import Store
 
@@ -37,28 +37,28 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
         yield running
 
 
-def names(entries: tuple[Entry, ...]) -> list[str]:
+def names(entries: tuple[ListedAccount, ...]) -> list[str]:
     return [entry.account.name for entry in entries]
 
 
 def shown(
-    *wanted: str, mode: Mode = "auto", every: bool = False, found: Roster | None = None
+    *wanted: str, mode: Mode = "auto", every: bool = False, found: AccountRegistry | None = None
 ) -> list[str]:
-    return names(selected(found or roster(), wanted, mode, every=every))
+    return names(selected(found or registry(), wanted, mode, every=every))
 
 
 def keep_admin_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep an organisation, the network away."""
     with monkeypatch.context() as offline:
         offline.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
-        add.add_admin_key(roster(), name, "sk-ant-admin01-canary-5f2a91")
+        add.add_admin_key(registry(), name, "sk-ant-admin01-canary-5f2a91")
 
 
 # --- which there are -----------------------------------------------------------------------------
 
 
 def test_claude_codes_account_is_there_without_adding_and_makes_no_file(home: Path) -> None:
-    (entry,) = roster().entries()
+    (entry,) = registry().entries()
     assert ("claude-code", "claude-code", True, None) == (
         entry.key,
         entry.account.name,
@@ -72,15 +72,15 @@ def test_claude_codes_account_is_there_without_adding_and_makes_no_file(home: Pa
 def test_exactly_one_is_active_and_it_is_first(server: TokenServer) -> None:
     for name in ("one", "two", "three"):
         keep(server.issue(name), name)
-    manage.use(roster(), "two")
-    entries = roster().entries()
+    manage.use(registry(), "two")
+    entries = registry().entries()
     assert ["two", "claude-code", "one", "three"] == names(entries)
     assert [True, False, False, False] == [entry.account.active for entry in entries]
 
 
 def test_an_entry_tells_what_is_known_without_asking(server: TokenServer) -> None:
     saved = keep(server.issue("Work"), "Work")
-    entry = roster().named("Work")
+    entry = registry().named("Work")
     assert (saved.id, email_of("Work"), "code") == (
         entry.key,
         entry.account.email,
@@ -137,10 +137,10 @@ def test_an_organisation_is_shown_beneath_a_login_and_never_instead_of_one(
 def test_the_chosen_one_is_shown_whoever_is_logged_in(server: TokenServer, store: Store) -> None:
     store.login()
     keep(server.issue("one"), "one")
-    manage.use(roster(), "one")
+    manage.use(registry(), "one")
     assert ["one"] == shown()
     store.path.unlink()
-    manage.use(roster(), "claude-code")
+    manage.use(registry(), "claude-code")
     assert ["claude-code"] == shown()
 
 
@@ -149,15 +149,15 @@ def test_when_the_chosen_one_is_removed_the_rule_is_as_before_anybody_chose(
 ) -> None:
     for name in ("one", "two"):
         keep(server.issue(name), name)
-    manage.use(roster(), "two")
-    manage.remove(roster(), "two")
+    manage.use(registry(), "two")
+    manage.remove(registry(), "two")
     assert ["one"] == shown()
-    assert None is roster().accounts.active()
+    assert None is registry().accounts.active()
 
 
 def test_a_choice_of_an_account_that_is_nowhere_is_claude_codes(server: TokenServer) -> None:
     keep(server.issue("one"), "one")
-    roster().accounts.activate("gone")
+    registry().accounts.activate("gone")
     assert ["claude-code"] == shown()
 
 
@@ -224,7 +224,7 @@ def test_a_subscription_mode_shows_a_login_that_is_there(
     """Also while an organisation is the active one, and Claude Code has none."""
     keep(server.issue("one"), "one")
     keep_admin_key("Org", monkeypatch)
-    manage.use(roster(), "Org")
+    manage.use(registry(), "Org")
     assert ["Org"] == shown()
     assert ["one"] == shown(mode="code")
 
@@ -232,9 +232,9 @@ def test_a_subscription_mode_shows_a_login_that_is_there(
 @pytest.mark.parametrize("every", [False, True])
 def test_without_an_organisation_the_words_say_how_to_add_one(every: bool) -> None:
     assert ["console"] == shown(mode="console", every=every)
-    found = roster()
+    found = registry()
     (entry,) = selected(found, (), "console", every=every)
-    problem = found.reader(entry).look(AccountStatus(entry.account)).problem
+    problem = found.reader(entry).cached_status(AccountStatus(entry.account)).problem
     assert problem is not None
     assert ("no_credentials", True) == (problem.code, "--admin-key" in problem.hint)
 
@@ -255,7 +255,7 @@ def test_without_a_list_claude_codes_account_is_shown_and_it_says_why(store: Sto
     store.login()
     accounts_path(os.environ).parent.mkdir(parents=True)
     accounts_path(os.environ).write_bytes(b"garbage" * 1000)
-    found = roster()
+    found = registry()
     assert ["claude-code"] == shown(found=found)
     assert "cannot be used" in (found.notice or "")
     for wanted, every in ((("one",), False), ((), True)):
@@ -271,10 +271,10 @@ def test_each_home_of_ours_has_accounts_of_its_own(
 ) -> None:
     expected = [["claude-code", "default"], ["claude-code", "elsewhere"]]
     keep(server.issue("default"), "default")
-    first = sorted(names(roster().entries()))
+    first = sorted(names(registry().entries()))
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(tmp_path / "own"))
     keep(server.issue("elsewhere"), "elsewhere")
-    assert expected == [first, sorted(names(roster().entries()))]
+    assert expected == [first, sorted(names(registry().entries()))]
     assert {"accounts.db", "secrets.json", "state.db"} <= {
         path.name for path in (tmp_path / "own").iterdir()
     }
@@ -289,33 +289,33 @@ def test_a_config_folder_of_claude_codes_is_its_login_alone(
     assert ["claude-code"] == shown()
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
     assert ["one"] == shown()
-    assert ["claude-code", "one"] == sorted(names(roster().entries()))
+    assert ["claude-code", "one"] == sorted(names(registry().entries()))
 
 
 def test_an_address_that_no_token_may_go_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://example.com")
     with pytest.raises(InvalidSetting):
-        roster()
+        registry()
 
 
 def test_an_account_has_one_reader_whatever_it_is_called(server: TokenServer) -> None:
     saved = keep(server.issue("one"), "one")
-    found = roster()
+    found = registry()
     first = found.reader(found.named("one"))
-    manage.rename(roster(), "one", "two")
+    manage.rename(registry(), "one", "two")
     assert first is found.reader(found.named("two"))
     assert first is not found.reader(found.named("claude-code"))
     assert saved.id == found.named("two").key
 
 
 def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
-    found = roster()
+    found = registry()
     seen = [found.version()]
     for act in (
         lambda: keep(server.issue("one"), "one"),
-        lambda: manage.use(roster(), "one"),
-        lambda: manage.rename(roster(), "one", "two"),
-        lambda: manage.remove(roster(), "two"),
+        lambda: manage.use(registry(), "one"),
+        lambda: manage.rename(registry(), "one", "two"),
+        lambda: manage.remove(registry(), "two"),
     ):
         act()
         seen.append(found.version())
@@ -326,7 +326,7 @@ def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
 def test_who_is_asked_is_told_who_asks(server: TokenServer) -> None:
     """The API Claude Code's name, or the one that is set; the token endpoint ours, always."""
     settings = Settings(user_agent="my-own/1.0")
-    found = Roster(os.environ, settings, utc_now)
+    found = AccountRegistry(os.environ, settings, utc_now)
     saved = keep(server.issue("one", expires_in=-60), "one")
     entry = next(entry for entry in found.entries() if entry.key == saved.id)
     found.reader(entry).read(AccountStatus(entry.account), lambda _: None)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.monitor.live.displayed import Seat
 from claude_usage_monitor.monitor.live.parallel import MOST_AT_ONCE, read_all
+from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
@@ -35,18 +35,21 @@ class Scripted:
         self.act()
         return replace(previous, problem=self.problem)
 
-    def look(self, previous: AccountStatus) -> AccountStatus:
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:
         return previous
 
-    def want(self) -> None:
+    def request_refresh(self) -> None:
         """Do nothing."""
 
     def changed(self) -> bool:
         return False
 
 
-def seats(readers: list[Scripted]) -> list[Seat]:
-    return [Seat(str(n), Account(f"account {n}"), reader) for n, reader in enumerate(readers)]
+def current(readers: list[Scripted]) -> list[DisplayedAccount]:
+    return [
+        DisplayedAccount(str(n), Account(f"account {n}"), reader)
+        for n, reader in enumerate(readers)
+    ]
 
 
 def test_nobody_is_read_where_nobody_is() -> None:
@@ -55,7 +58,7 @@ def test_nobody_is_read_where_nobody_is() -> None:
 
 def test_one_alone_is_read_without_a_thread() -> None:
     reader = Scripted()
-    (status,) = read_all(seats([reader]), INTERVAL)
+    (status,) = read_all(current([reader]), INTERVAL)
     assert ("account 0", INTERVAL) == (status.account.name, status.interval)
     assert [threading.current_thread().name] == reader.threads
 
@@ -67,7 +70,7 @@ def test_statuses_are_in_the_order_of_the_accounts_whoever_is_done_first() -> No
         Scripted(second_is_read.set, OFFLINE),
         Scripted(),
     ]
-    statuses = read_all(seats(readers), INTERVAL)
+    statuses = read_all(current(readers), INTERVAL)
     assert [f"account {n}" for n in range(3)] == [status.account.name for status in statuses]
     assert [None, OFFLINE, None] == [status.problem for status in statuses]
 
@@ -87,7 +90,7 @@ def test_one_that_waits_delays_no_other() -> None:
             threading.Event().wait(0.01)
         raise AssertionError("the others wait")
 
-    statuses = read_all(seats([Scripted(wait_for_the_others), *others]), INTERVAL)
+    statuses = read_all(current([Scripted(wait_for_the_others), *others]), INTERVAL)
     assert 3 * MOST_AT_ONCE + 1 == len(statuses)
 
 
@@ -105,7 +108,7 @@ def test_so_many_are_read_at_once_and_no_more() -> None:
         with lock:
             inside -= 1
 
-    read_all(seats([Scripted(meet) for _ in range(3 * MOST_AT_ONCE)]), INTERVAL)
+    read_all(current([Scripted(meet) for _ in range(3 * MOST_AT_ONCE)]), INTERVAL)
     assert MOST_AT_ONCE == most
 
 
@@ -115,7 +118,7 @@ def test_a_bug_in_one_is_raised_where_they_are_waited_for(error: type[BaseExcept
         raise error
 
     with pytest.raises(error):
-        read_all(seats([Scripted(), Scripted(fail), Scripted()]), INTERVAL)
+        read_all(current([Scripted(), Scripted(fail), Scripted()]), INTERVAL)
 
 
 def test_a_bug_in_the_only_one_is_raised_too() -> None:
@@ -123,4 +126,4 @@ def test_a_bug_in_the_only_one_is_raised_too() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        read_all(seats([Scripted(fail)]), INTERVAL)
+        read_all(current([Scripted(fail)]), INTERVAL)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.live.displayed import Seat
 from claude_usage_monitor.monitor.live.poller import Poller
+from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
@@ -62,13 +62,13 @@ class Scripted:
         due = None if self.wait is None else moment + self.wait
         return replace(previous, usage=Usage((), "api", moment), next_read_at=due)
 
-    def look(self, previous: AccountStatus) -> AccountStatus:
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:
         self.looks += 1
         self.news = False
         self.looked.set()
         return replace(previous, usage=Usage((), "statusline", self.clock()))
 
-    def want(self) -> None:
+    def request_refresh(self) -> None:
         self.wanted = True
 
     def changed(self) -> bool:
@@ -76,7 +76,7 @@ class Scripted:
 
 
 @dataclass
-class Desk:
+class SelectedAccounts:
     """Accounts on show, by name, each with its reader; ``views`` are what turns go through."""
 
     readers: dict[str, Scripted]
@@ -84,18 +84,18 @@ class Desk:
     at: int = 0
     changes: int = 0
 
-    def seats(self) -> tuple[Seat, ...]:
-        return tuple(Seat(n, Account(n), self.readers[n]) for n in self.views[self.at])
+    def current(self) -> tuple[DisplayedAccount, ...]:
+        return tuple(DisplayedAccount(n, Account(n), self.readers[n]) for n in self.views[self.at])
 
-    def turn(self) -> None:
+    def show_next(self) -> None:
         self.at = (self.at + 1) % len(self.views)
 
     def version(self) -> object:
         return self.changes
 
 
-def desk_of(**readers: Scripted) -> Desk:
-    return Desk(readers, [list(readers)])
+def desk_of(**readers: Scripted) -> SelectedAccounts:
+    return SelectedAccounts(readers, [list(readers)])
 
 
 def started(
@@ -105,11 +105,14 @@ def started(
 
 
 def started_with(
-    desk: Desk, clock: Clock, interval: timedelta = FIRST.interval
+    displayed_accounts: SelectedAccounts, clock: Clock, interval: timedelta = FIRST.interval
 ) -> tuple[Poller, threading.Event]:
     changed = threading.Event()
     poller = Poller(
-        desk, lambda seat: AccountStatus(seat.account, interval=interval), clock, changed.set
+        displayed_accounts,
+        lambda displayed: AccountStatus(displayed.account, interval=interval),
+        clock,
+        changed.set,
     )
     changed.clear()  # of the accounts being seated
     poller.start()
@@ -183,11 +186,11 @@ def test_a_bug_in_the_worker_is_handed_to_the_main_thread() -> None:
 
 
 def test_a_bug_among_the_accounts_is_handed_over_too() -> None:
-    desk = desk_of(one=Scripted())
-    poller, changed = started_with(desk, Clock())
+    displayed_accounts = desk_of(one=Scripted())
+    poller, changed = started_with(displayed_accounts, Clock())
     changed.clear()
-    desk.views = [["nobody"]]
-    desk.changes += 1
+    displayed_accounts.views = [["nobody"]]
+    displayed_accounts.changes += 1
     wait_until(lambda: poller.failure is not None)
     assert isinstance(poller.failure, KeyError)
 
@@ -211,26 +214,26 @@ def test_fifty_accounts_are_all_read() -> None:
 
 
 def test_a_turn_shows_the_next_account_and_reads_it() -> None:
-    desk = desk_of(one=Scripted(), two=Scripted())
-    desk.views = [["one"], ["two"]]
-    poller, _ = started_with(desk, Clock())
-    assert 0 == desk.readers["two"].reads
-    poller.turn()
+    displayed_accounts = desk_of(one=Scripted(), two=Scripted())
+    displayed_accounts.views = [["one"], ["two"]]
+    poller, _ = started_with(displayed_accounts, Clock())
+    assert 0 == displayed_accounts.readers["two"].reads
+    poller.show_next()
     wait_until(lambda: ["two"] == [status.account.name for status in poller.statuses])
     wait_until(lambda: poller.statuses[0].usage is not None)
-    poller.turn()
+    poller.show_next()
     wait_until(lambda: ["one"] == [status.account.name for status in poller.statuses])
     assert poller.statuses[0].usage is not None
-    assert 1 == desk.readers["one"].reads
+    assert 1 == displayed_accounts.readers["one"].reads
 
 
 def test_an_account_that_is_added_or_removed_is_followed() -> None:
-    desk = desk_of(one=Scripted())
-    poller, _ = started_with(desk, Clock())
-    desk.readers["two"] = Scripted()
-    desk.views = [["one", "two"]]
-    desk.changes += 1
+    displayed_accounts = desk_of(one=Scripted())
+    poller, _ = started_with(displayed_accounts, Clock())
+    displayed_accounts.readers["two"] = Scripted()
+    displayed_accounts.views = [["one", "two"]]
+    displayed_accounts.changes += 1
     wait_until(lambda: 2 == len(poller.statuses))
-    desk.views = [["two"]]
-    desk.changes += 1
+    displayed_accounts.views = [["two"]]
+    displayed_accounts.changes += 1
     wait_until(lambda: ["two"] == [status.account.name for status in poller.statuses])

@@ -26,7 +26,7 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor.login.browser import Talk, browser_can_open, log_in
+from claude_usage_monitor.monitor.login.browser import Prompter, browser_can_open, log_in
 from claude_usage_monitor.sources.anthropic import oauth_callback
 from claude_usage_monitor.sources.anthropic.oauth_login import MANUAL_REDIRECT, Challenge
 from claude_usage_monitor.sources.http import HttpClient, TimeLimits
@@ -118,9 +118,9 @@ class Scene:
         client = HttpClient(
             self.server.url, "test/0", lambda: NOW, os.environ, TimeLimits(total, total)
         )
-        talk = Talk(self.said.append, self.typed.get)
+        prompter = Prompter(self.said.append, self.typed.get)
         return log_in(
-            client, self.environ, talk, browser=browser, timeout=timeout, clock=lambda: NOW
+            client, self.environ, prompter, browser=browser, timeout=timeout, clock=lambda: NOW
         )
 
     def meanwhile(self, act: Callable[[], None]) -> None:
@@ -242,7 +242,7 @@ def test_an_input_that_cannot_be_read_has_ended(scene: Scene, error: type[Except
 
     client = HttpClient(scene.server.url, "test/0", lambda: NOW, os.environ)
     with pytest.raises(LoginFailed, match="input ended"):
-        log_in(client, {}, Talk(scene.said.append, ask), clock=lambda: NOW)
+        log_in(client, {}, Prompter(scene.said.append, ask), clock=lambda: NOW)
 
 
 def test_a_login_that_is_denied_ends_in_words(scene: Scene) -> None:

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
-from claude_usage_monitor.monitor.login.stored_credentials import Pair, content_of, pair_of
+from claude_usage_monitor.monitor.login.stored_credentials import (
+    StoredCredentials,
+    credentials_from_secret,
+    secret_from_credentials,
+)
 from claude_usage_monitor.store.paths import secrets_path
-from tests.support.saved import Clock, keep, read, refresh_token, roster
+from tests.support.saved import Clock, keep, read, refresh_token, registry
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
@@ -40,57 +44,61 @@ def expired(server: TokenServer) -> SavedAccount:
 def test_where_a_new_login_could_not_be_stored_none_is_asked_for(server: TokenServer) -> None:
     saved = expired(server)
     obstructed()
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is not None
     assert "secret_store_unavailable" == status.problem.code
     assert [] == server.refreshes
     freed()
-    assert read(roster(), saved).problem is None
+    assert read(registry(), saved).problem is None
 
 
 def test_one_that_is_held_yields_to_one_that_was_stored_since(server: TokenServer) -> None:
     """As after a log-in under the same name, which another process was asked for."""
     clock = Clock()
     saved = expired(server)
-    found = roster(clock)
+    found = registry(clock)
     server.after_rotation = lambda _: obstructed()
     assert read(found, saved).problem is None
     server.after_rotation = None
-    assert found.renewer.logins.unsaved(saved.id) is not None
+    assert found.refresher.logins.pending_reason(saved.id) is not None
     freed()
-    other = roster()
-    kept = other.secrets.write(saved.id, content_of(Pair(server.issue("anew"), 0)))
-    other.accounts.keep_secret_place(saved.id, kept.place, kept.generation)
+    other = registry()
+    kept = other.secrets.write(
+        saved.id, secret_from_credentials(StoredCredentials(server.issue("anew"), 0))
+    )
+    other.accounts.store_secret_place(saved.id, kept.place, kept.generation)
     token = refresh_token(saved)
     clock.later(minutes=10)
     read(found, saved)
-    assert found.renewer.logins.unsaved(saved.id) is None
+    assert found.refresher.logins.pending_reason(saved.id) is None
     assert token == refresh_token(saved)
 
 
 def test_one_of_an_account_that_was_removed_is_not_stored(server: TokenServer) -> None:
     saved = expired(server)
-    found = roster()
+    found = registry()
     server.after_rotation = lambda _: obstructed()
     read(found, saved)
     server.after_rotation = None
     freed()
-    other = roster()
+    other = registry()
     other.secrets.delete(saved.id)
     other.accounts.remove(saved.id)
-    assert found.renewer.logins.save_all()
+    assert found.refresher.logins.store_pending()
     assert saved.id not in secrets_path(os.environ).read_text()
 
 
 def test_what_is_kept_comes_back_as_it_was(server: TokenServer) -> None:
-    pair = Pair(server.issue("work"), 3, Clock()().replace(microsecond=0))
-    assert pair == pair_of(content_of(pair), 3)
-    assert pair_of({}, 1) == Pair({}, 1)
-    assert pair_of({"credentials": 7, "renewed_at": "never"}, 1) == Pair({}, 1)
+    stored = StoredCredentials(server.issue("work"), 3, Clock()().replace(microsecond=0))
+    assert stored == credentials_from_secret(secret_from_credentials(stored), 3)
+    assert credentials_from_secret({}, 1) == StoredCredentials({}, 1)
+    assert credentials_from_secret(
+        {"credentials": 7, "renewed_at": "never"}, 1
+    ) == StoredCredentials({}, 1)
 
 
 def test_a_shut_place_is_told(server: TokenServer) -> None:
     saved = expired(server)
     obstructed()
     with pytest.raises(SecretStoreUnavailable):
-        roster().renewer.logins.require_room(saved, Pair({}, 0))
+        registry().refresher.logins.ensure_writable(saved, StoredCredentials({}, 0))

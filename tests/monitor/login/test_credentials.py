@@ -12,8 +12,8 @@ import pytest
 from claude_usage_monitor.errors import (
     CredentialsExpired,
     NoCredentials,
+    PartialCredentials,
     SecretStoreUnavailable,
-    TornCredentials,
 )
 from claude_usage_monitor.monitor.login.credentials import (
     ENVIRONMENT,
@@ -96,26 +96,26 @@ def test_an_expired_credential_is_found_but_not_to_be_sent(
 
 def test_a_torn_file_leaves_the_last_good_login_while_that_lasts(store: Store) -> None:
     store.login()
-    look = finder()
-    look.find(now())
+    snapshot = finder()
+    snapshot.find(now())
     store.write(b'{"claudeAiOauth": {"acc')
-    assert look.find(now()).token.reveal() == TOKEN
-    with pytest.raises(TornCredentials):
-        look.find(now() + timedelta(hours=2))
-    with pytest.raises(TornCredentials):
+    assert snapshot.find(now()).token.reveal() == TOKEN
+    with pytest.raises(PartialCredentials):
+        snapshot.find(now() + timedelta(hours=2))
+    with pytest.raises(PartialCredentials):
         finder().find(now())
 
 
 def test_a_login_that_is_gone_is_gone(store: Store) -> None:
     store.login()
-    look = finder()
-    look.find(now())
+    snapshot = finder()
+    snapshot.find(now())
     store.path.unlink()
     with pytest.raises(NoCredentials):
-        look.find(now())
+        snapshot.find(now())
     store.write(b"")
-    with pytest.raises(TornCredentials):
-        look.find(now())
+    with pytest.raises(PartialCredentials):
+        snapshot.find(now())
 
 
 # --- macOS ------------------------------------------------------------------------------------
@@ -160,32 +160,32 @@ def test_an_unusable_file_says_more_than_a_missing_item(mac: Mac, store: Store) 
 
 def test_a_live_login_is_read_from_the_keychain_once(mac: Mac) -> None:
     mac.login("kept")
-    look = mac.finder()
+    snapshot = mac.finder()
     for _ in range(5):
-        look.find(now())
+        snapshot.find(now())
     assert mac.reads == 1
 
 
 def test_a_denied_keychain_is_not_asked_again_for_an_hour_unless_the_user_asks(mac: Mac) -> None:
     """Each read may open a dialog; a storm of them is what users of such tools hate most."""
     mac.deny()
-    look = mac.finder()
+    snapshot = mac.finder()
     for moment in (now(), now() + timedelta(minutes=59)):
         with pytest.raises(SecretStoreUnavailable):
-            look.find(moment)
+            snapshot.find(moment)
     assert mac.reads == 1
     with pytest.raises(SecretStoreUnavailable):
-        look.find(now() + timedelta(minutes=61))
+        snapshot.find(now() + timedelta(minutes=61))
     assert mac.reads == 2
     mac.login("kept")
-    assert look.find(now(), afresh=True).token.reveal() == "kept"
+    assert snapshot.find(now(), force=True).token.reveal() == "kept"
 
 
 def test_an_expired_item_is_looked_at_once_a_minute(mac: Mac) -> None:
     mac.login("old", expires_in=-60)
-    look = mac.finder()
+    snapshot = mac.finder()
     for seconds in (0, 20, 40, 59):
-        assert look.find(now() + timedelta(seconds=seconds)).expired(now())
+        assert snapshot.find(now() + timedelta(seconds=seconds)).expired(now())
     assert mac.reads == 1
     mac.login("fresh")
-    assert look.find(now() + timedelta(seconds=70)).token.reveal() == "fresh"
+    assert snapshot.find(now() + timedelta(seconds=70)).token.reveal() == "fresh"

@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.api import PROFILE
-from tests.support.saved import roster
+from tests.support.saved import registry
 from tests.support.token_server import TokenServer, uuid_of
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class ClaudeCode:
         """Let the API have told before whose the live token is."""
         login = json.loads(self.credentials.read_bytes())["claudeAiOauth"]
         who = Profile(account_uuid=uuid_of(account), organization_uuid=uuid_of(f"{account}'s"))
-        state = roster().state
+        state = registry().state
         fingerprint = fingerprint_of(Secret(login["accessToken"]))
-        state.keep_profile(fingerprint, who)
+        state.store_profile(fingerprint, who)
         state.link(fingerprint, who.identity or "")
 
     def files(self) -> dict[str, tuple[bytes, int]]:
@@ -250,7 +250,7 @@ def claude(home: Path, server: TokenServer) -> ClaudeCode:
 def verdict(
     home: Mapping[str, str] | None = None, account: str | None = OURS, *, asking: bool = False
 ) -> Verdict:
-    shared = roster().shared_grant(place_of(os.environ) if home is None else home)
+    shared = registry().login_ownership(place_of(os.environ) if home is None else home)
     uuid = uuid_of(account) if account else None
     return shared.verdict(uuid, utc_now(), asking=asking)
 
@@ -322,7 +322,7 @@ def test_while_the_api_is_away_nobody_knows_and_it_is_asked_again(
 
 
 def test_a_switch_is_noticed_at_once(claude: ClaudeCode) -> None:
-    shared = roster().shared_grant(place_of(os.environ))
+    shared = registry().login_ownership(place_of(os.environ))
     found = []
     for act in (its_token_rotated, another_by_the_file, its_file_gone, its_token_rotated):
         act(claude)

@@ -17,7 +17,7 @@ from claude_usage_monitor.monitor.login import refresh
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
-from tests.support.saved import Clock, age, keep, read, refresh_token, roster
+from tests.support.saved import Clock, age, keep, read, refresh_token, registry
 from tests.support.token_server import TokenServer, delayed, dropped, garbled, refused
 
 if TYPE_CHECKING:
@@ -56,28 +56,28 @@ def started(*arguments: str) -> subprocess.Popen[bytes]:
 def test_an_expired_login_is_renewed_once_and_then_read(server: TokenServer) -> None:
     saved = expired(server)
     before = refresh_token(saved)
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is None
     assert status.usage is not None
     assert [before] == [seen.refresh_token for seen in server.refreshes]
     assert server.accepts(refresh_token(saved))
-    assert read(roster(), saved).usage is not None
+    assert read(registry(), saved).usage is not None
     assert 1 == len(server.refreshes)
 
 
 def test_a_login_is_renewed_when_less_than_five_minutes_are_left(server: TokenServer) -> None:
     clock = Clock()
     saved = keep(server.issue("work", expires_in=600), "work")
-    read(roster(clock), saved)
+    read(registry(clock), saved)
     assert [] == server.refreshes
     clock.later(seconds=301)
-    assert read(roster(clock), saved).problem is None
+    assert read(registry(clock), saved).problem is None
     assert 1 == len(server.refreshes)
 
 
 def test_the_token_endpoint_is_told_who_we_are(server: TokenServer) -> None:
     """Claude Code's name gets 429 there, always."""
-    read(roster(), expired(server))
+    read(registry(), expired(server))
     assert ["claude-usage-monitor/"] == [seen.user_agent[:21] for seen in server.refreshes]
 
 
@@ -98,7 +98,7 @@ def test_twenty_expired_accounts_in_four_processes_are_renewed_once_each(
 def test_two_threads_renew_once(server: TokenServer) -> None:
     server.latency = 0.05
     saved = expired(server)
-    rosters = [roster() for _ in range(4)]
+    rosters = [registry() for _ in range(4)]
     threads = [threading.Thread(target=read, args=(found, saved)) for found in rosters]
     for thread in threads:
         thread.start()
@@ -117,7 +117,7 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
     Raises AssertionError unless each was lost to the one instant that cannot be helped: its answer
     was sent and not yet stored. No token is sent again but once.
     """
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    jitter = random.Random(seed)  # noqa: S311 - no secret
     server.expires_in = 200  # under five minutes: every run renews
     server.latency = 0.01
     lost = 0
@@ -126,7 +126,7 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
         before = {saved.id: refresh_token(saved) for saved in accounts}
         asked = len(server.refreshes)
         process = started("--json", "--all-accounts")
-        time.sleep(chance.uniform(0.2, 1.0))
+        time.sleep(jitter.uniform(0.2, 1.0))
         process.kill()
         process.communicate()
         killed = server.refreshes[asked:]
@@ -146,7 +146,7 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
                 lost += 1
                 name = f"{saved.name}x"
                 accounts[index] = keep(server.issue(name), name)
-                roster().accounts.remove(saved.id)
+                registry().accounts.remove(saved.id)
     sent = [seen.refresh_token for seen in server.refreshes]
     used_up = {seen.refresh_token for seen in server.refreshes if seen.rotated}
     assert max(sent.count(token) for token in used_up) <= 2
@@ -163,11 +163,11 @@ def be_due(accounts: list[SavedAccount]) -> None:
 
 
 def _ended(saved: SavedAccount) -> str:
-    renewal = roster().accounts.renewal(saved.id)
-    assert renewal is not None
-    assert "has ended" in renewal.message
-    assert "Log in again" in renewal.hint
-    return renewal.message
+    refresh_state = registry().accounts.refresh_state(saved.id)
+    assert refresh_state is not None
+    assert "has ended" in refresh_state.message
+    assert "Log in again" in refresh_state.hint
+    return refresh_state.message
 
 
 def test_a_kill_loses_nothing_that_could_be_kept(server: TokenServer) -> None:
@@ -188,7 +188,7 @@ def test_killed_after_the_answer_was_sent_the_login_ends_in_words(server: TokenS
     process.communicate()
     codes = []
     for _ in range(4):
-        status = read(roster(), saved)
+        status = read(registry(), saved)
         assert status.problem is not None
         codes.append((status.problem.code, "Log in again" in status.problem.hint))
     assert [("credentials_expired", True)] * 4 == codes
@@ -205,12 +205,12 @@ def test_a_lost_answer_is_asked_for_once_more_and_then_the_login_has_ended(
     clock = Clock()
     saved = expired(server)
     server.script(fault)  # type: ignore[arg-type] # a Fault each
-    first = read(roster(clock), saved)
+    first = read(registry(clock), saved)
     assert first.problem is not None
     assert first.problem.retry_at is not None
     for _ in range(4):
         clock.later(hours=1)
-        ended = read(roster(clock), saved)
+        ended = read(registry(clock), saved)
     assert ended.problem is not None
     assert ("credentials_expired", None) == (ended.problem.code, ended.problem.retry_at)
     assert "Log in again" in ended.problem.hint
@@ -223,9 +223,9 @@ def test_an_answer_that_was_lost_before_the_token_was_used_costs_nothing(
     clock = Clock()
     saved = expired(server)
     server.script(dropped(consumes=False))
-    assert read(roster(clock), saved).problem is not None
+    assert read(registry(clock), saved).problem is not None
     clock.later(hours=1)
-    assert read(roster(clock), saved).problem is None
+    assert read(registry(clock), saved).problem is None
     assert 2 == len(server.refreshes)
 
 
@@ -237,12 +237,12 @@ def test_without_a_network_nothing_is_counted(
     saved = expired(server)
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
     for _ in range(6):
-        status = read(roster(clock), saved)
+        status = read(registry(clock), saved)
         assert status.problem is not None
         assert "unreachable" == status.problem.code
         clock.later(hours=1)
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
-    assert read(roster(clock), saved).problem is None
+    assert read(registry(clock), saved).problem is None
 
 
 @pytest.mark.parametrize(
@@ -263,16 +263,16 @@ def test_a_passing_trouble_is_waited_out_by_every_process_and_ends_nothing(
     for _ in range(3):
         server.script(refused(status, body))
         asked = len(server.refreshes)
-        found = read(roster(clock), saved)
+        found = read(registry(clock), saved)
         assert found.problem is not None
         assert code == found.problem.code
         assert found.problem.retry_at is not None
-        other = read(roster(clock), saved).problem  # another process
+        other = read(registry(clock), saved).problem  # another process
         assert other is not None
         assert (code, found.problem.message) == (other.code, other.message)
         assert asked + 1 == len(server.refreshes)
         clock.later(hours=2)
-    assert read(roster(clock), saved).problem is None
+    assert read(registry(clock), saved).problem is None
     assert server.accepts(refresh_token(saved))
 
 
@@ -281,19 +281,19 @@ def test_an_ended_login_is_never_sent_again(server: TokenServer) -> None:
     saved = expired(server)
     server.revoke(server.family_of(refresh_token(saved)))
     for _ in range(3):
-        status = read(roster(clock), saved)
+        status = read(registry(clock), saved)
         assert status.problem is not None
         assert "credentials_expired" == status.problem.code
         assert "Log in again: `claude-usage-monitor accounts add work" in status.problem.hint
         clock.later(days=1)
     assert 1 == len(server.refreshes)
-    assert roster().secrets.read(saved.id).content  # never deleted by itself
+    assert registry().secrets.read(saved.id).content  # never deleted by itself
 
 
 def test_while_the_token_lasts_a_failed_renewal_keeps_no_figures_away(server: TokenServer) -> None:
     saved = keep(server.issue("work", expires_in=200), "work")
     server.script(refused(503))
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert (None, True) == (status.problem, status.usage is not None)
 
 
@@ -319,14 +319,14 @@ def test_a_stopped_process_is_waited_for_and_never_overridden(
     assert holder.stdout is not None
     assert b"held\n" == holder.stdout.readline()
     holder.send_signal(signal.SIGSTOP)
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is not None
     assert "Another process" in status.problem.message
     assert status.problem.retry_at is not None
     assert [] == server.refreshes
     holder.kill()  # the kernel lets go of a dead one's lock at once
     holder.communicate()
-    assert read(roster(), saved).problem is None
+    assert read(registry(), saved).problem is None
 
 
 def test_nothing_is_sent_that_cannot_be_noted(
@@ -337,12 +337,12 @@ def test_nothing_is_sent_that_cannot_be_noted(
     saved = expired(server)
     other = sqlite3.connect(accounts_path(os.environ), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     other.close()
     assert status.problem is not None
     assert "accounts_unavailable" == status.problem.code
     assert [] == server.refreshes
-    assert read(roster(), saved).problem is None
+    assert read(registry(), saved).problem is None
 
 
 def test_a_renewed_login_that_cannot_be_stored_is_held_and_stored_later(
@@ -359,7 +359,7 @@ def test_a_renewed_login_that_cannot_be_stored_is_held_and_stored_later(
         path.mkdir()
 
     server.after_rotation = take_away
-    found = roster(clock)
+    found = registry(clock)
     status = read(found, saved)
     server.after_rotation = None
     assert status.problem is None
@@ -367,14 +367,14 @@ def test_a_renewed_login_that_cannot_be_stored_is_held_and_stored_later(
     assert "could not be stored" in str(status.notice)
     path.rmdir()
     aside.rename(path)
-    other = read(roster(clock), saved)  # another process has only the old one
+    other = read(registry(clock), saved)  # another process has only the old one
     assert other.problem is not None
     assert "could not be stored" in other.problem.message
     clock.later(minutes=10)
     assert read(found, saved).problem is None
     assert 1 == len(server.refreshes)
     assert server.accepts(refresh_token(saved))
-    assert read(roster(clock), saved).problem is None
+    assert read(registry(clock), saved).problem is None
 
 
 def test_a_token_that_was_used_up_is_not_sent_whatever_the_store_says(
@@ -385,9 +385,9 @@ def test_a_token_that_was_used_up_is_not_sent_whatever_the_store_says(
     path = secrets_path(os.environ)
     backup = tmp_path / "backup"
     backup.write_bytes(path.read_bytes())
-    assert read(roster(), saved).problem is None
+    assert read(registry(), saved).problem is None
     path.write_bytes(backup.read_bytes())
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is not None
     assert "Log in again" in status.problem.hint
     assert 1 == len(server.refreshes)
@@ -396,7 +396,7 @@ def test_a_token_that_was_used_up_is_not_sent_whatever_the_store_says(
 
 def test_locks_are_yours_alone(server: TokenServer) -> None:
     saved = expired(server)
-    read(roster(), saved)
+    read(registry(), saved)
     lock = locks_path(os.environ) / f"{saved.id}.lock"
     assert (0o600, 0o700) == (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777)
     with FileLock(lock, timeout=0.1):
@@ -420,7 +420,7 @@ def test_an_endpoint_that_leaves_the_refresh_token_as_it_is_is_asked_again(
     for _ in range(3):
         server.script(garbled(as_bytes(reply)))
         asked = len(server.refreshes)
-        read(roster(clock), saved)
+        read(registry(clock), saved)
         assert asked + 1 == len(server.refreshes)
         clock.later(hours=2)
     assert {token} == {seen.refresh_token for seen in server.refreshes}
@@ -434,11 +434,11 @@ def test_a_token_that_has_expired_already_is_no_reason_to_ask_on_and_on(
     saved = expired(server)
     server.expires_in = life
     for _ in range(5):
-        read(roster(clock), saved)
+        read(registry(clock), saved)
         clock.later(seconds=50)
     assert 1 == len(server.refreshes)
     clock.later(minutes=5)
-    read(roster(clock), saved)
+    read(registry(clock), saved)
     assert 2 == len(server.refreshes)
 
 
@@ -447,8 +447,8 @@ def test_a_wait_that_a_wrong_clock_noted_does_not_last(server: TokenServer) -> N
     saved = expired(server)
     clock.later(days=365)
     server.script(refused(429, {"error": {"type": "rate_limit_error"}}))
-    assert read(roster(clock), saved).problem is not None
-    assert read(roster(), saved).problem is None
+    assert read(registry(clock), saved).problem is not None
+    assert read(registry(), saved).problem is None
 
 
 def test_one_that_claude_code_holds_is_never_sent(server: TokenServer, store: Store) -> None:
@@ -456,7 +456,7 @@ def test_one_that_claude_code_holds_is_never_sent(server: TokenServer, store: St
     credentials = server.issue("work", expires_in=-60)
     saved = keep(credentials, "work")
     store.write(as_bytes(credentials))
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is not None
     assert "credentials_expired" == status.problem.code
     assert [] == server.refreshes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.monitor.login import shutdown
-from claude_usage_monitor.monitor.login.shutdown import Job, finish, leaving, watch
+from claude_usage_monitor.monitor.login.shutdown import CriticalTask, drain, register, shutting_down
 from tests.support.command import PROGRAM
 from tests.support.saved import keep, refresh_token
 from tests.support.token_server import TokenServer, delayed
@@ -27,7 +27,7 @@ PATIENCE = 20.0
 def _stay() -> Iterator[None]:
     """Take back that this process is leaving."""
     yield
-    leaving.clear()
+    shutting_down.clear()
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 
 
 def test_what_came_of_it_is_returned_or_raised() -> None:
-    assert 7 == Job(lambda: 7).result()
+    assert 7 == CriticalTask(lambda: 7).result()
     with pytest.raises(KeyError):
-        Job(lambda: dict[str, int]()["nothing"]).result()
+        CriticalTask(lambda: dict[str, int]()["nothing"]).result()
 
 
 def test_what_is_under_way_is_waited_for() -> None:
@@ -51,9 +51,9 @@ def test_what_is_under_way_is_waited_for() -> None:
         time.sleep(0.2)
         done.set()
 
-    threading.Thread(target=Job(work).result, daemon=True).start()
+    threading.Thread(target=CriticalTask(work).result, daemon=True).start()
     assert begun.wait(PATIENCE)
-    assert finish(PATIENCE)
+    assert drain(PATIENCE)
     assert done.is_set()
 
 
@@ -64,23 +64,23 @@ def test_what_never_ends_is_not_waited_for_longer_than_it_may() -> None:
         begun.set()
         end.wait(PATIENCE)
 
-    threading.Thread(target=Job(work).result, daemon=True).start()
+    threading.Thread(target=CriticalTask(work).result, daemon=True).start()
     assert begun.wait(PATIENCE)
-    assert not finish(0.1)
+    assert not drain(0.1)
     end.set()
 
 
 def test_what_is_held_is_tried_again_until_it_is_stored() -> None:
-    class Holder:
+    class PendingWrites:
         tries = 0
 
-        def save_all(self) -> bool:
+        def store_pending(self) -> bool:
             self.tries += 1
             return self.tries > 1
 
-    holder = Holder()
-    watch(holder)
-    assert finish(PATIENCE)
+    holder = PendingWrites()
+    register(holder)
+    assert drain(PATIENCE)
     assert 2 <= holder.tries
 
 
@@ -124,10 +124,10 @@ def test_a_process_that_is_leaving_sends_nothing_any_more(server: TokenServer) -
     saved = keep(server.issue("work", expires_in=-60), "work")
     code = (
         "import os\n"
-        "from tests.support.saved import read, roster\n"
-        "from claude_usage_monitor.monitor.login.shutdown import leaving\n"
-        "leaving.set()\n"
-        "found = roster()\n"
+        "from tests.support.saved import read, registry\n"
+        "from claude_usage_monitor.monitor.login.shutdown import shutting_down\n"
+        "shutting_down.set()\n"
+        "found = registry()\n"
         "print(read(found, found.accounts.all()[0]).problem.code)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.organization.admin_key import require_admin_key
 from claude_usage_monitor.monitor.organization.reader import (
     CONSOLE,
@@ -79,7 +79,7 @@ def api(admin_server: HTTPServer, clock: Clock, monkeypatch: pytest.MonkeyPatch)
 
 
 def reader(clock: Callable[[], datetime], settings: Settings | None = None) -> OrganizationReader:
-    return Roster(os.environ, settings or Settings(), clock).organization()
+    return AccountRegistry(os.environ, settings or Settings(), clock).organization()
 
 
 def read(clock: Clock, settings: Settings | None = None) -> AccountStatus:
@@ -174,9 +174,9 @@ def test_the_address_of_the_login_comes_before_claude_codes_file(home: Path) -> 
     (home / ".claude.json").write_text('{"oauthAccount": {"emailAddress": "file@example.com"}}')
     state, config = State(home / "state.db"), GlobalConfig(os.environ)
     assert "file@example.com" == known_email(Settings(), state, config)
-    state.keep_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
+    state.store_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
     state.link("print", "uuid")
-    state.note_login("claude-code", "uuid", NOW)
+    state.record_login("claude-code", "uuid", NOW)
     assert "login@example.com" == known_email(Settings(), state, config)
     assert "set@example.com" == known_email(Settings(email="set@example.com"), state, config)
     (home / ".claude.json").unlink()
@@ -238,7 +238,7 @@ def test_a_wish_for_fresh_figures_waits_for_its_minute(api: AdminApi, clock: Clo
     status = running.read(FIRST)
     api.requests.clear()
     clock.later(seconds=30)
-    running.want()
+    running.request_refresh()
     status = running.read(status)
     assert ([], NOW + timedelta(seconds=60)) == (api.calls, status.next_read_at)
     clock.later(seconds=30)
@@ -288,7 +288,7 @@ def test_what_another_process_read_in_between_is_shown(api: AdminApi, clock: Clo
 def test_a_new_month_begins_with_nothing_of_the_old(api: AdminApi, clock: Clock) -> None:
     read(clock)
     clock.now = datetime(2026, 12, 1, 0, 10, tzinfo=UTC)
-    held = reader(clock).look(FIRST)
+    held = reader(clock).cached_status(FIRST)
     assert None is held.spend
     status = read(clock)
     assert status.spend is not None
@@ -298,10 +298,10 @@ def test_a_new_month_begins_with_nothing_of_the_old(api: AdminApi, clock: Clock)
 
 def test_what_one_process_keeps_another_shows(api: AdminApi, clock: Clock) -> None:
     watching = reader(clock)
-    assert None is watching.look(FIRST).spend
+    assert None is watching.cached_status(FIRST).spend
     read(clock)
     assert watching.changed()
-    assert watching.look(FIRST).spend is not None
+    assert watching.cached_status(FIRST).spend is not None
     assert not watching.changed()
 
 
@@ -315,7 +315,7 @@ def test_a_clock_that_is_wrong_changes_neither_figures_nor_rhythm(
     )
     status = read(clock)
     assert status.spend is not None
-    assert (true_now, timedelta(hours=1)) == (status.spend.as_of, status.clock_ahead)
+    assert (true_now, timedelta(hours=1)) == (status.spend.as_of, status.clock_skew)
     assert timedelta() == status.age(clock())
     assert NOW + timedelta(minutes=5) == status.next_read_at
 

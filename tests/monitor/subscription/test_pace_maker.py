@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.subscription import pace_maker
 from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.monitor.subscription.pace_maker import REFUSED
@@ -81,7 +81,7 @@ def login(api: Api, store: Store, home: Path) -> Store:
 
 
 def reader(clock: Clock) -> AccountReader:
-    return Roster(os.environ, Settings(), clock).claude_code()
+    return AccountRegistry(os.environ, Settings(), clock).claude_code()
 
 
 def seconds_until(moment: datetime | None, clock: Clock) -> float:
@@ -126,7 +126,7 @@ def test_a_key_asks_again_once_the_floor_has_passed(
     clock.later(290)
     folder.polled(clock())
     clock.later(100)
-    subject.want()
+    subject.request_refresh()
     status = subject.read(status)
     assert 79 < seconds_until(status.next_read_at, clock) <= 80
     assert 1 == len(api.usage_requests)
@@ -141,7 +141,7 @@ def test_it_shows_at_a_look_too(login: Store, folder: PaceMakerFolder, clock: Cl
     clock.later(200)
     folder.polled(clock(), usage_body(clock(), five_hour=80))
     folder.decided(clock(), 12)
-    status = subject.look(status)
+    status = subject.cached_status(status)
     assert 80.0 == percent(status)
     assert status.throttling is not None
     assert (12.0, 299) == (
@@ -173,7 +173,7 @@ def test_before_the_token_is_confirmed_its_figures_are_nobodys(
     clock.later(200)
     folder.polled(clock(), usage_body(clock(), five_hour=11))
     clock.later(1)
-    assert reader(clock).look(FIRST).usage is None
+    assert reader(clock).cached_status(FIRST).usage is None
     assert 78.0 == percent(reader(clock).read(FIRST))
     assert 1 == len(api.usage_requests)
 
@@ -194,7 +194,7 @@ def test_figures_never_cross_accounts(
     status = subject.read(FIRST)
     time.sleep(0.02)
     folder.polled(clock(), usage_body(clock(), five_hour=11))
-    assert 11.0 == percent(subject.look(status))
+    assert 11.0 == percent(subject.cached_status(status))
     other = login.path.with_name("other.json")
     Store(other).login("another-token", expires_in=86400)
     os.utime(other, (1, 1))  # account switchers keep the time a file was written
@@ -207,9 +207,9 @@ def test_figures_never_cross_accounts(
     state = State(state_path(os.environ))
     state.link(fingerprint_of(Secret("another-token")), "22222222-bbbb/33333333-cccc")
     (home / ".claude.json").write_text(named("22222222-bbbb"))
-    assert reader(clock).look(FIRST).usage is None
+    assert reader(clock).cached_status(FIRST).usage is None
     folder.polled(clock(), usage_body(clock(), five_hour=12))
-    assert 12.0 == percent(reader(clock).look(FIRST))
+    assert 12.0 == percent(reader(clock).cached_status(FIRST))
 
 
 def test_what_was_polled_just_as_the_login_changed_is_nobodys(
@@ -219,7 +219,7 @@ def test_what_was_polled_just_as_the_login_changed_is_nobodys(
     status = reader(clock).read(FIRST)
     folder.polled(utc_now() + timedelta(seconds=30), usage_body(clock(), five_hour=11))
     clock.later(100)
-    assert 78.0 == percent(reader(clock).look(status))
+    assert 78.0 == percent(reader(clock).cached_status(status))
 
 
 @pytest.mark.parametrize("variable", ["CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR"])
@@ -241,7 +241,7 @@ def test_another_login_than_the_one_it_asks_with_gets_nothing_of_it(
     clock.later(200)
     folder.polled(clock(), usage_body(clock(), five_hour=11))
     folder.refused(clock() + timedelta(minutes=50))
-    status = subject.look(status)
+    status = subject.cached_status(status)
     assert 78.0 == percent(status)
     assert status.throttling is not None  # it is shown all the same
     assert seconds_until(status.next_read_at, clock) < 110
@@ -252,7 +252,7 @@ def test_figures_from_the_future_are_nobodys(
 ) -> None:
     status = reader(clock).read(FIRST)
     folder.polled(clock() + timedelta(hours=1), usage_body(clock(), five_hour=11))
-    assert 78.0 == percent(reader(clock).look(status))
+    assert 78.0 == percent(reader(clock).cached_status(status))
 
 
 # --- in the ledger -------------------------------------------------------------------------------
@@ -262,8 +262,8 @@ def test_a_back_off_of_its_keeps_us_from_asking(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     folder.refused(clock() + timedelta(minutes=10))
-    for look in (AccountReader.read, AccountReader.look, AccountReader.read):
-        status = look(reader(clock), FIRST)
+    for method in (AccountReader.read, AccountReader.cached_status, AccountReader.read):
+        status = method(reader(clock), FIRST)
         assert status.problem is not None
         assert ("rate_limited", REFUSED) == (status.problem.code, status.problem.message)
         clock.later(150)
@@ -279,7 +279,7 @@ def test_with_figures_a_back_off_is_no_problem_but_a_wait(
     status = subject.read(FIRST)
     until = clock() + timedelta(minutes=40)
     folder.refused(until, 4)
-    status = subject.look(status)
+    status = subject.cached_status(status)
     assert (None, False) == (status.problem, status.stale(clock()))
     held_until = status.held_until(clock())
     assert held_until is not None
@@ -346,9 +346,9 @@ def test_looking_again_writes_nothing_new(
     folder.polled(clock())
     folder.refused(clock() + timedelta(hours=3), 9)
     other.read(FIRST)
-    watcher.look(FIRST)
+    watcher.cached_status(FIRST)
     for _ in range(3):
-        other.look(FIRST)
+        other.cached_status(FIRST)
         clock.later(5)
     assert not watcher.changed()
 

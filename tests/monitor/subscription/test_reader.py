@@ -19,7 +19,7 @@ from claude_usage_monitor.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from claude_usage_monitor.monitor.accounts.registry import Roster
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -61,7 +61,7 @@ def clock() -> Clock:
 
 
 def reader(clock: Clock | None = None, settings: Settings | None = None) -> AccountReader:
-    return Roster(os.environ, settings or Settings(), clock or Clock()).claude_code()
+    return AccountRegistry(os.environ, settings or Settings(), clock or Clock()).claude_code()
 
 
 def code(status: AccountStatus) -> str | None:
@@ -220,10 +220,10 @@ def test_what_the_user_asked_for_is_read_as_soon_as_the_budget_allows(
     subject = reader(clock)
     first = subject.read(FIRST)
     assert seconds_until(first.next_read_at, clock) > 290
-    subject.want()
+    subject.request_refresh()
     assert seconds_until(subject.read(first).next_read_at, clock) > 290
     clock.later(60)
-    subject.want()
+    subject.request_refresh()
     waiting = subject.read(first)
     assert 110 < seconds_until(waiting.next_read_at, clock) <= 120
     clock.later(181)
@@ -372,7 +372,7 @@ def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store:
     store.login(expires_in=2 * 86400)
     clock = off_by(timedelta(days=1))
     status = reader(clock).read(FIRST)
-    assert 86390 < status.clock_ahead.total_seconds() < 86410
+    assert 86390 < status.clock_skew.total_seconds() < 86410
     assert status.usage is not None
     assert not status.stale(clock())
     assert "running" == status.usage.windows[0].state(status.true_time(clock()))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor.monitor.accounts import add, manage
-from claude_usage_monitor.monitor.live.displayed import Seat
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.login.ownership import place_of
+from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.usage.status import AccountStatus
@@ -31,7 +31,7 @@ from tests.monitor.login.test_ownership import (
 )
 from tests.support.api import USAGE
 from tests.support.payloads import as_bytes
-from tests.support.saved import Clock, keep, read, refresh_token, roster
+from tests.support.saved import Clock, keep, read, refresh_token, registry
 from tests.support.secret_service import unlocked
 from tests.support.token_server import (
     Fault,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from claude_usage_monitor.monitor.accounts.registry import Roster
+    from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
     from claude_usage_monitor.monitor.login.ownership import Whose
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from tests.monitor.login.test_ownership import Situation
@@ -74,7 +74,7 @@ def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
     return keep(credentials, OURS, "claude-code", place_of(os.environ))
 
 
-def claude_codes(found: Roster) -> AccountStatus:
+def claude_codes(found: AccountRegistry) -> AccountStatus:
     return found.claude_code().read(AccountStatus(CLAUDE_CODE))
 
 
@@ -118,7 +118,7 @@ def test_what_is_shown_and_sent_by_whom_claude_code_is_logged_in_as(
     ours = refresh_token(saved)
     situation(claude)
     before = claude.files()
-    statuses = [read(roster(), saved) for _ in range(2)]
+    statuses = [read(registry(), saved) for _ in range(2)]
     if whose_asked in ("other", "nobody"):
         assert [ours] == [seen.refresh_token for seen in claude.server.refreshes]
         assert [(41.0, None)] * 2 == [(five_hour(each), code(each)) for each in statuses]
@@ -136,7 +136,7 @@ def test_the_live_token_is_used_and_named(claude: ClaudeCode) -> None:
     saved = saved_from(claude, expires_in=3600)
     its_token_rotated(claude)
     live = access_token(json.loads(claude.credentials.read_bytes()))
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert (41.0, "Claude Code credentials file") == (five_hour(status), status.credential_origin)
     assert [live] == usage_tokens(claude.server)
 
@@ -145,7 +145,7 @@ def test_an_expired_live_token_is_claude_codes_to_renew(claude: ClaudeCode) -> N
     """Even while our copy would still do."""
     saved = saved_from(claude, expires_in=3600)
     its_live_token_expired(claude)
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is not None
     assert "Open Claude Code once" in status.problem.hint
     assert [] == claude.server.requests
@@ -156,7 +156,7 @@ def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
     claude.stores(as_bytes(refused_login(claude.server)))
     claude.says(OURS)
     before = claude.files()
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert "unauthorized" == code(status)
     assert "`claude`" in (status.problem.hint if status.problem else "")
     assert [] == claude.server.refreshes
@@ -166,7 +166,7 @@ def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
 def test_what_cannot_be_told_says_what_to_do(claude: ClaudeCode) -> None:
     saved = saved_from(claude)
     nobody_says_whose(claude)
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert status.problem is not None
     assert "cannot be told" in status.problem.message
     assert "Open Claude Code once" in status.problem.hint
@@ -176,7 +176,7 @@ def test_what_cannot_be_told_says_what_to_do(claude: ClaudeCode) -> None:
 def test_while_our_copy_lasts_it_shows_figures_whoever_is_logged_in(claude: ClaudeCode) -> None:
     saved = saved_from(claude, expires_in=3600)
     another_by_the_file(claude)
-    assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
+    assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
     assert [] == claude.server.refreshes
 
 
@@ -187,9 +187,9 @@ def test_our_copy_is_tried_once_at_most(claude: ClaudeCode, fault: Fault) -> Non
     saved = saved_from(claude)
     its_file_gone(claude)
     claude.server.script(fault)
-    first = read(roster(clock), saved)
+    first = read(registry(clock), saved)
     clock.later(days=1)
-    second = read(roster(clock), saved)
+    second = read(registry(clock), saved)
     assert ["credentials_expired"] * 2 == [code(first), code(second)]
     assert "--login --replace" in (second.problem.hint if second.problem else "")
     assert 1 == len(claude.server.refreshes)
@@ -201,7 +201,7 @@ def test_a_refused_renewal_of_our_copy_is_for_good(claude: ClaudeCode) -> None:
     its_file_gone(claude)
     claude.server.revoke(claude.server.family_of(refresh_token(saved)))
     for _ in range(2):
-        assert "credentials_expired" == code(read(roster(clock), saved))
+        assert "credentials_expired" == code(read(registry(clock), saved))
         clock.later(days=1)
     assert 1 == len(claude.server.refreshes)
 
@@ -209,7 +209,7 @@ def test_a_refused_renewal_of_our_copy_is_for_good(claude: ClaudeCode) -> None:
 def test_when_the_same_account_is_back_the_live_token_is_used_again(claude: ClaudeCode) -> None:
     clock = Clock()
     saved = saved_from(claude)
-    found = roster(clock)
+    found = registry(clock)
     another_by_the_file(claude)
     assert 41.0 == five_hour(read(found, saved))
     its_token_rotated(claude)
@@ -222,7 +222,7 @@ def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
     """Not in this account's place, and not the other way round."""
     saved = saved_from(claude, expires_in=3600)
     its_token_rotated(claude)
-    found = roster()
+    found = registry()
     assert 41.0 == five_hour(read(found, saved))
     another_by_the_file(claude)
     assert 41.0 == five_hour(read(found, saved))
@@ -236,13 +236,13 @@ def test_our_copy_follows_claude_codes_own_renewals(claude: ClaudeCode) -> None:
     its_token_rotated(claude)
     live = json.loads(claude.credentials.read_bytes())
     for _ in range(2):  # once the API has said whose the new token is
-        read(roster(clock), saved)
+        read(registry(clock), saved)
     assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
     another_by_the_file(claude)
     clock.later(hours=9)
-    assert 41.0 == five_hour(read(roster(clock), saved))
-    (renewal,) = claude.server.refreshes
-    assert live["claudeAiOauth"]["refreshToken"] == renewal.refresh_token
+    assert 41.0 == five_hour(read(registry(clock), saved))
+    (refresh_state,) = claude.server.refreshes
+    assert live["claudeAiOauth"]["refreshToken"] == refresh_state.refresh_token
     assert claude.server.accepts(refresh_token(saved))
 
 
@@ -253,41 +253,43 @@ def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
     saved = saved_from(claude, expires_in=3600)
     claude.holds(THEIRS)
     claude.says(OURS)
-    statuses = [read(roster(), saved) for _ in range(2)]
+    statuses = [read(registry(), saved) for _ in range(2)]
     assert 99.0 not in [five_hour(status) for status in statuses]
     assert 41.0 == five_hour(statuses[-1])
-    assert uuid_of(OURS) == roster().accounts.all()[0].profile.account_uuid
+    assert uuid_of(OURS) == registry().accounts.all()[0].profile.account_uuid
     claude.says(THEIRS)
-    assert 41.0 == five_hour(read(roster(), saved))
+    assert 41.0 == five_hour(read(registry(), saved))
     assert [] == claude.server.refreshes
 
 
 def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCode) -> None:
     """Also when they are read at the same instant: a token that comes twice ends the login."""
     its_token_rotated(claude)
-    found = roster()
+    found = registry()
     for name in ("one", "two"):
         add.add_from_claude_code(found, name)
     its_file_gone(claude)
     clock = Clock()
     clock.later(hours=2)
     claude.server.latency = 0.05
-    late = roster(clock)
-    seats = [Seat(e.key, e.account, late.reader(e)) for e in late.entries() if e.saved]
-    read_all(seats, late.settings.interval)
-    (renewal,) = claude.server.refreshes
-    assert claude.server.alive(claude.server.family_of(renewal.refresh_token))
+    late = registry(clock)
+    current = [
+        DisplayedAccount(e.key, e.account, late.reader(e)) for e in late.entries() if e.saved
+    ]
+    read_all(current, late.settings.interval)
+    (refresh_state,) = claude.server.refreshes
+    assert claude.server.alive(claude.server.family_of(refresh_state.refresh_token))
 
 
 def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: ClaudeCode) -> None:
     """What was ours to renew is Claude Code's from then on."""
     clock = Clock()
     saved = keep(claude.server.issue(OURS), OURS)
-    shown = roster(clock)
+    shown = registry(clock)
     assert 41.0 == five_hour(read(shown, saved))
     claude.logs_in(OURS, expires_in=3600)
     live = json.loads(claude.credentials.read_bytes())
-    add.add_from_claude_code(roster(), OURS, replace=True)
+    add.add_from_claude_code(registry(), OURS, replace=True)
     clock.later(minutes=57)
     read(shown, saved)
     assert [] == claude.server.refreshes
@@ -300,7 +302,7 @@ def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: Claud
 def test_an_own_login_near_its_end_is_renewed_before_it_is_used(server: TokenServer) -> None:
     credentials = server.issue(OURS, expires_in=299)
     saved = keep(credentials, OURS)
-    assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
+    assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
     assert access_token(credentials) not in usage_tokens(server)
     assert 1 == len(server.refreshes)
 
@@ -310,7 +312,7 @@ def test_what_claude_code_holds_is_nothing_to_an_own_login(claude: ClaudeCode) -
     claude.logs_in(OURS)
     before = claude.files()
     saved = keep(claude.server.issue(OURS, expires_in=-60), OURS)
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert "saved login (encrypted file)" == status.credential_origin
     assert 1 == len(claude.server.refreshes)
     assert before == claude.files()
@@ -318,7 +320,7 @@ def test_what_claude_code_holds_is_nothing_to_an_own_login(claude: ClaudeCode) -
 
 def test_a_refused_token_is_renewed_once_and_then_read(server: TokenServer) -> None:
     saved = keep(refused_login(server), OURS)
-    status = read(roster(), saved)
+    status = read(registry(), saved)
     assert (41.0, None) == (five_hour(status), code(status))
     assert ("sk-ant-oat01-refused", 2) == (usage_tokens(server)[0], len(usage_tokens(server)))
     assert 1 == len(server.refreshes)
@@ -331,7 +333,7 @@ def test_a_renewed_token_that_is_refused_again_is_not_renewed(server: TokenServe
     answer = {"access_token": "no-good", "refresh_token": "next", "expires_in": 28800}
     server.script(garbled(as_bytes(answer)))
     statuses = []
-    for found in (roster(clock), roster(clock)):
+    for found in (registry(clock), registry(clock)):
         for _ in range(2):
             statuses.append(read(found, saved))
             clock.later(minutes=15)
@@ -354,15 +356,15 @@ def test_a_passing_trouble_is_waited_out_by_all(
     clock = Clock()
     saved = keep(server.issue(OURS, expires_in=-60), OURS)
     server.script(fault)
-    first = read(roster(clock), saved)
-    second = read(roster(clock), saved)
+    first = read(registry(clock), saved)
+    second = read(registry(clock), saved)
     assert [expected] * 2 == [code(first), code(second)]
     assert 1 == len(server.refreshes)
     assert first.next_read_at is not None
     assert second.next_read_at is not None
     assert 1 > abs((first.next_read_at - second.next_read_at).total_seconds())
     clock.later(seconds=(first.next_read_at - clock()).total_seconds() + 1)
-    assert 41.0 == five_hour(read(roster(clock), saved))
+    assert 41.0 == five_hour(read(registry(clock), saved))
     assert 2 == len(server.refreshes)
 
 
@@ -371,8 +373,8 @@ def test_unknown_keys_outlive_a_renewal(server: TokenServer) -> None:
     credentials["claudeAiOauth"]["clientId"] = "later"
     credentials["later"] = {"x": [1, None, "ü"]}
     saved = keep(credentials, OURS)
-    read(roster(), saved)
-    kept: Any = roster().secrets.read(saved.id).content["credentials"]
+    read(registry(), saved)
+    kept: Any = registry().secrets.read(saved.id).content["credentials"]
     assert ("later", {"x": [1, None, "ü"]}) == (kept["claudeAiOauth"]["clientId"], kept["later"])
     assert refresh_token(saved) != credentials["claudeAiOauth"]["refreshToken"]
 
@@ -380,7 +382,7 @@ def test_unknown_keys_outlive_a_renewal(server: TokenServer) -> None:
 def test_without_a_refresh_token_a_login_ends_in_words(server: TokenServer) -> None:
     credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
     del credentials["claudeAiOauth"]["refreshToken"]
-    status = read(roster(), keep(credentials, OURS))
+    status = read(registry(), keep(credentials, OURS))
     assert "credentials_expired" == code(status)
     assert "--login --replace" in (status.problem.hint if status.problem else "")
     assert [] == server.requests
@@ -394,7 +396,7 @@ def test_a_list_that_cannot_be_written_keeps_no_figures_away(
     saved = keep(server.issue(OURS), OURS)
     with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert (41.0, None) == (five_hour(status := read(roster(), saved)), code(status))
+        assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
 
 
 def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
@@ -404,7 +406,7 @@ def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
     monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_SECONDS", 0.05)
     saved = keep(server.issue(OURS, expires_in=-60), OURS)
     clock = Clock()
-    found = roster(clock)
+    found = registry(clock)
     with closing(
         sqlite3.connect(accounts_path(os.environ), isolation_level=None, check_same_thread=False)
     ) as other:
@@ -432,10 +434,10 @@ def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_wor
     in_file = keep(claude.server.issue("in file", expires_in=3600), "in file")
     with unlocked() as service:
         in_keyring = keep(claude.server.issue(OURS, expires_in=3600), OURS)
-        found = roster()
+        found = registry()
         assert ("keyring", 41.0) == (in_keyring.place, five_hour(read(found, in_keyring)))
         service.lock()
-        later = roster()
+        later = registry()
         locked = read(later, in_keyring)
         assert ("secret_store_unavailable", 41.0) == (code(locked), five_hour(locked))
         assert [None, "secret_store_unavailable"] == [
@@ -447,9 +449,9 @@ def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_wor
         assert 99.0 == five_hour(
             later.claude_code().read(AccountStatus(later.entries()[0].account))
         )
-    absent = read(roster(), in_keyring)
+    absent = read(registry(), in_keyring)
     assert "secret_store_unavailable" == code(absent)
-    assert 78.0 == five_hour(read(roster(), in_file))
+    assert 78.0 == five_hour(read(registry(), in_file))
 
 
 @pytest.mark.parametrize("damage", [b"garbage", b'{"version": 9, "entries": {}}'])
@@ -458,9 +460,9 @@ def test_a_damaged_file_leaves_the_account_with_its_problem(
 ) -> None:
     claude.logs_in(THEIRS)
     saved = keep(claude.server.issue(OURS, expires_in=3600), OURS)
-    assert 41.0 == five_hour(read(roster(), saved))
+    assert 41.0 == five_hour(read(registry(), saved))
     secrets_path(os.environ).write_bytes(damage)
-    found = roster()
+    found = registry()
     status = read(found, saved)
     assert ("secret_store_unavailable", 41.0) == (code(status), five_hour(status))
     assert 99.0 == five_hour(claude_codes(found))
@@ -474,14 +476,14 @@ def test_one_damaged_entry_costs_only_its_account(server: TokenServer) -> None:
     document = json.loads(path.read_bytes())
     document["entries"][saved[0].id]["data"] = ""
     path.write_text(json.dumps(document))
-    found = roster()
+    found = registry()
     assert ["secret_store_unavailable", None] == [code(read(found, each)) for each in saved]
 
 
 def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
     saved = keep(server.issue(OURS), OURS)
-    roster().secrets.delete(saved.id)
-    status = read(roster(), saved)
+    registry().secrets.delete(saved.id)
+    status = read(registry(), saved)
     assert "no_credentials" == code(status)
     assert "Nothing is stored" in (status.problem.message if status.problem else "")
 
@@ -491,13 +493,13 @@ def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
 
 def test_removed_while_it_is_shown_nothing_of_it_is_shown_or_sent(server: TokenServer) -> None:
     saved = keep(server.issue(OURS, expires_in=299), OURS)
-    found = roster()
+    found = registry()
     entry = found.named(OURS)
     reader = found.reader(entry)
     shown = reader.read(AccountStatus(entry.account), lambda _: None)
     sent = len(server.requests)
-    manage.remove(roster(), OURS)
-    for status in (reader.look(shown), reader.read(shown, lambda _: None)):
+    manage.remove(registry(), OURS)
+    for status in (reader.cached_status(shown), reader.read(shown, lambda _: None)):
         assert (None, "unknown_account") == (status.usage, code(status))
     assert sent == len(server.requests)
     assert saved.id not in secrets_path(os.environ).read_text()
@@ -505,10 +507,13 @@ def test_removed_while_it_is_shown_nothing_of_it_is_shown_or_sent(server: TokenS
 
 def test_renamed_while_it_is_shown_it_goes_by_its_new_name(server: TokenServer) -> None:
     saved = keep(server.issue(OURS), OURS)
-    found = roster()
+    found = registry()
     shown = read(found, saved)
-    manage.rename(roster(), OURS, "Job")
-    assert ("Job", 41.0) == ((status := read(found, saved)).account.name, five_hour(status))
+    manage.rename(registry(), OURS, "Job")
+    assert ("Job", 41.0) == (
+        (status := read(found, saved)).account.name,
+        five_hour(status),
+    )
     assert shown.usage == status.usage
 
 
@@ -516,7 +521,7 @@ def test_a_login_renewed_elsewhere_is_taken_over(server: TokenServer) -> None:
     """By a process that had read the old one before."""
     clock = Clock()
     saved = keep(server.issue(OURS, expires_in=3600), OURS)
-    here, there = roster(clock), roster(clock)
+    here, there = registry(clock), registry(clock)
     read(here, saved)
     clock.later(minutes=59)
     assert None is code(read(there, saved))

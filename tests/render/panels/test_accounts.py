@@ -14,7 +14,7 @@ from claude_usage_monitor.errors import NoCredentials, Unreachable
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.header import READING
 from claude_usage_monitor.render.help import help_lines
-from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import Account, AccountStatus
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from syrupy.assertion import SnapshotAssertion
 
-LIVE = Look(clock=ClockStyle(UTC), live=True)
+LIVE = RenderOptions(clock=ClockStyle(UTC), live=True)
 PLAIN = replace(LIVE, glyphs=ASCII, color=False)
 LOOKS = st.sampled_from([LIVE, PLAIN, replace(LIVE, live=False)])
 SETS = {"two": TWO, "three": THREE, "twelve": TWELVE}
@@ -50,22 +50,22 @@ HEIGHTS = st.none() | st.integers(1, 80)
 
 
 def plain(
-    statuses: Sequence[AccountStatus], width: int, height: int | None, look: Look = LIVE
+    statuses: Sequence[AccountStatus], width: int, height: int | None, options: RenderOptions = LIVE
 ) -> list[str]:
-    return [line.plain.rstrip() for line in dashboard(statuses, NOW, width, height, look)]
+    return [line.plain.rstrip() for line in dashboard(statuses, NOW, width, height, options)]
 
 
 def shown(lines: Sequence[str]) -> list[str]:
     return re.findall(r"\bQ\d\d\b", "\n".join(lines))
 
 
-@pytest.mark.parametrize("look", [LIVE, PLAIN], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("options", [LIVE, PLAIN], ids=["unicode", "ascii"])
 @pytest.mark.parametrize("width", [20, 28, 40, 60, 120])
 @pytest.mark.parametrize("name", SETS)
-def test_frames(frames: SnapshotAssertion, name: str, width: int, look: Look) -> None:
+def test_frames(frames: SnapshotAssertion, name: str, width: int, options: RenderOptions) -> None:
     told = []
     for height in (None, 50, 24, 16, 8, 4, 1):
-        told += [f"# {width} x {height}", *plain(SETS[name], width, height, look), ""]
+        told += [f"# {width} x {height}", *plain(SETS[name], width, height, options), ""]
     assert frames == "\n".join(told) + "\n"
 
 
@@ -75,12 +75,12 @@ def test_frames(frames: SnapshotAssertion, name: str, width: int, look: Look) ->
 @settings(deadline=None, max_examples=60)
 @given(MANY, WIDTHS, HEIGHTS, LOOKS)
 def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
-    statuses: Sequence[AccountStatus], width: int, height: int | None, look: Look
+    statuses: Sequence[AccountStatus], width: int, height: int | None, options: RenderOptions
 ) -> None:
-    lines = dashboard(statuses, NOW, width, height, look)
+    lines = dashboard(statuses, NOW, width, height, options)
     assert all(line.cell_len <= min(width, 100) for line in lines)
     assert 1 <= len(lines) <= (height or len(lines))
-    if look is PLAIN:
+    if options is PLAIN:
         assert "".join(line.plain for line in lines).isascii()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.panels.spend import SpendPanel
-from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import AccountStatus, Problem
@@ -35,7 +35,7 @@ from tests.support.spends import (
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
-LIVE = Look(clock=ClockStyle(UTC), live=True)
+LIVE = RenderOptions(clock=ClockStyle(UTC), live=True)
 PLAIN = replace(LIVE, glyphs=ASCII, color=False)
 NO_KEY = replace(
     READING, problem=Problem.from_error(NoCredentials("There is no Admin API key.", "Set it."))
@@ -55,21 +55,21 @@ STATUSES = {
 
 
 def drawn(
-    status: AccountStatus, width: int, height: int | None = None, look: Look = LIVE
+    status: AccountStatus, width: int, height: int | None = None, options: RenderOptions = LIVE
 ) -> list[str]:
-    return [line.plain for line in dashboard((status,), NOW, width, height, look)]
+    return [line.plain for line in dashboard((status,), NOW, width, height, options)]
 
 
-def text_of(status: AccountStatus, width: int = 60, look: Look = LIVE) -> str:
-    return "\n".join(drawn(status, width, None, look))
+def text_of(status: AccountStatus, width: int = 60, options: RenderOptions = LIVE) -> str:
+    return "\n".join(drawn(status, width, None, options))
 
 
 @pytest.mark.parametrize("name", STATUSES)
-@pytest.mark.parametrize("look", [LIVE, PLAIN], ids=["unicode", "ascii"])
-def test_frames(frames: SnapshotAssertion, name: str, look: Look) -> None:
+@pytest.mark.parametrize("options", [LIVE, PLAIN], ids=["unicode", "ascii"])
+def test_frames(frames: SnapshotAssertion, name: str, options: RenderOptions) -> None:
     shown = []
     for width, height in [(120, 60), (60, 50), *SIZES]:
-        shown += [f"# {width} x {height}", *drawn(STATUSES[name], width, height, look), ""]
+        shown += [f"# {width} x {height}", *drawn(STATUSES[name], width, height, options), ""]
     assert frames == "\n".join(line.rstrip() for line in shown) + "\n"
 
 
@@ -84,9 +84,9 @@ def test_frames(frames: SnapshotAssertion, name: str, look: Look) -> None:
     st.sampled_from([LIVE, PLAIN, replace(LIVE, live=False)]),
 )
 def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
-    name: str, width: int, height: int | None, look: Look
+    name: str, width: int, height: int | None, options: RenderOptions
 ) -> None:
-    lines = dashboard((STATUSES[name],), NOW, width, height, look)
+    lines = dashboard((STATUSES[name],), NOW, width, height, options)
     assert all(line.cell_len <= min(width, 100) for line in lines)
     assert height is None or len(lines) <= height
     assert lines
@@ -228,8 +228,8 @@ def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
 
 def test_without_colour_a_sign_tells_how_much_of_the_budget_is_gone() -> None:
     plain = replace(LIVE, color=False)
-    assert "163 % FULL" in text_of(USED_UP, look=plain)
-    assert " 68 % !" in text_of(ORGANIZATION, look=plain)
+    assert "163 % FULL" in text_of(USED_UP, options=plain)
+    assert " 68 % !" in text_of(ORGANIZATION, options=plain)
     assert "!" not in text_of(ORGANIZATION)
 
 

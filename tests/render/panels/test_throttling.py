@@ -13,7 +13,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
 from claude_usage_monitor.render.panels.throttling import section, with_target
-from claude_usage_monitor.render.theme import ASCII, Look
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.throttling import Limiters, Throttling
 from tests.support.payloads import NOW
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.usage.status import AccountStatus
 
-LIVE = Look(clock=ClockStyle(UTC), live=True)
+LIVE = RenderOptions(clock=ClockStyle(UTC), live=True)
 PLAIN = replace(LIVE, glyphs=ASCII, color=False)
 STATES = {
     "throttling": THROTTLING,
@@ -59,24 +59,29 @@ def status_of(throttling: Throttling) -> AccountStatus:
 
 
 def drawn(
-    throttling: Throttling, width: int = 60, height: int | None = None, look: Look = LIVE
+    throttling: Throttling,
+    width: int = 60,
+    height: int | None = None,
+    options: RenderOptions = LIVE,
 ) -> str:
-    lines = dashboard((status_of(throttling),), NOW, width, height, look)
+    lines = dashboard((status_of(throttling),), NOW, width, height, options)
     return "\n".join(line.plain.rstrip() for line in lines)
 
 
-def said(throttling: Throttling, width: int = 56, look: Look = LIVE, *, full: bool = True) -> str:
+def said(
+    throttling: Throttling, width: int = 56, options: RenderOptions = LIVE, *, full: bool = True
+) -> str:
     indent = 10 if width >= 42 else 0
-    lines = section(throttling, NOW, look, width=width, indent=indent, full=full)
+    lines = section(throttling, NOW, options, width=width, indent=indent, full=full)
     return " ".join(" ".join(line.plain for line in lines).split())
 
 
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("look", [LIVE, PLAIN], ids=["unicode", "ascii"])
-def test_frames(snapshot: SnapshotAssertion, name: str, look: Look) -> None:
+@pytest.mark.parametrize("options", [LIVE, PLAIN], ids=["unicode", "ascii"])
+def test_frames(snapshot: SnapshotAssertion, name: str, options: RenderOptions) -> None:
     frames = snapshot.use_extension(FrameExtension)
     shown = [
-        f"# {width} x {height or 'any'}\n{drawn(STATES[name], width, height, look)}\n"
+        f"# {width} x {height or 'any'}\n{drawn(STATES[name], width, height, options)}\n"
         for width, height in SIZES
     ]
     assert frames == "\n".join(shown)
@@ -93,9 +98,9 @@ def test_frames(snapshot: SnapshotAssertion, name: str, look: Look) -> None:
     st.sampled_from([LIVE, PLAIN]),
 )
 def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
-    name: str, width: int, height: int | None, look: Look
+    name: str, width: int, height: int | None, options: RenderOptions
 ) -> None:
-    lines = dashboard((status_of(STATES[name]),), NOW, width, height, look)
+    lines = dashboard((status_of(STATES[name]),), NOW, width, height, options)
     assert all(line.cell_len <= min(width, 100) for line in lines)
     assert height is None or len(lines) <= height
 
@@ -264,7 +269,9 @@ def test_the_target_stands_on_the_bar_of_the_window_it_paces_by() -> None:
     shown = drawn(weekly)
     assert 1 == shown.count("▾")
     assert "▾" in next(line for line in shown.splitlines() if "7-day" in line)
-    assert "v" in next(line for line in drawn(weekly, look=PLAIN).splitlines() if "7-day" in line)
+    assert "v" in next(
+        line for line in drawn(weekly, options=PLAIN).splitlines() if "7-day" in line
+    )
 
 
 def test_on_the_pace_tick_both_are_one_mark() -> None:
@@ -281,7 +288,7 @@ def test_without_a_target_there_is_no_mark(change: dict[str, object]) -> None:
 
 
 def test_the_marks_are_in_the_help() -> None:
-    for look, marks in ((LIVE, "▾╋"), (PLAIN, "v+")):
-        text = " ".join(line.plain for line in help_lines(60, 40, look))
+    for options, marks in ((LIVE, "▾╋"), (PLAIN, "v+")):
+        text = " ".join(line.plain for line in help_lines(60, 40, options))
         assert "Claude Pace Maker's target" in " ".join(text.split())
         assert all(mark in text for mark in marks)

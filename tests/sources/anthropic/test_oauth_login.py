@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import (
     CredentialsExpired,
-    GrantEnded,
     InvalidSetting,
     LoginFailed,
     RateLimited,
+    RefreshTokenRevoked,
     ServerError,
     Unauthorized,
     UnexpectedResponse,
@@ -41,7 +41,7 @@ from claude_usage_monitor.sources.anthropic.oauth_login import (
     credentials_of,
     exchange_code,
     grant_from,
-    renew,
+    refresh_grant,
 )
 from claude_usage_monitor.sources.http import MAX_BODY, HttpClient, Reply, TimeLimits
 from claude_usage_monitor.usage.secret import Secret
@@ -220,7 +220,7 @@ def test_a_code_that_is_not_accepted_fails_the_login(server: TokenServer, as_obj
 def test_claude_codes_own_user_agent_is_refused(server: TokenServer) -> None:
     """The endpoint's rule, which a monitor's User-Agent for usage would run into."""
     client = client_of(server.url, "claude-code/2.1.240")
-    error = failure(lambda: renew(client, REFRESH, nothing))
+    error = failure(lambda: refresh_grant(client, REFRESH, nothing))
     assert ("rate_limited", "The login service asks to wait.") == (error.code, error.message)
 
 
@@ -230,11 +230,11 @@ def test_claude_codes_own_user_agent_is_refused(server: TokenServer) -> None:
 def test_a_renewed_login_works_and_rotates(server: TokenServer) -> None:
     first = server.issue(expires_in=-60)
     client = client_of(server.url)
-    grant = renew(client, refresh_token(first), nothing)
+    grant = refresh_grant(client, refresh_token(first), nothing)
     second = credentials_of(grant, datetime.now(NOW.tzinfo), first)
     assert get_usage(client, grant.access_token).windows
     assert (False, True) == (server.accepts(first), server.accepts(second))
-    third = credentials_of(renew(client, refresh_token(second), nothing), NOW, second)
+    third = credentials_of(refresh_grant(client, refresh_token(second), nothing), NOW, second)
     assert server.accepts(third)
     assert [200, 200] == [seen.status for seen in server.refreshes]
 
@@ -244,9 +244,9 @@ def test_a_consumed_token_ends_the_login(server: TokenServer, as_objects: bool) 
     server.errors_as_objects = as_objects
     first = server.issue()
     client, token = client_of(server.url), refresh_token(first)
-    renew(client, token, nothing)
-    error = failure(lambda: renew(client, token, nothing), token.reveal())
-    assert isinstance(error, GrantEnded)
+    refresh_grant(client, token, nothing)
+    error = failure(lambda: refresh_grant(client, token, nothing), token.reveal())
+    assert isinstance(error, RefreshTokenRevoked)
     assert isinstance(error, CredentialsExpired)
     assert ("credentials_expired", "This login has ended.") == (error.code, error.message)
     assert not server.alive(server.family_of(first))
@@ -257,14 +257,16 @@ def test_nothing_is_sent_when_it_cannot_be_written_down_before(server: TokenServ
         raise CredentialsExpired
 
     token = refresh_token(server.issue())
-    assert isinstance(failure(lambda: renew(client_of(server.url), token, fail)), UsageMonitorError)
+    assert isinstance(
+        failure(lambda: refresh_grant(client_of(server.url), token, fail)), UsageMonitorError
+    )
     assert [] == server.requests
 
 
 def test_what_happens_before_sending_happens_once(server: TokenServer) -> None:
     before = list[int]()
     token = refresh_token(server.issue())
-    renew(client_of(server.url), token, lambda: before.append(len(server.refreshes)))
+    refresh_grant(client_of(server.url), token, lambda: before.append(len(server.refreshes)))
     assert [0] == before
 
 
@@ -283,7 +285,7 @@ def test_what_happens_before_sending_happens_once(server: TokenServer) -> None:
     ],
 )
 def test_these_replies_end_a_login(body: object, status: int) -> None:
-    assert isinstance(failure(answered(body, status)), GrantEnded)
+    assert isinstance(failure(answered(body, status)), RefreshTokenRevoked)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +418,7 @@ def test_an_echo_of_the_token_is_not_quoted(body: object, status: int) -> None:
 def test_a_wait_that_is_asked_for_is_passed_on(server: TokenServer) -> None:
     server.script(refused(429, headers={"Retry-After": "77"}))
     first = server.issue()
-    error = failure(lambda: renew(client_of(server.url), refresh_token(first), nothing))
+    error = failure(lambda: refresh_grant(client_of(server.url), refresh_token(first), nothing))
     assert isinstance(error, RateLimited)
     assert (timedelta(seconds=77), True) == (error.retry_after, server.accepts(first))
 
@@ -427,7 +429,7 @@ def test_a_connection_that_drops_may_have_used_the_token(
 ) -> None:
     server.script(dropped(consumes=consumes))
     first = server.issue()
-    error = failure(lambda: renew(client_of(server.url), refresh_token(first), nothing))
+    error = failure(lambda: refresh_grant(client_of(server.url), refresh_token(first), nothing))
     assert isinstance(error, Unreachable)
     assert (True, not consumes) == (error.sent, server.accepts(first))
 
@@ -436,7 +438,7 @@ def test_an_answer_that_comes_too_late_may_have_used_the_token(server: TokenServ
     server.script(delayed(0.5))
     first = server.issue()
     client = client_of(server.url, total=0.15)
-    error = failure(lambda: renew(client, refresh_token(first), nothing))
+    error = failure(lambda: refresh_grant(client, refresh_token(first), nothing))
     assert isinstance(error, Unreachable)
     assert (True, False) == (error.sent, server.accepts(first))
 
@@ -447,7 +449,7 @@ def test_an_answer_that_cannot_be_read_may_have_used_the_token(
 ) -> None:
     server.script(garbled(body))
     first = server.issue()
-    error = failure(lambda: renew(client_of(server.url), refresh_token(first), nothing))
+    error = failure(lambda: refresh_grant(client_of(server.url), refresh_token(first), nothing))
     assert isinstance(error, UnexpectedResponse)
     assert (True, False) == (error.sent, server.accepts(first))
 
@@ -455,7 +457,7 @@ def test_an_answer_that_cannot_be_read_may_have_used_the_token(
 def test_a_server_that_is_not_there_has_used_nothing() -> None:
     with TokenServer() as gone:
         url = gone.url
-    error = failure(lambda: renew(client_of(url), REFRESH, nothing))
+    error = failure(lambda: refresh_grant(client_of(url), REFRESH, nothing))
     assert isinstance(error, Unreachable)
     assert not error.sent
 
@@ -465,7 +467,9 @@ def test_each_call_is_one_request(server: TokenServer) -> None:
     faults = [refused(500), refused(429), dropped(), garbled(), refused(302), refused(408)]
     server.script(*faults)
     for _ in faults:
-        failure(lambda: renew(client_of(server.url), refresh_token(server.issue()), nothing))
+        failure(
+            lambda: refresh_grant(client_of(server.url), refresh_token(server.issue()), nothing)
+        )
     assert len(faults) == len(server.requests)
 
 

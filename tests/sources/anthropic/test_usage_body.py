@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.theme import Look
+from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.sources.anthropic.usage_body import MAX_ROWS, usage_from
 from claude_usage_monitor.usage.limits.windows import ExtraUsage
 from claude_usage_monitor.usage.status import Account, AccountStatus
@@ -402,6 +402,6 @@ def test_any_body_becomes_a_frame_or_our_own_error(body: dict[str, object], widt
         return
     assert sum(window.binding for window in usage.windows) <= 1
     status = AccountStatus(Account("claude-code"), usage)
-    for line in dashboard((status,), NOW + timedelta(minutes=1), width, None, Look()):
+    for line in dashboard((status,), NOW + timedelta(minutes=1), width, None, RenderOptions()):
         assert line.cell_len <= width
         assert line.plain.isprintable()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.errors import NoCredentials, TornCredentials
+from claude_usage_monitor.errors import NoCredentials, PartialCredentials
 from claude_usage_monitor.sources.claude_code.credentials_file import (
     FALLBACK_VERSION,
     credentials_path,
@@ -252,7 +252,7 @@ def test_a_file_that_is_being_rewritten_is_read_whole(rewriting: Store) -> None:
     for _ in range(300):
         try:
             login = read_file(rewriting.path)
-        except TornCredentials:
+        except PartialCredentials:
             continue  # torn twice; the finder keeps its last good one
         assert login.token.reveal() == TOKEN
 

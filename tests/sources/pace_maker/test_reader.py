@@ -54,7 +54,7 @@ def read(folder: PaceMakerFolder, now: datetime = NOW) -> Throttling:
     return seen(folder, now).throttling
 
 
-def settle(folder: PaceMakerFolder) -> None:
+def record_result(folder: PaceMakerFolder) -> None:
     """Let the last change of every file be some time ago."""
     for path in folder.path.iterdir():
         long_ago = (NOW - timedelta(minutes=1)).timestamp()
@@ -107,7 +107,7 @@ def test_fallback(folder: PaceMakerFolder) -> None:
 
 def test_an_estimate_is_made_anew_once_a_window_has_reset(folder: PaceMakerFolder) -> None:
     folder.fall_back(POLLED, NOW, dollars=2.0)
-    settle(folder)
+    record_result(folder)
     subject = PaceMaker(folder.path)
     assert subject.read(NOW) is not None
     after = subject.read(NOW + timedelta(hours=3))
@@ -228,7 +228,7 @@ def test_no_secret_of_its_leaves_it(folder: PaceMakerFolder) -> None:
 def test_while_nothing_changes_nothing_is_opened(
     folder: PaceMakerFolder, opened: list[object]
 ) -> None:
-    settle(folder)
+    record_result(folder)
     subject = PaceMaker(folder.path)
     first = subject.read(NOW)
     for minutes in range(60):
@@ -237,7 +237,7 @@ def test_while_nothing_changes_nothing_is_opened(
 
 
 def test_every_change_is_noticed(folder: PaceMakerFolder, opened: list[object]) -> None:
-    settle(folder)
+    record_result(folder)
     subject = PaceMaker(folder.path)
     subject.read(NOW)
     folder.decided(NOW, 0)
@@ -249,7 +249,7 @@ def test_every_change_is_noticed(folder: PaceMakerFolder, opened: list[object]) 
 def test_a_change_of_its_settings_opens_no_database(
     folder: PaceMakerFolder, opened: list[object]
 ) -> None:
-    settle(folder)
+    record_result(folder)
     subject = PaceMaker(folder.path)
     subject.read(NOW)
     folder.configure(enabled=False)

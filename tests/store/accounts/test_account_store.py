@@ -19,7 +19,7 @@ import pytest
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store.accounts import account_store as subject
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.accounts.saved_account import Renewal, SavedAccount
+from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
 from claude_usage_monitor.usage.profile import Profile
 from tests.support.payloads import NOW
@@ -67,7 +67,7 @@ store = AccountStore(Path(sys.argv[1]))
 added = 0
 try:
     while added < 10_000:
-        store.note_renewed("first", "x" * 1000 + str(added))
+        store.record_refresh("first", "x" * 1000 + str(added))
         added += 1
 except AccountsUnavailable as error:
     print([account.name for account in store.all()])
@@ -130,7 +130,13 @@ def refusal(use: Callable[[], object]) -> str:
 def test_before_anything_is_added_nothing_is_there_and_nothing_is_made(
     store: AccountStore, path: Path
 ) -> None:
-    found = store.all(), store.get("x"), store.active(), store.renewal("x"), store.is_spent("x")
+    found = (
+        store.all(),
+        store.get("x"),
+        store.active(),
+        store.refresh_state("x"),
+        store.is_spent("x"),
+    )
     assert ((), None, None, None, False) == found
     assert (None, 0) == store.version()
     assert not path.parent.exists()
@@ -199,16 +205,16 @@ def test_a_name_that_was_given_up_is_free(store: AccountStore) -> None:
 def test_removing_takes_the_renewal_and_the_choice_with_it(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.activate("one")
-    store.keep_renewal("one", Renewal("fingerprint", 1))
+    store.store_refresh_state("one", RefreshState("fingerprint", 1))
     store.remove("one")
     store.remove("never there")
-    assert ((), None, None) == (store.all(), store.active(), store.renewal("one"))
+    assert ((), None, None) == (store.all(), store.active(), store.refresh_state("one"))
 
 
 def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore) -> None:
     """So that it is never taken in again."""
     store.add(account("Work", "one"))
-    store.note_renewed("one", "spent")
+    store.record_refresh("one", "spent")
     store.remove("one")
     assert (True, False) == (store.is_spent("spent"), store.is_spent("fresh"))
 
@@ -223,10 +229,10 @@ def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
     store: AccountStore,
 ) -> None:
     store.add(account("Work", "one"))
-    store.keep_renewal("one", Renewal("fingerprint", 2, code="credentials_expired"))
+    store.store_refresh_state("one", RefreshState("fingerprint", 2, code="credentials_expired"))
     other = account("ignored", "one", 60)._replace(origin="login", home={}, generation=9)
     store.replace(other)
-    assert (other._replace(name="Work"), None) == (store.get("one"), store.renewal("one"))
+    assert (other._replace(name="Work"), None) == (store.get("one"), store.refresh_state("one"))
 
 
 def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
@@ -240,8 +246,8 @@ def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
 
 def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountStore) -> None:
     store.add(account("Work", "one"))
-    store.keep_profile("one", Profile(email="new@example.com", plan="Pro"))
-    store.keep_secret_place("one", "keyring", 8)
+    store.store_profile("one", Profile(email="new@example.com", plan="Pro"))
+    store.store_secret_place("one", "keyring", 8)
     found = store.get("one")
     assert found is not None
     assert Profile(email="new@example.com", plan="Pro") == found.profile
@@ -249,14 +255,14 @@ def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountSto
 
 
 def test_what_came_of_a_renewal_is_kept_until_it_succeeds(store: AccountStore) -> None:
-    failed = Renewal("print", 1, 3, NOW, "rate_limited", "It asks to wait.", "Wait.")
-    ended = Renewal("print", 2, 3, None, "credentials_expired", "Ended.", "Log in.")
-    for renewal in (failed, ended, Renewal("print")):
-        store.keep_renewal("one", renewal)
-        assert renewal == store.renewal("one")
-    store.note_renewed("one", "print")
-    store.note_renewed("one", "print")
-    assert (None, True) == (store.renewal("one"), store.is_spent("print"))
+    failed = RefreshState("print", 1, 3, NOW, "rate_limited", "It asks to wait.", "Wait.")
+    ended = RefreshState("print", 2, 3, None, "credentials_expired", "Ended.", "Log in.")
+    for refresh_state in (failed, ended, RefreshState("print")):
+        store.store_refresh_state("one", refresh_state)
+        assert refresh_state == store.refresh_state("one")
+    store.record_refresh("one", "print")
+    store.record_refresh("one", "print")
+    assert (None, True) == (store.refresh_state("one"), store.is_spent("print"))
 
 
 def test_used_up_tokens_are_forgotten_oldest_first(
@@ -264,7 +270,7 @@ def test_used_up_tokens_are_forgotten_oldest_first(
 ) -> None:
     monkeypatch.setattr(subject, "_SPENT_KEPT", 3)
     for number in range(5):
-        store.note_renewed("one", str(number))
+        store.record_refresh("one", str(number))
     assert [False, False, True, True, True] == [store.is_spent(str(n)) for n in range(5)]
 
 
@@ -421,9 +427,9 @@ def test_a_damaged_row_costs_only_itself(
 def test_what_came_of_a_renewal_is_an_error_when_it_is_damaged(
     store: AccountStore, path: Path, change: str
 ) -> None:
-    store.keep_renewal("one", Renewal("print", 1, 3, NOW))
+    store.store_refresh_state("one", RefreshState("print", 1, 3, NOW))
     sqlite_file(path, f"UPDATE renewal SET {change}")  # noqa: S608 - from above
-    assert f"{path} cannot be used" in refusal(lambda: store.renewal("one"))
+    assert f"{path} cannot be used" in refusal(lambda: store.refresh_state("one"))
 
 
 def test_it_works_again_when_the_damaged_file_is_moved_away(path: Path) -> None:

@@ -33,14 +33,14 @@ def test_a_fingerprint_gives_nothing_away() -> None:
 def test_until_an_account_is_known_the_fingerprint_stands_in(
     connection: sqlite3.Connection,
 ) -> None:
-    stand_in = identities.account_of(connection, PRINT)
-    assert identities.is_stand_in(stand_in)
-    assert PRINT in stand_in
+    provisional_identity = identities.account_of(connection, PRINT)
+    assert identities.is_provisional(provisional_identity)
+    assert PRINT in provisional_identity
 
 
 def test_when_it_is_known_what_was_kept_moves_over(connection: sqlite3.Connection) -> None:
     usage = usage_from(as_bytes(usage_body()), NOW)
-    record(connection, identities.account_of(connection, PRINT), usage, "always", complete=True)
+    record(connection, identities.account_of(connection, PRINT), usage)
     identities.link(connection, PRINT, ADA)
     found = newest(connection, ADA, NOW)
     assert found is not None
@@ -52,7 +52,7 @@ def test_when_it_is_known_what_was_kept_moves_over(connection: sqlite3.Connectio
 def test_where_both_have_figures_the_accounts_own_stay(connection: sqlite3.Connection) -> None:
     for account, percent in ((ADA, 10.0), (identities.account_of(connection, PRINT), 90.0)):
         usage = usage_from(as_bytes(usage_body(five_hour=percent)), NOW)
-        record(connection, account, usage, "always", complete=True)
+        record(connection, account, usage)
     identities.link(connection, PRINT, ADA)
     found = newest(connection, ADA, NOW)
     assert found is not None
@@ -63,7 +63,7 @@ def test_where_both_have_figures_the_accounts_own_stay(connection: sqlite3.Conne
 def test_a_profile_is_kept_with_its_token(connection: sqlite3.Connection) -> None:
     assert identities.profile_of(connection, PRINT) is None
     profile = Profile("Ada", "ada@example.com", None, "Max 5x", None, ADA)
-    identities.keep_profile(connection, PRINT, profile)
+    identities.store_profile(connection, PRINT, profile)
     assert profile == identities.profile_of(connection, PRINT)
     identities.link(connection, PRINT, ADA)
     assert profile == identities.profile_of(connection, PRINT)
@@ -71,27 +71,31 @@ def test_a_profile_is_kept_with_its_token(connection: sqlite3.Connection) -> Non
 
 def test_a_login_is_known_since_it_changed(connection: sqlite3.Connection) -> None:
     """The first one seen may be years old; another one began when it was first seen."""
-    assert identities.logged_in(connection, "claude-code") is None
-    assert identities.note_login(connection, "claude-code", ADA, NOW) is None
+    assert identities.last_login(connection, "claude-code") is None
+    assert identities.record_login(connection, "claude-code", ADA, NOW) is None
     later = NOW + timedelta(hours=1)
-    assert later == identities.note_login(connection, "claude-code", "uuid-of-bob", later)
-    assert later == identities.note_login(connection, "claude-code", "uuid-of-bob", NOW)
-    assert ("uuid-of-bob", later) == identities.logged_in(connection, "claude-code")
+    assert later == identities.record_login(connection, "claude-code", "uuid-of-bob", later)
+    assert later == identities.record_login(connection, "claude-code", "uuid-of-bob", NOW)
+    assert ("uuid-of-bob", later) == identities.last_login(connection, "claude-code")
 
 
 def test_the_address_of_an_account_is_that_of_its_profile(connection: sqlite3.Connection) -> None:
     assert None is identities.email_of(connection, ADA)
-    identities.keep_profile(connection, PRINT, Profile(account_uuid=ADA))
+    identities.store_profile(connection, PRINT, Profile(account_uuid=ADA))
     identities.link(connection, PRINT, ADA)
     assert None is identities.email_of(connection, ADA)
-    identities.keep_profile(connection, PRINT, Profile(email="ada@example.com", account_uuid=ADA))
+    identities.store_profile(connection, PRINT, Profile(email="ada@example.com", account_uuid=ADA))
     assert "ada@example.com" == identities.email_of(connection, ADA)
 
 
 def test_the_reports_of_an_organisation_move_with_its_key(connection: sqlite3.Connection) -> None:
-    stand_in = identities.account_of(connection, PRINT)
-    spend.record(connection, stand_in, NOW.date().replace(day=1), "users", {"a": "A"}, NOW)
-    spend.note_trouble(connection, stand_in, "users", spend.Trouble("forbidden", "no", NOW))
+    provisional_identity = identities.account_of(connection, PRINT)
+    spend.record(
+        connection, provisional_identity, NOW.date().replace(day=1), "users", {"a": "A"}, NOW
+    )
+    spend.note_trouble(
+        connection, provisional_identity, "users", spend.Trouble("forbidden", "no", NOW)
+    )
     identities.link(connection, PRINT, ADA)
     kept = spend.stored(connection, ADA, NOW.date().replace(day=1))
     assert ({"users": {"a": "A"}}, {"users"}) == (kept.names, set(kept.trouble))

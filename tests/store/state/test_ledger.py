@@ -16,18 +16,18 @@ from claude_usage_monitor.store.state.ledger import (
     LEASE,
     LONGEST_WAIT,
     PER_HOUR,
-    Gate,
+    Backoff,
     Granted,
     InFlight,
     Wait,
     acquire,
+    backoff_of,
     close,
-    gate_of,
+    extend_lease,
     hold,
     in_flight,
     is_alive,
-    renew,
-    settle,
+    record_result,
     this_process,
 )
 from claude_usage_monitor.usage.status import Problem
@@ -58,7 +58,7 @@ def asked(
     """Make a request that succeeds."""
     answer = ask(connection, now, fingerprint, account)
     assert isinstance(answer, Granted)
-    settle(connection, answer.request, fingerprint, Gate(now, now + FLOOR))
+    record_result(connection, answer.request, fingerprint, Backoff(now, now + FLOOR))
 
 
 def test_within_the_floor_nobody_asks_again(connection: sqlite3.Connection) -> None:
@@ -86,7 +86,7 @@ def test_one_request_is_in_flight_and_others_wait_for_it(connection: sqlite3.Con
     assert isinstance(first, Granted)
     assert InFlight(first.request) == ask(connection, NOW + SECOND)
     assert in_flight(connection, first.request, NOW)
-    settle(connection, first.request, "t", Gate(NOW, NOW + FLOOR))
+    record_result(connection, first.request, "t", Backoff(NOW, NOW + FLOOR))
     assert not in_flight(connection, first.request, NOW)
 
 
@@ -127,12 +127,12 @@ def test_a_problem_is_remembered_until_its_time(connection: sqlite3.Connection) 
     first = ask(connection)
     assert isinstance(first, Granted)
     until = NOW + timedelta(minutes=31)
-    met = Gate(NOW, until, Problem("rate_limited", "m", "h", until, NOW), 2, 1, SECOND)
-    settle(connection, first.request, "t", met)
-    assert met == gate_of(connection, "t")
+    met = Backoff(NOW, until, Problem("rate_limited", "m", "h", until, NOW), 2, 1, SECOND)
+    record_result(connection, first.request, "t", met)
+    assert met == backoff_of(connection, "t")
     assert Wait(until, met.problem) == ask(connection, NOW + FLOOR * 2)
     assert isinstance(ask(connection, until), Granted)
-    assert gate_of(connection, "another") is None
+    assert backoff_of(connection, "another") is None
 
 
 @pytest.mark.parametrize("problem", [None, LIMITED])
@@ -143,7 +143,7 @@ def test_after_a_clock_was_set_back_a_wait_is_as_long_as_it_was(
     """Neither starved until the old time comes again, nor free to ask at once."""
     first = ask(connection)
     assert isinstance(first, Granted)
-    settle(connection, first.request, "t", Gate(NOW, NOW + wait, problem))
+    record_result(connection, first.request, "t", Backoff(NOW, NOW + wait, problem))
     back = NOW - timedelta(hours=10)
     answer = ask(connection, back)
     assert isinstance(answer, Wait)
@@ -158,7 +158,7 @@ def test_a_clock_that_bounces_asks_once_a_bounce_at_most(connection: sqlite3.Con
             answer = ask(connection, now)
             if isinstance(answer, Granted):
                 granted += 1
-                settle(connection, answer.request, "t", Gate(now, now + FLOOR))
+                record_result(connection, answer.request, "t", Backoff(now, now + FLOOR))
     assert granted <= 14
 
 
@@ -169,8 +169,8 @@ def test_a_process_that_was_stopped_changes_nothing_that_a_later_request_met(
     assert isinstance(stopped, Granted)
     later = NOW + LEASE
     asked(connection, later)
-    settle(connection, stopped.request, "t", Gate(NOW, NOW + FLOOR, LIMITED))
-    assert Gate(later, later + FLOOR) == gate_of(connection, "t")
+    record_result(connection, stopped.request, "t", Backoff(NOW, NOW + FLOOR, LIMITED))
+    assert Backoff(later, later + FLOOR) == backoff_of(connection, "t")
     assert not in_flight(connection, stopped.request, NOW)
 
 
@@ -206,7 +206,7 @@ def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]
         answer = ask(connection, now, token)
         if isinstance(answer, Granted):
             granted.append((now, token))
-            settle(connection, answer.request, token, Gate(now, now + FLOOR))
+            record_result(connection, answer.request, token, Backoff(now, now + FLOOR))
         else:
             assert isinstance(answer, Wait)
             assert now < answer.until <= now + max(LONGEST_WAIT, timedelta(hours=1))
@@ -244,7 +244,7 @@ def test_a_hold_is_let_go(connection: sqlite3.Connection) -> None:
         hold(connection, "a", over, NOW)
         answer = ask(connection)
         assert isinstance(answer, Granted)
-        settle(connection, answer.request, "t", Gate(NOW, NOW))
+        record_result(connection, answer.request, "t", Backoff(NOW, NOW))
 
 
 def test_a_hold_that_is_known_is_not_written_again(connection: sqlite3.Connection) -> None:
@@ -285,7 +285,7 @@ def test_an_account_with_a_larger_allowance_is_asked_as_often_as_it_may_be(
 def test_a_request_at_work_keeps_its_lease_by_renewing_it(connection: sqlite3.Connection) -> None:
     answer = ask(connection)
     assert isinstance(answer, Granted)
-    renew(connection, answer.request, NOW + LEASE - SECOND)
+    extend_lease(connection, answer.request, NOW + LEASE - SECOND)
     assert InFlight(answer.request) == ask(connection, NOW + LEASE + SECOND)
     assert not in_flight(connection, answer.request, NOW + 2 * LEASE)
 
@@ -294,5 +294,5 @@ def test_a_request_that_is_closed_is_not_renewed(connection: sqlite3.Connection)
     answer = ask(connection)
     assert isinstance(answer, Granted)
     close(connection, answer.request)
-    renew(connection, answer.request, NOW + SECOND)
+    extend_lease(connection, answer.request, NOW + SECOND)
     assert not in_flight(connection, answer.request, NOW + SECOND)

@@ -38,7 +38,7 @@ def granted(state: State) -> int:
 def test_two_processes_see_each_others_readings(path: Path) -> None:
     one, other = State(path), State(path)
     before = other.version()
-    one.record(ADA, USAGE, "always", complete=True)
+    one.record(ADA, USAGE)
     assert before != other.version()
     found = other.newest(ADA, NOW)
     assert found is not None
@@ -48,22 +48,22 @@ def test_two_processes_see_each_others_readings(path: Path) -> None:
 def test_ones_own_writes_are_no_news(path: Path) -> None:
     state = State(path)
     before = state.version()
-    state.record(ADA, USAGE, "always", complete=True)
+    state.record(ADA, USAGE)
     assert before == state.version()
 
 
 ON_A_FULL_DISK = """
 import pathlib, resource, signal, sys
 from tests.store.state.test_state_store import ADA, FLOOR, NOW, USAGE, granted, later_usage
-from claude_usage_monitor.store.state.ledger import Gate, Wait
+from claude_usage_monitor.store.state.ledger import Backoff, Wait
 from claude_usage_monitor.store.state.state_store import State
 
 state = State(pathlib.Path(sys.argv[1]))
-state.record(ADA, USAGE, "always", complete=True)
-state.settle(granted(state), "t", Gate(NOW, NOW + FLOOR))
+state.record(ADA, USAGE)
+state.record_result(granted(state), "t", Backoff(NOW, NOW + FLOOR))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may grow: as on a full disk
-state.record(ADA, later_usage(), "always", complete=True)
+state.record(ADA, later_usage())
 assert state.newest(ADA, NOW).windows[0].utilization == 80.0
 assert "nothing is kept" in state.notice
 assert isinstance(state.acquire("t", ADA, NOW + FLOOR / 2), Wait)
@@ -95,7 +95,7 @@ def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.Monkey
     assert state.notice is not None
     path.rmdir()
     monkeypatch.setattr(rooms, "_RETRY_SECONDS", 0.0)
-    state.record(ADA, USAGE, "always", complete=True)
+    state.record(ADA, USAGE)
     again: str | None = state.notice
     assert again is None
     assert State(path).newest(ADA, NOW) is not None
@@ -103,11 +103,11 @@ def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.Monkey
 
 def test_a_file_that_turns_bad_while_in_use_costs_nothing_that_is_shown(path: Path) -> None:
     state = State(path)
-    state.record(ADA, USAGE, "always", complete=True)
+    state.record(ADA, USAGE)
     with sqlite3.connect(path) as vandal:
         vandal.execute("DROP TABLE reading")
     vandal.close()
-    state.record(ADA, USAGE, "always", complete=True)
+    state.record(ADA, USAGE)
     found = state.newest(ADA, NOW)
     assert found is not None
     assert len(USAGE.windows) == len(found.windows)

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import Forbidden
-from claude_usage_monitor.store.state.spend import COSTS, NAMES, TOKENS, day_part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from claude_usage_monitor.store.state.spend import Stored
+from claude_usage_monitor.store.state.spend import COSTS, NAMES, TOKENS, Stored, day_part
 
 IN_FLIGHT = 2  # the reports share one limit; ten at once have been answered with 429
 AT_A_TURN = 4  # requests for what is known already: more waits for the next turn
@@ -37,7 +33,7 @@ _CALLS = {
 _CLAUDE_CODE = "usage_report/claude_code"
 
 
-class Errand(NamedTuple):
+class ReportRequest(NamedTuple):
     """One part to ask for. ``day`` is set for those of the Claude Code report."""
 
     part: str
@@ -49,23 +45,23 @@ class Errand(NamedTuple):
         return _CALLS[self.part] if self.day is None else _CLAUDE_CODE
 
 
-def errands_due(stored: Stored, now: datetime, interval: timedelta) -> list[Errand]:
+def requests_due(stored: Stored, now: datetime, interval: timedelta) -> list[ReportRequest]:
     """Return what to ask for at ``now`` (by the API's clock), the most wanted first.
 
     All that has never been read; and of the rest what is due, so that no turn but the first makes
     more than `AT_A_TURN` requests.
     """
     every = [e for e in _all(now.date()) if not _is_refused(e, stored, now)]
-    unread = [errand for errand in every if errand.part not in stored.read_at]
+    unread = [request for request in every if request.part not in stored.read_at]
     due = sorted(
         (at, place)
-        for place, errand in enumerate(every)
-        if (at := due_at(errand, stored, now, interval)) is not None
+        for place, request in enumerate(every)
+        if (at := due_at(request, stored, now, interval)) is not None
         and at <= now
-        and errand.part in stored.read_at
+        and request.part in stored.read_at
     )
     again = [every[place] for _, place in due]
-    again.sort(key=lambda errand: errand.part not in COSTS)
+    again.sort(key=lambda request: request.part not in COSTS)
     again = again[: max(AT_A_TURN - len(unread), 2)]
     return sorted([*unread, *again], key=every.index)
 
@@ -78,35 +74,37 @@ def next_turn(stored: Stored, now: datetime, interval: timedelta) -> datetime:
     every = list(_all(now.date()))
     if any(e.part not in stored.read_at and e.call not in stored.trouble for e in every):
         return now
-    turns = [due_at(Errand(part), stored, now, interval) for part in COSTS]
+    turns = [due_at(ReportRequest(part), stored, now, interval) for part in COSTS]
     return min((at for at in turns if at is not None), default=now + interval)
 
 
-def due_at(errand: Errand, stored: Stored, now: datetime, interval: timedelta) -> datetime | None:
+def due_at(
+    request: ReportRequest, stored: Stored, now: datetime, interval: timedelta
+) -> datetime | None:
     """Return when a part is to be asked for again; ``None`` for never, or never read yet."""
-    read_at = stored.read_at.get(errand.part)
+    read_at = stored.read_at.get(request.part)
     if read_at is None:
         return None
-    if errand.day is None:
-        return read_at + (_DAY if errand.part in NAMES else interval)
-    end = datetime.combine(errand.day, datetime.min.time(), UTC) + _DAY
+    if request.day is None:
+        return read_at + (_DAY if request.part in NAMES else interval)
+    end = datetime.combine(request.day, datetime.min.time(), UTC) + _DAY
     if read_at >= end + _SETTLED and now >= end + _DAY:
         return None  # it was over when it was read: closed. Yesterday may have late figures
     return read_at + _HOUR
 
 
-def _all(today: date) -> Iterator[Errand]:
-    yield Errand("workspaces")  # beside the costs, so that these have names when they come
-    yield from (Errand(part) for part in COSTS)
+def _all(today: date) -> Iterator[ReportRequest]:
+    yield ReportRequest("workspaces")  # beside the costs, so that these have names when they come
+    yield from (ReportRequest(part) for part in COSTS)
     for number in range(today.day, 0, -1):
         day = today.replace(day=number)
-        yield Errand(day_part(day), day)
+        yield ReportRequest(day_part(day), day)
         if number == today.day:
-            yield from (Errand(part) for part in ("users", TOKENS, "api_keys"))
+            yield from (ReportRequest(part) for part in ("users", TOKENS, "api_keys"))
 
 
-def _is_refused(errand: Errand, stored: Stored, now: datetime) -> bool:
-    trouble = stored.trouble.get(errand.call)
+def _is_refused(request: ReportRequest, stored: Stored, now: datetime) -> bool:
+    trouble = stored.trouble.get(request.call)
     return (
         trouble is not None
         and trouble.code == Forbidden.code
@@ -117,12 +115,12 @@ def _is_refused(errand: Errand, stored: Stored, now: datetime) -> bool:
 class Outcome(NamedTuple):
     """What came of an errand: an answer, or the error that was raised."""
 
-    errand: Errand
+    request: ReportRequest
     answer: object
     error: Exception | None
 
 
-class Askers:
+class ReportThreads:
     """Two threads that do errands; what comes of them is taken by the one who sent them.
 
     An error ends the errands of its call, or all that are left where ``ends_all`` says so; what is
@@ -132,9 +130,9 @@ class Askers:
 
     def __init__(
         self,
-        errands: Sequence[Errand],
-        ask: Callable[[Errand], object],
-        ends_all: Callable[[Errand, Exception], bool],
+        errands: Sequence[ReportRequest],
+        ask: Callable[[ReportRequest], object],
+        ends_all: Callable[[ReportRequest, Exception], bool],
     ) -> None:
         self._left = deque(errands)
         self._lock = threading.Lock()
@@ -159,21 +157,21 @@ class Askers:
                 yield outcome
 
     def _work(self) -> None:
-        while (errand := self._next()) is not None:
+        while (request := self._next()) is not None:
             try:
-                outcome = Outcome(errand, self._ask(errand), None)
+                outcome = Outcome(request, self._ask(request), None)
             except Exception as error:  # noqa: BLE001 - raised again by the one who takes it
-                outcome = Outcome(errand, None, error)
-                self._drop_after(errand, error)
+                outcome = Outcome(request, None, error)
+                self._drop_after(request, error)
             self._outcomes.put(outcome)
         self._outcomes.put(None)
 
-    def _next(self) -> Errand | None:
+    def _next(self) -> ReportRequest | None:
         with self._lock:
             return self._left.popleft() if self._left else None
 
-    def _drop_after(self, errand: Errand, error: Exception) -> None:
-        everything = self._ends_all(errand, error)
+    def _drop_after(self, request: ReportRequest, error: Exception) -> None:
+        everything = self._ends_all(request, error)
         with self._lock:
-            kept = [e for e in self._left if not everything and e.call != errand.call]
+            kept = [e for e in self._left if not everything and e.call != request.call]
             self._left = deque(kept)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import Forbidden, ServerError
-from claude_usage_monitor.monitor.organization.requests import (
+from claude_usage_monitor.monitor.organization.schedule import (
     AT_A_TURN,
     IN_FLIGHT,
-    Askers,
-    Errand,
-    errands_due,
+    ReportRequest,
+    ReportThreads,
     next_turn,
+    requests_due,
 )
 from claude_usage_monitor.store.state.spend import TOKENS, Stored, Trouble, day_part
 
@@ -32,7 +32,7 @@ def read(at: datetime, **other: datetime) -> Stored:
 
 
 def parts(stored: Stored, now: datetime = NOW) -> list[str]:
-    return [errand.part for errand in errands_due(stored, now, INTERVAL)]
+    return [request.part for request in requests_due(stored, now, INTERVAL)]
 
 
 def test_the_first_time_everything_is_asked_for_money_first() -> None:
@@ -127,14 +127,14 @@ def test_what_met_trouble_waits_for_the_next_turn() -> None:
 
 # --- two askers --------------------------------------------------------------------------------
 
-ERRANDS = [Errand(day_part(date(2026, 11, n)), date(2026, 11, n)) for n in range(1, 21)]
+ERRANDS = [ReportRequest(day_part(date(2026, 11, n)), date(2026, 11, n)) for n in range(1, 21)]
 
 
 def test_errands_are_done_two_at_a_time_and_all_of_them() -> None:
     both = threading.Barrier(IN_FLIGHT, timeout=20)
     lock, at_once, most = threading.Lock(), 0, 0
 
-    def ask(errand: Errand) -> str:
+    def ask(request: ReportRequest) -> str:
         nonlocal at_once, most
         with lock:
             at_once += 1
@@ -142,44 +142,46 @@ def test_errands_are_done_two_at_a_time_and_all_of_them() -> None:
         both.wait()
         with lock:
             at_once -= 1
-        return errand.part
+        return request.part
 
-    outcomes = list(Askers(ERRANDS, ask, never).outcomes(lambda: None))
+    outcomes = list(ReportThreads(ERRANDS, ask, never).outcomes(lambda: None))
     assert IN_FLIGHT == most
-    assert {errand.part for errand in ERRANDS} == {outcome.answer for outcome in outcomes}
+    assert {request.part for request in ERRANDS} == {outcome.answer for outcome in outcomes}
 
 
-def never(errand: Errand, error: Exception) -> bool:
+def never(request: ReportRequest, error: Exception) -> bool:
     return False
 
 
 def test_what_is_raised_comes_back_with_its_errand() -> None:
     error = ZeroDivisionError()
 
-    def ask(errand: Errand) -> object:
+    def ask(request: ReportRequest) -> object:
         raise error
 
-    (outcome,) = Askers(ERRANDS[:1], ask, never).outcomes(lambda: None)
+    (outcome,) = ReportThreads(ERRANDS[:1], ask, never).outcomes(lambda: None)
     assert (ERRANDS[0], None, error) == outcome
 
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_an_error_ends_its_call_or_everything(everything: bool) -> None:
     """Nothing more of it is begun, however slow the one is who takes the outcomes."""
-    asked: list[Errand] = []
+    asked: list[ReportRequest] = []
 
-    def ask(errand: Errand) -> str:
-        asked.append(errand)
-        if errand.day is not None:
+    def ask(request: ReportRequest) -> str:
+        asked.append(request)
+        if request.day is not None:
             raise ZeroDivisionError
-        return errand.part
+        return request.part
 
-    askers = Askers([*ERRANDS, Errand("users")], ask, lambda _errand, _error: everything)
-    outcomes = list(askers.outcomes(lambda: None))
+    threads = ReportThreads(
+        [*ERRANDS, ReportRequest("users")], ask, lambda _errand, _error: everything
+    )
+    outcomes = list(threads.outcomes(lambda: None))
     assert len(asked) == len(outcomes)
-    assert 1 <= sum(errand.day is not None for errand in asked) <= IN_FLIGHT
-    assert (Errand("users") in asked) is not everything
+    assert 1 <= sum(request.day is not None for request in asked) <= IN_FLIGHT
+    assert (ReportRequest("users") in asked) is not everything
 
 
 def test_no_errands_no_outcomes() -> None:
-    assert [] == list(Askers([], lambda errand: errand, never).outcomes(lambda: None))
+    assert [] == list(ReportThreads([], lambda request: request, never).outcomes(lambda: None))

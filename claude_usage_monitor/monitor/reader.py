@@ -1,0 +1,57 @@
+"""What a reader of an account and the accounts on the screen look like to those who use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from claude_usage_monitor.usage.status import Account, AccountStatus
+
+
+class Reader(Protocol):
+    """Reads one account: a subscription, an organization, or the demo."""
+
+    def read(
+        self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
+    ) -> AccountStatus:
+        """Return the status, requesting figures if a read is due and the budget allows it.
+
+        ``publish`` is called with what is already known before a request is sent.
+        """
+        ...
+
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:
+        """Return the status without a request."""
+        ...
+
+    def request_refresh(self) -> None:
+        """Request figures at the next chance, not only when the interval is over."""
+        ...
+
+    def changed(self) -> bool:
+        """Return whether `cached_status` would return something new."""
+        ...
+
+
+class DisplayedAccount(NamedTuple):
+    """One account on the screen and its reader; ``key`` stays the same when it is renamed."""
+
+    key: str
+    account: Account
+    reader: Reader
+
+
+class DisplayedAccounts(Protocol):
+    """All accounts on the screen."""
+
+    def current(self) -> Sequence[DisplayedAccount]:
+        """Return the accounts to show now."""
+        ...
+
+    def show_next(self) -> None:
+        """Go on to the next account."""
+        ...
+
+    def version(self) -> object:
+        """Return a value that changes when `current` may return other accounts."""
+        ...
