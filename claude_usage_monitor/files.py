@@ -1,0 +1,1 @@
+"""Bounded reads of regular files, atomic writes, private folders."""
