@@ -132,7 +132,7 @@ def test_every_module_has_its_tests() -> None:
     exempt = {
         "__init__.py": "resolves names; tried above",
         "__main__.py": "one line; tried below",
-        "errors.py": "a tree of classes; tried in usage/test_wording.py and cli/test_exit_codes.py",
+        "errors.py": "tested in usage/test_problem_text.py and cli/test_exit_codes.py",
         "files.py": "still empty",
         "usage/clock.py": "reads the clock",
         "usage/findings.py": "a record",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
 from claude_usage_monitor.usage.status import Account, Problem
 
@@ -38,7 +38,7 @@ def table(rows: Sequence[Row], now: datetime, style: ClockStyle, width: int) -> 
         mark = _MARKS[0 if row.account.active else 1]
         lines.append((mark + (" " * _GAP).join(filter(str.strip, padded))).rstrip())
         if row.problem is not None:
-            lines += _wrapped(wording.message(row.problem, now, style), width, "    ! ")
+            lines += _wrapped(problem_text.message(row.problem, now, style), width, "    ! ")
             lines += _wrapped(row.problem.hint, width, "      ")
     return "\n".join(lines) + "\n"
 
@@ -81,7 +81,7 @@ def _account(row: Row, now: datetime, style: ClockStyle) -> dict[str, object]:
         "problem": problem
         and {
             "code": problem.code,
-            "message": wording.message(problem, now, style),
+            "message": problem_text.message(problem, now, style),
             "hint": problem.hint,
             "retry_at": iso_instant(problem.retry_at) if problem.retry_at else None,
         },

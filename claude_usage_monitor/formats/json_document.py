@@ -11,7 +11,7 @@ from datetime import datetime
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.json_values import Json, amount, instant, rounded
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
 from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, UsageWindow
 from claude_usage_monitor.usage.profile import Profile
@@ -43,7 +43,7 @@ def json_document(
 
 
 def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
-    true_now = status.true_time(now)
+    true_now = status.api_time(now)
     usage = status.usage.at(true_now) if status.usage else None
     reading = usage or status.spend
     age = status.age(now)
@@ -149,8 +149,8 @@ def _problem(status: AccountStatus, now: datetime, style: ClockStyle) -> Json | 
         return None
     return {
         "code": problem.code,
-        "message": wording.message(problem, now, style),
-        "hint": wording.hint(status, now, style, live=False),
+        "message": problem_text.message(problem, now, style),
+        "hint": problem_text.hint(status, now, style, live=False),
         "retry_at": instant(problem.retry_at),
     }
 

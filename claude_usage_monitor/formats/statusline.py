@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.limits.windows import Severity, UsageWindow, percent_text
 from claude_usage_monitor.usage.status import AccountStatus
@@ -39,7 +39,7 @@ class _Part(NamedTuple):
 
 def statusline(status: AccountStatus, now: datetime, style: LineStyle) -> str:
     """Return the line. What has no room goes: countdowns first, then the least urgent windows."""
-    now = status.true_time(now)
+    now = status.api_time(now)
     windows = status.usage.at(now).windows if status.usage else ()
     trailer = _trailer(status, now)
     separator = " - " if style.ascii else " · "
@@ -95,7 +95,7 @@ def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
     ):
         parts.append(_Part(f"{age(figures_age)} old", _DIM))
     if status.problem is not None:
-        parts.append(_Part(wording.short(status.problem, now + status.clock_skew), _ALARM))
+        parts.append(_Part(problem_text.short(status.problem, now + status.clock_skew), _ALARM))
     if status.usage is None:
         parts.insert(0, _Part(EMPTY, _DIM))
     return parts

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.text import Span, Text
 
 from claude_usage_monitor.render.theme import ASCII, FAINT, PROBLEM, STRONG, RenderOptions, styled
-from claude_usage_monitor.usage import wording
-from claude_usage_monitor.usage.durations import age, clock_time, coming, countdown
+from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.durations import age, clock_time, countdown, due_in
 from claude_usage_monitor.usage.limits.reading_sources import source_label
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -82,15 +82,15 @@ def freshness(status: AccountStatus, now: datetime, options: RenderOptions) -> t
         old = f"{old} old"
     elif status.spend is not None and old != "now":
         old = f"{old} ago"
-    coming = _coming(status, now, options)
+    due_in = _coming(status, now, options)
     source = _sources(status)
     reading = status.usage or status.spend
     invented = reading is not None and reading.source == "demo"
     always = "demo" if invented else ""  # what is invented says so at any width
-    parts = [source, old, coming]
+    parts = [source, old, due_in]
     if status.stale(now):
-        parts = [old, coming, "" if "API" in coming else source]
-    variants = [parts, [always, old, coming], [always, old]]
+        parts = [old, due_in, "" if "API" in due_in else source]
+    variants = [parts, [always, old, due_in], [always, old]]
     return tuple(options.text(" · ".join(filter(None, variant))) for variant in variants)
 
 
@@ -103,7 +103,7 @@ def aside(
     """
     old = freshness(status, now, options)[-1]
     if status.problem is not None:
-        words = wording.short(status.problem, now)
+        words = problem_text.short(status.problem, now)
         both = (f"{words} · {old}", words) if status.usage is not None else (words,)
         return tuple(map(options.text, both)), PROBLEM
     if figures:
@@ -124,7 +124,7 @@ def common_freshness(
     if old not in {"", "now"}:
         old = f"up to {old} old"
     reads = [s.next_read_at for s in statuses if s.next_read_at is not None]
-    soonest = f"next {coming(min(reads) - now)}" if options.live and reads else ""
+    soonest = f"next {due_in(min(reads) - now)}" if options.live and reads else ""
     variants = [(sources, old, soonest), (old, soonest), (soonest or old,)]
     return tuple(options.text(" · ".join(filter(None, variant))) for variant in variants)
 
@@ -148,11 +148,11 @@ def _coming(status: AccountStatus, now: datetime, options: RenderOptions) -> str
         return ""
     if problem is not None and problem.retry_at is not None:
         return ""  # the problem's own line tells when
-    held_until = status.held_until(now)
-    if held_until is not None:
-        return f"API blocked until {clock_time(held_until, now, options.clock)}"
+    paused_until = status.paused_until(now)
+    if paused_until is not None:
+        return f"API blocked until {clock_time(paused_until, now, options.clock)}"
     if status.next_read_at is not None:
-        return f"next {coming(status.next_read_at - now)}"
+        return f"next {due_in(status.next_read_at - now)}"
     missing = "an Admin key" if status.account.kind == "console" else "a login"
     return f"waiting for {missing}" if problem is not None else "reading"
 
@@ -176,11 +176,11 @@ def problem_lines(
     if problem is None:
         return []
     if detail == 0:
-        return [styled(options.fit(wording.short(problem, now), width), PROBLEM)]
-    message = wording.message(problem, now, options.clock)
+        return [styled(options.fit(problem_text.short(problem, now), width), PROBLEM)]
+    message = problem_text.message(problem, now, options.clock)
     if detail == 1:
         return wrapped(message, width, options, PROBLEM)
-    hint = wording.hint(status, now, options.clock, live=options.live)
+    hint = problem_text.hint(status, now, options.clock, live=options.live)
     lines = [*wrapped(message, width - 2, options, PROBLEM), *wrapped(hint, width - 2, options, "")]
     signs = ["! "] + ["  "] * len(lines)
     return [styled(sign, PROBLEM) + line for sign, line in zip(signs, lines, strict=False)]

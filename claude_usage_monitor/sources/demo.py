@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, with_binding
+from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, mark_binding
 from claude_usage_monitor.usage.profile import Profile
 
 PROFILE = Profile(
@@ -34,7 +34,7 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
         return UsageWindow(key, label, percent, resets_at, "demo", now, model)
 
     return Usage(
-        windows=with_binding(
+        windows=mark_binding(
             (
                 window("five_hour", "5-hour", *_five_hour(now, started)),
                 window("seven_day", "7-day", round(min(35 + minutes * 0.4, 99.0), 1), week_end),

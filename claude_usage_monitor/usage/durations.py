@@ -56,7 +56,7 @@ def age(span: timedelta) -> str:
     return "30s" if seconds < 60 else countdown(span)
 
 
-def coming(span: timedelta) -> str:
+def due_in(span: timedelta) -> str:
     """Return when something is due: ``now`` (under 30 s), ``in 30s``, then the nearest minute."""
     seconds = int(span.total_seconds())
     if seconds < 30:
@@ -64,7 +64,7 @@ def coming(span: timedelta) -> str:
     return "in 30s" if seconds < 60 else f"in {countdown(span + MINUTE / 2)}"
 
 
-def long_span(span: timedelta) -> str:
+def span_in_words(span: timedelta) -> str:
     """Return the span in words, in its largest unit: ``1 minute``, ``12 minutes``, ``3 days``."""
     seconds = max(0, int(span.total_seconds()))
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):

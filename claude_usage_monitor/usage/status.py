@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["code", "console"]
 
 STALE_INTERVALS = 3
-LEAST_STALE_INTERVAL = timedelta(seconds=300)
+MIN_STALE_INTERVAL = timedelta(seconds=300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class AccountStatus:
     problem: Problem | None = None
     notice: str | None = None
     next_read_at: datetime | None = None
-    interval: timedelta = LEAST_STALE_INTERVAL
+    interval: timedelta = MIN_STALE_INTERVAL
     clock_skew: timedelta = timedelta()
     throttling: Throttling | None = None
     spend: Spend | None = None
@@ -84,24 +84,24 @@ class AccountStatus:
         reading = self.usage or self.spend
         return reading.as_of if reading is not None else None
 
-    def true_time(self, now: datetime) -> datetime:
+    def api_time(self, now: datetime) -> datetime:
         """Return the API's time when this computer's clock shows ``now``."""
         return now - self.clock_skew
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how old the figures are; ``None`` without figures."""
         as_of = self.as_of
-        return None if as_of is None else max(timedelta(), self.true_time(now) - as_of)
+        return None if as_of is None else max(timedelta(), self.api_time(now) - as_of)
 
     def stale(self, now: datetime) -> bool:
         """Return whether the figures are held over: a problem, or older than three intervals."""
         age = self.age(now)
         if age is None:
             return False
-        limit = STALE_INTERVALS * max(self.interval, LEAST_STALE_INTERVAL)
+        limit = STALE_INTERVALS * max(self.interval, MIN_STALE_INTERVAL)
         return self.problem is not None or age > limit
 
-    def held_until(self, now: datetime) -> datetime | None:
+    def paused_until(self, now: datetime) -> datetime | None:
         """Return until when what the API told Claude Pace Maker keeps us from asking too."""
         throttling, next_read_at = self.throttling, self.next_read_at
         if throttling is None or next_read_at is None or not throttling.backing_off(now):

@@ -31,7 +31,7 @@ from werkzeug.serving import WSGIRequestHandler
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.organization.reader import CONSOLE
 from claude_usage_monitor.store.settings import Settings
-from claude_usage_monitor.usage.money.projection import LEAST_DAYS, project
+from claude_usage_monitor.usage.money.projection import MIN_COMPLETE_DAYS, project
 from claude_usage_monitor.usage.money.spend import DailySpend
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.organization import ADMIN_KEY, AdminApi, Invented
@@ -172,7 +172,7 @@ def back_test(kind: str) -> Iterator[tuple[int, float, float, bool]]:
     for seed in SEEDS:
         first, amounts = series(kind, seed)
         whole = sum(amounts, Decimal(0))
-        for day in range(LEAST_DAYS + 1, len(amounts)):
+        for day in range(MIN_COMPLETE_DAYS + 1, len(amounts)):
             for hour in HOURS:
                 today = amounts[day - 1] * SPENT_BY[hour]
                 spent = [*amounts[: day - 1], today]

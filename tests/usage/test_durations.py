@@ -12,11 +12,11 @@ from claude_usage_monitor.usage.durations import (
     age,
     calendar_day,
     clock_time,
-    coming,
     countdown,
+    due_in,
     iso_instant,
-    long_span,
     month_names,
+    span_in_words,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -60,7 +60,7 @@ def test_an_age_counts_no_seconds(seconds: float, expected: str) -> None:
     [(-9, "now"), (29, "now"), (31, "in 30s"), (61, "in 1m"), (299, "in 5m"), (301, "in 5m")],
 )
 def test_what_is_coming_is_told_to_the_nearest_minute(seconds: float, expected: str) -> None:
-    assert expected == coming(timedelta(seconds=seconds))
+    assert expected == due_in(timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_is_coming_is_told_to_the_nearest_minute(seconds: float, expected: 
     + [(7200, "2 hours"), (86400 * 3, "3 days")],
 )
 def test_a_long_span_is_told_in_its_largest_unit(seconds: float, expected: str) -> None:
-    assert expected == long_span(timedelta(seconds=seconds))
+    assert expected == span_in_words(timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from claude_usage_monitor.cli.options import Options, tell
 from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -169,8 +169,8 @@ def _report(status: AccountStatus, *, named: bool) -> None:
     if status.problem is not None:
         now, style = utc_clock(), ClockStyle()
         say(
-            whose + wording.message(status.problem, now, style),
-            wording.hint(status, now, style, live=False),
+            whose + problem_text.message(status.problem, now, style),
+            problem_text.hint(status, now, style, live=False),
         )
 
 

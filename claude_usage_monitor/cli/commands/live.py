@@ -163,7 +163,7 @@ def seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> flo
     """Return how long no word on the screen can change by the passing of time alone."""
     waits = [_STEP]
     for status in statuses:
-        true_now = status.true_time(now)
+        true_now = status.api_time(now)
         for moment in _instants(status, true_now):
             span = moment - true_now
             step = _SECOND if timedelta() < span < 2 * _STEP + _SECOND else _STEP
@@ -175,12 +175,12 @@ def seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> flo
 def _instants(status: AccountStatus, now: datetime) -> Iterator[datetime]:
     """Yield what countdowns and ages are counted from, in the API's time."""
     if status.next_read_at is not None and status.next_read_at - now > _STEP:
-        yield status.true_time(status.next_read_at)
+        yield status.api_time(status.next_read_at)
     problem = status.problem
     if problem is not None:
         yield from (at for at in (problem.retry_at, problem.since) if at is not None)
     if status.throttling is not None:
-        yield from map(status.true_time, status.throttling.instants())
+        yield from map(status.api_time, status.throttling.instants())
     if status.as_of is not None:
         yield status.as_of
     if status.usage is not None:

@@ -13,7 +13,7 @@ from claude_usage_monitor.monitor.accounts import manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.findings import Finding
 
@@ -42,7 +42,7 @@ class AccountFindings:
                 self.works = True
                 yield Finding(_AREA, name, "ok", f"login in the {each.stored_in}")
                 continue
-            words = wording.message(each.problem, self._now, self._style)
+            words = problem_text.message(each.problem, self._now, self._style)
             yield Finding(_AREA, name, "problem", words, each.problem.hint)
         damaged = self._registry.accounts.damaged
         if damaged:

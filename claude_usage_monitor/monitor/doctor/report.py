@@ -29,7 +29,7 @@ from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import PER_HOUR
 from claude_usage_monitor.store.state.state_store import State
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
 from claude_usage_monitor.usage.findings import Finding
 from claude_usage_monitor.usage.status import AccountStatus
@@ -194,8 +194,8 @@ class Doctor:
         if problem is not None and problem.since is None and not over:
             self.blocked = True
             self.login_works &= isinstance(error_of(problem.code, "", ""), ServiceError)
-            message = wording.message(problem, self._now, self._style)
-            hint = wording.hint(status, self._now, self._style, live=False)
+            message = problem_text.message(problem, self._now, self._style)
+            hint = problem_text.hint(status, self._now, self._style, live=False)
             return Finding("Figures", "request ledger", "problem", f"{detail}; {message}", hint)
         due = status.next_read_at
         if due is not None and due > self._now:
@@ -247,13 +247,13 @@ class Doctor:
         now = self._clock()
         if status.problem is not None:
             self.blocked = True
-            message = wording.message(status.problem, now, self._style)
+            message = problem_text.message(status.problem, now, self._style)
             return Finding(
                 "Network",
                 "asked the API",
                 "problem",
                 message,
-                wording.hint(status, now, self._style, live=False),
+                problem_text.hint(status, now, self._style, live=False),
             )
         self.figures_stored = status.usage is not None
         asked = reader.last_request_at()

@@ -32,7 +32,7 @@ from claude_usage_monitor.sources.anthropic.oauth_login import (
     credentials_of,
     exchange_code,
 )
-from claude_usage_monitor.usage.durations import long_span
+from claude_usage_monitor.usage.durations import span_in_words
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class _Conversation:
             event = self._next(until)
             if event is None:
                 raise LoginFailed(
-                    f"Nobody logged in within {long_span(timedelta(seconds=timeout))}."
+                    f"Nobody logged in within {span_in_words(timedelta(seconds=timeout))}."
                 )
             if isinstance(event, LoginFailed):
                 raise event

@@ -18,9 +18,9 @@ from claude_usage_monitor.usage.money.spend import (
     Spend,
     UserSpend,
     You,
-    dearest_first,
-    plus,
-    summed,
+    add_amounts,
+    merge_user_rows,
+    sort_by_amount,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def spend_of(
         amounts = [day.amount for day in daily]
         month_to_date = amounts[0]
         for amount in amounts[1:]:
-            month_to_date = plus(month_to_date, amount)
+            month_to_date = add_amounts(month_to_date, amount)
     return Spend(
         as_of=as_of,
         source="api",
@@ -87,14 +87,14 @@ def _daily(costs: Costs) -> tuple[DailySpend, ...]:
 
 def _by_workspace(costs: Costs, stored: Stored) -> tuple[NamedAmount, ...]:
     names = stored.names.get("workspaces", {})
-    return dearest_first(
+    return sort_by_amount(
         NamedAmount(DEFAULT_WORKSPACE if known_as is None else names.get(known_as), amount)
         for known_as, amount in costs.groups.items()
     )
 
 
 def _by_model(costs: Costs) -> tuple[NamedAmount, ...]:
-    return dearest_first(NamedAmount(name, amount) for name, amount in costs.groups.items())
+    return sort_by_amount(NamedAmount(name, amount) for name, amount in costs.groups.items())
 
 
 def _by_api_key(stored: Stored) -> tuple[KeyTokens, ...] | None:
@@ -120,9 +120,9 @@ def _claude_code(stored: Stored, today: date, email: str | None) -> ClaudeCodeSp
         for row in rows:
             users.setdefault(row[:2], []).append(row)
     names = stored.names.get("users", {})
-    named = dearest_first(
+    named = sort_by_amount(
         row._replace(name=names.get(row.email, row.email)) if row.email else row
-        for row in map(summed, users.values())
+        for row in map(merge_user_rows, users.values())
     )
     missing = today.day - len(stored.days)
     priced = [row.amount for row in named if row.amount is not None and not missing]

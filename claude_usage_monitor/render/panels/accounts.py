@@ -51,10 +51,10 @@ class Member(NamedTuple):
 def rows_of(status: AccountStatus, now: datetime, options: RenderOptions) -> tuple[Meter, ...]:
     """Return an account's rows of figures."""
     if status.spend is not None:
-        return spend_meters(status.spend, status.true_time(now), options)
+        return spend_meters(status.spend, status.api_time(now), options)
     if status.usage is None:
         return ()
-    rows = meters(status.usage, status.true_time(now), options)
+    rows = meters(status.usage, status.api_time(now), options)
     return with_target(rows, status.throttling, now)
 
 
@@ -96,7 +96,7 @@ def most_pressing(
 
     def rank(at: int) -> tuple[bool, bool, float]:
         status = statuses[at]
-        windows = status.usage.at(status.true_time(now)).windows if status.usage else ()
+        windows = status.usage.at(status.api_time(now)).windows if status.usage else ()
         fullest = max((window.utilization or 0.0 for window in windows), default=0.0)
         return not status.account.active, status.problem is None, -fullest
 

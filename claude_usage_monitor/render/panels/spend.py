@@ -262,7 +262,7 @@ class SpendPanel:
             yield [_indented(line, indent) for line in lines]
 
     def _totals(self, spend: Spend, plan: _Plan, room: int, indent: int) -> list[Text]:
-        now = self.status.true_time(self.now)
+        now = self.status.api_time(self.now)
         lines = totals(spend, now, room - indent, self.options, aside=indent > 0)
         return [_indented(line, indent) for line in lines[: plan.totals]]
 

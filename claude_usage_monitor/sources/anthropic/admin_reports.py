@@ -17,7 +17,13 @@ from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.anthropic.admin_api import listed, reported
 from claude_usage_monitor.sources.values import JsonObject, instant, json_object
-from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend, plus, summed
+from claude_usage_monitor.usage.money.spend import (
+    Costs,
+    Tokens,
+    UserSpend,
+    add_amounts,
+    merge_user_rows,
+)
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
@@ -73,9 +79,9 @@ def get_costs(client: HttpClient, key: Secret, today: date, by: str) -> Costs:
         day = _day(bucket)
         for row in _rows(bucket) if day in daily else ():  # one that was not asked for
             amount = _amount(row.get("amount"))
-            daily[day] = plus(daily[day], amount)
+            daily[day] = add_amounts(daily[day], amount)
             group = text(row.get("workspace_id")) if by == "workspace_id" else _cost_of(row)
-            groups[group] = plus(groups.get(group, Decimal(0)), amount)
+            groups[group] = add_amounts(groups.get(group, Decimal(0)), amount)
             currencies.add(text(row.get("currency")) or CURRENCY)
     if len(currencies) > 1:
         raise UnexpectedResponse(f"{COSTS} has amounts in several currencies: they have no sum.")
@@ -95,7 +101,7 @@ def get_key_tokens(client: HttpClient, key: Secret, today: date) -> dict[str | N
         for row in _rows(bucket):
             of_key = text(row.get("api_key_id"))
             before = tokens.get(of_key, Tokens(0, 0, 0, 0))
-            tokens[of_key] = Tokens(*map(plus, before, _message_tokens(row)))
+            tokens[of_key] = Tokens(*map(add_amounts, before, _message_tokens(row)))
     return tokens
 
 
@@ -105,7 +111,7 @@ def _message_tokens(row: JsonObject) -> Tokens:
         _count(row.get("uncached_input_tokens")),
         _count(row.get("output_tokens")),
         _count(row.get("cache_read_input_tokens")),
-        plus(
+        add_amounts(
             _count(creation.get("ephemeral_5m_input_tokens")),
             _count(creation.get("ephemeral_1h_input_tokens")),
         ),
@@ -124,7 +130,7 @@ def get_claude_code_day(client: HttpClient, key: Secret, day: date) -> tuple[Use
         if record.get("customer_type") != _SEATS:
             row = _user_row(record)
             users.setdefault(row[:2], []).append(row)
-    return tuple(map(summed, users.values()))
+    return tuple(map(merge_user_rows, users.values()))
 
 
 def _user_row(record: JsonObject) -> UserSpend:
@@ -136,10 +142,10 @@ def _user_row(record: JsonObject) -> UserSpend:
     tokens = Tokens(0, 0, 0, 0)
     for model in _list(record.get("model_breakdown")):
         cost = json_object(model.get("estimated_cost")) or {}
-        amount = plus(amount, _amount(cost.get("amount")))
+        amount = add_amounts(amount, _amount(cost.get("amount")))
         used = json_object(model.get("tokens")) or {}
         kinds = (used.get(kind) for kind in ("input", "output", "cache_read", "cache_creation"))
-        tokens = Tokens(*map(plus, tokens, map(_count, kinds)))
+        tokens = Tokens(*map(add_amounts, tokens, map(_count, kinds)))
     return UserSpend(
         text(actor.get("api_key_name")) if email is None else None,
         email.lower() if email is not None else None,

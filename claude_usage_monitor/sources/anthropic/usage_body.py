@@ -28,9 +28,9 @@ from claude_usage_monitor.usage.limits.windows import (
     ExtraUsage,
     Usage,
     UsageWindow,
-    in_order,
     label_for,
-    with_binding,
+    mark_binding,
+    sorted_for_display,
 )
 
 MAX_ROWS = 200  # of windows and of pools; no account has more than a dozen
@@ -76,7 +76,7 @@ def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -
     if document and not windows and not pools and not _is_usage_body(document):
         raise UnexpectedResponse
     return Usage(
-        windows=with_binding(in_order(windows[:MAX_ROWS])),
+        windows=mark_binding(sorted_for_display(windows[:MAX_ROWS])),
         source=source,
         as_of=as_of,
         extra_usage=_extra_usage(json_object(document.get("extra_usage"))),

@@ -11,7 +11,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, in_order, label_for
+from claude_usage_monitor.usage.limits.windows import (
+    Usage,
+    UsageWindow,
+    label_for,
+    sorted_for_display,
+)
 
 _PREFIXES = ("five_hour", "seven_day")
 _KEY = re.compile(r"[a-z][a-z0-9_:]*[a-z0-9]")
@@ -36,7 +41,7 @@ def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
         return StatuslineInput()
     limits = values.json_object(document.get("rate_limits")) or {}
     found = [_window(key, value, now) for key, value in list(limits.items())[:_MOST_WINDOWS]]
-    windows = in_order(window for window in found if window is not None)
+    windows = sorted_for_display(window for window in found if window is not None)
     usage = Usage(windows, "statusline", now) if windows else None
     return StatuslineInput(usage, _session_began(document, now))
 

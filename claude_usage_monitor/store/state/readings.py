@@ -18,8 +18,8 @@ from claude_usage_monitor.usage.limits.windows import (
     ExtraUsage,
     Usage,
     UsageWindow,
-    in_order,
-    with_binding,
+    mark_binding,
+    sorted_for_display,
 )
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def newest(connection: sqlite3.Connection, account: str, now: datetime) -> Usage
         f"SELECT {_COLUMNS} FROM newest WHERE account = ? AND as_of >= ?",  # noqa: S608
         (account, oldest),
     ).fetchall()
-    windows = with_binding(in_order(_window(row) for row in rows))
+    windows = mark_binding(sorted_for_display(_window(row) for row in rows))
     whole = connection.execute(
         "SELECT source, as_of, money FROM complete WHERE account = ? AND as_of >= ?",
         (account, oldest),

@@ -242,17 +242,17 @@ class Usage:
         """Return what is still known at ``now``, its binding window decided anew."""
         windows = tuple(window.at(now) for window in self.windows)
         return self if windows == self.windows else dataclasses.replace(
-            self, windows=with_binding(windows)
+            self, windows=mark_binding(windows)
         )  # fmt: skip
 
 
-def in_order(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
+def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
     """Return windows in the order they are shown: the table's first, the others as they came."""
     ranks = {key: rank for rank, key in enumerate(_NAMES)}
     return tuple(sorted(windows, key=lambda window: ranks.get(window.key, len(ranks))))
 
 
-def with_binding(windows: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
+def mark_binding(windows: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
     """Mark the window that will stop the user first, and no other.
 
     The API's flagged one, else the fullest; of equals the one that resets first. A window of

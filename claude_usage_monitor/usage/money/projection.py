@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import DailySpend
 
-LEAST_DAYS = 3  # complete ones: two say nothing about each other's spread
+MIN_COMPLETE_DAYS = 3  # complete ones: two say nothing about each other's spread
 WEEK = 7
 WEEKDAYS_FROM = 14  # each weekday twice
 _BAND = Decimal("1.2816")  # deviations: four of five of what is normally distributed
@@ -63,9 +63,9 @@ def project(
         return Projection(note=UNKNOWN_DAYS)
     reached = _reached(daily, budget)
     complete = [(day.date, day.amount or _ZERO) for day in daily if day.date < today]
-    if len(complete) < LEAST_DAYS:
+    if len(complete) < MIN_COMPLETE_DAYS:
         have = ("", "; there is one", "; there are two")[len(complete)]
-        note = f"No projection yet: it takes {LEAST_DAYS} complete days{have}."
+        note = f"No projection yet: it takes {MIN_COMPLETE_DAYS} complete days{have}."
         return Projection(note=note, budget_reached_on=reached)
     rhythm = _rhythm(complete)
     spent = sum(known, _ZERO)

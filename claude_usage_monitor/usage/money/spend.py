@@ -153,12 +153,12 @@ class Spend:
         return min(100.0, max(0.0, passed / days * 100))
 
 
-def plus(one: _Figure | None, other: _Figure | None) -> _Figure | None:
+def add_amounts(one: _Figure | None, other: _Figure | None) -> _Figure | None:
     """Return the sum of two figures; unknown if one of them is."""
     return None if one is None or other is None else one + other
 
 
-def summed(rows: Sequence[UserSpend]) -> UserSpend:
+def merge_user_rows(rows: Sequence[UserSpend]) -> UserSpend:
     """Return the rows of one user as one."""
     figures = [
         None if None in column else sum(column[1:], column[0])
@@ -167,7 +167,7 @@ def summed(rows: Sequence[UserSpend]) -> UserSpend:
     return UserSpend(rows[0].name, rows[0].email, *figures)
 
 
-def dearest_first(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:
+def sort_by_amount(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:
     """Return rows by amount, the highest first and the unknown last; then by name."""
     return tuple(
         sorted(

@@ -281,9 +281,9 @@ def test_with_figures_a_back_off_is_no_problem_but_a_wait(
     folder.refused(until, 4)
     status = subject.cached_status(status)
     assert (None, False) == (status.problem, status.stale(clock()))
-    held_until = status.held_until(clock())
-    assert held_until is not None
-    assert abs(held_until - until) < timedelta(milliseconds=1)
+    paused_until = status.paused_until(clock())
+    assert paused_until is not None
+    assert abs(paused_until - until) < timedelta(milliseconds=1)
     clock.later(600)
     status = subject.read(status)
     assert (1, 1799) == (

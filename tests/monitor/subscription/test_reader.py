@@ -375,7 +375,7 @@ def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store:
     assert 86390 < status.clock_skew.total_seconds() < 86410
     assert status.usage is not None
     assert not status.stale(clock())
-    assert "running" == status.usage.windows[0].state(status.true_time(clock()))
+    assert "running" == status.usage.windows[0].state(status.api_time(clock()))
 
 
 # --- the environment's token -----------------------------------------------------------------

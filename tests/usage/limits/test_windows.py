@@ -11,11 +11,11 @@ from claude_usage_monitor.usage.limits.windows import (
     Severity,
     Usage,
     UsageWindow,
-    in_order,
     label_for,
+    mark_binding,
     severity_of,
+    sorted_for_display,
     whole_percent,
-    with_binding,
 )
 from tests.support.payloads import NOW
 
@@ -143,7 +143,7 @@ def test_a_reset_further_off_than_its_window_is_long_has_not_begun() -> None:
 
 
 def binding_key(*windows: UsageWindow) -> str | None:
-    found = [w.key for w in with_binding(windows) if w.binding]
+    found = [w.key for w in mark_binding(windows) if w.binding]
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -167,7 +167,7 @@ def test_an_unknown_percentage_binds_nobody() -> None:
 
 
 def test_binding_is_decided_anew_when_a_window_has_reset() -> None:
-    windows = with_binding((window("five_hour", 90, -1, is_active=True), window("seven_day", 40)))
+    windows = mark_binding((window("five_hour", 90, -1, is_active=True), window("seven_day", 40)))
     usage = Usage(windows, "api", NOW)
     assert [w.key for w in usage.windows if w.binding] == ["five_hour"]
     assert [w.key for w in usage.at(NOW).windows if w.binding] == ["seven_day"]
@@ -185,7 +185,7 @@ def test_windows_are_found_by_their_names() -> None:
 def test_rows_stand_in_the_order_of_the_table_and_others_after() -> None:
     keys = ["tangelo", "seven_day:fable", "seven_day", "five_hour", "seven_day_sonnet"]
     expected = ["five_hour", "seven_day", "seven_day_sonnet", "tangelo", "seven_day:fable"]
-    assert expected == [w.key for w in in_order([window(key) for key in keys])]
+    assert expected == [w.key for w in sorted_for_display([window(key) for key in keys])]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from claude_usage_monitor.usage.money.spend import NamedAmount, Spend, dearest_first, plus
+from claude_usage_monitor.usage.money.spend import NamedAmount, Spend, add_amounts, sort_by_amount
 
 MONTH = Spend(
     datetime(2026, 11, 16, tzinfo=UTC), "api", "USD", date(2026, 11, 1), date(2026, 11, 30)
@@ -49,10 +49,10 @@ def test_how_much_of_the_month_has_passed(moment: datetime, expected: float) -> 
 
 
 def test_a_sum_with_an_unknown_in_it_is_unknown() -> None:
-    assert plus(2, 3) == 5
-    assert plus(Decimal("0.1"), Decimal("0.2")) == Decimal("0.3")
-    assert plus(None, 3) is None
-    assert plus(2, None) is None
+    assert add_amounts(2, 3) == 5
+    assert add_amounts(Decimal("0.1"), Decimal("0.2")) == Decimal("0.3")
+    assert add_amounts(None, 3) is None
+    assert add_amounts(2, None) is None
 
 
 def test_rows_are_sorted_by_amount_and_the_unknown_stand_last() -> None:
@@ -62,4 +62,4 @@ def test_rows_are_sorted_by_amount_and_the_unknown_stand_last() -> None:
         NamedAmount("A", Decimal(1)),
         NamedAmount("c", Decimal(9)),
     ]
-    assert ["c", "A", "b", None] == [row.name for row in dearest_first(rows)]
+    assert ["c", "A", "b", None] == [row.name for row in sort_by_amount(rows)]

@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from claude_usage_monitor import errors
-from claude_usage_monitor.usage import wording
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -23,7 +23,7 @@ def with_problem(error: errors.UsageMonitorError, minutes: float | None = None) 
 
 def message(status: AccountStatus) -> str:
     assert status.problem is not None
-    return wording.message(status.problem, NOW, STYLE)
+    return problem_text.message(status.problem, NOW, STYLE)
 
 
 def test_an_expiry_tells_how_long_ago() -> None:
@@ -34,7 +34,7 @@ def test_an_expiry_tells_how_long_ago() -> None:
 def test_a_rate_limit_tells_until_when_and_as_of_when_the_figures_are() -> None:
     status = with_problem(errors.RateLimited(), 31)
     assert message(status) == "The usage API asks to wait until 12:50 (31m)."
-    assert wording.hint(status, NOW, STYLE, live=True).startswith("Figures stay as of 11:48. ")
+    assert problem_text.hint(status, NOW, STYLE, live=True).startswith("Figures stay as of 11:48. ")
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_live_tries_again_by_itself_and_a_command_asks_for_it(
     error: errors.UsageMonitorError,
 ) -> None:
     status = with_problem(error, 0.5)
-    assert wording.hint(status, NOW, STYLE, live=True).endswith("Trying again in 30s.")
-    assert wording.hint(status, NOW, STYLE, live=False).endswith("Try again in 30s.")
+    assert problem_text.hint(status, NOW, STYLE, live=True).endswith("Trying again in 30s.")
+    assert problem_text.hint(status, NOW, STYLE, live=False).endswith("Try again in 30s.")
 
 
 def test_every_code_has_words_short_enough_for_the_narrowest_pane() -> None:
     for kind in _all(errors.UsageMonitorError):
         problem = Problem.from_error(kind(), NOW + timedelta(minutes=59))
-        assert len(wording.short(problem, NOW)) <= 20
+        assert len(problem_text.short(problem, NOW)) <= 20
         assert problem.message
 
 
@@ -67,4 +67,4 @@ def test_no_two_problems_are_told_in_the_same_words() -> None:
 
 
 def test_without_a_problem_there_is_no_hint() -> None:
-    assert wording.hint(STATUS, NOW, STYLE, live=True) == ""
+    assert problem_text.hint(STATUS, NOW, STYLE, live=True) == ""

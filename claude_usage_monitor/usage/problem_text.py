@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, long_span
+from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, span_in_words
 from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _RETRIED = frozenset(("unreachable", "server_error", "unexpected_response"))
@@ -27,7 +27,7 @@ _SHORT = {
 def message(problem: Problem, now: datetime, style: ClockStyle) -> str:
     """Return what happened, with the times as they are now."""
     if problem.code == "credentials_expired" and problem.since is not None:
-        return f"The login expired {long_span(now - problem.since)} ago."
+        return f"The login expired {span_in_words(now - problem.since)} ago."
     if problem.code == "rate_limited" and problem.retry_at is not None and problem.retry_at > now:
         until = clock_time(problem.retry_at, now, style)
         what = problem.message.removesuffix(".")
@@ -43,7 +43,7 @@ def hint(status: AccountStatus, now: datetime, style: ClockStyle, *, live: bool)
     words = problem.hint
     if problem.code == "rate_limited" and status.as_of is not None:
         minute = status.as_of - timedelta(seconds=30)  # never rounded into the future
-        as_of = clock_time(minute, status.true_time(now), style)
+        as_of = clock_time(minute, status.api_time(now), style)
         words = f"Figures stay as of {as_of}. {words}"
     elif problem.code in _RETRIED and problem.retry_at is not None and problem.retry_at > now:
         again = "Trying again" if live else "Try again"
