@@ -5,10 +5,11 @@
     UsageMonitorError
     ├── CredentialError              a login is needed
     │   ├── NoCredentials            none found, or the one found is unusable
-    │   │   ├── TornCredentials      its file is not whole: it may be being rewritten
+    │   │   ├── CredentialsNotFound  none found at all
+    │   │   ├── PartialCredentials   its file is incomplete: it may be being rewritten
     │   │   └── LoggedOut            its store is there and holds no login
     │   ├── CredentialsExpired       its time is up; it is never sent
-    │   │   └── GrantEnded           nor can it be renewed any more
+    │   │   └── RefreshTokenRevoked  nor can it be renewed any more
     │   ├── LoginFailed              a login was begun and came to nothing
     │   ├── Unauthorized             the API refuses it (401)
     │   ├── MissingScope             it may not read usage (403)
@@ -64,10 +65,9 @@ class NoCredentials(CredentialError):
         "`--demo` shows the dashboard without one."
     )
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing at all was found, not even something unusable."""
-        return self.message == self.default_message
+
+class CredentialsNotFound(NoCredentials):
+    """Raised when the place where a login would be stored does not exist."""
 
 
 class PartialCredentials(NoCredentials):

@@ -179,15 +179,13 @@ def _signals_as_exits() -> Iterator[None]:
 def _credentials(file: str) -> tuple[bytes, str]:
     if file == "-":
         return _input(), "standard input"
-    from claude_usage_monitor.errors import NoCredentials
+    from claude_usage_monitor.errors import CredentialsNotFound, NoCredentials
     from claude_usage_monitor.sources.claude_code.credentials_file import read_bounded
 
     try:
         return read_bounded(Path(file)), file
-    except NoCredentials as error:
-        if error.is_plain:
-            raise NoCredentials(f"There is no file {file}.", "Name another one.") from None
-        raise
+    except CredentialsNotFound:
+        raise NoCredentials(f"There is no file {file}.", "Name another one.") from None
 
 
 def _input() -> bytes:

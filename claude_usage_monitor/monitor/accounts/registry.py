@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
-    NoCredentials,
+    CredentialsNotFound,
     UnknownAccount,
     UsageMonitorError,
 )
@@ -126,8 +126,8 @@ class AccountRegistry:
         """Return whether Claude Code has a login, or has one that cannot be used."""
         try:
             self.finder.find(self.clock())
-        except NoCredentials as error:
-            return not error.is_plain
+        except CredentialsNotFound:
+            return False
         except UsageMonitorError:
             return True
         return True

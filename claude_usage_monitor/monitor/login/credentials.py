@@ -10,6 +10,7 @@ from typing import NamedTuple
 from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsExpired,
+    CredentialsNotFound,
     NoCredentials,
     PartialCredentials,
     SecretStoreUnavailable,
@@ -112,8 +113,8 @@ class CredentialFinder:
             return Credential(self._file(now), FILE)
         except NoCredentials as file_error:
             # The one that says more: an unusable store before a missing one.
-            plain = isinstance(keychain_error, NoCredentials) and keychain_error.is_plain
-            raise (file_error if plain else keychain_error) from None
+            no_item = isinstance(keychain_error, CredentialsNotFound)
+            raise (file_error if no_item else keychain_error) from None
 
     def _file(self, now: datetime) -> Login:
         path = credentials_file.credentials_path(self._environ)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
+    CredentialsNotFound,
     LoggedOut,
     NoCredentials,
     PartialCredentials,
@@ -66,7 +67,7 @@ class _ClaudeCode:
         except LoggedOut as error:
             return Verdict("nobody", problem=error)
         except NoCredentials as error:
-            gone = error.is_plain and self._place_is_there()
+            gone = isinstance(error, CredentialsNotFound) and self._place_is_there()
             return Verdict("nobody" if gone else "unknown", problem=error)
         except CredentialError as error:
             return Verdict("unknown", problem=error)

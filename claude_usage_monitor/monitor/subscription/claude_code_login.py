@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsExpired,
+    CredentialsNotFound,
     Forbidden,
     MissingScope,
-    NoCredentials,
     RateLimited,
     UsageMonitorError,
 )
@@ -116,8 +116,8 @@ class ClaudeCodeLogin:
     def _snapshot(self, now: datetime, *, force: bool) -> LoginSnapshot:
         try:
             credential = self._finder.find(now, force=force)
-        except NoCredentials as error:
-            return LoginSnapshot(problem=error) if error.is_plain else self._without_login(error)
+        except CredentialsNotFound as error:
+            return LoginSnapshot(problem=error)
         except CredentialError as error:
             return self._without_login(error)
         notice = None

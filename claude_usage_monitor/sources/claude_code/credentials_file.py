@@ -16,7 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from claude_usage_monitor.errors import LoggedOut, NoCredentials, PartialCredentials
+from claude_usage_monitor.errors import (
+    CredentialsNotFound,
+    LoggedOut,
+    NoCredentials,
+    PartialCredentials,
+)
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
@@ -110,7 +115,7 @@ def read_bounded(path: Path) -> bytes:
     try:
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError):
-        raise NoCredentials from None
+        raise CredentialsNotFound from None
     except PermissionError:
         raise NoCredentials(
             f"{shown} may not be read (permission denied).", "Give yourself read access to it."
@@ -134,7 +139,7 @@ def login_from(content: bytes, place: str) -> Login:
     """Return the login in a credentials blob; ``place`` names it in errors.
 
     Raises NoCredentials that says what is wrong, without quoting any of the content;
-    TornCredentials when it is empty or not whole.
+    PartialCredentials when it is empty or not whole.
     """
     place = clean(place)
     if not content.strip(b"\0 \t\r\n"):

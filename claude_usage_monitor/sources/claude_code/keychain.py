@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from unicodedata import normalize
 
-from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
+from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavailable
 from claude_usage_monitor.sources.claude_code.credentials_file import Login, login_from
 
 SECURITY = Path("/usr/bin/security")
@@ -45,8 +45,8 @@ def read_keychain(environ: Mapping[str, str], security: Path = SECURITY) -> Logi
 def read_content(environ: Mapping[str, str], security: Path = SECURITY) -> bytes:
     """Return what the keychain holds: this user's item, else the one without an account.
 
-    Raises NoCredentials when there is none, SecretStoreUnavailable when the keychain is locked,
-    denies access or does not answer.
+    Raises CredentialsNotFound when there is none, SecretStoreUnavailable when the keychain is
+    locked, denies access or does not answer.
     """
     service = service_name(environ)
     user = environ.get("USER", "")
@@ -55,7 +55,7 @@ def read_content(environ: Mapping[str, str], security: Path = SECURITY) -> bytes
         content = _find(security, environ, ["-s", service, *selector])
         if content is not None:
             return _decoded(content)
-    raise NoCredentials
+    raise CredentialsNotFound
 
 
 def _os_user() -> str:

@@ -13,7 +13,11 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, NoKeyringError, PasswordDeleteError
 
-from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
+from claude_usage_monitor.errors import (
+    CredentialsNotFound,
+    NoCredentials,
+    SecretStoreUnavailable,
+)
 from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, SecretsFile
 from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringPlace
 from claude_usage_monitor.store.secrets.secret_store import Kept, SecretStore
@@ -321,7 +325,7 @@ def test_the_same_write_in_both_is_one(rig: Rig) -> None:
 def test_nothing_stored_is_no_credentials(rig: Rig) -> None:
     with pytest.raises(NoCredentials, match="Nothing is stored") as raised:
         rig.store.read("account")
-    assert not raised.value.is_plain
+    assert not isinstance(raised.value, CredentialsNotFound)
     rig.ring.shut(ABSENT)
     with pytest.raises(NoCredentials, match="a library of it is missing"):
         rig.store.read("account")
