@@ -133,7 +133,6 @@ def test_every_module_has_its_tests() -> None:
         "__init__.py": "resolves names; tried above",
         "__main__.py": "one line; tried below",
         "errors.py": "tested in usage/test_problem_text.py and cli/test_exit_codes.py",
-        "files.py": "still empty",
         "usage/clock.py": "reads the clock",
         "usage/findings.py": "a record",
         "usage/limits/reading_sources.py": "a table; tried in store/state/test_readings.py",
