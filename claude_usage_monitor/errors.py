@@ -3,30 +3,30 @@
 ::
 
     UsageMonitorError
-    ├── CredentialError              a login is needed
-    │   ├── NoCredentials            none found, or the one found is unusable
+    ├── CredentialError              the user must log in or unlock a login
+    │   ├── NoCredentials            no credential found, or an unusable one
     │   │   ├── CredentialsNotFound  none found at all
     │   │   ├── PartialCredentials   its file is incomplete: it may be being rewritten
-    │   │   └── LoggedOut            its store is there and holds no login
-    │   ├── CredentialsExpired       its time is up; it is never sent
-    │   │   └── RefreshTokenRevoked  nor can it be renewed any more
-    │   ├── LoginFailed              a login was begun and came to nothing
-    │   ├── Unauthorized             the API refuses it (401)
-    │   ├── MissingScope             it may not read usage (403)
-    │   ├── Forbidden                the organisation does not allow it (403)
-    │   └── SecretStoreUnavailable   the keychain is locked, denied or mute
-    ├── ServiceError                 the service could not give figures
-    │   ├── RateLimited              it asks to wait (429)
-    │   ├── Unreachable              no answer: network, DNS, TLS, proxy, time-out
-    │   ├── ServerError              it has a problem of its own (5xx)
-    │   └── UnexpectedResponse       an answer, but not usage figures
-    ├── UnknownAccount               no account of that name
-    ├── InvalidSetting               an option or a variable has an impossible value
-    │   └── InvalidName              no account can be called that, or one is
+    │   │   └── LoggedOut            its store exists and holds no login
+    │   ├── CredentialsExpired       the access token has expired
+    │   │   └── RefreshTokenRevoked  and the server no longer accepts the refresh token
+    │   ├── LoginFailed              a login was started and failed
+    │   ├── Unauthorized             the API refuses the token (401)
+    │   ├── MissingScope             the token may not read usage (403)
+    │   ├── Forbidden                the organization does not allow this login (403)
+    │   └── SecretStoreUnavailable   the keyring is locked, denies access or does not respond
+    ├── ServiceError                 the service returned no figures
+    │   ├── RateLimited              too many requests (429)
+    │   ├── Unreachable              no response: network, DNS, TLS, proxy, timeout
+    │   ├── ServerError              the service failed (5xx)
+    │   └── UnexpectedResponse       a response without usage figures
+    ├── UnknownAccount               no account has that name
+    ├── InvalidSetting               an option or environment variable has an invalid value
+    │   └── InvalidName              an account name is invalid or already used
     └── AccountsUnavailable          the list of accounts cannot be read or written
 
-Each class has a stable ``code``; each error a message (what happened, one sentence) and a ``hint``
-(what to do). Neither ever holds a token.
+Each class has a stable ``code``. Each error has a message (what happened, one sentence) and a
+``hint`` (what to do). Neither ever contains a token.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from typing import ClassVar
 
 
 class UsageMonitorError(Exception):
-    """Base of all errors raised on purpose; anything else that escapes is a bug."""
+    """Base of all errors that this package raises on purpose; any other exception is a bug."""
 
     code: ClassVar[str] = "error"
     default_message: ClassVar[str] = "Something failed."
     default_hint: ClassVar[str] = ""
     retry_at: datetime | None = None
-    """When it is worth trying again, where that is known."""
+    """When to try again, if that is known."""
 
     def __init__(self, message: str | None = None, hint: str | None = None) -> None:
         self.message = self.default_message if message is None else message
@@ -51,7 +51,7 @@ class UsageMonitorError(Exception):
 
 
 class CredentialError(UsageMonitorError):
-    """A login is needed before figures can be had."""
+    """The user must log in, or unlock a login, before figures can be read."""
 
 
 class NoCredentials(CredentialError):
@@ -71,19 +71,19 @@ class CredentialsNotFound(NoCredentials):
 
 
 class PartialCredentials(NoCredentials):
-    """Raised when a stored login is empty or cut off; a moment later it may be whole."""
+    """Raised when a stored login is empty or truncated: another program may be writing it."""
 
 
 class LoggedOut(NoCredentials):
-    """Raised when a login's store is whole and holds no login: Claude Code was logged out."""
+    """Raised when the store exists and holds no login: Claude Code is logged out."""
 
 
 class CredentialsExpired(CredentialError):
-    """Raised when the credential's time is up, instead of sending it."""
+    """Raised instead of sending an expired token."""
 
     code = "credentials_expired"
     default_message = "The login has expired."
-    default_hint = "Open Claude Code once (`claude`): it renews its login, and this screen follows."
+    default_hint = "Open Claude Code once (`claude`): it renews its login, and this screen updates."
 
     def __init__(
         self,
@@ -97,18 +97,18 @@ class CredentialsExpired(CredentialError):
 
 
 class RefreshTokenRevoked(CredentialsExpired):
-    """Raised when the refresh token is not accepted any more (``invalid_grant``): for good."""
+    """Raised when the server no longer accepts the refresh token (``invalid_grant``)."""
 
-    default_message = "This login has ended."
+    default_message = "This login is no longer valid."
     default_hint = "Log in again."
 
 
 class LoginFailed(CredentialError):
-    """Raised when logging in was denied, given up or took too long; nothing was stored."""
+    """Raised when a login was denied, canceled or timed out. Nothing was stored."""
 
     code = "login_failed"
     default_message = "The login failed."
-    default_hint = "Log in again when you are ready."
+    default_hint = "Log in again."
 
 
 class Unauthorized(CredentialError):
@@ -120,7 +120,7 @@ class Unauthorized(CredentialError):
 
 
 class MissingScope(CredentialError):
-    """Raised when the token lacks the scope that usage figures need (403)."""
+    """Raised when the token lacks the scope for usage (403)."""
 
     code = "missing_scope"
     default_message = "This token may not read usage (it lacks `user:profile`)."
@@ -131,15 +131,15 @@ class MissingScope(CredentialError):
 
 
 class Forbidden(CredentialError):
-    """Raised when the organisation does not allow this login (403)."""
+    """Raised when the organization does not allow this login (403)."""
 
     code = "forbidden"
-    default_message = "The organisation does not allow this login here."
+    default_message = "The organization does not allow this login here."
     default_hint = "Ask its admin; nothing to retry."
 
 
 class SecretStoreUnavailable(CredentialError):
-    """Raised when the place where the login is kept does not answer or denies access."""
+    """Raised when the store of a login does not respond or denies access."""
 
     code = "secret_store_unavailable"
     default_message = "The keychain cannot be read."
@@ -147,11 +147,11 @@ class SecretStoreUnavailable(CredentialError):
 
 
 class ServiceError(UsageMonitorError):
-    """The service could not give figures; waiting may help."""
+    """The service returned no figures; it may later."""
 
 
 class RateLimited(ServiceError):
-    """Raised on 429. ``retry_after`` is what the reply asked for, ``None`` when it did not say."""
+    """Raised on 429. ``retry_after`` comes from the response, ``None`` if it has none."""
 
     code = "rate_limited"
     default_message = "The usage API asks to wait."
@@ -169,9 +169,9 @@ class RateLimited(ServiceError):
 
 
 class Unreachable(ServiceError):
-    """Raised when no complete answer came: network, DNS, TLS, proxy or time-out.
+    """Raised without a complete response: network, DNS, TLS, proxy or timeout.
 
-    ``sent`` is whether the request may have arrived all the same.
+    ``sent`` tells whether the server may have received the request.
     """
 
     sent = False
@@ -182,7 +182,7 @@ class Unreachable(ServiceError):
 
 
 class ServerError(ServiceError):
-    """Raised when the API reports a problem of its own (5xx, 408)."""
+    """Raised when the API fails (5xx, 408)."""
 
     code = "server_error"
     default_message = "The API has a problem."
@@ -190,9 +190,9 @@ class ServerError(ServiceError):
 
 
 class UnexpectedResponse(ServiceError):
-    """Raised when an answer came that is not usage figures.
+    """Raised when the response does not contain what was requested.
 
-    ``sent`` is whether what can be used only once may have been used for it all the same.
+    ``sent`` tells whether the server may have used up a single-use token for it.
     """
 
     sent = False
@@ -203,32 +203,32 @@ class UnexpectedResponse(ServiceError):
 
 
 class UnknownAccount(UsageMonitorError):
-    """Raised when no account has the name that was asked for."""
+    """Raised when no account has the given name."""
 
     code = "unknown_account"
-    default_message = "There is no such account."
+    default_message = "No account has that name."
 
 
 class InvalidSetting(UsageMonitorError):
-    """Raised when an option or an environment variable has a value that cannot be used."""
+    """Raised when an option or an environment variable has an invalid value."""
 
     code = "invalid_setting"
-    default_message = "A setting has a value that cannot be used."
+    default_message = "A setting has an invalid value."
 
 
 class InvalidName(InvalidSetting):
-    """Raised when an account cannot have a name: empty, unprintable, too long, or taken."""
+    """Raised when an account name is empty, unprintable, too long or already used."""
 
 
 class AccountsUnavailable(UsageMonitorError):
-    """Raised when the list of accounts (accounts.db) cannot be read, or a change not be kept."""
+    """Raised when the list of accounts (accounts.db) cannot be read or written."""
 
     code = "accounts_unavailable"
-    default_message = "The list of accounts cannot be used."
+    default_message = "The list of accounts cannot be read or written."
 
 
 def error_of(code: str, message: str, hint: str) -> UsageMonitorError:
-    """Return the error that a problem's code stands for, with its words."""
+    """Return an error of the class that has this ``code``, with the given message and hint."""
     kinds: list[type[UsageMonitorError]] = [UsageMonitorError]
     for kind in kinds:
         kinds += kind.__subclasses__()

@@ -1,1 +1,1 @@
-"""What the numbers mean: names, lengths and order of windows, pace, money. No I/O, no clock."""
+"""The domain: limits, pace, money, accounts and problems. No input or output, no clock."""

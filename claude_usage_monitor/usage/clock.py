@@ -1,8 +1,8 @@
-"""The one place below ``cli/`` that reads the clock, for ``now=None`` of the public library."""
+"""The clock of the public library, for calls without ``now``; only ``cli/`` reads it elsewhere."""
 
 from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Return the present instant, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Spans and instants as people read them: countdowns, ages, clock times."""
+"""Durations and instants as text: countdowns, ages, clock times."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LONG_MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
-_DATE_FROM_DAYS = 6  # a weekday alone would soon name today's
+_DATE_FROM_DAYS = 6  # from here on a weekday could be mistaken for this week's
 
 
 class ClockStyle(NamedTuple):
-    """How clock times are written: in which zone, and whether in twelve hours.
+    """How clock times are written: the time zone, and 12 or 24 hours.
 
-    ``zone`` is ``None`` for the system's local zone. ``label`` is appended to every clock time,
-    for a zone the reader would not expect.
+    ``zone`` is ``None`` for the system's local zone. ``label`` is appended to every clock time, to
+    name a zone that the user did not set.
     """
 
     zone: tzinfo | None = None
@@ -34,7 +34,7 @@ class ClockStyle(NamedTuple):
 def countdown(span: timedelta, *, compact: bool = False) -> str:
     """Return ``45s``, ``12m``, ``2h 11m`` or ``3d 2h``; a negative span is ``0s``.
 
-    Whole units that remain: rounded down, but from the nearest second.
+    The units shown are rounded down, after rounding to the nearest second.
     """
     seconds = max(0, round(span.total_seconds()))
     gap = "" if compact else " "
@@ -57,7 +57,7 @@ def age(span: timedelta) -> str:
 
 
 def due_in(span: timedelta) -> str:
-    """Return when something is due: ``now`` (under 30 s), ``in 30s``, then the nearest minute."""
+    """Return ``now`` (under 30 s), ``in 30s`` (under a minute), then ``in`` the nearest minute."""
     seconds = int(span.total_seconds())
     if seconds < 30:
         return "now"
@@ -65,7 +65,7 @@ def due_in(span: timedelta) -> str:
 
 
 def span_in_words(span: timedelta) -> str:
-    """Return the span in words, in its largest unit: ``1 minute``, ``12 minutes``, ``3 days``."""
+    """Return the span in its largest unit: ``1 minute``, ``12 minutes``, ``3 days``."""
     seconds = max(0, int(span.total_seconds()))
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size or size == 1:
@@ -77,8 +77,8 @@ def span_in_words(span: timedelta) -> str:
 def clock_time(moment: datetime, now: datetime, style: ClockStyle) -> str:
     """Return the local clock time of an instant, to the nearest minute.
 
-    ``14:30`` within a day of ``now``, ``Tue 09:00`` from a day off, ``29 Nov 09:00`` from six
-    days off. The zone is named when its offset then is not the one now.
+    ``14:30`` within a day of ``now``, ``Tue 09:00`` from one day away, ``29 Nov 09:00`` from six
+    days away. The zone is named if its UTC offset will be different by then.
     """
     rounded = moment.astimezone(UTC) + timedelta(seconds=30)
     local = rounded.replace(second=0, microsecond=0).astimezone(style.zone)
@@ -105,10 +105,10 @@ def iso_instant(moment: datetime) -> str:
 
 
 def calendar_day(day: date) -> str:
-    """Return a day of this year as ``30 Nov``."""
+    """Return a date of this year as ``30 Nov``."""
     return f"{day.day} {_MONTHS[day.month - 1]}"
 
 
 def month_names(day: date) -> tuple[str, str]:
-    """Return what the day's month is called: ``November``, and ``Nov`` for short."""
+    """Return the long and the short name of the date's month: ``November`` and ``Nov``."""
     return _LONG_MONTHS[day.month - 1], _MONTHS[day.month - 1]

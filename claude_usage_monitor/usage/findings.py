@@ -1,4 +1,4 @@
-"""What ``doctor`` found: a thing, whether it is well, and what to do about it if not."""
+"""The findings of ``doctor``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FindingState = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``hint`` is what to do, empty where there is nothing."""
+    """One checked thing and its state; ``hint`` says what to do, empty if there is nothing."""
 
     area: str
     name: str

@@ -1,4 +1,4 @@
-"""A problem in words that are true at this moment: "expired 12 minutes ago", "wait (31m)"."""
+"""The text of a problem at a given time: "expired 12 minutes ago", "until 14:52 (31m)"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdo
 from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _RETRIED = frozenset(("unreachable", "server_error", "unexpected_response"))
-_SHORT = {
+_SUMMARIES = {
     "no_credentials": "not logged in",
     "credentials_expired": "login expired",
     "unauthorized": "login refused",
@@ -17,44 +17,44 @@ _SHORT = {
     "rate_limited": "429: wait",
     "unreachable": "offline",
     "server_error": "API error",
-    "unexpected_response": "not figures",
-    "secret_store_unavailable": "keychain shut",
-    "accounts_unavailable": "list unusable",
+    "unexpected_response": "bad reply",
+    "secret_store_unavailable": "keyring locked",
+    "accounts_unavailable": "no accounts.db",
     "unknown_account": "removed",
 }
 
 
 def message(problem: Problem, now: datetime, style: ClockStyle) -> str:
-    """Return what happened, with the times as they are now."""
+    """Return what happened, with times relative to ``now``."""
     if problem.code == "credentials_expired" and problem.since is not None:
         return f"The login expired {span_in_words(now - problem.since)} ago."
     if problem.code == "rate_limited" and problem.retry_at is not None and problem.retry_at > now:
         until = clock_time(problem.retry_at, now, style)
-        what = problem.message.removesuffix(".")
-        return f"{what} until {until} ({countdown(problem.retry_at - now)})."
+        reason = problem.message.removesuffix(".")
+        return f"{reason} until {until} ({countdown(problem.retry_at - now)})."
     return problem.message
 
 
 def hint(status: AccountStatus, now: datetime, style: ClockStyle, *, live: bool) -> str:
-    """Return what to do about the status's problem, and when it is tried again."""
+    """Return what the user can do about the problem, and when the next try is due."""
     problem = status.problem
     if problem is None:
         return ""
-    words = problem.hint
+    text = problem.hint
     if problem.code == "rate_limited" and status.as_of is not None:
-        minute = status.as_of - timedelta(seconds=30)  # never rounded into the future
+        minute = status.as_of - timedelta(seconds=30)  # clock_time rounds: never into the future
         as_of = clock_time(minute, status.api_time(now), style)
-        words = f"Figures stay as of {as_of}. {words}"
+        text = f"Figures stay as of {as_of}. {text}"
     elif problem.code in _RETRIED and problem.retry_at is not None and problem.retry_at > now:
-        again = "Trying again" if live else "Try again"
-        when = f"{again} in {countdown(problem.retry_at - now)}."
-        return when if problem.code == "server_error" else f"{words} {when}"
-    return words
+        retry = "Trying again" if live else "Try again"
+        when = f"{retry} in {countdown(problem.retry_at - now)}."
+        return when if problem.code == "server_error" else f"{text} {when}"
+    return text
 
 
 def short(problem: Problem, now: datetime) -> str:
-    """Return the problem in two or three words, for panes without room for a sentence."""
-    words = _SHORT.get(problem.code, problem.code)
+    """Return the problem in two or three words, for narrow panes."""
+    summary = _SUMMARIES.get(problem.code, problem.code)
     if problem.code == "rate_limited" and problem.retry_at is not None and problem.retry_at > now:
-        return f"{words} {countdown(problem.retry_at - now, compact=True)}"
-    return words
+        return f"{summary} {countdown(problem.retry_at - now, compact=True)}"
+    return summary

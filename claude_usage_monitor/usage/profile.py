@@ -1,4 +1,4 @@
-"""Who an account is, and what its plan is called."""
+"""The profile of an account and the label of its plan."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MULTIPLIER = re.compile(r"max_(\d+x)")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who an account is. Every part is ``None`` when it is not known.
+    """The person, organization and plan of an account; each field is ``None`` if unknown.
 
-    ``plan`` is a label such as ``Max 5x``. The two uuids identify whose the limits are.
+    ``plan`` is a label such as ``Max 5x``.
     """
 
     display_name: str | None = None
@@ -33,7 +33,7 @@ class Profile:
 
     @property
     def identity(self) -> str | None:
-        """Whose the limits are: a person may be in several organisations, each with its own."""
+        """The key of the account's limits: a person has separate limits in each organization."""
         if self.account_uuid is None or self.organization_uuid is None:
             return self.account_uuid
         return f"{self.account_uuid}/{self.organization_uuid}"
@@ -44,10 +44,10 @@ def plan_label(
     rate_limit_tier: str | None = None,
     seat_tier: str | None = None,
 ) -> str | None:
-    """Return the plan as people know it: ``Max 5x``, ``Team Premium``, ``Pro``.
+    """Return the plan's label: ``Max 5x``, ``Team Premium``, ``Pro``.
 
-    ``plan_type`` is ``claude_max`` or, as Claude Code stores it, ``max``. The type decides: an
-    enterprise may have a Max tier. An unknown type is shown as it is.
+    ``plan_type`` is ``claude_max`` or, as Claude Code stores it, ``max``. It decides, not the
+    tier: an Enterprise plan may have a Max tier. An unknown type is returned as it is.
     """
     if not plan_type:
         return None

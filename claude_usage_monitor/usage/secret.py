@@ -1,4 +1,4 @@
-"""A token that cannot be shown by accident."""
+"""A token or key that cannot be shown by accident."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 
 class Secret:
-    """A secret string: only `reveal` gives it; printing, formatting and pickling do not."""
+    """A secret string. Only `reveal` returns it; printing, formatting and pickling do not."""
 
     __slots__ = ("_value",)
 
@@ -14,7 +14,7 @@ class Secret:
         self._value: Final = value
 
     def reveal(self) -> str:
-        """Return the secret itself, for the one place that sends it."""
+        """Return the secret itself, to send or store it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -27,7 +27,7 @@ class Secret:
         return hash(self._value)
 
     def __deepcopy__(self, memo: object) -> Secret:
-        return self  # immutable; dataclasses.asdict copies
+        return self  # it is immutable, and dataclasses.asdict copies every field
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
+        raise TypeError("a secret cannot be pickled")

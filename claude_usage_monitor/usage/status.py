@@ -1,4 +1,4 @@
-"""What every face is handed: an account's last good reading, and what has gone wrong since."""
+"""The status of an account: its last good reading, and what has gone wrong since."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIN_STALE_INTERVAL = timedelta(seconds=300)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A credential with a name. ``kind`` is ``code`` (subscription) or ``console``."""
+    """A named account; ``kind`` is ``code`` (subscription) or ``console`` (organization)."""
 
     name: str
     kind: Kind = "code"
@@ -35,7 +35,7 @@ class Account:
 class Problem:
     """Why there are no fresh figures: a stable code, what happened, what to do.
 
-    ``retry_at`` is when the next try is due, ``since`` when the cause began (an expiry).
+    ``retry_at`` is when the next try is due; ``since`` is when a login expired.
     """
 
     code: str
@@ -46,19 +46,19 @@ class Problem:
 
     @classmethod
     def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> Problem:
-        """Return the problem that an error of ours describes."""
+        """Return the problem that an error describes."""
         since = getattr(error, "expired_at", None)
         return cls(error.code, error.message, error.hint, retry_at or error.retry_at, since)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account as all faces see it.
+    """One account, as every output shows it.
 
-    ``usage`` (or ``spend``, of an organisation) is the last good reading and stays while a
-    ``problem`` keeps a newer one away.
-    ``clock_skew`` is how far this computer's clock is ahead of the API's; instants from the API
-    (``resets_at``, ``as_of``) are in the API's time, ``next_read_at`` in this computer's.
+    ``usage`` (``spend`` for an organization) is the last good reading; it stays while a
+    ``problem`` prevents a newer one. ``clock_skew`` is how far this computer's clock is ahead of
+    the API's: ``resets_at`` and ``as_of`` are in the API's time, ``next_read_at`` in this
+    computer's.
     """
 
     account: Account
@@ -75,12 +75,12 @@ class AccountStatus:
 
     @property
     def has_figures(self) -> bool:
-        """Whether there is anything to show, however old."""
+        """Whether there are figures to show, however old."""
         return self.usage is not None or self.spend is not None
 
     @property
     def as_of(self) -> datetime | None:
-        """When the figures are from; ``None`` without figures."""
+        """When the figures were read; ``None`` without figures."""
         reading = self.usage or self.spend
         return reading.as_of if reading is not None else None
 
@@ -94,7 +94,7 @@ class AccountStatus:
         return None if as_of is None else max(timedelta(), self.api_time(now) - as_of)
 
     def stale(self, now: datetime) -> bool:
-        """Return whether the figures are held over: a problem, or older than three intervals."""
+        """Return whether the figures are old: a problem, or more than three intervals."""
         age = self.age(now)
         if age is None:
             return False
@@ -102,7 +102,7 @@ class AccountStatus:
         return self.problem is not None or age > limit
 
     def paused_until(self, now: datetime) -> datetime | None:
-        """Return until when what the API told Claude Pace Maker keeps us from asking too."""
+        """Return the end of Claude Pace Maker's back-off if it delays the next read."""
         throttling, next_read_at = self.throttling, self.next_read_at
         if throttling is None or next_read_at is None or not throttling.backing_off(now):
             return None

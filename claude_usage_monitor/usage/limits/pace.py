@@ -1,6 +1,6 @@
-"""Pace: how far a window's use is ahead of, or behind, the time that has passed in it.
+"""Pace: utilization compared with the share of the window's time that has passed.
 
-An even pace uses a window up exactly at its reset: after half of its time, half of it.
+An even pace uses 50 % after half of the window and reaches 100 % exactly at the reset.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal
 
 Pace = Literal["over", "on", "under"]
 
-ON_PACE_POINTS = 1.0  # the API reports whole percents, so a point is its own resolution
+ON_PACE_POINTS = 1.0  # the API reports whole percents: one point is its resolution
 FULL = 100.0
 
 
@@ -20,8 +20,8 @@ def elapsed_percent(resets_at: datetime, length: timedelta, now: datetime) -> fl
     return min(100.0, max(0.0, elapsed / length * 100.0))
 
 
-def verdict(delta: float) -> Pace:
-    """Name a pace delta (utilization minus elapsed percent, in points)."""
+def classify(delta: float) -> Pace:
+    """Return the pace for a delta (utilization minus elapsed percent, in points)."""
     if abs(delta) <= ON_PACE_POINTS:
         return "on"
     return "over" if delta > 0 else "under"
@@ -32,13 +32,13 @@ def full_at(
 ) -> datetime | None:
     """Return when the window reaches 100 % at its average rate so far.
 
-    ``None`` when that is not before the reset, and for a window that is full or has not begun.
+    ``None`` if that is not before the reset, and for a window that is full or has not started.
     """
     start = resets_at - length
     elapsed = now - start
-    if not 0.0 < utilization < FULL or elapsed.total_seconds() <= 0:
+    if not 0.0 < utilization < FULL or elapsed <= timedelta():
         return None
-    ratio = FULL / utilization
-    if elapsed * ratio >= length:
+    # Compared as percentages: for a tiny utilization the product below would overflow.
+    if elapsed / length * FULL >= utilization:
         return None
-    return start + elapsed * ratio
+    return start + elapsed * (FULL / utilization)

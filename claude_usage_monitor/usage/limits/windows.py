@@ -1,7 +1,8 @@
-"""The limits of an account: its windows, its extra usage and its credit pools.
+"""The limits of an account: windows, extra usage and credit pools.
 
-A window is a row in a table, not a field: the API adds and drops windows monthly, so payload,
-bars and JSON all iterate. Times that depend on the present are methods with ``now``.
+A window is a row in a table, not a field: the API adds and drops windows monthly, so the parser,
+the dashboard and the JSON document iterate over them. Values that depend on the current time are
+methods with a ``now`` argument.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 State = Literal["running", "idle", "reset"]
 
-_LENGTHS = (("five_hour", 18_000), ("seven_day", 604_800))  # seconds, told by the key's beginning
+_LENGTHS = (("five_hour", 18_000), ("seven_day", 604_800))  # key prefix, seconds
 
-# key -> (label, label where room is short); rows are shown in this order, others after them.
+# key: (label, short label). Windows are shown in this order, other keys after these.
 _NAMES = {
     "five_hour": ("5-hour", "5h"),
     "seven_day": ("7-day", "7d"),
@@ -39,7 +40,7 @@ _NAMES = {
 
 
 class Severity(StrEnum):
-    """How near a limit is, decided on the whole percent."""
+    """How close a window is to its limit, decided on the whole percent."""
 
     NORMAL = "normal"
     ELEVATED = "elevated"
@@ -56,14 +57,14 @@ def whole_percent(utilization: float) -> int:
 
 
 def percent_text(utilization: float) -> str:
-    """Return the percentage as it is shown: ``78``, ``<1`` or ``>99``."""
+    """Return the percentage for display: ``78``, ``<1`` or ``>99``."""
     if 0 < utilization < 0.5:
         return "<1"
     return ">99" if 99.5 <= utilization < paces.FULL else str(whole_percent(utilization))
 
 
 def severity_of(utilization: float) -> Severity:
-    """Return the severity: 0–50 normal, 51–80 elevated, 81–99 high, 100 and up exhausted."""
+    """Return the severity: up to 50 normal, to 80 elevated, to 99 high, from 100 exhausted."""
     whole = whole_percent(utilization)
     if whole <= 50:
         return Severity.NORMAL
@@ -73,7 +74,7 @@ def severity_of(utilization: float) -> Severity:
 
 
 def label_for(key: str) -> str:
-    """Return the label of a window key: from the table, else made from the key's own words."""
+    """Return a window's label: from the table, else derived from its key."""
     if key in _NAMES:
         return _NAMES[key][0]
     words = key.removeprefix("seven_day_").replace("_", " ").replace(":", " ").strip()
@@ -82,11 +83,11 @@ def label_for(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UsageWindow:
-    """One limit: how much of it is used and when it starts anew.
+    """One limit: how much of it is used, and when it resets.
 
     ``utilization`` is in percent, 0–100 (may exceed 100), ``None`` when unknown. ``resets_at`` is
-    ``None`` while the window has not started. ``is_active`` is the API's own flag for the window
-    that stops the user first; ``binding`` is this package's decision, at most one in a `Usage`.
+    ``None`` while the window has not started. ``is_active`` is the API's flag for the window that
+    stops the user first; ``binding`` is this package's own decision.
     """
 
     key: str
@@ -101,33 +102,33 @@ class UsageWindow:
 
     @property
     def short_label(self) -> str:
-        """The label where room is short, e.g. ``5h``."""
+        """The label for narrow panes, e.g. ``5h``."""
         return _NAMES[self.key][1] if self.key in _NAMES else self.label
 
     @property
     def window_seconds(self) -> int | None:
-        """The window's length in seconds; ``None`` for a key that does not tell it."""
+        """The window's length in seconds; ``None`` if its key does not name one."""
         return next((size for name, size in _LENGTHS if self.key.startswith(name)), None)
 
     @property
     def length(self) -> timedelta | None:
-        """The window's length; ``None`` for a key that does not tell it."""
+        """The window's length; ``None`` if its key does not name one."""
         seconds = self.window_seconds
         return None if seconds is None else timedelta(seconds=seconds)
 
     @property
     def severity(self) -> Severity | None:
-        """How near the limit is; ``None`` when the utilization is unknown."""
+        """How close the limit is; ``None`` when the utilization is unknown."""
         return None if self.utilization is None else severity_of(self.utilization)
 
     def at(self, now: datetime) -> UsageWindow:
-        """Return what is still known at ``now``: past its reset, the old percentage is void."""
+        """Return the window as of ``now``: its utilization is unknown once it has reset."""
         if self.state(now) == "reset" and self.utilization is not None:
             return dataclasses.replace(self, utilization=None)
         return self
 
     def state(self, now: datetime | None = None) -> State:
-        """Return ``running``, ``idle`` (not started) or ``reset`` (its reset time has passed)."""
+        """Return ``running``, ``idle`` (not started) or ``reset`` (past its reset time)."""
         if self.resets_at is None:
             return "idle"
         return "running" if self.resets_at > (now or utc_now()) else "reset"
@@ -143,7 +144,7 @@ class UsageWindow:
         return paces.elapsed_percent(self.resets_at, self.length, now or utc_now())
 
     def is_on_pace(self, now: datetime | None = None) -> bool | None:
-        """Return whether no more is used than time has passed; ``None`` when unknown."""
+        """Return whether utilization <= elapsed percent; ``None`` when unknown."""
         delta = self.pace_delta(now)
         return None if delta is None else delta <= 0
 
@@ -157,10 +158,10 @@ class UsageWindow:
     def pace(self, now: datetime | None = None) -> paces.Pace | None:
         """Return ``over``, ``on`` (within a point) or ``under``; ``None`` when unknown."""
         delta = self.pace_delta(now)
-        return None if delta is None else paces.verdict(delta)
+        return None if delta is None else paces.classify(delta)
 
     def full_at(self, now: datetime | None = None) -> datetime | None:
-        """Return when the window is used up at its average rate, if that is before its reset."""
+        """Return when the window reaches 100 % at its average rate, if that is before its reset."""
         moment = now or utc_now()
         utilization = self.at(moment).utilization
         if utilization is None or self.resets_at is None or self.length is None:
@@ -170,9 +171,9 @@ class UsageWindow:
 
 @dataclass(frozen=True, slots=True)
 class ExtraUsage:
-    """Paid use beyond the limits, in the account's currency (not in minor units).
+    """Paid usage beyond the limits, in the account's currency (not in minor units).
 
-    ``limit`` is ``None`` when there is none or it is unknown, ``utilization`` in percent.
+    ``limit`` is ``None`` if there is none or it is unknown; ``utilization`` is in percent.
     """
 
     enabled: bool | None
@@ -185,7 +186,7 @@ class ExtraUsage:
 
 @dataclass(frozen=True, slots=True)
 class CreditPool:
-    """A pool of prepaid credit. Not a window: ``expires_at`` is when what is left is lost."""
+    """A pool of prepaid credit. It is not a window: unused credit is lost at ``expires_at``."""
 
     key: str
     label: str
@@ -198,7 +199,7 @@ class CreditPool:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One reading of an account's limits: what its source reported ``as_of`` an instant."""
+    """One reading of an account's limits from one source; ``as_of`` is when it was read."""
 
     windows: tuple[UsageWindow, ...]
     source: Source
@@ -207,7 +208,7 @@ class Usage:
     credit_pools: tuple[CreditPool, ...] = ()
 
     def window(self, key: str) -> UsageWindow | None:
-        """Return the window of that key, if it was reported."""
+        """Return the window with this key, if the source reported it."""
         return next((window for window in self.windows if window.key == key), None)
 
     @property
@@ -239,15 +240,15 @@ class Usage:
         return None if self.seven_day is None else self.seven_day.is_on_pace(now)
 
     def at(self, now: datetime) -> Usage:
-        """Return what is still known at ``now``, its binding window decided anew."""
+        """Return the reading as of ``now``, with the binding window decided again."""
         windows = tuple(window.at(now) for window in self.windows)
-        return self if windows == self.windows else dataclasses.replace(
-            self, windows=mark_binding(windows)
-        )  # fmt: skip
+        if windows == self.windows:
+            return self
+        return dataclasses.replace(self, windows=mark_binding(windows))
 
 
 def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
-    """Return windows in the order they are shown: the table's first, the others as they came."""
+    """Return windows in display order: those of the table first, the others as reported."""
     ranks = {key: rank for rank, key in enumerate(_NAMES)}
     return tuple(sorted(windows, key=lambda window: ranks.get(window.key, len(ranks))))
 
@@ -255,11 +256,13 @@ def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...
 def mark_binding(windows: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
     """Mark the window that will stop the user first, and no other.
 
-    The API's flagged one, else the fullest; of equals the one that resets first. A window of
-    unknown utilization binds nobody, nor does one nobody has used that the API does not flag.
+    This is the window that the API flags, else the one with the highest utilization, else the one
+    that resets first. A window of unknown utilization, or an unused one without the flag, never is.
     """
-    known = [w for w in windows if w.utilization or (w.is_active and w.utilization is not None)]
-    binding = max(known, key=_urgency, default=None)
+    candidates = [
+        w for w in windows if w.utilization or (w.is_active and w.utilization is not None)
+    ]
+    binding = max(candidates, key=_urgency, default=None)
     return tuple(
         dataclasses.replace(window, binding=window is binding)
         if window.binding is not (window is binding)

@@ -1,4 +1,4 @@
-"""Money as people read it."""
+"""Amounts of money and large counts as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 def money(amount: Decimal, currency: str | None, *, ascii_only: bool = False) -> str:
     """Return the amount with its currency's sign, else its code, two decimals: ``$1,047.52``.
 
-    An unknown currency (``None``) gets neither: a dollar sign would be a guess.
+    Without a known currency (``None``) the number stands alone: a dollar sign would be a guess.
     """
     figure = f"{abs(amount):,.2f}"
     minus = "-" if amount < 0 else ""

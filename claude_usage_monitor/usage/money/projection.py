@@ -1,8 +1,8 @@
-"""Where a month's spend will end. Pure: a daily series in, an amount with its band out.
+"""The projection of a month's spend, from its daily amounts.
 
-Only complete days say what a day costs: their mean; from seven on with each weekday counted once,
-since a part of a week would lean to its own days; from fourteen on each weekday by itself. Today
-counts as it is, and for the part of it that is left as a usual day.
+The expected cost of a day comes from complete days only: their mean; from seven days on the mean of
+the weekdays' means, so that a partial week has no extra weight; from fourteen days on a cost for
+each weekday. Today counts with what it has cost so far plus the expected cost of its remainder.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import DailySpend
 
-MIN_COMPLETE_DAYS = 3  # complete ones: two say nothing about each other's spread
+MIN_COMPLETE_DAYS = 3  # two days say nothing about the spread
 WEEK = 7
-WEEKDAYS_FROM = 14  # each weekday twice
-_BAND = Decimal("1.2816")  # deviations: four of five of what is normally distributed
+MIN_DAYS_FOR_WEEKDAYS = 14  # each weekday twice
+_BAND = Decimal("1.2816")  # standard deviations: the 80 % interval of a normal distribution
 _CENT = Decimal("0.01")
 _DAY_SECONDS = 86_400
 _ZERO = Decimal(0)
@@ -28,10 +28,10 @@ UNKNOWN_DAYS = "No projection: the amounts of some days are unknown."
 
 
 class Projection(NamedTuple):
-    """A month's end: ``amount``, likely between ``low`` and ``high``.
+    """The month's expected total, and its 80 % interval from ``low`` to ``high``.
 
-    Without an amount ``note`` says why. ``budget_reached_on`` is the day on which the budget was,
-    or will be, used up; ``None`` if that is not this month.
+    Without an amount, ``note`` says why. ``budget_reached_on`` is the day on which the spend
+    reached, or will reach, the budget; ``None`` if that is not this month.
     """
 
     amount: Decimal | None = None
@@ -41,10 +41,10 @@ class Projection(NamedTuple):
     budget_reached_on: date | None = None
 
 
-class _Rhythm(NamedTuple):
-    """What a day costs: by weekday (Monday first), its spread, and how many days vouch for it."""
+class _DailyCost(NamedTuple):
+    """The expected cost by weekday (Monday first), its spread, and the number of days behind it."""
 
-    usual: tuple[Decimal, ...]
+    by_weekday: tuple[Decimal, ...]
     spread: Decimal
     days: int
 
@@ -52,10 +52,10 @@ class _Rhythm(NamedTuple):
 def project(
     daily: Sequence[DailySpend], as_of: datetime, budget: Decimal | None = None
 ) -> Projection:
-    """Return where the month of ``as_of`` will end.
+    """Return the projection for the month of ``as_of``.
 
-    ``daily`` are that month's days from the first on, without a gap; the one of ``as_of`` is what
-    there is so far.
+    ``daily`` holds that month's days from the first on, without gaps; the day of ``as_of`` is
+    incomplete.
     """
     today = as_of.date()
     known = [day.amount for day in daily if day.amount is not None and day.date <= today]
@@ -67,17 +67,18 @@ def project(
         have = ("", "; there is one", "; there are two")[len(complete)]
         note = f"No projection yet: it takes {MIN_COMPLETE_DAYS} complete days{have}."
         return Projection(note=note, budget_reached_on=reached)
-    rhythm = _rhythm(complete)
+    cost = _daily_cost(complete)
     spent = sum(known, _ZERO)
-    left = _share_left(as_of)
-    ahead = [(today, left * rhythm.usual[today.weekday()])]
+    rest_of_today = _rest_of_day(as_of)
+    ahead = [(today, rest_of_today * cost.by_weekday[today.weekday()])]
     last = today.replace(day=monthrange(today.year, today.month)[1])
     for offset in range(1, (last - today).days + 1):
         day = today + timedelta(days=offset)
-        ahead.append((day, rhythm.usual[day.weekday()]))
+        ahead.append((day, cost.by_weekday[day.weekday()]))
     expected = sum((amount for _, amount in ahead), spent)
-    days_left = left + len(ahead) - 1
-    variance = rhythm.spread**2 * (days_left + days_left**2 / rhythm.days)
+    days_left = rest_of_today + len(ahead) - 1
+    # The spread of the days themselves, and the uncertainty of the expected cost.
+    variance = cost.spread**2 * (days_left + days_left**2 / cost.days)
     margin = _BAND * variance.sqrt()
     return Projection(
         amount=expected.quantize(_CENT),
@@ -87,23 +88,23 @@ def project(
     )
 
 
-def _rhythm(complete: Sequence[tuple[date, Decimal]]) -> _Rhythm:
+def _daily_cost(complete: Sequence[tuple[date, Decimal]]) -> _DailyCost:
     amounts = [amount for _, amount in complete]
-    evidence = min(len(complete), WEEK)  # what a day costs drifts: no month is known too well
-    if len(complete) < WEEK:
-        mean = _mean(amounts)
-        return _Rhythm((mean,) * WEEK, _spread(amounts, [mean] * len(amounts), 1), evidence)
-    means = [_mean([a for day, a in complete if day.weekday() == n]) for n in range(WEEK)]
-    mean = _mean(means)
-    if len(complete) < WEEKDAYS_FROM:
-        return _Rhythm((mean,) * WEEK, _spread(amounts, [mean] * len(amounts), 1), evidence)
-    fitted = [means[day.weekday()] for day, _ in complete]
-    spread = _spread(amounts, fitted, WEEK)
-    # A weekday differs from the mean by its rhythm and by chance: chance's part is taken off.
-    between = sum(((found - mean) ** 2 for found in means), _ZERO) / (WEEK - 1)
-    by_chance = spread**2 * WEEK / len(complete)
-    rhythm = max(_ZERO, 1 - by_chance / between) if between else _ZERO
-    return _Rhythm(tuple(mean + rhythm * (found - mean) for found in means), spread, evidence)
+    days = min(len(complete), WEEK)  # costs drift: more days do not make the estimate more certain
+    means: list[Decimal] = []
+    if len(complete) >= WEEK:
+        means = [_mean([a for day, a in complete if day.weekday() == n]) for n in range(WEEK)]
+    mean = _mean(means or amounts)
+    if len(complete) < MIN_DAYS_FOR_WEEKDAYS:
+        spread = _spread(amounts, [mean] * len(amounts), parameters=1)
+        return _DailyCost((mean,) * WEEK, spread, days)
+    spread = _spread(amounts, [means[day.weekday()] for day, _ in complete], parameters=WEEK)
+    # Shrink the weekdays' means towards their mean by the share of their variance that is noise.
+    between = sum(((weekday - mean) ** 2 for weekday in means), _ZERO) / (WEEK - 1)
+    noise = spread**2 * WEEK / len(complete)
+    shrinkage = max(_ZERO, 1 - noise / between) if between else _ZERO
+    by_weekday = tuple(mean + shrinkage * (weekday - mean) for weekday in means)
+    return _DailyCost(by_weekday, spread, days)
 
 
 def _mean(amounts: Sequence[Decimal]) -> Decimal:
@@ -111,22 +112,25 @@ def _mean(amounts: Sequence[Decimal]) -> Decimal:
 
 
 def _spread(amounts: Sequence[Decimal], fitted: Sequence[Decimal], parameters: int) -> Decimal:
-    """Return the standard deviation of days from what was fitted to them."""
+    """Return the standard deviation of amounts from their fitted values."""
     squares = sum(((a - f) ** 2 for a, f in zip(amounts, fitted, strict=True)), _ZERO)
     return (squares / (len(amounts) - parameters)).sqrt()
 
 
-def _share_left(as_of: datetime) -> Decimal:
+def _rest_of_day(as_of: datetime) -> Decimal:
+    """Return the share of the day that is left, 0–1."""
     midnight = as_of.replace(hour=0, minute=0, second=0, microsecond=0)
     return 1 - Decimal(int((as_of - midnight).total_seconds())) / _DAY_SECONDS
 
 
 def _reached(daily: Sequence[DailySpend], budget: Decimal | None) -> date | None:
-    """Return the day on which the budget was used up, if it is."""
+    """Return the day on which the spend reached the budget, if it has."""
+    if budget is None:
+        return None
     spent = _ZERO
     for day in daily:
         spent += day.amount or _ZERO
-        if budget is not None and spent >= budget:
+        if spent >= budget:
             return day.date
     return None
 
@@ -134,9 +138,11 @@ def _reached(daily: Sequence[DailySpend], budget: Decimal | None) -> date | None
 def _will_reach(
     spent: Decimal, ahead: Sequence[tuple[date, Decimal]], budget: Decimal | None
 ) -> date | None:
-    """Return the day on which the budget will be used up, if that is this month."""
+    """Return the day on which the spend will reach the budget, if that is this month."""
+    if budget is None:
+        return None
     for day, amount in ahead:
         spent += amount
-        if budget is not None and spent >= budget:
+        if spent >= budget:
             return day
     return None

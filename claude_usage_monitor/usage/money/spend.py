@@ -1,7 +1,7 @@
-"""What an organisation spends in a month (UTC): amounts, whose they are, and where they will end.
+"""An organization's spend in a month (UTC), by workspace, model, API key and user.
 
-Every amount is a `Decimal` in ``currency`` units, exact as it came; it is rounded only for display.
-Unknown is ``None``, and a sum with an unknown in it is unknown: it would be too low otherwise.
+Every amount is an exact `Decimal` in units of ``currency``; only displays round it. An unknown
+amount is ``None``, and so is a sum with an unknown amount in it: it would be too low.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from decimal import Decimal
 
-DEFAULT_WORKSPACE = "Default"  # the one the reports leave unnamed
+DEFAULT_WORKSPACE = "Default"  # the reports give it no name
 
 
 class DailySpend(NamedTuple):
-    """A UTC day's spend; today's is what there is so far."""
+    """A UTC day's spend; today's is incomplete."""
 
     date: date
     amount: Decimal | None
 
 
 class NamedAmount(NamedTuple):
-    """The month's spend of a workspace, or of a model or another type of cost."""
+    """The month's spend of a workspace, a model or another type of cost."""
 
     name: str | None
     amount: Decimal | None
 
 
 class Tokens(NamedTuple):
-    """So many tokens of each kind; ``input_tokens`` are those that no cache had."""
+    """Token counts; ``input_tokens`` are the uncached ones."""
 
     input_tokens: int | None
     output_tokens: int | None
@@ -41,7 +41,7 @@ class Tokens(NamedTuple):
 
 
 class KeyTokens(NamedTuple):
-    """The month's tokens of an API key. The API prices no key: there is no amount."""
+    """The month's tokens of an API key. The API reports no amount for a key."""
 
     name: str | None
     input_tokens: int | None
@@ -51,10 +51,10 @@ class KeyTokens(NamedTuple):
 
 
 class UserSpend(NamedTuple):
-    """A user's month of API-billed Claude Code, or an API key's; ``amount`` is an estimate.
+    """API-billed Claude Code usage of one user or API key in the month.
 
-    ``name`` is the user's name, else the e-mail address, else the key's name. ``email`` is ``None``
-    for a key.
+    ``amount`` is an estimate. ``name`` is the user's name, else the e-mail address, else the key's
+    name; ``email`` is ``None`` for a key.
     """
 
     name: str | None
@@ -73,9 +73,9 @@ class UserSpend(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """A cost report: what each day cost, and each group of the kind that was asked for.
+    """A cost report: the cost of each day and of each group.
 
-    Groups are ids of workspaces (``None`` is the default one), or models and types of cost.
+    A group is a workspace's id (``None`` is the default workspace), or a model or type of cost.
     """
 
     currency: str
@@ -84,7 +84,7 @@ class Costs:
 
 
 class You(NamedTuple):
-    """The row of the user whose e-mail address is known to be the reader's."""
+    """The spend of the person at the screen, found by e-mail address."""
 
     email: str
     amount: Decimal | None
@@ -92,10 +92,10 @@ class You(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClaudeCodeSpend:
-    """The Claude Code report of the month: API-billed use only, estimated, about an hour late.
+    """The Claude Code report of the month: API-billed usage only, estimated, an hour late.
 
-    ``as_of`` is when its newest day was read; ``month_to_date`` the sum of what has a price. While
-    days of the month are not read yet (``missing_days``) that is unknown, and rows are of the rest.
+    ``as_of`` is when its newest day was read. ``month_to_date`` is the sum of all known amounts,
+    ``None`` while days of the month have not been read (``missing_days``); the rows leave them out.
     """
 
     as_of: datetime
@@ -107,17 +107,17 @@ class ClaudeCodeSpend:
 
     @property
     def unpriced(self) -> int:
-        """How many users have an amount that is not known."""
+        """The number of users whose amount is unknown."""
         return sum(user.amount is None for user in self.by_user)
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """An organisation's month so far, as of one instant.
+    """An organization's spend in the current month.
 
-    ``period_start`` and ``period_end`` are its first and last day; ``daily`` runs from the first
-    to today. ``month_to_date`` is ``None`` while the cost report cannot be read, a table ``None``
-    until its report has been read. ``projected…`` are for the whole month.
+    ``period_start`` and ``period_end`` are the month's first and last day; ``daily`` runs from the
+    first to today. ``month_to_date`` is ``None`` while the cost report cannot be read; a table is
+    ``None`` until its report has been read. ``projected…`` are for the whole month.
     """
 
     as_of: datetime
@@ -140,26 +140,26 @@ class Spend:
 
     @property
     def budget_percent(self) -> float | None:
-        """How much of the budget is spent, in percent; may exceed 100."""
+        """The share of the budget that is spent, in percent; may exceed 100."""
         if self.month_to_date is None or self.budget is None:
             return None
         return float(max(self.month_to_date, 0 * self.budget) / self.budget * 100)
 
     def elapsed_percent(self, now: datetime) -> float:
-        """Return how much of the month has passed, 0.0-100.0."""
+        """Return how much of the month has passed, 0.0–100.0."""
         days = (self.period_end - self.period_start).days + 1
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         passed = (now.date() - self.period_start).days + (now - midnight).total_seconds() / 86400
         return min(100.0, max(0.0, passed / days * 100))
 
 
-def add_amounts(one: _Figure | None, other: _Figure | None) -> _Figure | None:
-    """Return the sum of two figures; unknown if one of them is."""
+def add_amounts(one: _Number | None, other: _Number | None) -> _Number | None:
+    """Return the sum; unknown (``None``) if one of them is."""
     return None if one is None or other is None else one + other
 
 
 def merge_user_rows(rows: Sequence[UserSpend]) -> UserSpend:
-    """Return the rows of one user as one."""
+    """Return the sum of several rows of one user."""
     figures = [
         None if None in column else sum(column[1:], column[0])
         for column in zip(*(row[2:] for row in rows), strict=True)
@@ -168,7 +168,7 @@ def merge_user_rows(rows: Sequence[UserSpend]) -> UserSpend:
 
 
 def sort_by_amount(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:
-    """Return rows by amount, the highest first and the unknown last; then by name."""
+    """Return rows by amount, the highest first and unknown ones last, then by name."""
     return tuple(
         sorted(
             rows,
@@ -177,5 +177,5 @@ def sort_by_amount(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:
     )
 
 
-_Figure = TypeVar("_Figure", "int", "Decimal")
+_Number = TypeVar("_Number", "int", "Decimal")
 _Priced = TypeVar("_Priced", NamedAmount, UserSpend)
