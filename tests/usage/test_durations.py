@@ -43,7 +43,7 @@ def test_a_countdown_has_its_two_largest_units(seconds: float, expected: str, co
 
 
 @given(st.floats(0, 86400 * 400))
-def test_a_countdown_is_never_longer_than_the_column_it_stands_in(seconds: float) -> None:
+def test_a_countdown_fits_its_column(seconds: float) -> None:
     assert len(countdown(timedelta(seconds=seconds))) <= 8
 
 
@@ -51,7 +51,7 @@ def test_a_countdown_is_never_longer_than_the_column_it_stands_in(seconds: float
     ("seconds", "expected"),
     [(0, "now"), (29.9, "now"), (30, "30s"), (59.9, "30s"), (60, "1m"), (7500, "2h 5m")],
 )
-def test_an_age_counts_no_seconds(seconds: float, expected: str) -> None:
+def test_an_age_does_not_count_seconds(seconds: float, expected: str) -> None:
     assert expected == age(timedelta(seconds=seconds))
 
 
@@ -59,7 +59,7 @@ def test_an_age_counts_no_seconds(seconds: float, expected: str) -> None:
     ("seconds", "expected"),
     [(-9, "now"), (29, "now"), (31, "in 30s"), (61, "in 1m"), (299, "in 5m"), (301, "in 5m")],
 )
-def test_what_is_coming_is_told_to_the_nearest_minute(seconds: float, expected: str) -> None:
+def test_due_in_rounds_to_the_nearest_minute(seconds: float, expected: str) -> None:
     assert expected == due_in(timedelta(seconds=seconds))
 
 
@@ -68,7 +68,7 @@ def test_what_is_coming_is_told_to_the_nearest_minute(seconds: float, expected: 
     [(-1, "0 seconds"), (1, "1 second"), (60, "1 minute"), (720, "12 minutes")]
     + [(7200, "2 hours"), (86400 * 3, "3 days")],
 )
-def test_a_long_span_is_told_in_its_largest_unit(seconds: float, expected: str) -> None:
+def test_a_span_in_words_has_its_largest_unit(seconds: float, expected: str) -> None:
     assert expected == span_in_words(timedelta(seconds=seconds))
 
 
@@ -83,24 +83,26 @@ def test_a_long_span_is_told_in_its_largest_unit(seconds: float, expected: str) 
         (timedelta(days=-20), "1 Nov 12:00"),
     ],
 )
-def test_a_clock_time_tells_the_day_as_far_as_needed(away: timedelta, expected: str) -> None:
+def test_a_clock_time_has_a_weekday_or_date_if_it_is_not_today(
+    away: timedelta, expected: str
+) -> None:
     assert expected == clock_time(NOW + away, NOW, IN_UTC)
 
 
-def test_the_jitter_of_a_reset_does_not_show() -> None:
-    """The API's resets wobble around the minute: 16:59:59.56 and 17:00:00.28 are one reset."""
+def test_a_wobbling_reset_time_reads_the_same() -> None:
+    """The API reports one reset as 16:59:59.56 and as 17:00:00.28."""
     before = datetime(2026, 11, 21, 16, 59, 59, 563479, tzinfo=UTC)
     after = datetime(2026, 11, 21, 17, 0, 0, 282668, tzinfo=UTC)
     assert [clock_time(at, NOW, IN_UTC) for at in (before, after)] == ["17:00", "17:00"]
 
 
 @pytest.mark.parametrize(("hour", "expected"), [(0, "12:30am"), (9, "9:30am"), (14, "2:30pm")])
-def test_twelve_hours_where_the_locale_has_them(hour: int, expected: str) -> None:
+def test_twelve_hour_clock_times(hour: int, expected: str) -> None:
     moment = NOW.replace(hour=hour, minute=30)
     assert expected == clock_time(moment, NOW, ClockStyle(UTC, twelve_hour=True))
 
 
-def test_a_zone_nobody_expects_is_named() -> None:
+def test_a_zone_label_is_appended() -> None:
     assert clock_time(NOW + timedelta(hours=2.5), NOW, ClockStyle(UTC, label="UTC")) == "14:30 UTC"
 
 

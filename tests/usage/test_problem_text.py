@@ -26,12 +26,12 @@ def message(status: AccountStatus) -> str:
     return problem_text.message(status.problem, NOW, STYLE)
 
 
-def test_an_expiry_tells_how_long_ago() -> None:
+def test_an_expired_login_says_how_long_ago() -> None:
     expired = errors.CredentialsExpired(expired_at=NOW - timedelta(minutes=12))
     assert message(with_problem(expired)) == "The login expired 12 minutes ago."
 
 
-def test_a_rate_limit_tells_until_when_and_as_of_when_the_figures_are() -> None:
+def test_a_rate_limit_says_until_when_and_how_old_the_figures_are() -> None:
     status = with_problem(errors.RateLimited(), 31)
     assert message(status) == "The usage API asks to wait until 12:50 (31m)."
     assert problem_text.hint(status, NOW, STYLE, live=True).startswith("Figures stay as of 11:48. ")
@@ -40,7 +40,7 @@ def test_a_rate_limit_tells_until_when_and_as_of_when_the_figures_are() -> None:
 @pytest.mark.parametrize(
     "error", [errors.Unreachable(), errors.UnexpectedResponse(), errors.ServerError()]
 )
-def test_live_tries_again_by_itself_and_a_command_asks_for_it(
+def test_live_mode_retries_and_a_command_tells_the_user_to(
     error: errors.UsageMonitorError,
 ) -> None:
     status = with_problem(error, 0.5)
@@ -48,7 +48,7 @@ def test_live_tries_again_by_itself_and_a_command_asks_for_it(
     assert problem_text.hint(status, NOW, STYLE, live=False).endswith("Try again in 30s.")
 
 
-def test_every_code_has_words_short_enough_for_the_narrowest_pane() -> None:
+def test_every_code_has_a_summary_for_the_narrowest_pane() -> None:
     for kind in _all(errors.UsageMonitorError):
         problem = Problem.from_error(kind(), NOW + timedelta(minutes=59))
         assert len(problem_text.short(problem, NOW)) <= 20
@@ -59,7 +59,7 @@ def _all(kind: type[errors.UsageMonitorError]) -> list[type[errors.UsageMonitorE
     return [kind, *(found for child in kind.__subclasses__() for found in _all(child))]
 
 
-def test_no_two_problems_are_told_in_the_same_words() -> None:
+def test_every_problem_has_its_own_text() -> None:
     """429, expired, wrong scope, offline: distinct words, each with what to do."""
     kinds = [k for k in _all(errors.UsageMonitorError) if "code" in vars(k)]
     assert len(kinds) == len({kind.code for kind in kinds})

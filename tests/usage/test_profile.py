@@ -22,7 +22,7 @@ from claude_usage_monitor.usage.profile import plan_label
         (None, "default_claude_max_5x", None, None),
     ],
 )
-def test_the_type_decides_and_the_tier_is_only_a_suffix(
+def test_the_plan_type_decides_and_the_tier_is_a_suffix(
     plan_type: str | None, tier: str | None, seat_tier: str | None, expected: str | None
 ) -> None:
     assert expected == plan_label(plan_type, tier, seat_tier)

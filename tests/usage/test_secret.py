@@ -16,7 +16,7 @@ class _Holder:
     token: Secret
 
 
-def test_a_secret_shows_nowhere_but_where_it_is_asked_for() -> None:
+def test_only_reveal_shows_a_secret() -> None:
     login = Login(Secret(CANARY))
     shown = [
         repr(login),
@@ -29,11 +29,11 @@ def test_a_secret_shows_nowhere_but_where_it_is_asked_for() -> None:
     assert login.token.reveal() == CANARY
 
 
-def test_a_secret_is_not_pickled() -> None:
+def test_a_secret_cannot_be_pickled() -> None:
     with pytest.raises(TypeError):
         pickle.dumps(Secret(CANARY))
 
 
-def test_equal_secrets_are_one_key() -> None:
+def test_equal_secrets_have_equal_hashes() -> None:
     assert len({Secret(CANARY), Secret(CANARY)}) == 1
     assert Secret(CANARY) != CANARY

@@ -23,23 +23,23 @@ def test_figures_are_stale_after_three_intervals(interval: int, age: int, expect
     assert expected is status.stale(NOW + timedelta(seconds=age))
 
 
-def test_figures_held_over_because_of_a_problem_are_stale_at_once() -> None:
+def test_figures_with_a_problem_are_stale() -> None:
     assert replace(STATUS, problem=Problem("unreachable", "", "")).stale(NOW)
 
 
-def test_without_figures_nothing_is_stale_and_nothing_has_an_age() -> None:
+def test_a_status_without_figures_is_not_stale_and_has_no_age() -> None:
     blind = replace(STATUS, usage=None, problem=Problem("unreachable", "", ""))
     assert (blind.stale(NOW), blind.age(NOW)) == (False, None)
 
 
-def test_an_age_is_told_by_the_clock_of_the_api() -> None:
-    """A clock that is a day ahead makes no figure a day old."""
+def test_ages_use_the_clock_of_the_api() -> None:
+    """A computer whose clock is a day ahead does not show figures a day old."""
     ahead = replace(STATUS, clock_skew=timedelta(days=1))
     assert timedelta(seconds=7) == ahead.age(NOW + timedelta(days=1, seconds=7))
     assert timedelta() == STATUS.age(NOW - timedelta(hours=1))
 
 
-def test_a_problem_keeps_what_its_error_knows() -> None:
+def test_a_problem_has_the_times_of_its_error() -> None:
     error = CredentialsExpired(expired_at=NOW)
     problem = Problem.from_error(error, NOW + timedelta(1))
     assert ("credentials_expired", error.message, error.hint, NOW + timedelta(1), NOW) == (

@@ -51,14 +51,14 @@ def test_severity_is_decided_on_the_whole_percent(utilization: float, expected: 
 
 
 @given(st.floats(0, 1000))
-def test_a_whole_percent_claims_neither_all_nor_nothing(utilization: float) -> None:
+def test_whole_percent_rounds_neither_to_100_nor_to_0(utilization: float) -> None:
     whole = whole_percent(utilization)
     assert (utilization >= 100) == (whole >= 100)
     assert (utilization == 0) == (whole == 0)
 
 
-def test_the_figures_of_the_contract() -> None:
-    """The worked example of INTERFACE: 78 % used, 56.3 % of the time gone, full in 47 minutes."""
+def test_the_example_of_the_documentation() -> None:
+    """78 % used after 56.3 % of the window: full in 47 minutes."""
     found = window()
     assert timedelta(minutes=131) == found.time_until_reset(NOW)
     assert pytest.approx(56.33, abs=0.01) == found.time_elapsed_percent(NOW)
@@ -81,14 +81,14 @@ def test_the_figures_of_the_contract() -> None:
         ("weekly_cowork", None),
     ],
 )
-def test_a_key_tells_the_length_or_nothing_does(key: str, expected: int | None) -> None:
+def test_the_length_comes_from_the_key(key: str, expected: int | None) -> None:
     found = window(key)
     assert expected == found.window_seconds
     assert (expected is None) == (found.pace(NOW) is None)
     assert (expected is None) == (found.time_elapsed_percent(NOW) is None)
 
 
-def test_a_window_not_started_has_no_pace() -> None:
+def test_a_window_that_has_not_started_has_no_pace() -> None:
     idle = window(utilization=0.0, hours_left=None)
     assert idle.state(NOW) == "idle"
     assert idle.at(NOW).utilization == 0.0
@@ -101,8 +101,8 @@ def test_a_window_not_started_has_no_pace() -> None:
 
 
 @pytest.mark.parametrize("hours", [0, -1, -200])
-def test_past_its_reset_the_old_percentage_is_void(hours: float) -> None:
-    """A reset that passed since the reading: what was used before it is not what is used now."""
+def test_utilization_is_unknown_after_the_reset(hours: float) -> None:
+    """The reading is from before the reset."""
     past = window(hours_left=hours)
     assert past.state(NOW) == "reset"
     assert past.at(NOW).utilization is None
@@ -118,12 +118,12 @@ def test_a_point_either_side_is_on_pace(utilization: float, expected: str) -> No
 
 
 @pytest.mark.parametrize("utilization", [0.0, 30.0, 100.0, 130.0, None])
-def test_no_forecast_where_there_is_nothing_to_foresee(utilization: float | None) -> None:
+def test_full_or_unused_windows_have_no_full_at(utilization: float | None) -> None:
     assert window(utilization=utilization).full_at(NOW) is None
 
 
 @given(st.floats(0.1, 99.9), st.floats(0.001, 4.999))
-def test_a_forecast_is_before_the_reset_exactly_when_over_pace(
+def test_full_at_is_before_the_reset_exactly_when_over_pace(
     utilization: float, hours_left: float
 ) -> None:
     found = window(utilization=utilization, hours_left=hours_left)
@@ -137,7 +137,7 @@ def test_a_forecast_is_before_the_reset_exactly_when_over_pace(
         assert NOW - timedelta(seconds=1) <= full_at <= found.resets_at
 
 
-def test_a_reset_further_off_than_its_window_is_long_has_not_begun() -> None:
+def test_a_window_with_a_reset_beyond_its_length_has_not_started() -> None:
     assert window(hours_left=9).time_elapsed_percent(NOW) == 0.0
     assert window(hours_left=9).full_at(NOW) is None
 
@@ -155,25 +155,25 @@ def test_the_flagged_window_binds() -> None:
     )
 
 
-def test_unflagged_the_fullest_binds_and_the_earlier_reset_of_equals() -> None:
+def test_without_a_flag_the_highest_utilization_binds_then_the_earlier_reset() -> None:
     assert binding_key(window("five_hour", 20), window("seven_day", 40, 70)) == "seven_day"
     assert binding_key(window("seven_day", 40, 70), window("five_hour", 40, 2)) == "five_hour"
     assert binding_key(window("five_hour", 40, None), window("seven_day", 40, 70)) == "seven_day"
 
 
-def test_an_unknown_percentage_binds_nobody() -> None:
+def test_a_window_of_unknown_utilization_does_not_bind() -> None:
     assert binding_key(window(utilization=None)) is None
     assert binding_key() is None
 
 
-def test_binding_is_decided_anew_when_a_window_has_reset() -> None:
+def test_binding_is_decided_again_after_a_reset() -> None:
     windows = mark_binding((window("five_hour", 90, -1, is_active=True), window("seven_day", 40)))
     usage = Usage(windows, "api", NOW)
     assert [w.key for w in usage.windows if w.binding] == ["five_hour"]
     assert [w.key for w in usage.at(NOW).windows if w.binding] == ["seven_day"]
 
 
-def test_windows_are_found_by_their_names() -> None:
+def test_windows_have_named_properties() -> None:
     usage = Usage((window("seven_day_opus"), window("five_hour")), "api", NOW)
     assert usage.seven_day_opus is usage.windows[0]
     assert usage.five_hour is usage.windows[1]
@@ -182,7 +182,7 @@ def test_windows_are_found_by_their_names() -> None:
     assert usage.seven_day_on_pace(NOW) is None
 
 
-def test_rows_stand_in_the_order_of_the_table_and_others_after() -> None:
+def test_windows_are_sorted_as_in_the_table_and_others_after() -> None:
     keys = ["tangelo", "seven_day:fable", "seven_day", "five_hour", "seven_day_sonnet"]
     expected = ["five_hour", "seven_day", "seven_day_sonnet", "tangelo", "seven_day:fable"]
     assert expected == [w.key for w in sorted_for_display([window(key) for key in keys])]
@@ -200,8 +200,8 @@ def test_labels_come_from_the_table_or_from_the_key(key: str, label: str) -> Non
     assert label == label_for(key)
 
 
-def test_without_now_the_clock_is_read() -> None:
-    """The library's users need not pass the time."""
+def test_now_defaults_to_the_clock() -> None:
+    """Callers of the library may leave out the time."""
     found = replace(window(), resets_at=None)
     assert found.state() == "idle"
     assert found.is_on_pace() is None

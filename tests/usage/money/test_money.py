@@ -18,13 +18,13 @@ from claude_usage_monitor.usage.money.money import compact, money
         ("-3.5", "USD", "-$3.50"),
     ],
 )
-def test_the_sign_where_it_is_known_else_the_code(
+def test_money_has_the_currency_sign_or_its_code(
     amount: str, currency: str | None, expected: str
 ) -> None:
     assert expected == money(Decimal(amount), currency)
 
 
-def test_in_ascii_a_sign_that_is_not_becomes_its_code() -> None:
+def test_ascii_money_has_no_other_signs() -> None:
     assert money(Decimal("300.04"), "EUR", ascii_only=True) == "EUR 300.04"
     assert money(Decimal("47.52"), "USD", ascii_only=True) == "$47.52"
 
@@ -46,5 +46,5 @@ def test_in_ascii_a_sign_that_is_not_becomes_its_code() -> None:
         (10**17, "100000T"),
     ],
 )
-def test_counts_in_a_few_characters(count: int, expected: str) -> None:
+def test_compact_counts(count: int, expected: str) -> None:
     assert expected == compact(count)

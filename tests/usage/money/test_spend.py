@@ -23,9 +23,7 @@ MONTH = Spend(
         ("1", None, None),
     ],
 )
-def test_how_much_of_the_budget_is_spent(
-    spent: str | None, budget: str | None, expected: float | None
-) -> None:
+def test_budget_percent(spent: str | None, budget: str | None, expected: float | None) -> None:
     found = replace(
         MONTH,
         month_to_date=None if spent is None else Decimal(spent),
@@ -44,7 +42,7 @@ def test_how_much_of_the_budget_is_spent(
         (datetime(2026, 10, 5, tzinfo=UTC), 0.0),
     ],
 )
-def test_how_much_of_the_month_has_passed(moment: datetime, expected: float) -> None:
+def test_elapsed_percent_of_the_month(moment: datetime, expected: float) -> None:
     assert expected == pytest.approx(MONTH.elapsed_percent(moment))
 
 
@@ -55,7 +53,7 @@ def test_a_sum_with_an_unknown_in_it_is_unknown() -> None:
     assert add_amounts(2, None) is None
 
 
-def test_rows_are_sorted_by_amount_and_the_unknown_stand_last() -> None:
+def test_rows_are_sorted_by_amount_and_unknown_ones_come_last() -> None:
     rows = [
         NamedAmount("b", Decimal(1)),
         NamedAmount(None, None),
