@@ -17,13 +17,12 @@ from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, List
 from claude_usage_monitor.monitor.accounts.selection import selected
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.reader import DisplayedAccount
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
 
 LOGIN_SECONDS = 120.0
 

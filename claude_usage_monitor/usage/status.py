@@ -31,6 +31,11 @@ class Account:
     saved_at: datetime | None = None
 
 
+# The accounts that exist without being added, where their credential does.
+CLAUDE_CODE = Account("claude-code")
+CONSOLE = Account("console", "console")
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why there are no fresh figures: a stable code, what happened, what to do.

@@ -29,11 +29,10 @@ from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler
 
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.organization.reader import CONSOLE
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.money.projection import MIN_COMPLETE_DAYS, project
 from claude_usage_monitor.usage.money.spend import DailySpend
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CONSOLE, AccountStatus
 from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 
 NOW = datetime(2026, 12, 31, 12, 0, tzinfo=UTC)

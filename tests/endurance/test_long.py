@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from werkzeug import Response
 
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.monitor.login.test_refresh import kill_renewals
 from tests.store.secrets.test_encrypted_file import kill_writers
 from tests.support.command import PROGRAM

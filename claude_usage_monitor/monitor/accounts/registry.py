@@ -14,7 +14,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE, ClaudeCodeLogin
+from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin
 from claude_usage_monitor.sources.anthropic.api_url import base_url_from
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.text import clean
@@ -28,7 +28,7 @@ from claude_usage_monitor.store.paths import (
 from claude_usage_monitor.store.state.state_store import State
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import Account
+from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account
 
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.login.ownership import LoginOwnership
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
     from claude_usage_monitor.monitor.organization.reader import OrganizationReader
     from claude_usage_monitor.monitor.reader import Reader
-    from claude_usage_monitor.monitor.subscription.reader import AccountReader
+    from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
     from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.accounts.account_store import AccountStore
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.secrets.secret_store import SecretStore
     from claude_usage_monitor.store.settings import Settings
 
-CONSOLE = "console"
-BUILT_IN = (CLAUDE_CODE.name, CONSOLE)
+BUILT_IN = (CLAUDE_CODE.name, CONSOLE.name)
 
 
 class ListedAccount(NamedTuple):
@@ -56,7 +55,7 @@ class ListedAccount(NamedTuple):
     saved: SavedAccount | None = None
 
 
-CONSOLE_ENTRY = ListedAccount(CONSOLE, Account(CONSOLE, "console"))
+CONSOLE_ENTRY = ListedAccount(CONSOLE.name, CONSOLE)
 
 
 class AccountRegistry:
@@ -159,12 +158,12 @@ class AccountRegistry:
             return True
         return True
 
-    def claude_code(self) -> AccountReader:
+    def claude_code(self) -> SubscriptionReader:
         """Return a reader of what Claude Code is logged in as."""
-        from claude_usage_monitor.monitor.subscription.reader import AccountReader
+        from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 
         login_source = ClaudeCodeLogin(self.finder, self.state, self.environ)
-        return AccountReader(
+        return SubscriptionReader(
             login_source, self.connect, self.state, self.settings, self.clock, self._random_fraction
         )
 
@@ -182,10 +181,10 @@ class AccountRegistry:
             return self._organization(entry)
         if entry.saved is None:
             return self.claude_code()
-        from claude_usage_monitor.monitor.subscription.reader import AccountReader
+        from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 
         login_source = self._login_source(entry.saved)
-        return AccountReader(
+        return SubscriptionReader(
             login_source, self.connect, self.state, self.settings, self.clock, self._random_fraction
         )
 

@@ -11,7 +11,7 @@ from claude_usage_monitor.monitor.accounts.registry import (
     AccountRegistry,
     ListedAccount,
 )
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
+from claude_usage_monitor.usage.status import CLAUDE_CODE
 
 if TYPE_CHECKING:
     from claude_usage_monitor.store.settings import Mode

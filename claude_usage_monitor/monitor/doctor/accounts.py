@@ -11,11 +11,11 @@ from pathlib import Path
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.accounts import manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.findings import Finding
+from claude_usage_monitor.usage.status import CLAUDE_CODE
 
 _AREA = "Accounts"
 
@@ -32,7 +32,9 @@ class AccountFindings:
     def findings(self) -> Iterator[Finding]:
         """Yield how each saved login is and which place new ones would be kept in."""
         try:
-            listed = [a for a in manage.listed(self._registry) if a.account.name != PLACE]
+            listed = [
+                a for a in manage.listed(self._registry) if a.account.name != CLAUDE_CODE.name
+            ]
         except UsageMonitorError as error:
             yield Finding(_AREA, "list", "problem", error.message, error.hint)
             return

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
-from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE, ClaudeCodeLogin
-from claude_usage_monitor.monitor.subscription.pace_maker import PaceMakerBeside
+from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin
+from claude_usage_monitor.monitor.subscription.pace_maker import PaceMakerMonitor
 from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
 from claude_usage_monitor.usage.findings import Finding
 
@@ -24,7 +24,7 @@ def pace_maker(
     environ: Mapping[str, str], state: State, now: datetime, style: ClockStyle
 ) -> Iterator[Finding]:
     """Yield what is known of Claude Pace Maker. Nothing in its folder is made or changed."""
-    beside = PaceMakerBeside(environ, state, PLACE)
+    beside = PaceMakerMonitor(environ, state)
     seen, folder = beside.seen(now), beside.folder
     if seen is None or folder is None:
         yield Finding(_AREA, "Claude Pace Maker", "ok", "not there (it need not be)")
@@ -42,8 +42,8 @@ def pace_maker(
         yield Finding(_AREA, "its figures", "ok", f"used{read}: they save a request")
     else:
         yield Finding(_AREA, "its figures", "note", f"not used: {reason}")
-    if snapshot.held is not None and snapshot.held.retry_at is not None:
-        end = snapshot.held.retry_at
+    if snapshot.pace_maker_problem is not None and snapshot.pace_maker_problem.retry_at is not None:
+        end = snapshot.pace_maker_problem.retry_at
         until, left = clock_time(end, now, style), countdown(end - now)
         detail = f"until {until} ({left}): nothing is asked before"
         yield Finding(_AREA, "API back-off", "note", detail)

@@ -23,7 +23,6 @@ from claude_usage_monitor.monitor.doctor.accounts import AccountFindings, accoun
 from claude_usage_monitor.monitor.doctor.files_and_network import files, network
 from claude_usage_monitor.monitor.doctor.pace_maker import pace_maker
 from claude_usage_monitor.monitor.login.credentials import KEYCHAIN, Credential, CredentialFinder
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.state import identities
@@ -32,7 +31,7 @@ from claude_usage_monitor.store.state.state_store import State
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
 from claude_usage_monitor.usage.findings import Finding
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 
 if TYPE_CHECKING:
     from claude_usage_monitor.store.settings import Settings

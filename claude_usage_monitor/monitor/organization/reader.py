@@ -24,19 +24,16 @@ from claude_usage_monitor.monitor.organization.snapshot import (
     Showing,
     read_snapshot,
 )
-from claude_usage_monitor.monitor.subscription.claude_code_login import PLACE
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.spend import COSTS
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
     from claude_usage_monitor.store.state.state_store import State
-
-CONSOLE = Account("console", "console")
 
 _PER_HOUR = 60  # reads, one a minute: "once per minute for sustained use"
 _REFUSED_FOR = timedelta(minutes=15)
@@ -51,7 +48,7 @@ def known_email(settings: Settings, state: State, config: GlobalConfig) -> str |
     """
     if settings.email:
         return settings.email
-    login = state.last_login(PLACE)
+    login = state.last_login(CLAUDE_CODE.name)
     asked = state.email_of(login[0]) if login else None
     if asked is not None:
         return asked

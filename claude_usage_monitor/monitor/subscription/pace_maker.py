@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import NoCredentials, RateLimited
 from claude_usage_monitor.monitor.login.credentials import FILE
+from claude_usage_monitor.monitor.subscription.snapshot import LoginSnapshot
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.store.state import identities
-from claude_usage_monitor.usage.status import Problem
+from claude_usage_monitor.usage.status import CLAUDE_CODE, Problem
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.monitor.subscription.claude_code_login import LoginSnapshot
     from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, Seen
     from claude_usage_monitor.store.state.state_store import State
 
@@ -29,29 +29,29 @@ _CLOCKS_APART = timedelta(seconds=90)
 _ON_ITS_WAY = timedelta(seconds=60)  # its token is read before, its reading dated after, a request
 
 
-class PaceMakerBeside:
+class PaceMakerMonitor:
     """Looks at Claude Pace Maker's folder, where there is one: else it costs one stat."""
 
-    def __init__(self, environ: Mapping[str, str], state: State, place: str) -> None:
+    def __init__(self, environ: Mapping[str, str], state: State) -> None:
         self._environ = environ
         self._state = state
-        self._place = place
         self._pace_maker: PaceMaker | None = None
         self._taken: tuple[str, datetime] | None = None
 
-    def beside(self, snapshot: LoginSnapshot, now: datetime) -> LoginSnapshot:
+    def added_to(self, snapshot: LoginSnapshot, now: datetime) -> LoginSnapshot:
         """Return the look with what Pace Maker adds to it; keeps its reading and its back-off."""
         backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
         seen = self.seen(now, backoff.clock_skew if backoff else timedelta())
         if seen is None:
             return snapshot
         snapshot = snapshot._replace(throttling=seen.throttling)
-        if snapshot.account is None:
+        if snapshot.identity is None:
             return snapshot
-        polled_at = self._take(snapshot, snapshot.account, seen, now)
+        polled_at = self._take(snapshot, snapshot.identity, seen, now)
         if polled_at is not None and backoff is not None and polled_at <= backoff.requested_at:
             polled_at = None
-        return snapshot._replace(polled_at=polled_at, held=self._hold(snapshot, seen, now))
+        problem = self._hold(snapshot, seen, now)
+        return snapshot._replace(pace_maker_polled_at=polled_at, pace_maker_problem=problem)
 
     def seen(self, now: datetime, clock_skew: timedelta = timedelta()) -> Seen | None:
         """Return what its folder holds; ``None`` where there is none."""
@@ -81,7 +81,7 @@ class PaceMakerBeside:
         they are this account's if that is where this login comes from, the API has said whose
         this token is, and the file was last touched, by content or by name, before the request.
         """
-        if snapshot.credential is None or snapshot.account is None or snapshot.problem is not None:
+        if snapshot.credential is None or snapshot.identity is None or snapshot.problem is not None:
             return "no login to compare it with"
         if not self._same_login(snapshot):
             return "it asks with another login"
@@ -90,7 +90,7 @@ class PaceMakerBeside:
         if seen.polled_at > now + _CLOCKS_APART:
             return "its figures are dated in the future"
         owner = self._state.account_of(snapshot.fingerprint or "")
-        if identities.is_provisional(owner) or owner != snapshot.account:
+        if identities.is_provisional(owner) or owner != snapshot.identity:
             return "whose this login is, is not confirmed yet"
         touched_at = self._touched_at()
         if touched_at is None or seen.polled_at < touched_at + _ON_ITS_WAY:
@@ -110,7 +110,7 @@ class PaceMakerBeside:
 
     def _hold(self, snapshot: LoginSnapshot, seen: Seen, now: datetime) -> Problem | None:
         """Keep its back-off in the ledger if it is this account's, and return it."""
-        account = snapshot.account
+        account = snapshot.identity
         if account is None or not self._same_login(snapshot):
             return None
         if not seen.throttling.backing_off(now) and any(
@@ -128,8 +128,8 @@ class PaceMakerBeside:
 
     def _refused_before(self, snapshot: LoginSnapshot, seen: Seen) -> bool:
         """Return whether the back-off began when somebody else was logged in."""
-        known = self._state.last_login(self._place)
-        since = known[1] if known is not None and known[0] == snapshot.account else None
+        known = self._state.last_login(CLAUDE_CODE.name)
+        since = known[1] if known is not None and known[0] == snapshot.identity else None
         return since is not None and seen.refused_at is not None and seen.refused_at < since
 
     def _same_login(self, snapshot: LoginSnapshot) -> bool:

@@ -22,9 +22,9 @@ from claude_usage_monitor.monitor.backoff import (
     after_success,
     backoff_after,
 )
-from claude_usage_monitor.monitor.subscription.claude_code_login import (
-    ClaudeCodeLogin,
+from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSnapshot,
+    LoginSource,
     profile_of_login,
 )
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
@@ -33,7 +33,6 @@ from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
     from claude_usage_monitor.store.state.state_store import State
@@ -42,7 +41,7 @@ _FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
 
 
-class AccountReader:
+class SubscriptionReader:
     """Reads one account, again and again, through the state that all processes share.
 
     ``random_fraction`` gives the share (0–1) of the jitter that waits are lengthened by.
@@ -50,7 +49,7 @@ class AccountReader:
 
     def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
         self,
-        login_source: ClaudeCodeLogin | SavedLogin,
+        login_source: LoginSource,
         connect: Callable[[], HttpClient],
         state: State,
         settings: Settings,
@@ -91,11 +90,11 @@ class AccountReader:
         while True:
             now = self._clock()
             snapshot, status = self._ready(previous, now, publish, force=bool(tried))
-            if snapshot.fingerprint in tried or not snapshot.may_be_sent(now):
+            if snapshot.fingerprint in tried or not snapshot.usable(now):
                 return status
-            if snapshot.polled_at is not None and now < (status.next_read_at or now):
+            if snapshot.pace_maker_polled_at is not None and now < (status.next_read_at or now):
                 return status  # Claude Pace Maker has asked in our place
-            answer = self._state.acquire(snapshot.fingerprint or "", snapshot.account or "", now)
+            answer = self._state.acquire(snapshot.fingerprint or "", snapshot.identity or "", now)
             if isinstance(answer, Wait):
                 # What kept us from asking may have been an answer that is stored since we looked.
                 return self._waiting(self.cached_status(previous), answer.until)
@@ -156,7 +155,7 @@ class AccountReader:
             if self._login_source.refresh(snapshot, now, refused=refused):
                 return self._snapshot_and_status(previous, now)
         except UsageMonitorError as error:
-            if not refused and snapshot.may_be_sent(now):
+            if not refused and snapshot.usable(now):
                 return snapshot, status  # it lasts a little longer
             problem = Problem.from_error(error)
             without = dataclasses.replace(status, problem=problem, next_read_at=problem.retry_at)
@@ -167,7 +166,7 @@ class AccountReader:
         self, previous: AccountStatus, now: datetime, *, force: bool = False
     ) -> tuple[LoginSnapshot, AccountStatus]:
         snapshot = self._login_source.snapshot(now, force=force)
-        self._version = self._state.version(snapshot.account)
+        self._version = self._state.version(snapshot.identity)
         return snapshot, self._status(snapshot, now, previous)
 
     # --- the status of what is known -----------------------------------------------------------
@@ -176,21 +175,21 @@ class AccountReader:
         self, snapshot: LoginSnapshot, now: datetime, previous: AccountStatus
     ) -> AccountStatus:
         backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
-        backoff = snapshot.counted_in(backoff, self._settings.api_floor)
+        backoff = snapshot.extended_backoff(backoff, self._settings.api_floor)
         ahead = backoff.clock_skew if backoff else timedelta()
-        self._account = snapshot.account
+        self._account = snapshot.identity
         if isinstance(snapshot.problem, UnknownAccount):
             return AccountStatus(
                 self._named(previous, None), problem=Problem.from_error(snapshot.problem)
             )
-        if snapshot.account is None:
+        if snapshot.identity is None:
             usage = previous.usage  # nobody is logged in: what was shown stays, with its age
         else:
-            usage = self._state.newest(snapshot.account, now - ahead)
+            usage = self._state.newest(snapshot.identity, now - ahead)
         problem = backoff.problem if backoff else None
         if usage is None:
-            problem = problem or snapshot.held
-        hint = self._login_source.log_in_hint
+            problem = problem or snapshot.pace_maker_problem
+        hint = self._login_source.login_hint
         if problem is not None and problem.code in REFRESHABLE_CODES and hint is not None:
             problem = dataclasses.replace(problem, hint=hint)
         if snapshot.problem is not None:
@@ -275,7 +274,7 @@ class AccountReader:
             backoff = backoff_after(error, before, now, ahead, jitter=self._jitter)
             self._state.record_result(granted.request, fingerprint, backoff)
             return isinstance(error, CredentialError | RateLimited)
-        if not self._login_source.is_kept():
+        if not self._login_source.account_exists():
             return False  # it was removed meanwhile
         if not self._state.in_flight(granted.request, self._clock()):
             return False  # this process was stopped for long: others have asked since
@@ -304,4 +303,4 @@ class AccountReader:
         self._state.store_profile(fingerprint, profile)
         if profile.identity:
             self._state.link(fingerprint, profile.identity)
-            self._login_source.learn(profile)
+            self._login_source.store_profile(profile)

@@ -23,9 +23,9 @@ from claude_usage_monitor.monitor.login.refresh import (
     error_from_refresh_state,
 )
 from claude_usage_monitor.monitor.login.stored_credentials import StoredCredentials
-from claude_usage_monitor.monitor.subscription.claude_code_login import (
+from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSnapshot,
-    account_named,
+    identity_to_show,
     profile_of_login,
 )
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
@@ -120,19 +120,19 @@ class SavedLogin:
         return True
 
     @property
-    def log_in_hint(self) -> str | None:
+    def login_hint(self) -> str | None:
         """What to do when the API refuses this login."""
         shared = self._shared is not None
         return None if shared else log_in_again(self._saved.name)
 
-    def is_kept(self) -> bool:
+    def account_exists(self) -> bool:
         """Return whether the account was not removed meanwhile."""
         try:
             return self._accounts.get(self._saved.id) is not None
         except AccountsUnavailable:
             return True
 
-    def learn(self, profile: Profile) -> None:
+    def store_profile(self, profile: Profile) -> None:
         """Keep who the account is, as the API told."""
         known = self._saved.profile
         # Claude Code's may be another's by now, or of another organisation.
@@ -183,13 +183,13 @@ class SavedLogin:
         if isinstance(snapshot.problem, UnknownAccount):
             return snapshot  # nothing of it is shown any more
         if snapshot.credential is None or fingerprint is None:
-            return snapshot._replace(account=account, profile=profile)
+            return snapshot._replace(identity=account, profile=profile)
         if account is not None and identities.is_provisional(self._state.account_of(fingerprint)):
             self._state.link(fingerprint, account)  # a renewed token is the same account's
         told = self._state.profile_of(fingerprint) or profile
         if told.plan is None:
             told = profile_of_login(snapshot.credential)
-        return snapshot._replace(account=self._state.account_of(fingerprint), profile=told)
+        return snapshot._replace(identity=self._state.account_of(fingerprint), profile=told)
 
     def _kept(self, saved: SavedAccount, now: datetime, *, force: bool) -> StoredCredentials:
         known = self._stored_credentials
@@ -216,7 +216,7 @@ class SavedLogin:
         credential = verdict.credential
         assert credential is not None  # noqa: S101 - the same account's is there
         fingerprint = fingerprint_of(credential.token)
-        whose = account_named(
+        whose = identity_to_show(
             self._state, self._state.account_of(fingerprint), saved.profile.identity, now
         )
         profile = self._state.profile_of(fingerprint) or saved.profile

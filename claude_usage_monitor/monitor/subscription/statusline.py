@@ -12,9 +12,8 @@ from claude_usage_monitor.sources.claude_code.statusline_input import parse_stat
 from claude_usage_monitor.store.paths import fallback_path, state_path
 from claude_usage_monitor.store.state.identities import fingerprint_of, is_provisional
 from claude_usage_monitor.store.state.state_store import State
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem
 
-PLACE = "claude-code"
 _PATIENCE = 0.25  # seconds that a prompt can wait for another process's write
 _QUICKLY_PARSED = 2 << 20  # bytes of ~/.claude.json that a prompt can wait for
 
@@ -39,13 +38,13 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
     if whose.account is not None:
         since = None
         if not is_provisional(whose.account):
-            since = state.record_login(PLACE, whose.account, true_now)
+            since = state.record_login(CLAUDE_CODE.name, whose.account, true_now)
         began_before = since is not None and (found.session_began or true_now) < since
         if usage is not None and not began_before:
             state.record(whose.account, usage)
         usage = state.newest(whose.account, true_now)
     return AccountStatus(
-        Account(PLACE),
+        CLAUDE_CODE,
         usage,
         problem=whose.problem,
         notice=state.notice,
@@ -57,7 +56,7 @@ def _whose(state: State, environ: Mapping[str, str], now: datetime) -> _Whose:
     try:
         credential = CredentialFinder(environ, "any but darwin").find(now)
     except UsageMonitorError:
-        seen = state.last_login(PLACE)
+        seen = state.last_login(CLAUDE_CODE.name)
         return _Whose(_from_claude_json(environ) or (seen[0] if seen else None))
     fingerprint = fingerprint_of(credential.token)
     account = state.account_of(fingerprint)

@@ -11,10 +11,9 @@ import pytest
 from claude_usage_monitor.errors import InvalidName, SecretStoreUnavailable, UnknownAccount
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.manage import checked_name
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.paths import accounts_path, secrets_path, state_path
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, keep, read, registry
 from tests.support.secret_service import unlocked

@@ -15,7 +15,6 @@ from werkzeug.serving import WSGIRequestHandler
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.organization.admin_key import require_admin_key
 from claude_usage_monitor.monitor.organization.reader import (
-    CONSOLE,
     OrganizationReader,
     known_email,
 )
@@ -24,7 +23,7 @@ from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_store import State
 from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CONSOLE, AccountStatus
 from tests.support.organization import (
     ADMIN_KEY,
     CLAUDE_CODE,

@@ -12,16 +12,15 @@ import pytest
 
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.subscription import pace_maker
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.monitor.subscription.pace_maker import REFUSED
-from claude_usage_monitor.monitor.subscription.reader import AccountReader
+from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.identities import fingerprint_of
 from claude_usage_monitor.store.state.state_store import State
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.login import TOKEN, Store
 from tests.support.pace_maker import CANARY, PaceMakerFolder
 from tests.support.payloads import payload, usage_body
@@ -80,7 +79,7 @@ def login(api: Api, store: Store, home: Path) -> Store:
     return store
 
 
-def reader(clock: Clock) -> AccountReader:
+def reader(clock: Clock) -> SubscriptionReader:
     return AccountRegistry(os.environ, Settings(), clock).claude_code()
 
 
@@ -262,7 +261,11 @@ def test_a_back_off_of_its_keeps_us_from_asking(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     folder.refused(clock() + timedelta(minutes=10))
-    for method in (AccountReader.read, AccountReader.cached_status, AccountReader.read):
+    for method in (
+        SubscriptionReader.read,
+        SubscriptionReader.cached_status,
+        SubscriptionReader.read,
+    ):
         status = method(reader(clock), FIRST)
         assert status.problem is not None
         assert ("rate_limited", REFUSED) == (status.problem.code, status.problem.message)

@@ -20,10 +20,9 @@ from claude_usage_monitor.errors import (
     UnexpectedResponse,
 )
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.login import TOKEN, Store
 from tests.support.payloads import as_bytes, payload, usage_body
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from claude_usage_monitor.monitor.subscription.reader import AccountReader
+    from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
     from tests.support.api import Api
 
 FIRST = AccountStatus(CLAUDE_CODE)
@@ -60,7 +59,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def reader(clock: Clock | None = None, settings: Settings | None = None) -> AccountReader:
+def reader(clock: Clock | None = None, settings: Settings | None = None) -> SubscriptionReader:
     return AccountRegistry(os.environ, settings or Settings(), clock or Clock()).claude_code()
 
 

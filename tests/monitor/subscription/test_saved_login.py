@@ -14,9 +14,8 @@ from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.login.ownership import place_of
 from claude_usage_monitor.monitor.reader import DisplayedAccount
-from claude_usage_monitor.monitor.subscription.claude_code_login import CLAUDE_CODE
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.monitor.login.test_ownership import (
     OURS,
     THEIRS,
