@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.store.database import SCHEMA_VERSION, in_memory, open_database
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ def test_a_schema_that_is_not_ours_is_set_aside(path: Path, version: int) -> Non
         other.execute("CREATE TABLE newest (something)")
         other.execute(f"PRAGMA user_version = {version}")
     other.close()
-    state = State(path)
-    assert state.newest("account", NOW) is None
+    state = StateStore(path)
+    assert state.latest_usage("account", NOW) is None
     assert "set aside" in (state.notice or "")
     assert 1 == len(list(path.parent.glob("state.db.damaged-*")))
-    assert State(path).notice is None
+    assert StateStore(path).notice is None
 
 
 def test_where_the_place_cannot_be_used_all_processes_share_another(

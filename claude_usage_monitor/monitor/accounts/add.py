@@ -34,7 +34,7 @@ from claude_usage_monitor.monitor.login.stored_credentials import (
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
 from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
-from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import Account, Kind
@@ -142,7 +142,7 @@ def _add_own(
             "A login can be renewed by one account only.",
         )
     token = stored.refresh_token
-    if token is not None and registry.accounts.is_spent(fingerprint_of(token)):
+    if token is not None and registry.accounts.is_spent(token_fingerprint(token)):
         raise InvalidSetting(
             "These credentials are old: their login was kept before, and has been renewed since.",
             "Log in anew: `--login`.",
@@ -218,10 +218,10 @@ def _asked(registry: AccountRegistry, token: Secret) -> tuple[Profile | None, tu
 
 
 def _remember(registry: AccountRegistry, token: Secret, profile: Profile) -> None:
-    fingerprint = fingerprint_of(token)
+    fingerprint = token_fingerprint(token)
     registry.state.store_profile(fingerprint, profile)
     if profile.identity:
-        registry.state.link(fingerprint, profile.identity)
+        registry.state.link_identity(fingerprint, profile.identity)
 
 
 def _unchecked(error: UsageMonitorError) -> str:
@@ -233,7 +233,7 @@ def _refresh_now(
 ) -> tuple[SavedAccount, tuple[str, ...]]:
     """Renew a login whose token had expired when it came to us."""
     try:
-        stored = registry.refresher.refresh(saved, fingerprint_of(token), refused=False)
+        stored = registry.refresher.refresh(saved, token_fingerprint(token), refused=False)
         profile, notes = _asked(registry, stored.login(saved.name).token)
     except RefreshTokenRevoked:
         raise

@@ -14,7 +14,7 @@ from claude_usage_monitor.monitor.accounts.registry import (
 )
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
-from claude_usage_monitor.store.state.identities import fingerprint_of, is_provisional
+from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
 from claude_usage_monitor.usage.status import Account, AccountStatus, Kind, Problem
 
 LONGEST_NAME = 64  # characters
@@ -137,9 +137,9 @@ def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
     shared = {other.profile.identity for other in registry.accounts.all()}
     claude_codes = registry.state.last_login(BUILT_IN[0])
     if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
-        registry.state.forget(identity)
+        registry.state.delete_account_data(identity)
     if provisional_identity is not None:
-        registry.state.forget(provisional_identity)
+        registry.state.delete_account_data(provisional_identity)
     # A keyring that is not there can only hold what was put into it.
     return warnings if saved.place == "keyring" else ()
 
@@ -152,7 +152,7 @@ def _provisional_identity(registry: AccountRegistry, saved: SavedAccount) -> str
         token = registry.refresher.logins.kept(saved).login(saved.name).token
     except UsageMonitorError:
         return None
-    account = registry.state.account_of(fingerprint_of(token))
+    account = registry.state.identity_of(token_fingerprint(token))
     return account if is_provisional(account) else None
 
 

@@ -25,7 +25,7 @@ from claude_usage_monitor.store.paths import (
     secrets_path,
     state_path,
 )
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account
@@ -80,7 +80,7 @@ class AccountRegistry:
         self._base_url = base_url_from(environ)
         self.notice: str | None = None
         """Why saved accounts are not there, when they cannot be read."""
-        self.state = State(state_path(environ), fallback=fallback_path(environ))
+        self.state = StateStore(state_path(environ), fallback=fallback_path(environ))
         self._list_path = accounts_path(environ)
         self._accounts: AccountStore | None = None
         self.finder = CredentialFinder(environ, sys.platform)

@@ -15,13 +15,15 @@ from claude_usage_monitor.store.paths import config_path, state_path
 from claude_usage_monitor.usage.findings import Finding
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 
 
-def files(environ: Mapping[str, str], state: State, warnings: Sequence[str]) -> Iterator[Finding]:
+def files(
+    environ: Mapping[str, str], state: StateStore, warnings: Sequence[str]
+) -> Iterator[Finding]:
     """Yield how our own files are: where, and who else may read them."""
     path = state_path(environ)
     if state.notice is not None:

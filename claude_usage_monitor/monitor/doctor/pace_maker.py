@@ -14,14 +14,14 @@ from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, co
 from claude_usage_monitor.usage.findings import Finding
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
     from claude_usage_monitor.usage.throttling import Throttling
 
 _AREA = "Pace Maker"
 
 
 def pace_maker(
-    environ: Mapping[str, str], state: State, now: datetime, style: ClockStyle
+    environ: Mapping[str, str], state: StateStore, now: datetime, style: ClockStyle
 ) -> Iterator[Finding]:
     """Yield what is known of Claude Pace Maker. Nothing in its folder is made or changed."""
     beside = PaceMakerMonitor(environ, state)

@@ -26,8 +26,8 @@ from claude_usage_monitor.monitor.login.credentials import KEYCHAIN, Credential,
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.state import identities
-from claude_usage_monitor.store.state.ledger import PER_HOUR
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.ledger import MAX_REQUESTS_PER_HOUR
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
 from claude_usage_monitor.usage.findings import Finding
@@ -57,7 +57,7 @@ class Doctor:
         self._now = clock()
         self._style = style
         self._finder = CredentialFinder(environ, sys.platform)
-        self._state = State(state_path(environ))
+        self._state = StateStore(state_path(environ))
         self.login_works = False
         self._saved_login_works = False
         self.figures_stored = False
@@ -183,9 +183,9 @@ class Doctor:
             credential = self._finder.find(self._now)
         except CredentialError:
             return Finding("Figures", "request ledger", "note", "no login to ask with")
-        account = self._state.account_of(identities.fingerprint_of(credential.token))
+        account = self._state.identity_of(identities.token_fingerprint(credential.token))
         count = self._state.requests_in_last_hour(account, self._now)
-        detail = f"{count} of {PER_HOUR} requests in the last hour"
+        detail = f"{count} of {MAX_REQUESTS_PER_HOUR} requests in the last hour"
         problem = status.problem
         over = (
             problem is not None and problem.retry_at is not None and problem.retry_at <= self._now

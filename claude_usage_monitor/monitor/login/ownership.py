@@ -24,12 +24,12 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.login.credentials import Credential, CredentialFinder
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
-from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 # What names the place that a Claude Code keeps its login in; kept with an account saved from it.
 PLACE_VARIABLES = ("CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR", "HOME", "USERPROFILE")
@@ -54,7 +54,7 @@ class Verdict(NamedTuple):
 class _ClaudeCode:
     """One Claude Code: where it keeps its login, and who it says it is."""
 
-    def __init__(self, environ: Mapping[str, str], state: State) -> None:
+    def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
         self._state = state
         self._finder = CredentialFinder(environ, sys.platform)
@@ -74,7 +74,7 @@ class _ClaudeCode:
         if account_uuid is None:
             return Verdict("unknown", credential)
         config = self._global_config.read().profile
-        token = self._state.profile_of(fingerprint_of(credential.token))
+        token = self._state.profile_of(token_fingerprint(credential.token))
         named = config.account_uuid if config else None
         told = token.account_uuid if token else None
         if told not in (None, account_uuid) and named in (None, account_uuid):
@@ -131,7 +131,7 @@ class LoginOwnership:
         self,
         environ: Mapping[str, str],
         home: Mapping[str, str],
-        state: State,
+        state: StateStore,
         ask_profile: Callable[[Secret], Profile | None],
     ) -> None:
         self._state = state
@@ -177,7 +177,7 @@ class LoginOwnership:
         credential = seen.credential
         if seen.whose == "same" or credential is None or credential.expired(now):
             return False
-        fingerprint = fingerprint_of(credential.token)
+        fingerprint = token_fingerprint(credential.token)
         if self._state.profile_of(fingerprint) is not None:
             return False
         try:
@@ -188,7 +188,7 @@ class LoginOwnership:
             return False
         self._state.store_profile(fingerprint, profile)
         if profile.identity:
-            self._state.link(fingerprint, profile.identity)
+            self._state.link_identity(fingerprint, profile.identity)
         return True
 
 

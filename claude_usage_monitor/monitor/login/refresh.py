@@ -35,7 +35,7 @@ from claude_usage_monitor.monitor.login.credential_store import CredentialStore,
 from claude_usage_monitor.monitor.login.shutdown import CriticalTask, register, shutting_down
 from claude_usage_monitor.monitor.login.stored_credentials import StoredCredentials
 from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
-from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
@@ -103,16 +103,16 @@ class LoginRefresher:
             if current is None:
                 raise removed(saved.name)
             stored = self.logins.kept(current)
-            if fingerprint_of(stored.login(current.name).token) != seen:
+            if token_fingerprint(stored.login(current.name).token) != seen:
                 return stored
             token = stored.refresh_token
             if token is None:
                 raise CredentialsExpired(hint=log_in_again(current.name))
             self._require_rest(current, stored, refused=refused, accepted=accepted)
             require_ours(current, token)
-            with self._held(fingerprint_of(token), current.name):  # two accounts may have it
+            with self._held(token_fingerprint(token), current.name):  # two accounts may have it
                 most = 1 if current.origin == "claude-code" else UNANSWERED
-                known = self._may_send(current, fingerprint_of(token), most)
+                known = self._may_send(current, token_fingerprint(token), most)
                 current = self.logins.ensure_writable(current, stored)
                 return self._send_refresh(current, stored, token, known, most)
 

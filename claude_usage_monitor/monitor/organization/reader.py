@@ -26,14 +26,14 @@ from claude_usage_monitor.monitor.organization.snapshot import (
 )
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
-from claude_usage_monitor.store.state.spend import COSTS
+from claude_usage_monitor.store.state.reports import COST_REPORTS
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 _PER_HOUR = 60  # reads, one a minute: "once per minute for sustained use"
 _REFUSED_FOR = timedelta(minutes=15)
@@ -41,7 +41,7 @@ _GLANCE_SECONDS = 0.05
 _SHOWN_EVERY = 12  # parts of a long first read, between two pictures of it
 
 
-def known_email(settings: Settings, state: State, config: GlobalConfig) -> str | None:
+def known_email(settings: Settings, state: StateStore, config: GlobalConfig) -> str | None:
     """Return the reader's own e-mail address: set, the login's, or what Claude Code says.
 
     Never guessed: without one of these nobody's row is "you".
@@ -68,7 +68,7 @@ class OrganizationReader:
         account: Account,
         key_of: Callable[[], AdminKey],
         connect: Callable[[], HttpClient],
-        state: State,
+        state: StateStore,
         settings: Settings,
         clock: Callable[[], datetime],
         random_fraction: Callable[[], float] = lambda: 0.0,
@@ -119,7 +119,7 @@ class OrganizationReader:
             try:
                 self._ask(snapshot, answer, due, previous, publish)
             finally:
-                self._state.close(answer.request)  # also when interrupted: nobody shall wait
+                self._state.release(answer.request)  # also when interrupted: nobody shall wait
             return self.cached_status(previous)
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
@@ -181,7 +181,7 @@ class OrganizationReader:
         try:
             organization = reports.identified(snapshot.fingerprint)
             for number, part in enumerate(reports.asked_for(due, organization, extend_lease), 1):
-                if part in (*COSTS, "workspaces") or not number % _SHOWN_EVERY:
+                if part in (*COST_REPORTS, "workspaces") or not number % _SHOWN_EVERY:
                     publish(self.cached_status(previous))
         except UsageMonitorError as error:
             backoff = self._backoff_after(error, snapshot.backoff, began)

@@ -16,13 +16,19 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.organization.schedule import ReportRequest, ReportThreads
-from claude_usage_monitor.store.state.spend import COSTS, NAMES, TOKENS, Content, Trouble
+from claude_usage_monitor.store.state.reports import (
+    COST_REPORTS,
+    NAME_LISTS,
+    USAGE_REPORT,
+    ReportContent,
+    ReportFailure,
+)
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 _STOPS = (CredentialError, RateLimited, Unreachable)  # whatever else is asked would meet the same
 
@@ -30,7 +36,7 @@ _STOPS = (CredentialError, RateLimited, Unreachable)  # whatever else is asked w
 class Reports:
     """The reports of one key's organisation, as of one instant: ``began``, by our own clock."""
 
-    def __init__(self, client: HttpClient, key: Secret, state: State, began: datetime) -> None:
+    def __init__(self, client: HttpClient, key: Secret, state: StateStore, began: datetime) -> None:
         self._client = client
         self._key = key
         self._state = state
@@ -60,8 +66,8 @@ class Reports:
                 profile = Profile(organization=found.name, account_uuid=found.id)
                 self._state.store_profile(fingerprint, profile)
                 if found.id is not None:
-                    self._state.link(fingerprint, found.id)
-        return self._state.account_of(fingerprint)
+                    self._state.link_identity(fingerprint, found.id)
+        return self._state.identity_of(fingerprint)
 
     def asked_for(
         self, due: Sequence[ReportRequest], organization: str, meanwhile: Callable[[], None]
@@ -78,15 +84,15 @@ class Reports:
         for request, answer, error in threads.outcomes(meanwhile):
             meanwhile()
             if error is None:
-                content: Content = answer  # type: ignore[assignment] # what _answer returns
+                content: ReportContent = answer  # type: ignore[assignment] # what _answer returns
                 month = today.replace(day=1)
-                self._state.record_part(organization, month, request.part, content, self._now)
+                self._state.record_report(organization, month, request.part, content, self._now)
                 if request.call not in troubled:
-                    self._state.note_trouble(organization, request.call, None)
+                    self._state.record_report_failure(organization, request.call, None)
             elif isinstance(error, UsageMonitorError) and not _is_for_all(request, error):
                 troubled.add(request.call)
-                trouble = Trouble(error.code, error.message, self._now)
-                self._state.note_trouble(organization, request.call, trouble)
+                trouble = ReportFailure(error.code, error.message, self._now)
+                self._state.record_report_failure(organization, request.call, trouble)
             else:
                 failure = failure or error
                 continue
@@ -94,16 +100,16 @@ class Reports:
         if failure is not None:
             raise failure
 
-    def _answer(self, request: ReportRequest, today: date) -> Content:
+    def _answer(self, request: ReportRequest, today: date) -> ReportContent:
         # Brings decimal in, when there is something to ask.
         from claude_usage_monitor.sources.anthropic import admin_reports
 
         part = request.part
         if request.day is not None:
             return admin_reports.get_claude_code_day(self._client, self._key, request.day)
-        if part == TOKENS:
+        if part == USAGE_REPORT:
             return admin_reports.get_key_tokens(self._client, self._key, today)
-        if part in NAMES:
+        if part in NAME_LISTS:
             return admin_reports.get_names(self._client, self._key, part)
         return admin_reports.get_costs(self._client, self._key, today, part)
 
@@ -113,12 +119,12 @@ def _is_for_all(request: ReportRequest, error: Exception) -> bool:
     if isinstance(error, Forbidden):
         return False
     known = isinstance(error, UsageMonitorError)
-    return request.part in COSTS or isinstance(error, _STOPS) or not known
+    return request.part in COST_REPORTS or isinstance(error, _STOPS) or not known
 
 
-def trouble_words(troubles: Mapping[str, Trouble]) -> str:
+def trouble_words(troubles: Mapping[str, ReportFailure]) -> str:
     """Return what keeps single calls from their answers: the first in full, the rest by name."""
-    ordered = sorted(troubles, key=lambda call: (call in NAMES, call))  # money first
+    ordered = sorted(troubles, key=lambda call: (call in NAME_LISTS, call))  # money first
     refused = [call for call in ordered if troubles[call].code == Forbidden.code]
     sentences = [troubles[call].message for call in ordered if call not in refused]
     if refused:

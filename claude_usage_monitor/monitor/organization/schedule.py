@@ -14,7 +14,13 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import Forbidden
-from claude_usage_monitor.store.state.spend import COSTS, NAMES, TOKENS, Stored, day_part
+from claude_usage_monitor.store.state.reports import (
+    COST_REPORTS,
+    NAME_LISTS,
+    USAGE_REPORT,
+    StoredReports,
+    day_report,
+)
 
 IN_FLIGHT = 2  # the reports share one limit; ten at once have been answered with 429
 AT_A_TURN = 4  # requests for what is known already: more waits for the next turn
@@ -26,9 +32,9 @@ _REFUSED_FOR = timedelta(hours=1)  # a call that was forbidden is not tried agai
 _GLANCE = 5.0  # seconds between two looks of one that waits
 
 _CALLS = {
-    **dict.fromkeys(COSTS, "cost_report"),
-    **{kind: kind for kind in NAMES},
-    TOKENS: "usage_report/messages",
+    **dict.fromkeys(COST_REPORTS, "cost_report"),
+    **{kind: kind for kind in NAME_LISTS},
+    USAGE_REPORT: "usage_report/messages",
 }
 _CLAUDE_CODE = "usage_report/claude_code"
 
@@ -45,7 +51,7 @@ class ReportRequest(NamedTuple):
         return _CALLS[self.part] if self.day is None else _CLAUDE_CODE
 
 
-def requests_due(stored: Stored, now: datetime, interval: timedelta) -> list[ReportRequest]:
+def requests_due(stored: StoredReports, now: datetime, interval: timedelta) -> list[ReportRequest]:
     """Return what to ask for at ``now`` (by the API's clock), the most wanted first.
 
     All that has never been read; and of the rest what is due, so that no turn but the first makes
@@ -61,32 +67,32 @@ def requests_due(stored: Stored, now: datetime, interval: timedelta) -> list[Rep
         and request.part in stored.read_at
     )
     again = [every[place] for _, place in due]
-    again.sort(key=lambda request: request.part not in COSTS)
+    again.sort(key=lambda request: request.part not in COST_REPORTS)
     again = again[: max(AT_A_TURN - len(unread), 2)]
     return sorted([*unread, *again], key=every.index)
 
 
-def next_turn(stored: Stored, now: datetime, interval: timedelta) -> datetime:
+def next_turn(stored: StoredReports, now: datetime, interval: timedelta) -> datetime:
     """Return when to ask again, by the API's clock: for what is unread, at once.
 
     What met trouble waits for the turn of the figures of money.
     """
     every = list(_all(now.date()))
-    if any(e.part not in stored.read_at and e.call not in stored.trouble for e in every):
+    if any(e.part not in stored.read_at and e.call not in stored.failures for e in every):
         return now
-    turns = [due_at(ReportRequest(part), stored, now, interval) for part in COSTS]
+    turns = [due_at(ReportRequest(part), stored, now, interval) for part in COST_REPORTS]
     return min((at for at in turns if at is not None), default=now + interval)
 
 
 def due_at(
-    request: ReportRequest, stored: Stored, now: datetime, interval: timedelta
+    request: ReportRequest, stored: StoredReports, now: datetime, interval: timedelta
 ) -> datetime | None:
     """Return when a part is to be asked for again; ``None`` for never, or never read yet."""
     read_at = stored.read_at.get(request.part)
     if read_at is None:
         return None
     if request.day is None:
-        return read_at + (_DAY if request.part in NAMES else interval)
+        return read_at + (_DAY if request.part in NAME_LISTS else interval)
     end = datetime.combine(request.day, datetime.min.time(), UTC) + _DAY
     if read_at >= end + _SETTLED and now >= end + _DAY:
         return None  # it was over when it was read: closed. Yesterday may have late figures
@@ -95,20 +101,20 @@ def due_at(
 
 def _all(today: date) -> Iterator[ReportRequest]:
     yield ReportRequest("workspaces")  # beside the costs, so that these have names when they come
-    yield from (ReportRequest(part) for part in COSTS)
+    yield from (ReportRequest(part) for part in COST_REPORTS)
     for number in range(today.day, 0, -1):
         day = today.replace(day=number)
-        yield ReportRequest(day_part(day), day)
+        yield ReportRequest(day_report(day), day)
         if number == today.day:
-            yield from (ReportRequest(part) for part in ("users", TOKENS, "api_keys"))
+            yield from (ReportRequest(part) for part in ("users", USAGE_REPORT, "api_keys"))
 
 
-def _is_refused(request: ReportRequest, stored: Stored, now: datetime) -> bool:
-    trouble = stored.trouble.get(request.call)
+def _is_refused(request: ReportRequest, stored: StoredReports, now: datetime) -> bool:
+    trouble = stored.failures.get(request.call)
     return (
         trouble is not None
         and trouble.code == Forbidden.code
-        and now < trouble.met_at + _REFUSED_FOR
+        and now < trouble.failed_at + _REFUSED_FOR
     )
 
 

@@ -13,9 +13,9 @@ from claude_usage_monitor.monitor.organization import schedule
 from claude_usage_monitor.monitor.organization.reports import trouble_words
 from claude_usage_monitor.monitor.organization.spend import spend_of
 from claude_usage_monitor.sources.anthropic.admin_api import MAKE_ONE
-from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.ledger import Backoff
-from claude_usage_monitor.store.state.spend import Stored
+from claude_usage_monitor.store.state.reports import StoredReports
 from claude_usage_monitor.usage.money.spend import Spend
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 
 class OrganizationSnapshot(NamedTuple):
@@ -38,7 +38,7 @@ class OrganizationSnapshot(NamedTuple):
     backoff: Backoff | None
     now: datetime
     month: date
-    stored: Stored
+    stored: StoredReports
     problem: CredentialError | None = None
 
     @property
@@ -57,7 +57,7 @@ class Rhythm(NamedTuple):
 
 
 def read_snapshot(
-    key_of: Callable[[], AdminKey], state: State, clock: Callable[[], datetime]
+    key_of: Callable[[], AdminKey], state: StateStore, clock: Callable[[], datetime]
 ) -> OrganizationSnapshot:
     """Return what is known now."""
     now = clock()
@@ -67,12 +67,12 @@ def read_snapshot(
         key = key_of()
     except CredentialError as error:
         problem = error
-    fingerprint = fingerprint_of(key.secret) if key else ""
+    fingerprint = token_fingerprint(key.secret) if key else ""
     backoff = state.backoff_of(fingerprint) if key else None
-    organization = state.account_of(fingerprint) if key else ""
+    organization = state.identity_of(fingerprint) if key else ""
     true_now = now - backoff.clock_skew if backoff else now
     month = true_now.date().replace(day=1)
-    stored = state.stored_parts(organization, month)
+    stored = state.stored_reports(organization, month)
     return OrganizationSnapshot(
         key, fingerprint, organization, backoff, true_now, month, stored, problem
     )
@@ -82,7 +82,7 @@ class Showing(NamedTuple):
     """What a status depends on besides the look: the account, and what the user has set."""
 
     account: Account
-    state: State
+    state: StateStore
     budget: Decimal | None
     own_email: Callable[[], str | None]
 
@@ -113,7 +113,7 @@ class Showing(NamedTuple):
         )
 
     def _notice(self, snapshot: OrganizationSnapshot, spend: Spend | None) -> str | None:
-        troubles = trouble_words(snapshot.stored.trouble) if spend is not None else ""
+        troubles = trouble_words(snapshot.stored.failures) if spend is not None else ""
         return " ".join(filter(None, (troubles, self.state.notice))) or None
 
 
@@ -123,9 +123,9 @@ def _problem(snapshot: OrganizationSnapshot, spend: Spend | None) -> Problem | N
     met = snapshot.backoff.problem if snapshot.backoff else None
     if met is not None and snapshot.is_refused and snapshot.key:
         return dataclasses.replace(met, hint=f"It comes from: {snapshot.key.origin}. {met.hint}")
-    if met is None and spend is None and snapshot.stored.trouble:
-        code = next(iter(snapshot.stored.trouble.values())).code
-        return Problem(code, trouble_words(snapshot.stored.trouble), f"Use a full one. {MAKE_ONE}")
+    if met is None and spend is None and snapshot.stored.failures:
+        code = next(iter(snapshot.stored.failures.values())).code
+        return Problem(code, trouble_words(snapshot.stored.failures), f"Use a full one. {MAKE_ONE}")
     return met
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.sources.anthropic.admin_reports import CURRENCY
-from claude_usage_monitor.store.state.spend import COSTS, Stored, day_part
+from claude_usage_monitor.store.state.reports import COST_REPORTS, StoredReports, day_report
 from claude_usage_monitor.usage.money.projection import Projection, project
 from claude_usage_monitor.usage.money.spend import (
     DEFAULT_WORKSPACE,
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 
-BY_WORKSPACE, BY_MODEL = COSTS
+BY_WORKSPACE, BY_MODEL = COST_REPORTS
 PLAYGROUND = "Console Playground"  # what the reports leave without a key's id
 
 
 def spend_of(
-    stored: Stored, now: datetime, budget: Decimal | None, email: str | None
+    stored: StoredReports, now: datetime, budget: Decimal | None, email: str | None
 ) -> Spend | None:
     """Return the month of ``now`` as far as it has been read; ``None`` if nothing of it has.
 
@@ -85,7 +85,7 @@ def _daily(costs: Costs) -> tuple[DailySpend, ...]:
     return tuple(DailySpend(day, costs.daily[day]) for day in sorted(costs.daily))
 
 
-def _by_workspace(costs: Costs, stored: Stored) -> tuple[NamedAmount, ...]:
+def _by_workspace(costs: Costs, stored: StoredReports) -> tuple[NamedAmount, ...]:
     names = stored.names.get("workspaces", {})
     return sort_by_amount(
         NamedAmount(DEFAULT_WORKSPACE if known_as is None else names.get(known_as), amount)
@@ -97,7 +97,7 @@ def _by_model(costs: Costs) -> tuple[NamedAmount, ...]:
     return sort_by_amount(NamedAmount(name, amount) for name, amount in costs.groups.items())
 
 
-def _by_api_key(stored: Stored) -> tuple[KeyTokens, ...] | None:
+def _by_api_key(stored: StoredReports) -> tuple[KeyTokens, ...] | None:
     if stored.tokens is None:
         return None
     names = stored.names.get("api_keys", {})
@@ -112,7 +112,7 @@ def _most_tokens_first(row: KeyTokens) -> tuple[int, str]:
     return -sum(tokens or 0 for tokens in row[1:]), (row.name or "").casefold()
 
 
-def _claude_code(stored: Stored, today: date, email: str | None) -> ClaudeCodeSpend | None:
+def _claude_code(stored: StoredReports, today: date, email: str | None) -> ClaudeCodeSpend | None:
     if not stored.days:
         return None
     users: dict[tuple[str | None, str | None], list[UserSpend]] = {}
@@ -128,7 +128,7 @@ def _claude_code(stored: Stored, today: date, email: str | None) -> ClaudeCodeSp
     priced = [row.amount for row in named if row.amount is not None and not missing]
     mine = next((row for row in named if email and row.email == email.lower()), None)
     return ClaudeCodeSpend(
-        as_of=stored.read_at[day_part(max(stored.days))],
+        as_of=stored.read_at[day_report(max(stored.days))],
         month_to_date=sum(priced[1:], priced[0]) if priced else None,
         you=You(mine.email, None if missing else mine.amount) if mine and mine.email else None,
         by_user=named,

@@ -22,7 +22,7 @@ from claude_usage_monitor.monitor.subscription.snapshot import (
 )
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
 from claude_usage_monitor.store.state import identities
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account
 
@@ -33,7 +33,9 @@ _MAX_CLOCK_DIFFERENCE = timedelta(seconds=90)
 class ClaudeCodeLogin:
     """The login that Claude Code holds. Implements `LoginSource`."""
 
-    def __init__(self, finder: CredentialFinder, state: State, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, finder: CredentialFinder, state: StateStore, environ: Mapping[str, str]
+    ) -> None:
         self._finder = finder
         self._state = state
         self._global_config = global_config.GlobalConfig(environ)
@@ -89,7 +91,7 @@ class ClaudeCodeLogin:
         return self._identified(credential, now)._replace(notice=notice)
 
     def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
-        backoff = self._state.backoff_of(identities.fingerprint_of(credential.token))
+        backoff = self._state.backoff_of(identities.token_fingerprint(credential.token))
         return (
             backoff is not None
             and backoff.problem is not None
@@ -105,8 +107,8 @@ class ClaudeCodeLogin:
         return None if stored.expired(now) else stored
 
     def _identified(self, credential: Credential, now: datetime) -> LoginSnapshot:
-        fingerprint = identities.fingerprint_of(credential.token)
-        identity = self._state.account_of(fingerprint)
+        fingerprint = identities.token_fingerprint(credential.token)
+        identity = self._state.identity_of(fingerprint)
         profile = self._state.profile_of(fingerprint)
         if credential.origin != ENVIRONMENT:
             config = self._global_config.read()
@@ -115,7 +117,7 @@ class ClaudeCodeLogin:
             if not identities.is_provisional(identity):
                 since = self._state.record_login(CLAUDE_CODE.name, identity, now)
                 self._record_cached_usage(config, identity, since, now)
-            if configured is not None and identities.is_same(configured, identity):
+            if configured is not None and identities.may_be_same_identity(configured, identity):
                 profile = profile or config.profile
         return LoginSnapshot(
             identity,
@@ -151,7 +153,7 @@ class ClaudeCodeLogin:
     ) -> None:
         """Store the usage that Claude Code has cached, if it is of this account and this login."""
         usage, owner = config.usage, config.usage_account
-        if usage is None or owner is None or not identities.is_same(owner, identity):
+        if usage is None or owner is None or not identities.may_be_same_identity(owner, identity):
             return
         if logged_in_since is not None and usage.as_of < logged_in_since:
             return
@@ -159,4 +161,4 @@ class ClaudeCodeLogin:
             return  # dated in the future: a clock was wrong
         if self._recorded != (identity, usage.as_of):
             self._recorded = (identity, usage.as_of)
-            self._state.record(identity, usage)
+            self._state.record_usage(identity, usage)

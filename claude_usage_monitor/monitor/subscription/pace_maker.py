@@ -20,7 +20,7 @@ from claude_usage_monitor.usage.status import CLAUDE_CODE, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, Seen
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 FOLDER = ".claude-pace-maker"  # known here, so that looking for it loads nothing
 REFUSED = "The usage API asked Claude Pace Maker to wait."
@@ -32,7 +32,7 @@ _ON_ITS_WAY = timedelta(seconds=60)  # its token is read before, its reading dat
 class PaceMakerMonitor:
     """Looks at Claude Pace Maker's folder, where there is one: else it costs one stat."""
 
-    def __init__(self, environ: Mapping[str, str], state: State) -> None:
+    def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
         self._state = state
         self._pace_maker: PaceMaker | None = None
@@ -89,7 +89,7 @@ class PaceMakerMonitor:
             return "it has no figures"
         if seen.polled_at > now + _CLOCKS_APART:
             return "its figures are dated in the future"
-        owner = self._state.account_of(snapshot.fingerprint or "")
+        owner = self._state.identity_of(snapshot.fingerprint or "")
         if identities.is_provisional(owner) or owner != snapshot.identity:
             return "whose this login is, is not confirmed yet"
         touched_at = self._touched_at()
@@ -105,7 +105,7 @@ class PaceMakerMonitor:
             return None
         if self._taken != (account, seen.usage.as_of):
             self._taken = (account, seen.usage.as_of)
-            self._state.record(account, seen.usage)
+            self._state.record_usage(account, seen.usage)
         return seen.polled_at
 
     def _hold(self, snapshot: LoginSnapshot, seen: Seen, now: datetime) -> Problem | None:
@@ -123,7 +123,7 @@ class PaceMakerMonitor:
         problem = None
         if until is not None and until > now:
             problem = Problem(RateLimited.code, REFUSED, RateLimited.default_hint, until)
-        self._state.hold(account, problem, now)
+        self._state.set_account_backoff(account, problem, now)
         return problem
 
     def _refused_before(self, snapshot: LoginSnapshot, seen: Seen) -> bool:

@@ -35,7 +35,7 @@ from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.settings import Settings
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 _FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
@@ -51,7 +51,7 @@ class SubscriptionReader:
         self,
         login_source: LoginSource,
         connect: Callable[[], HttpClient],
-        state: State,
+        state: StateStore,
         settings: Settings,
         clock: Callable[[], datetime],
         random_fraction: Callable[[], float] = lambda: 0.0,
@@ -108,7 +108,7 @@ class SubscriptionReader:
             try:
                 again = self._ask(snapshot, answer, now, status, publish)
             finally:
-                self._state.close(answer.request)  # also when interrupted: nobody shall wait
+                self._state.release(answer.request)  # also when interrupted: nobody shall wait
             if not again:
                 return self.cached_status(previous)
 
@@ -185,7 +185,7 @@ class SubscriptionReader:
         if snapshot.identity is None:
             usage = previous.usage  # nobody is logged in: what was shown stays, with its age
         else:
-            usage = self._state.newest(snapshot.identity, now - ahead)
+            usage = self._state.latest_usage(snapshot.identity, now - ahead)
         problem = backoff.problem if backoff else None
         if usage is None:
             problem = problem or snapshot.pace_maker_problem
@@ -282,8 +282,8 @@ class SubscriptionReader:
             shown = dataclasses.replace(status, usage=usage, problem=None, next_read_at=None)
             publish(dataclasses.replace(shown, clock_skew=self._client.clock_skew))
             self._ask_profile(snapshot, fingerprint)
-        account = self._state.account_of(fingerprint)
-        self._state.record(account, usage)
+        account = self._state.identity_of(fingerprint)
+        self._state.record_usage(account, usage)
         floor = self._settings.api_floor * (1 + MAX_JITTER * self._jitter)
         backoff = Backoff(now, now + floor, clock_skew=self._client.clock_skew)
         self._state.record_result(granted.request, fingerprint, backoff)
@@ -302,5 +302,5 @@ class SubscriptionReader:
             profile = profile_of_login(snapshot.credential)
         self._state.store_profile(fingerprint, profile)
         if profile.identity:
-            self._state.link(fingerprint, profile.identity)
+            self._state.link_identity(fingerprint, profile.identity)
             self._login_source.store_profile(profile)

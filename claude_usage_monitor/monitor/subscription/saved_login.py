@@ -30,7 +30,7 @@ from claude_usage_monitor.monitor.subscription.snapshot import (
 )
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state import identities
-from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import Account
@@ -38,7 +38,7 @@ from claude_usage_monitor.usage.status import Account
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.login.ownership import LoginOwnership, Verdict
     from claude_usage_monitor.store.accounts.account_store import AccountStore
-    from claude_usage_monitor.store.state.state_store import State
+    from claude_usage_monitor.store.state.state_store import StateStore
 
 _SHUT_REST = timedelta(seconds=30)  # between two tries of a keyring that is shut
 _ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}
@@ -55,7 +55,7 @@ class SavedLogin:
         saved: SavedAccount,
         accounts: AccountStore,
         refresher: LoginRefresher,
-        state: State,
+        state: StateStore,
         grant_of: Callable[[Mapping[str, str]], LoginOwnership],
     ) -> None:
         self._saved = saved
@@ -164,7 +164,7 @@ class SavedLogin:
         Only a help for when Claude Code is somebody else's: what goes wrong is said then.
         """
         credential = verdict.credential
-        fingerprint = fingerprint_of(credential.token) if credential else ""
+        fingerprint = token_fingerprint(credential.token) if credential else ""
         if fingerprint == self._followed or self._shared is None:
             return
         told = self._state.profile_of(fingerprint)
@@ -184,12 +184,12 @@ class SavedLogin:
             return snapshot  # nothing of it is shown any more
         if snapshot.credential is None or fingerprint is None:
             return snapshot._replace(identity=account, profile=profile)
-        if account is not None and identities.is_provisional(self._state.account_of(fingerprint)):
-            self._state.link(fingerprint, account)  # a renewed token is the same account's
+        if account is not None and identities.is_provisional(self._state.identity_of(fingerprint)):
+            self._state.link_identity(fingerprint, account)  # a renewed token is the same account's
         told = self._state.profile_of(fingerprint) or profile
         if told.plan is None:
             told = profile_of_login(snapshot.credential)
-        return snapshot._replace(identity=self._state.account_of(fingerprint), profile=told)
+        return snapshot._replace(identity=self._state.identity_of(fingerprint), profile=told)
 
     def _kept(self, saved: SavedAccount, now: datetime, *, force: bool) -> StoredCredentials:
         known = self._stored_credentials
@@ -215,9 +215,9 @@ class SavedLogin:
         """Return Claude Code's own token of the same account: it renews that, not we."""
         credential = verdict.credential
         assert credential is not None  # noqa: S101 - the same account's is there
-        fingerprint = fingerprint_of(credential.token)
+        fingerprint = token_fingerprint(credential.token)
         whose = identity_to_show(
-            self._state, self._state.account_of(fingerprint), saved.profile.identity, now
+            self._state, self._state.identity_of(fingerprint), saved.profile.identity, now
         )
         profile = self._state.profile_of(fingerprint) or saved.profile
         expired = credential.expired(now)
@@ -237,7 +237,7 @@ class SavedLogin:
         if (
             token is None
             or refresh_state is None
-            or refresh_state.fingerprint != fingerprint_of(token)
+            or refresh_state.fingerprint != token_fingerprint(token)
         ):
             refresh_state = None
         stopped = (

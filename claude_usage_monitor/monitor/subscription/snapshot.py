@@ -9,7 +9,7 @@ from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile, plan_label
 from claude_usage_monitor.usage.status import Account, Problem
 from claude_usage_monitor.usage.throttling import Throttling
@@ -40,7 +40,7 @@ class LoginSnapshot(NamedTuple):
     @property
     def fingerprint(self) -> str | None:
         """The fingerprint of the access token."""
-        return identities.fingerprint_of(self.credential.token) if self.credential else None
+        return identities.token_fingerprint(self.credential.token) if self.credential else None
 
     def usable(self, now: datetime) -> bool:
         """Return whether a request can be sent with the credential."""
@@ -99,7 +99,7 @@ class LoginSource(Protocol):
 
 
 def identity_to_show(
-    state: State, token_identity: str, configured_identity: str | None, now: datetime
+    state: StateStore, token_identity: str, configured_identity: str | None, now: datetime
 ) -> str:
     """Return the identity whose figures to show while the API has not confirmed the token's.
 
@@ -108,7 +108,7 @@ def identity_to_show(
     """
     if configured_identity is None or not identities.is_provisional(token_identity):
         return token_identity
-    has_figures = state.newest(token_identity, now) is not None
+    has_figures = state.latest_usage(token_identity, now) is not None
     return token_identity if has_figures else configured_identity
 
 

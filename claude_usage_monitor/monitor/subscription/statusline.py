@@ -10,8 +10,8 @@ from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.claude_code.statusline_input import parse_statusline_input
 from claude_usage_monitor.store.paths import fallback_path, state_path
-from claude_usage_monitor.store.state.identities import fingerprint_of, is_provisional
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem
 
 _PATIENCE = 0.25  # seconds that a prompt can wait for another process's write
@@ -30,7 +30,7 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
     No network and no keychain: whose figures they are is told by the credentials file, else by
     ``~/.claude.json`` or by who was last seen logged in.
     """
-    state = State(state_path(environ), _PATIENCE, fallback_path(environ))
+    state = StateStore(state_path(environ), _PATIENCE, fallback_path(environ))
     whose = _whose(state, environ, now)
     true_now = now - whose.clock_skew
     found = parse_statusline_input(content, true_now)
@@ -41,8 +41,8 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
             since = state.record_login(CLAUDE_CODE.name, whose.account, true_now)
         began_before = since is not None and (found.session_began or true_now) < since
         if usage is not None and not began_before:
-            state.record(whose.account, usage)
-        usage = state.newest(whose.account, true_now)
+            state.record_usage(whose.account, usage)
+        usage = state.latest_usage(whose.account, true_now)
     return AccountStatus(
         CLAUDE_CODE,
         usage,
@@ -52,15 +52,15 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
     )
 
 
-def _whose(state: State, environ: Mapping[str, str], now: datetime) -> _Whose:
+def _whose(state: StateStore, environ: Mapping[str, str], now: datetime) -> _Whose:
     try:
         credential = CredentialFinder(environ, "any but darwin").find(now)
     except UsageMonitorError:
         seen = state.last_login(CLAUDE_CODE.name)
         return _Whose(_from_claude_json(environ) or (seen[0] if seen else None))
-    fingerprint = fingerprint_of(credential.token)
-    account = state.account_of(fingerprint)
-    if is_provisional(account) and state.newest(account, now) is None:
+    fingerprint = token_fingerprint(credential.token)
+    account = state.identity_of(fingerprint)
+    if is_provisional(account) and state.latest_usage(account, now) is None:
         account = _from_claude_json(environ) or account
     backoff = state.backoff_of(fingerprint)
     if backoff is None:

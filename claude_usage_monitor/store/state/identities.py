@@ -29,12 +29,12 @@ _PROVISIONAL_PREFIX = "token:"
 _LONGEST_KEPT = 1000  # fingerprints: years of one token every eight hours
 
 
-def fingerprint_of(token: Secret) -> str:
+def token_fingerprint(token: Secret) -> str:
     """Return a name for a token that does not give it away: the beginning of its SHA-256."""
     return sha256(token.reveal().encode()).hexdigest()[:16]
 
 
-def account_of(connection: sqlite3.Connection, fingerprint: str) -> str:
+def identity_of(connection: sqlite3.Connection, fingerprint: str) -> str:
     """Return the account a token belongs to, or what stands in for it until that is known."""
     row = connection.execute(
         "SELECT account FROM identity WHERE fingerprint = ?", (fingerprint,)
@@ -47,15 +47,15 @@ def is_provisional(account: str) -> bool:
     return account.startswith(_PROVISIONAL_PREFIX)
 
 
-def is_same(one: str, other: str) -> bool:
+def may_be_same_identity(one: str, other: str) -> bool:
     """Return whether two may be the same account: one of them need not name its organisation."""
     whole = "/" in one and "/" in other
     return one == other if whole else one.partition("/")[0] == other.partition("/")[0]
 
 
-def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None:
+def link_identity(connection: sqlite3.Connection, fingerprint: str, account: str) -> None:
     """Keep that a token belongs to an account; what stood under its fingerprint moves there."""
-    if account_of(connection, fingerprint) == account:
+    if identity_of(connection, fingerprint) == account:
         return
     provisional_identity = _PROVISIONAL_PREFIX + fingerprint
     with transaction(connection):
@@ -81,7 +81,7 @@ def link(connection: sqlite3.Connection, fingerprint: str, account: str) -> None
         )
 
 
-def forget(connection: sqlite3.Connection, account: str) -> None:
+def delete_account_data(connection: sqlite3.Connection, account: str) -> None:
     """Delete an account's figures and whose its tokens were; its requests still count."""
     with transaction(connection):
         for table in (*_OF_AN_ACCOUNT, "identity"):
@@ -128,7 +128,7 @@ def record_login(
     known = last_login(connection, place)
     if known is not None and known[0] == account:
         return known[1]
-    renamed = known is not None and is_same(known[0], account)
+    renamed = known is not None and may_be_same_identity(known[0], account)
     at = now if known is not None and not renamed else known and known[1]
     since = None if at is None else milliseconds(at)
     connection.execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?)", (place, account, since))

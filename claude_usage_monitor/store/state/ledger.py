@@ -21,7 +21,7 @@ from claude_usage_monitor.usage.status import Problem
 if TYPE_CHECKING:
     import sqlite3
 
-PER_HOUR = 20  # of about 28 that the account has: the rest is Claude Code's own
+MAX_REQUESTS_PER_HOUR = 20  # of about 28 that the account has: the rest is Claude Code's own
 HOUR = timedelta(hours=1)
 _KEPT = timedelta(days=1)  # an hour's requests, also when the clock jumps ahead and back
 LEASE = timedelta(seconds=45)  # no request takes longer: it is cut off after 20 s, and its retry
@@ -65,7 +65,7 @@ def acquire(
     fingerprint: str,
     account: str,
     now: datetime,
-    per_hour: int = PER_HOUR,
+    per_hour: int = MAX_REQUESTS_PER_HOUR,
 ) -> Granted | InFlight | Wait:
     """Ask for a request. What is granted is in the ledger before this returns."""
     with transaction(connection):
@@ -137,7 +137,7 @@ def record_result(
     A process that was stopped meanwhile changes nothing that a later request has met.
     """
     with transaction(connection):
-        close(connection, request)
+        release(connection, request)
         known = backoff_of(connection, fingerprint)
         if (
             known is None
@@ -147,7 +147,7 @@ def record_result(
             _store_backoff(connection, fingerprint, backoff)
 
 
-def hold(
+def set_account_backoff(
     connection: sqlite3.Connection, account: str, problem: Problem | None, now: datetime
 ) -> None:
     """Let no token of an account ask before ``problem.retry_at``; ``None`` lets them again.
@@ -174,7 +174,7 @@ def extend_lease(connection: sqlite3.Connection, request: int, now: datetime) ->
     )
 
 
-def close(connection: sqlite3.Connection, request: int) -> None:
+def release(connection: sqlite3.Connection, request: int) -> None:
     """Close a granted request that met nothing: nobody waits for it any more."""
     connection.execute("UPDATE request SET answered = 1 WHERE id = ?", (request,))
 

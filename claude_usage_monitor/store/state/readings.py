@@ -47,7 +47,7 @@ def instant(value: int | None) -> datetime | None:
     return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
 
 
-def record(
+def record_usage(
     connection: sqlite3.Connection,
     account: str,
     usage: Usage,
@@ -185,7 +185,7 @@ def _thin(connection: sqlite3.Connection) -> None:
     )
 
 
-def newest(connection: sqlite3.Connection, account: str, now: datetime) -> Usage | None:
+def latest_usage(connection: sqlite3.Connection, account: str, now: datetime) -> Usage | None:
     """Return the newest figure of each window, none older than seven days; ``None`` if none is.
 
     The reading's own source and time are those of the last complete one.

@@ -33,7 +33,7 @@ from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Problem
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.state import spend
+    from claude_usage_monitor.store.state import reports
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -44,7 +44,7 @@ _LOCKED_WAIT = timedelta(seconds=30)
 _ODD_CONTENT = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
 
-class State:
+class StateStore:
     """Readings, identities and the request ledger of all processes of this user."""
 
     def __init__(
@@ -124,24 +124,24 @@ class State:
 
     # --- readings ------------------------------------------------------------------------------
 
-    def record(self, account: str, usage: Usage) -> None:
-        """Store a reading. See `readings.record`."""
+    def record_usage(self, account: str, usage: Usage) -> None:
+        """Store a reading. See `readings.record_usage`."""
         self._recorded[account] = self._recorded.get(account, 0) + 1
-        self._try(readings.record, account, usage)
+        self._try(readings.record_usage, account, usage)
 
-    def newest(self, account: str, now: datetime) -> Usage | None:
-        """Return the newest figure of each window. See `readings.newest`."""
-        return self._try(readings.newest, account, now)
+    def latest_usage(self, account: str, now: datetime) -> Usage | None:
+        """Return the newest figure of each window. See `readings.latest_usage`."""
+        return self._try(readings.latest_usage, account, now)
 
     # --- identities ----------------------------------------------------------------------------
 
-    def account_of(self, fingerprint: str) -> str:
-        """Return whose a token is. See `identities.account_of`."""
-        return self._try(identities.account_of, fingerprint)
+    def identity_of(self, fingerprint: str) -> str:
+        """Return whose a token is. See `identities.identity_of`."""
+        return self._try(identities.identity_of, fingerprint)
 
-    def link(self, fingerprint: str, account: str) -> None:
-        """Keep whose a token is. See `identities.link`."""
-        self._try(identities.link, fingerprint, account)
+    def link_identity(self, fingerprint: str, account: str) -> None:
+        """Keep whose a token is. See `identities.link_identity`."""
+        self._try(identities.link_identity, fingerprint, account)
 
     def profile_of(self, fingerprint: str) -> Profile | None:
         """Return the profile that was asked for with a token."""
@@ -163,37 +163,48 @@ class State:
         """Return who a place was last seen logged in as, and since when."""
         return self._try(identities.last_login, place)
 
-    def forget(self, account: str) -> None:
-        """Delete what is kept of an account's figures. See `identities.forget`."""
-        self._try(identities.forget, account)
+    def delete_account_data(self, account: str) -> None:
+        """Delete what is kept of an account's figures. See `identities.delete_account_data`."""
+        self._try(identities.delete_account_data, account)
 
     # --- an organisation's reports -------------------------------------------------------------
 
-    def record_part(
-        self, account: str, month: date, part: str, content: spend.Content, read_at: datetime
+    def record_report(
+        self,
+        account: str,
+        month: date,
+        part: str,
+        content: reports.ReportContent,
+        read_at: datetime,
     ) -> None:
-        """Keep a part of an organisation's reports. See `spend.record`."""
+        """Keep a part of an organisation's reports. See `reports.record_report`."""
         # Brings decimal in, for those alone who have an organisation.
-        from claude_usage_monitor.store.state import spend
+        from claude_usage_monitor.store.state import reports
 
-        self._try(spend.record, account, month, part, content, read_at)
+        self._try(reports.record_report, account, month, part, content, read_at)
 
-    def note_trouble(self, account: str, call: str, trouble: spend.Trouble | None) -> None:
+    def record_report_failure(
+        self, account: str, call: str, trouble: reports.ReportFailure | None
+    ) -> None:
         """Keep what a call met, or that it met nothing."""
-        from claude_usage_monitor.store.state import spend
+        from claude_usage_monitor.store.state import reports
 
-        self._try(spend.note_trouble, account, call, trouble)
+        self._try(reports.record_report_failure, account, call, trouble)
 
-    def stored_parts(self, account: str, month: date) -> spend.Stored:
-        """Return what is kept of an organisation's month. See `spend.stored`."""
-        from claude_usage_monitor.store.state import spend
+    def stored_reports(self, account: str, month: date) -> reports.StoredReports:
+        """Return what is kept of an organisation's month. See `reports.stored_reports`."""
+        from claude_usage_monitor.store.state import reports
 
-        return self._try(spend.stored, account, month)
+        return self._try(reports.stored_reports, account, month)
 
     # --- the ledger ----------------------------------------------------------------------------
 
     def acquire(
-        self, fingerprint: str, account: str, now: datetime, per_hour: int = ledger.PER_HOUR
+        self,
+        fingerprint: str,
+        account: str,
+        now: datetime,
+        per_hour: int = ledger.MAX_REQUESTS_PER_HOUR,
     ) -> ledger.Granted | ledger.InFlight | ledger.Wait:
         """Ask for a request. See `ledger.acquire`. While the ledger is locked there is none."""
         found = self._try(ledger.acquire, fingerprint, account, now, per_hour)
@@ -207,13 +218,13 @@ class State:
         """Return what a token has met. See `ledger.backoff_of`."""
         return self._try(ledger.backoff_of, fingerprint)
 
-    def hold(self, account: str, problem: Problem | None, now: datetime) -> None:
-        """Let no token of an account ask for a while. See `ledger.hold`."""
-        self._try(ledger.hold, account, problem, now)
+    def set_account_backoff(self, account: str, problem: Problem | None, now: datetime) -> None:
+        """Let no token of an account ask for a while. See `ledger.set_account_backoff`."""
+        self._try(ledger.set_account_backoff, account, problem, now)
 
-    def close(self, request: int) -> None:
+    def release(self, request: int) -> None:
         """Close a granted request that met nothing."""
-        self._try(ledger.close, request)
+        self._try(ledger.release, request)
 
     def extend_lease(self, request: int, now: datetime) -> None:
         """Begin a granted request's lease anew. See `ledger.extend_lease`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor.monitor.login.ownership import Verdict, place_of
-from claude_usage_monitor.store.state.identities import fingerprint_of
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
@@ -64,9 +64,9 @@ class ClaudeCode:
         login = json.loads(self.credentials.read_bytes())["claudeAiOauth"]
         who = Profile(account_uuid=uuid_of(account), organization_uuid=uuid_of(f"{account}'s"))
         state = registry().state
-        fingerprint = fingerprint_of(Secret(login["accessToken"]))
+        fingerprint = token_fingerprint(Secret(login["accessToken"]))
         state.store_profile(fingerprint, who)
-        state.link(fingerprint, who.identity or "")
+        state.link_identity(fingerprint, who.identity or "")
 
     def files(self) -> dict[str, tuple[bytes, int]]:
         """Return its files as they are, and when they were written."""

@@ -21,7 +21,7 @@ from claude_usage_monitor.monitor.organization.reader import (
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import CONSOLE, AccountStatus
 from tests.support.organization import (
@@ -171,15 +171,15 @@ def test_you_are_who_is_configured_or_who_claude_code_names(
 
 def test_the_address_of_the_login_comes_before_claude_codes_file(home: Path) -> None:
     (home / ".claude.json").write_text('{"oauthAccount": {"emailAddress": "file@example.com"}}')
-    state, config = State(home / "state.db"), GlobalConfig(os.environ)
+    state, config = StateStore(home / "state.db"), GlobalConfig(os.environ)
     assert "file@example.com" == known_email(Settings(), state, config)
     state.store_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
-    state.link("print", "uuid")
+    state.link_identity("print", "uuid")
     state.record_login("claude-code", "uuid", NOW)
     assert "login@example.com" == known_email(Settings(), state, config)
     assert "set@example.com" == known_email(Settings(email="set@example.com"), state, config)
     (home / ".claude.json").unlink()
-    assert None is known_email(Settings(), State(home / "other.db"), config)
+    assert None is known_email(Settings(), StateStore(home / "other.db"), config)
 
 
 # --- rhythm ------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_what_another_process_read_in_between_is_shown(api: AdminApi, clock: Clo
         CONSOLE,
         lambda: require_admin_key(os.environ),
         connect,
-        State(state_path(os.environ)),
+        StateStore(state_path(os.environ)),
         Settings(),
         clock,
         own_email=meanwhile,

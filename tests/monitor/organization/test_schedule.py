@@ -16,7 +16,12 @@ from claude_usage_monitor.monitor.organization.schedule import (
     next_turn,
     requests_due,
 )
-from claude_usage_monitor.store.state.spend import TOKENS, Stored, Trouble, day_part
+from claude_usage_monitor.store.state.reports import (
+    USAGE_REPORT,
+    ReportFailure,
+    StoredReports,
+    day_report,
+)
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 INTERVAL = timedelta(minutes=5)
@@ -24,19 +29,19 @@ MINUTE = timedelta(minutes=1)
 EVERYTHING = 2 + 3 + 1 + NOW.day
 
 
-def read(at: datetime, **other: datetime) -> Stored:
+def read(at: datetime, **other: datetime) -> StoredReports:
     """Return a store of which everything was read at one moment, but for some parts."""
-    days = [day_part(NOW.date().replace(day=n)) for n in range(1, NOW.day + 1)]
-    parts = ["workspace_id", "description", "workspaces", "users", "api_keys", TOKENS, *days]
-    return Stored({**dict.fromkeys(parts, at), **other}, {}, {}, None, {}, {})
+    days = [day_report(NOW.date().replace(day=n)) for n in range(1, NOW.day + 1)]
+    parts = ["workspace_id", "description", "workspaces", "users", "api_keys", USAGE_REPORT, *days]
+    return StoredReports({**dict.fromkeys(parts, at), **other}, {}, {}, None, {}, {})
 
 
-def parts(stored: Stored, now: datetime = NOW) -> list[str]:
+def parts(stored: StoredReports, now: datetime = NOW) -> list[str]:
     return [request.part for request in requests_due(stored, now, INTERVAL)]
 
 
 def test_the_first_time_everything_is_asked_for_money_first() -> None:
-    found = parts(Stored({}, {}, {}, None, {}, {}))
+    found = parts(StoredReports({}, {}, {}, None, {}, {}))
     assert EVERYTHING == len(found) == len(set(found))
     assert ["workspaces", "workspace_id", "description", "day:2026-11-21"] == found[:4]
     assert "day:2026-11-01" == found[-1]
@@ -47,14 +52,14 @@ def test_nothing_is_asked_before_its_time() -> None:
 
 
 def test_money_and_tokens_are_asked_for_at_every_turn() -> None:
-    assert ["workspace_id", "description", TOKENS] == parts(read(NOW - INTERVAL))
+    assert ["workspace_id", "description", USAGE_REPORT] == parts(read(NOW - INTERVAL))
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=20)))
 def test_once_all_is_read_a_turn_makes_at_most_four_requests(age: timedelta) -> None:
     """However long ago that was; money is always among them when it is due."""
     stored = read(NOW - age)
-    today = {day_part(NOW.date()): NOW - age} if age < timedelta(hours=12) else {}
+    today = {day_report(NOW.date()): NOW - age} if age < timedelta(hours=12) else {}
     found = parts(stored._replace(read_at={**stored.read_at, **today}))
     assert len(found) <= AT_A_TURN
     assert (age >= INTERVAL) == ({"workspace_id", "description"} <= set(found))
@@ -68,7 +73,14 @@ def test_what_had_to_wait_has_its_turn() -> None:
             stored.read_at[part] = now
             asked.add(part)
         now += INTERVAL
-    assert {"users", "workspaces", "api_keys", TOKENS, "day:2026-11-21", "day:2026-11-20"} <= asked
+    assert {
+        "users",
+        "workspaces",
+        "api_keys",
+        USAGE_REPORT,
+        "day:2026-11-21",
+        "day:2026-11-20",
+    } <= asked
 
 
 @pytest.mark.parametrize(
@@ -86,19 +98,19 @@ def test_what_had_to_wait_has_its_turn() -> None:
 def test_a_day_that_is_over_is_closed(
     day: int, read_at: datetime, now: datetime, due: bool
 ) -> None:
-    part = day_part(date(2026, 11, day))
+    part = day_report(date(2026, 11, day))
     stored = read(now, **{part: read_at})
     assert due == (part in parts(stored, now))
 
 
 def test_the_first_day_of_a_month_asks_for_no_day_of_the_last() -> None:
-    found = parts(Stored({}, {}, {}, None, {}, {}), datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
+    found = parts(StoredReports({}, {}, {}, None, {}, {}), datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
     assert ["day:2026-12-01"] == [part for part in found if part.startswith("day:")]
 
 
 def test_a_call_that_is_forbidden_rests_for_an_hour() -> None:
-    trouble = Trouble(Forbidden.code, "no", NOW - 59 * MINUTE)
-    stored = Stored({}, {}, {}, None, {}, {"usage_report/claude_code": trouble})
+    trouble = ReportFailure(Forbidden.code, "no", NOW - 59 * MINUTE)
+    stored = StoredReports({}, {}, {}, None, {}, {"usage_report/claude_code": trouble})
     assert EVERYTHING - NOW.day == len(parts(stored))
     assert EVERYTHING == len(parts(stored, NOW + MINUTE))
 
@@ -106,13 +118,13 @@ def test_a_call_that_is_forbidden_rests_for_an_hour() -> None:
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
-        (Stored({}, {}, {}, None, {}, {}), NOW),
+        (StoredReports({}, {}, {}, None, {}, {}), NOW),
         (read(NOW), NOW + INTERVAL),
         (read(NOW, users=NOW - timedelta(days=3)), NOW + INTERVAL),
         (read(NOW, workspace_id=NOW - MINUTE), NOW - MINUTE + INTERVAL),
     ],
 )
-def test_when_the_next_turn_is(stored: Stored, expected: datetime) -> None:
+def test_when_the_next_turn_is(stored: StoredReports, expected: datetime) -> None:
     assert expected == next_turn(stored, NOW, INTERVAL)
 
 
@@ -121,13 +133,13 @@ def test_what_met_trouble_waits_for_the_next_turn() -> None:
     stored = read(NOW)
     del stored.read_at["day:2026-11-20"]
     assert NOW == next_turn(stored, NOW, INTERVAL)
-    stored.trouble["usage_report/claude_code"] = Trouble(ServerError.code, "500", NOW)
+    stored.failures["usage_report/claude_code"] = ReportFailure(ServerError.code, "500", NOW)
     assert NOW + INTERVAL == next_turn(stored, NOW, INTERVAL)
 
 
 # --- two askers --------------------------------------------------------------------------------
 
-ERRANDS = [ReportRequest(day_part(date(2026, 11, n)), date(2026, 11, n)) for n in range(1, 21)]
+ERRANDS = [ReportRequest(day_report(date(2026, 11, n)), date(2026, 11, n)) for n in range(1, 21)]
 
 
 def test_errands_are_done_two_at_a_time_and_all_of_them() -> None:

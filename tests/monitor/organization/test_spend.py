@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from claude_usage_monitor.monitor.organization.spend import last_day, spend_of
-from claude_usage_monitor.store.state.spend import TOKENS, Stored, day_part
+from claude_usage_monitor.store.state.reports import USAGE_REPORT, StoredReports, day_report
 from claude_usage_monitor.usage.money.spend import Costs, NamedAmount, Tokens, UserSpend, You
 
 NOW = datetime(2026, 11, 4, 12, tzinfo=UTC)
@@ -23,11 +23,11 @@ def costs(*groups: tuple[str | None, str | None], daily: str | None = "2.50") ->
     return Costs("USD", dict.fromkeys(DAYS, None if daily is None else Decimal(daily)), amounts)
 
 
-def kept(**parts: object) -> Stored:
+def kept(**parts: object) -> StoredReports:
     """Return a store with these parts, each read at noon."""
-    found = Stored({}, {}, {}, None, {}, {})._replace(**parts)  # type: ignore[arg-type]
-    names = [*found.costs, *found.names, *map(day_part, found.days)]
-    names += [TOKENS] if found.tokens is not None else []
+    found = StoredReports({}, {}, {}, None, {}, {})._replace(**parts)  # type: ignore[arg-type]
+    names = [*found.costs, *found.names, *map(day_report, found.days)]
+    names += [USAGE_REPORT] if found.tokens is not None else []
     found.read_at.update(dict.fromkeys(names, NOW))
     return found
 

@@ -16,8 +16,8 @@ from claude_usage_monitor.monitor.subscription.pace_maker import REFUSED
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
-from claude_usage_monitor.store.state.identities import fingerprint_of
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
@@ -203,8 +203,8 @@ def test_figures_never_cross_accounts(
     else:
         login.write(other.read_bytes())
     # Confirm the other token's account, without figures of its own.
-    state = State(state_path(os.environ))
-    state.link(fingerprint_of(Secret("another-token")), "22222222-bbbb/33333333-cccc")
+    state = StateStore(state_path(os.environ))
+    state.link_identity(token_fingerprint(Secret("another-token")), "22222222-bbbb/33333333-cccc")
     (home / ".claude.json").write_text(named("22222222-bbbb"))
     assert reader(clock).cached_status(FIRST).usage is None
     folder.polled(clock(), usage_body(clock(), five_hour=12))

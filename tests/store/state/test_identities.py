@@ -7,8 +7,8 @@ import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.store.database import in_memory
-from claude_usage_monitor.store.state import identities, spend
-from claude_usage_monitor.store.state.readings import newest, record
+from claude_usage_monitor.store.state import identities, reports
+from claude_usage_monitor.store.state.readings import latest_usage, record_usage
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.payloads import NOW, as_bytes, usage_body
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 ADA = "uuid-of-ada"
-PRINT = identities.fingerprint_of(Secret("sk-ant-oat01-canary"))
+PRINT = identities.token_fingerprint(Secret("sk-ant-oat01-canary"))
 
 
 @pytest.fixture
@@ -27,34 +27,34 @@ def connection() -> sqlite3.Connection:
 
 def test_a_fingerprint_gives_nothing_away() -> None:
     assert (16, False) == (len(PRINT), "canary" in PRINT)
-    assert PRINT != identities.fingerprint_of(Secret("sk-ant-oat01-canarz"))
+    assert PRINT != identities.token_fingerprint(Secret("sk-ant-oat01-canarz"))
 
 
 def test_until_an_account_is_known_the_fingerprint_stands_in(
     connection: sqlite3.Connection,
 ) -> None:
-    provisional_identity = identities.account_of(connection, PRINT)
+    provisional_identity = identities.identity_of(connection, PRINT)
     assert identities.is_provisional(provisional_identity)
     assert PRINT in provisional_identity
 
 
 def test_when_it_is_known_what_was_kept_moves_over(connection: sqlite3.Connection) -> None:
     usage = usage_from(as_bytes(usage_body()), NOW)
-    record(connection, identities.account_of(connection, PRINT), usage)
-    identities.link(connection, PRINT, ADA)
-    found = newest(connection, ADA, NOW)
+    record_usage(connection, identities.identity_of(connection, PRINT), usage)
+    identities.link_identity(connection, PRINT, ADA)
+    found = latest_usage(connection, ADA, NOW)
     assert found is not None
     assert len(usage.windows) == len(found.windows)
-    assert newest(connection, f"token:{PRINT}", NOW) is None
-    assert ADA == identities.account_of(connection, PRINT)
+    assert latest_usage(connection, f"token:{PRINT}", NOW) is None
+    assert ADA == identities.identity_of(connection, PRINT)
 
 
 def test_where_both_have_figures_the_accounts_own_stay(connection: sqlite3.Connection) -> None:
-    for account, percent in ((ADA, 10.0), (identities.account_of(connection, PRINT), 90.0)):
+    for account, percent in ((ADA, 10.0), (identities.identity_of(connection, PRINT), 90.0)):
         usage = usage_from(as_bytes(usage_body(five_hour=percent)), NOW)
-        record(connection, account, usage)
-    identities.link(connection, PRINT, ADA)
-    found = newest(connection, ADA, NOW)
+        record_usage(connection, account, usage)
+    identities.link_identity(connection, PRINT, ADA)
+    found = latest_usage(connection, ADA, NOW)
     assert found is not None
     assert found.five_hour is not None
     assert 10.0 == found.five_hour.utilization
@@ -65,7 +65,7 @@ def test_a_profile_is_kept_with_its_token(connection: sqlite3.Connection) -> Non
     profile = Profile("Ada", "ada@example.com", None, "Max 5x", None, ADA)
     identities.store_profile(connection, PRINT, profile)
     assert profile == identities.profile_of(connection, PRINT)
-    identities.link(connection, PRINT, ADA)
+    identities.link_identity(connection, PRINT, ADA)
     assert profile == identities.profile_of(connection, PRINT)
 
 
@@ -82,20 +82,20 @@ def test_a_login_is_known_since_it_changed(connection: sqlite3.Connection) -> No
 def test_the_address_of_an_account_is_that_of_its_profile(connection: sqlite3.Connection) -> None:
     assert None is identities.email_of(connection, ADA)
     identities.store_profile(connection, PRINT, Profile(account_uuid=ADA))
-    identities.link(connection, PRINT, ADA)
+    identities.link_identity(connection, PRINT, ADA)
     assert None is identities.email_of(connection, ADA)
     identities.store_profile(connection, PRINT, Profile(email="ada@example.com", account_uuid=ADA))
     assert "ada@example.com" == identities.email_of(connection, ADA)
 
 
 def test_the_reports_of_an_organisation_move_with_its_key(connection: sqlite3.Connection) -> None:
-    provisional_identity = identities.account_of(connection, PRINT)
-    spend.record(
+    provisional_identity = identities.identity_of(connection, PRINT)
+    reports.record_report(
         connection, provisional_identity, NOW.date().replace(day=1), "users", {"a": "A"}, NOW
     )
-    spend.note_trouble(
-        connection, provisional_identity, "users", spend.Trouble("forbidden", "no", NOW)
+    reports.record_report_failure(
+        connection, provisional_identity, "users", reports.ReportFailure("forbidden", "no", NOW)
     )
-    identities.link(connection, PRINT, ADA)
-    kept = spend.stored(connection, ADA, NOW.date().replace(day=1))
-    assert ({"users": {"a": "A"}}, {"users"}) == (kept.names, set(kept.trouble))
+    identities.link_identity(connection, PRINT, ADA)
+    kept = reports.stored_reports(connection, ADA, NOW.date().replace(day=1))
+    assert ({"users": {"a": "A"}}, {"users"}) == (kept.names, set(kept.failures))

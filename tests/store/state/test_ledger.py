@@ -15,19 +15,19 @@ from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.ledger import (
     LEASE,
     LONGEST_WAIT,
-    PER_HOUR,
+    MAX_REQUESTS_PER_HOUR,
     Backoff,
     Granted,
     InFlight,
     Wait,
     acquire,
     backoff_of,
-    close,
     extend_lease,
-    hold,
     in_flight,
     is_alive,
     record_result,
+    release,
+    set_account_backoff,
     this_process,
 )
 from claude_usage_monitor.usage.status import Problem
@@ -73,7 +73,7 @@ def test_another_token_has_a_floor_of_its_own(connection: sqlite3.Connection) ->
 
 
 def test_at_most_twenty_an_account_and_hour(connection: sqlite3.Connection) -> None:
-    for number in range(PER_HOUR):
+    for number in range(MAX_REQUESTS_PER_HOUR):
         asked(connection, NOW + number * SECOND, f"token {number}")
     late = NOW + timedelta(minutes=30)
     assert Wait(NOW + timedelta(hours=1)) == ask(connection, late, "one more")
@@ -187,7 +187,7 @@ def test_nobody_waits_for_a_process_that_is_stopped_for_ever(
 def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
     connection: sqlite3.Connection,
 ) -> None:
-    for number in range(PER_HOUR):
+    for number in range(MAX_REQUESTS_PER_HOUR):
         asked(connection, NOW + number * SECOND, f"token {number}")
     back = NOW - timedelta(hours=5)
     answer = ask(connection, back, "one more")
@@ -214,7 +214,7 @@ def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]
         near = [t for moment, t in granted if timedelta() <= moment - at < FLOOR - SECOND / 100]
         assert 1 == near.count(token)
         hour = [t for moment, t in granted if at <= moment < at + timedelta(hours=1) - SECOND]
-        assert len(hour) <= PER_HOUR
+        assert len(hour) <= MAX_REQUESTS_PER_HOUR
 
 
 # --- what another program was told -----------------------------------------------------------
@@ -225,7 +225,7 @@ def held(until: timedelta) -> Problem:
 
 
 def test_a_held_account_gives_none_of_its_tokens_a_request(connection: sqlite3.Connection) -> None:
-    hold(connection, "a", held(timedelta(minutes=40)), NOW)
+    set_account_backoff(connection, "a", held(timedelta(minutes=40)), NOW)
     end = NOW + timedelta(minutes=40)
     for token in ("t", "another"):
         answer = ask(connection, end - SECOND, token)
@@ -240,8 +240,8 @@ def test_a_held_account_gives_none_of_its_tokens_a_request(connection: sqlite3.C
 
 def test_a_hold_is_let_go(connection: sqlite3.Connection) -> None:
     for over in (None, held(timedelta())):
-        hold(connection, "a", held(timedelta(minutes=40)), NOW)
-        hold(connection, "a", over, NOW)
+        set_account_backoff(connection, "a", held(timedelta(minutes=40)), NOW)
+        set_account_backoff(connection, "a", over, NOW)
         answer = ask(connection)
         assert isinstance(answer, Granted)
         record_result(connection, answer.request, "t", Backoff(NOW, NOW))
@@ -249,13 +249,13 @@ def test_a_hold_is_let_go(connection: sqlite3.Connection) -> None:
 
 def test_a_hold_that_is_known_is_not_written_again(connection: sqlite3.Connection) -> None:
     for minutes in (40, 300):
-        hold(connection, "a", held(timedelta(minutes=minutes)), NOW)
+        set_account_backoff(connection, "a", held(timedelta(minutes=minutes)), NOW)
         written = connection.total_changes
-        hold(connection, "a", held(timedelta(minutes=minutes)), NOW + 30 * SECOND)
+        set_account_backoff(connection, "a", held(timedelta(minutes=minutes)), NOW + 30 * SECOND)
         assert written == connection.total_changes
-        hold(connection, "a", None, NOW)
+        set_account_backoff(connection, "a", None, NOW)
         written = connection.total_changes
-        hold(connection, "a", None, NOW)
+        set_account_backoff(connection, "a", None, NOW)
         assert written == connection.total_changes
 
 
@@ -263,11 +263,11 @@ def test_a_hold_of_hours_is_renewed_while_it_is_known(connection: sqlite3.Connec
     """By itself it ends like any other wait: whoever kept it may be gone."""
     for minutes in range(0, 300, 10):
         now = NOW + timedelta(minutes=minutes)
-        hold(connection, "a", held(timedelta(hours=5)), now)
+        set_account_backoff(connection, "a", held(timedelta(hours=5)), now)
         assert isinstance(ask(connection, now), Wait)
     last = NOW + timedelta(minutes=290)
     assert isinstance(ask(connection, NOW + timedelta(hours=5)), Granted)
-    hold(connection, "b", held(timedelta(hours=9)), last)
+    set_account_backoff(connection, "b", held(timedelta(hours=9)), last)
     assert isinstance(ask(connection, last + LONGEST_WAIT - SECOND, "t", "b"), Wait)
     assert isinstance(ask(connection, last + LONGEST_WAIT, "t", "b"), Granted)
 
@@ -278,7 +278,7 @@ def test_an_account_with_a_larger_allowance_is_asked_as_often_as_it_may_be(
     for number in range(60):
         answer = acquire(connection, "t", "a", NOW + number * SECOND, per_hour=60)
         assert isinstance(answer, Granted)
-        close(connection, answer.request)
+        release(connection, answer.request)
     assert isinstance(acquire(connection, "t", "a", NOW + timedelta(minutes=2), 60), Wait)
 
 
@@ -293,6 +293,6 @@ def test_a_request_at_work_keeps_its_lease_by_renewing_it(connection: sqlite3.Co
 def test_a_request_that_is_closed_is_not_renewed(connection: sqlite3.Connection) -> None:
     answer = ask(connection)
     assert isinstance(answer, Granted)
-    close(connection, answer.request)
+    release(connection, answer.request)
     extend_lease(connection, answer.request, NOW + SECOND)
     assert not in_flight(connection, answer.request, NOW + SECOND)

@@ -14,9 +14,9 @@ from claude_usage_monitor.store.state import readings
 from claude_usage_monitor.store.state.readings import (
     HOURLY_KEPT,
     KEPT,
+    latest_usage,
     milliseconds,
-    newest,
-    record,
+    record_usage,
 )
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, label_for
 from tests.support.payloads import NOW, PAYLOADS, as_bytes, payload, usage_body
@@ -48,7 +48,7 @@ def line(utilization: float, resets_in: timedelta | None, moment: datetime = NOW
 
 
 def shown(connection: sqlite3.Connection, now: datetime = NOW) -> tuple[float | None, Source]:
-    usage = newest(connection, ADA, now)
+    usage = latest_usage(connection, ADA, now)
     assert usage is not None
     assert usage.five_hour is not None
     return usage.five_hour.utilization, usage.five_hour.source
@@ -57,8 +57,8 @@ def shown(connection: sqlite3.Connection, now: datetime = NOW) -> tuple[float | 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PAYLOADS.glob("usage_*.json")))
 def test_a_reading_comes_back_as_it_was(connection: sqlite3.Connection, name: str) -> None:
     usage = usage_from(payload(name), NOW)
-    record(connection, ADA, usage)
-    found = newest(connection, ADA, NOW)
+    record_usage(connection, ADA, usage)
+    found = latest_usage(connection, ADA, NOW)
     assert found is not None
 
     def near(windows: tuple[UsageWindow, ...]) -> list[UsageWindow]:
@@ -77,8 +77,8 @@ def test_a_reading_comes_back_as_it_was(connection: sqlite3.Connection, name: st
 
 
 def test_accounts_are_kept_apart(connection: sqlite3.Connection) -> None:
-    record(connection, ADA, api())
-    assert newest(connection, "uuid-of-bob", NOW) is None
+    record_usage(connection, ADA, api())
+    assert latest_usage(connection, "uuid-of-bob", NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_accounts_are_kept_apart(connection: sqlite3.Connection) -> None:
 def test_the_newest_reading_wins(
     connection: sqlite3.Connection, source: Source, later: timedelta, expected: float
 ) -> None:
-    record(connection, ADA, api())
-    record(connection, ADA, replace(api(NOW + later, five_hour=10.0), source=source))
+    record_usage(connection, ADA, api())
+    record_usage(connection, ADA, replace(api(NOW + later, five_hour=10.0), source=source))
     assert expected == shown(connection)[0]
 
 
@@ -117,16 +117,16 @@ def test_a_figure_without_an_age_counts_if_it_is_beyond_the_known_one(
     expected: tuple[float, str],
 ) -> None:
     """An idle session repeats old figures: within a window use only grows."""
-    record(connection, ADA, api())
+    record_usage(connection, ADA, api())
     later = line(utilization, resets_in, NOW + MINUTE)
-    record(connection, ADA, later)
+    record_usage(connection, ADA, later)
     assert expected == shown(connection)
 
 
 def test_a_figure_without_a_reset_keeps_the_known_one(connection: sqlite3.Connection) -> None:
-    record(connection, ADA, api())
-    record(connection, ADA, line(80, None, NOW + MINUTE))
-    found = newest(connection, ADA, NOW)
+    record_usage(connection, ADA, api())
+    record_usage(connection, ADA, line(80, None, NOW + MINUTE))
+    found = latest_usage(connection, ADA, NOW)
     assert found is not None
     assert found.five_hour is not None
     assert NOW + timedelta(hours=2, minutes=11) == found.five_hour.resets_at
@@ -135,15 +135,15 @@ def test_a_figure_without_a_reset_keeps_the_known_one(connection: sqlite3.Connec
 
 
 def test_figures_of_the_status_line_alone_are_figures(connection: sqlite3.Connection) -> None:
-    record(connection, ADA, line(20, timedelta(hours=1)))
-    found = newest(connection, ADA, NOW)
+    record_usage(connection, ADA, line(20, timedelta(hours=1)))
+    found = latest_usage(connection, ADA, NOW)
     assert found is not None
     assert ("statusline", NOW, 1) == (found.source, found.as_of, len(found.windows))
 
 
 def test_a_clock_that_was_set_back_keeps_no_new_answer_out(connection: sqlite3.Connection) -> None:
-    record(connection, ADA, api(NOW + timedelta(days=1)))
-    record(connection, ADA, api(five_hour=5.0))
+    record_usage(connection, ADA, api(NOW + timedelta(days=1)))
+    record_usage(connection, ADA, api(five_hour=5.0))
     assert 5.0 == shown(connection)[0]
 
 
@@ -158,15 +158,15 @@ def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_y
     first = NOW.replace(minute=0)
     for minutes, percent in ((0, 5.0), (20, 9.0), (40, 7.0), (60, 1.0)):
         moment = first + timedelta(minutes=minutes)
-        record(connection, ADA, api(moment, five_hour=percent))
+        record_usage(connection, ADA, api(moment, five_hour=percent))
     assert (12, 6) == (count(connection, "reading"), count(connection, "hourly"))
-    record(connection, ADA, api(first + KEPT + MINUTE * 61))
+    record_usage(connection, ADA, api(first + KEPT + MINUTE * 61))
     assert (3, 9) == (count(connection, "reading"), count(connection, "hourly"))
     highest = connection.execute(
         "SELECT utilization FROM hourly WHERE key = 'five_hour' ORDER BY hour"
     ).fetchall()
     assert [(9.0,), (1.0,), (78.0,)] == highest
-    record(connection, ADA, api(first + HOURLY_KEPT + KEPT * 2))
+    record_usage(connection, ADA, api(first + HOURLY_KEPT + KEPT * 2))
     assert (3, 3) == (count(connection, "reading"), count(connection, "hourly"))
 
 
@@ -174,8 +174,8 @@ def test_one_reading_by_a_clock_far_ahead_drops_no_history(
     connection: sqlite3.Connection,
 ) -> None:
     for minutes in range(120):
-        record(connection, ADA, api(NOW + minutes * MINUTE))
-    record(connection, ADA, api(NOW + timedelta(days=700)))
+        record_usage(connection, ADA, api(NOW + minutes * MINUTE))
+    record_usage(connection, ADA, api(NOW + timedelta(days=700)))
     assert 363 == count(connection, "reading")
 
 

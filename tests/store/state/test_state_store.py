@@ -12,7 +12,7 @@ import pytest
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.store.state import state_store as rooms
 from claude_usage_monitor.store.state.ledger import Granted
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 from tests.support.payloads import NOW, as_bytes, usage_body
 
 if TYPE_CHECKING:
@@ -29,26 +29,26 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
-def granted(state: State) -> int:
+def granted(state: StateStore) -> int:
     answer = state.acquire("t", ADA, NOW)
     assert isinstance(answer, Granted)
     return answer.request
 
 
 def test_two_processes_see_each_others_readings(path: Path) -> None:
-    one, other = State(path), State(path)
+    one, other = StateStore(path), StateStore(path)
     before = other.version()
-    one.record(ADA, USAGE)
+    one.record_usage(ADA, USAGE)
     assert before != other.version()
-    found = other.newest(ADA, NOW)
+    found = other.latest_usage(ADA, NOW)
     assert found is not None
     assert 78.0 == found.windows[0].utilization
 
 
 def test_ones_own_writes_are_no_news(path: Path) -> None:
-    state = State(path)
+    state = StateStore(path)
     before = state.version()
-    state.record(ADA, USAGE)
+    state.record_usage(ADA, USAGE)
     assert before == state.version()
 
 
@@ -56,15 +56,15 @@ ON_A_FULL_DISK = """
 import pathlib, resource, signal, sys
 from tests.store.state.test_state_store import ADA, FLOOR, NOW, USAGE, granted, later_usage
 from claude_usage_monitor.store.state.ledger import Backoff, Wait
-from claude_usage_monitor.store.state.state_store import State
+from claude_usage_monitor.store.state.state_store import StateStore
 
-state = State(pathlib.Path(sys.argv[1]))
-state.record(ADA, USAGE)
+state = StateStore(pathlib.Path(sys.argv[1]))
+state.record_usage(ADA, USAGE)
 state.record_result(granted(state), "t", Backoff(NOW, NOW + FLOOR))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may grow: as on a full disk
-state.record(ADA, later_usage())
-assert state.newest(ADA, NOW).windows[0].utilization == 80.0
+state.record_usage(ADA, later_usage())
+assert state.latest_usage(ADA, NOW).windows[0].utilization == 80.0
 assert "nothing is kept" in state.notice
 assert isinstance(state.acquire("t", ADA, NOW + FLOOR / 2), Wait)
 """
@@ -84,31 +84,31 @@ def test_a_full_disk_costs_neither_figures_nor_the_budget(path: Path) -> None:
         cwd=ROOT,
     )
     assert (0, "") == (done.returncode, done.stderr)
-    found = State(path).newest(ADA, NOW)
+    found = StateStore(path).latest_usage(ADA, NOW)
     assert found is not None
     assert 78.0 == found.windows[0].utilization
 
 
 def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.mkdir()
-    state = State(path)
+    state = StateStore(path)
     assert state.notice is not None
     path.rmdir()
     monkeypatch.setattr(rooms, "_RETRY_SECONDS", 0.0)
-    state.record(ADA, USAGE)
+    state.record_usage(ADA, USAGE)
     again: str | None = state.notice
     assert again is None
-    assert State(path).newest(ADA, NOW) is not None
+    assert StateStore(path).latest_usage(ADA, NOW) is not None
 
 
 def test_a_file_that_turns_bad_while_in_use_costs_nothing_that_is_shown(path: Path) -> None:
-    state = State(path)
-    state.record(ADA, USAGE)
+    state = StateStore(path)
+    state.record_usage(ADA, USAGE)
     with sqlite3.connect(path) as vandal:
         vandal.execute("DROP TABLE reading")
     vandal.close()
-    state.record(ADA, USAGE)
-    found = state.newest(ADA, NOW)
+    state.record_usage(ADA, USAGE)
+    found = state.latest_usage(ADA, NOW)
     assert found is not None
     assert len(USAGE.windows) == len(found.windows)
     assert state.notice is not None

@@ -18,28 +18,30 @@ from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend
 if TYPE_CHECKING:
     import sqlite3
 
-Content: TypeAlias = "Costs | dict[str, str] | dict[str | None, Tokens] | tuple[UserSpend, ...]"
+ReportContent: TypeAlias = (
+    "Costs | dict[str, str] | dict[str | None, Tokens] | tuple[UserSpend, ...]"
+)
 
-NAMES = ("workspaces", "users", "api_keys")
-COSTS = ("workspace_id", "description")
-TOKENS = "tokens"
+NAME_LISTS = ("workspaces", "users", "api_keys")
+COST_REPORTS = ("workspace_id", "description")
+USAGE_REPORT = "tokens"
 DAYS = "day:"  # and its date
 
 _KEPT = timedelta(days=62)  # what nobody has read since then is nobody's any more
 
 
-class Trouble(NamedTuple):
+class ReportFailure(NamedTuple):
     """What the last request of a call met: a stable code, and the words for it."""
 
     code: str
     message: str
-    met_at: datetime
+    failed_at: datetime
 
 
-class Stored(NamedTuple):
+class StoredReports(NamedTuple):
     """All that is kept of an organisation's month, and when each part was read.
 
-    ``days`` are those of the Claude Code report; ``trouble`` is by call.
+    ``days`` are those of the Claude Code report; ``failures`` is by call.
     """
 
     read_at: dict[str, datetime]
@@ -47,27 +49,27 @@ class Stored(NamedTuple):
     costs: dict[str, Costs]
     tokens: dict[str | None, Tokens] | None
     days: dict[date, tuple[UserSpend, ...]]
-    trouble: dict[str, Trouble]
+    failures: dict[str, ReportFailure]
 
 
-def day_part(day: date) -> str:
+def day_report(day: date) -> str:
     """Return the name of a day's part."""
     return f"{DAYS}{day.isoformat()}"
 
 
-def record(  # noqa: PLR0913, PLR0917 - a part's columns
+def record_report(  # noqa: PLR0913, PLR0917 - a part's columns
     connection: sqlite3.Connection,
     account: str,
     month: date,
     part: str,
-    content: Content,
+    content: ReportContent,
     read_at: datetime,
 ) -> None:
     """Keep a part that was asked for at ``read_at``, unless a newer one is kept.
 
     ``month`` is its first day. Months before it are dropped.
     """
-    of_month = "" if part in NAMES else month.isoformat()
+    of_month = "" if part in NAME_LISTS else month.isoformat()
     with transaction(connection):
         connection.execute(
             "INSERT INTO spend_part VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE"
@@ -80,24 +82,24 @@ def record(  # noqa: PLR0913, PLR0917 - a part's columns
         )
 
 
-def note_trouble(
-    connection: sqlite3.Connection, account: str, call: str, trouble: Trouble | None
+def record_report_failure(
+    connection: sqlite3.Connection, account: str, call: str, failures: ReportFailure | None
 ) -> None:
     """Keep what a call met, or that it met nothing."""
-    if trouble is None:
+    if failures is None:
         connection.execute(
             "DELETE FROM spend_trouble WHERE account = ? AND call = ?", (account, call)
         )
         return
     connection.execute(
         "INSERT OR REPLACE INTO spend_trouble VALUES (?, ?, ?, ?, ?)",
-        (account, call, trouble.code, trouble.message, milliseconds(trouble.met_at)),
+        (account, call, failures.code, failures.message, milliseconds(failures.failed_at)),
     )
 
 
-def stored(connection: sqlite3.Connection, account: str, month: date) -> Stored:
+def stored_reports(connection: sqlite3.Connection, account: str, month: date) -> StoredReports:
     """Return what is kept of an organisation's month; ``month`` is its first day."""
-    found = Stored({}, {}, {}, None, {}, {})
+    found = StoredReports({}, {}, {}, None, {}, {})
     rows = connection.execute(
         "SELECT part, read_at, content FROM spend_part WHERE account = ? AND month IN ('', ?)",
         (account, month.isoformat()),
@@ -105,11 +107,11 @@ def stored(connection: sqlite3.Connection, account: str, month: date) -> Stored:
     for part, read_at, content in rows:
         body = json.loads(content)
         found.read_at[part] = datetime.fromtimestamp(read_at / 1000, UTC)
-        if part in NAMES:
+        if part in NAME_LISTS:
             found.names[part] = dict(body)
-        elif part in COSTS:
+        elif part in COST_REPORTS:
             found.costs[part] = _costs(body)
-        elif part == TOKENS:
+        elif part == USAGE_REPORT:
             found = found._replace(tokens={name: Tokens(*row) for name, row in body})
         else:
             day = date.fromisoformat(part.removeprefix(DAYS))
@@ -117,12 +119,14 @@ def stored(connection: sqlite3.Connection, account: str, month: date) -> Stored:
     troubles = connection.execute(
         "SELECT call, code, message, met_at FROM spend_trouble WHERE account = ?", (account,)
     )
-    for call, code, message, met_at in troubles:
-        found.trouble[call] = Trouble(code, message, datetime.fromtimestamp(met_at / 1000, UTC))
+    for call, code, message, failed_at in troubles:
+        found.failures[call] = ReportFailure(
+            code, message, datetime.fromtimestamp(failed_at / 1000, UTC)
+        )
     return found
 
 
-def _packed(content: Content) -> object:
+def _packed(content: ReportContent) -> object:
     """Return a part as JSON can hold it: amounts as text, exact."""
     if isinstance(content, Costs):
         daily = {day.isoformat(): _text(amount) for day, amount in content.daily.items()}

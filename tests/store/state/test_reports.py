@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.store.database import in_memory
-from claude_usage_monitor.store.state.spend import (
-    TOKENS,
-    Content,
-    Stored,
-    Trouble,
-    day_part,
-    note_trouble,
-    record,
-    stored,
+from claude_usage_monitor.store.state.reports import (
+    USAGE_REPORT,
+    ReportContent,
+    ReportFailure,
+    StoredReports,
+    day_report,
+    record_report,
+    record_report_failure,
+    stored_reports,
 )
 from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend
 from tests.support.payloads import NOW
@@ -37,58 +37,65 @@ def connection() -> sqlite3.Connection:
 
 
 def keep(
-    connection: sqlite3.Connection, part: str, content: Content, read_at: datetime = NOW
+    connection: sqlite3.Connection, part: str, content: ReportContent, read_at: datetime = NOW
 ) -> None:
-    record(connection, "org", read_at.date().replace(day=1), part, content, read_at)
+    record_report(connection, "org", read_at.date().replace(day=1), part, content, read_at)
 
 
 def test_what_is_kept_comes_back_as_it_was(connection: sqlite3.Connection) -> None:
     keep(connection, "workspace_id", COSTS)
     keep(connection, "users", {"ada@example.com": "Ada"})
-    keep(connection, TOKENS, {None: Tokens(1, None, 3, 4), "apikey_1": Tokens(0, 0, 0, 0)})
-    keep(connection, day_part(DAY), (USER, USER._replace(amount=None)))
+    keep(connection, USAGE_REPORT, {None: Tokens(1, None, 3, 4), "apikey_1": Tokens(0, 0, 0, 0)})
+    keep(connection, day_report(DAY), (USER, USER._replace(amount=None)))
     at = NOW.replace(microsecond=0)
-    assert Stored(
-        read_at=dict.fromkeys(("workspace_id", "users", TOKENS, day_part(DAY)), at),
+    assert StoredReports(
+        read_at=dict.fromkeys(("workspace_id", "users", USAGE_REPORT, day_report(DAY)), at),
         names={"users": {"ada@example.com": "Ada"}},
         costs={"workspace_id": COSTS},
         tokens={None: Tokens(1, None, 3, 4), "apikey_1": Tokens(0, 0, 0, 0)},
         days={DAY: (USER, USER._replace(amount=None))},
-        trouble={},
-    ) == stored(connection, "org", MONTH)
+        failures={},
+    ) == stored_reports(connection, "org", MONTH)
 
 
 @given(st.decimals(-(10**12), 10**12, allow_nan=False))
 def test_no_amount_loses_a_digit(amount: Decimal) -> None:
     connection = in_memory().connection
     keep(connection, "workspace_id", Costs("USD", {DAY: amount}, {}))
-    assert str(amount) == str(stored(connection, "org", MONTH).costs["workspace_id"].daily[DAY])
+    assert str(amount) == str(
+        stored_reports(connection, "org", MONTH).costs["workspace_id"].daily[DAY]
+    )
 
 
 @pytest.mark.parametrize(
     ("part", "empty"),
-    [(TOKENS, {}), ("users", {}), (day_part(DAY), ()), ("description", Costs("USD", {}, {}))],
+    [
+        (USAGE_REPORT, {}),
+        ("users", {}),
+        (day_report(DAY), ()),
+        ("description", Costs("USD", {}, {})),
+    ],
 )
 def test_nothing_at_all_is_kept_too(
-    connection: sqlite3.Connection, part: str, empty: Content
+    connection: sqlite3.Connection, part: str, empty: ReportContent
 ) -> None:
     """That a report is empty is known: it is not asked for again."""
     keep(connection, part, empty)
-    assert part in stored(connection, "org", MONTH).read_at
+    assert part in stored_reports(connection, "org", MONTH).read_at
 
 
 def test_an_older_answer_never_replaces_a_newer_one(connection: sqlite3.Connection) -> None:
     """A process that was stopped in the middle may come late with what it had asked."""
     keep(connection, "users", {"a": "new"})
     keep(connection, "users", {"a": "old"}, NOW - timedelta(seconds=1))
-    assert {"users": {"a": "new"}} == stored(connection, "org", MONTH).names
+    assert {"users": {"a": "new"}} == stored_reports(connection, "org", MONTH).names
 
 
 def test_organisations_and_months_are_kept_apart(connection: sqlite3.Connection) -> None:
     keep(connection, "workspace_id", COSTS)
     keep(connection, "users", {"a": "A"})
-    assert {} == stored(connection, "another", MONTH).read_at
-    following = stored(connection, "org", date(2026, 12, 1))
+    assert {} == stored_reports(connection, "another", MONTH).read_at
+    following = stored_reports(connection, "org", date(2026, 12, 1))
     assert ({}, {"users": {"a": "A"}}) == (following.costs, following.names)
 
 
@@ -97,7 +104,7 @@ def test_a_month_that_is_over_is_dropped(connection: sqlite3.Connection) -> None
     for month in range(1, 13):
         for day in range(1, 29):
             moment = datetime(2026, month, day, 12, tzinfo=UTC)
-            keep(connection, day_part(moment.date()), (USER,), moment)
+            keep(connection, day_report(moment.date()), (USER,), moment)
             keep(connection, "workspace_id", COSTS, moment)
     (kept,) = connection.execute("SELECT count(*) FROM spend_part").fetchone()
     assert 29 == kept
@@ -106,12 +113,12 @@ def test_a_month_that_is_over_is_dropped(connection: sqlite3.Connection) -> None
 def test_names_that_nobody_reads_any_more_are_dropped(connection: sqlite3.Connection) -> None:
     keep(connection, "users", {"a": "A"})
     keep(connection, "workspaces", {}, NOW + timedelta(days=63))
-    assert {"workspaces": {}} == stored(connection, "org", MONTH).names
+    assert {"workspaces": {}} == stored_reports(connection, "org", MONTH).names
 
 
 def test_what_a_call_met_is_kept_until_it_meets_nothing(connection: sqlite3.Connection) -> None:
-    trouble = Trouble("forbidden", "This key may not call users (403).", NOW)
-    note_trouble(connection, "org", "users", trouble)
-    assert {"users": trouble} == stored(connection, "org", MONTH).trouble
-    note_trouble(connection, "org", "users", None)
-    assert {} == stored(connection, "org", MONTH).trouble
+    failures = ReportFailure("forbidden", "This key may not call users (403).", NOW)
+    record_report_failure(connection, "org", "users", failures)
+    assert {"users": failures} == stored_reports(connection, "org", MONTH).failures
+    record_report_failure(connection, "org", "users", None)
+    assert {} == stored_reports(connection, "org", MONTH).failures
