@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 from claude_usage_monitor.errors import error_of
 from claude_usage_monitor.monitor.accounts import add, manage
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
 from claude_usage_monitor.monitor.accounts.selection import selected
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
@@ -34,8 +36,7 @@ def get_usage() -> Usage:
     window says when (``as_of``). Raises CredentialError when a login is needed, ServiceError when
     no figures could be had, and there are none from before.
     """
-    registry = _registry()
-    status = registry.claude_code().read(AccountStatus(CLAUDE_CODE))
+    status = claude_code_reader(_services()).read(AccountStatus(CLAUDE_CODE))
     if status.usage is None:
         problem = status.problem or Problem("error", "There are no figures yet.", "")
         raise error_of(problem.code, problem.message, problem.hint)
@@ -49,7 +50,7 @@ def authorize(timeout: float = LOGIN_SECONDS, *, browser: bool = True) -> str:
     ``browser``, the code it shows is read from standard input. ``timeout`` is in seconds. Raises
     LoginFailed when it came to nothing, ServiceError when the token endpoint did not answer.
     """
-    return json.dumps(_log_in(_registry(), timeout, browser=browser))
+    return json.dumps(_log_in(_services(), timeout, browser=browser))
 
 
 class UsageClient:
@@ -60,7 +61,7 @@ class UsageClient:
     """
 
     def __init__(self) -> None:
-        self._registry = _registry()
+        self._registry = AccountRegistry(_services())
 
     def save_account(
         self, name: str, credentials_json: str | None = None, *, replace: bool = False
@@ -81,7 +82,7 @@ class UsageClient:
     ) -> Account:
         """Add an account by a login in the browser. Raises as `authorize` does, and InvalidName."""
         manage.require_free(self._registry, name, "code", replace=replace)
-        credentials = _log_in(self._registry, timeout, browser=True)
+        credentials = _log_in(self._registry.services, timeout, browser=True)
         return _told(add.add_login(self._registry, name, credentials, replace=replace))
 
     def save_admin_account(self, name: str, key: str, *, replace: bool = False) -> Account:
@@ -124,27 +125,27 @@ class UsageClient:
 
         It is Claude Code's: never renew it, and keep it out of logs and files.
         """
-        return self._registry.finder.find_stored(utc_now()).token.reveal()
+        return self._registry.services.finder.find_stored(utc_now()).token.reveal()
 
     def _with_email(self, entry: ListedAccount) -> Account:
         if entry.key != CLAUDE_CODE.name:
             return entry.account
-        profile = GlobalConfig(self._registry.environ).read().profile
+        profile = GlobalConfig(self._registry.services.environ).read().profile
         return dataclasses.replace(entry.account, email=profile.email if profile else None)
 
     def _read(self, entries: Sequence[ListedAccount]) -> tuple[AccountStatus, ...]:
         current = [DisplayedAccount(e.key, e.account, self._registry.reader(e)) for e in entries]
-        return read_all(current, self._registry.settings.interval)
+        return read_all(current, self._registry.services.settings.interval)
 
 
-def _registry() -> AccountRegistry:
+def _services() -> Services:
     settings, _ = load_settings(config_path(os.environ))
-    return AccountRegistry(
+    return Services(
         os.environ, settings, utc_now, announce=lambda words: warnings.warn(words, stacklevel=2)
     )
 
 
-def _log_in(registry: AccountRegistry, timeout: float, *, browser: bool) -> dict[str, object]:
+def _log_in(services: Services, timeout: float, *, browser: bool) -> dict[str, object]:
     import sys
 
     from claude_usage_monitor.monitor.login.browser import Prompter, log_in
@@ -153,8 +154,8 @@ def _log_in(registry: AccountRegistry, timeout: float, *, browser: bool) -> dict
         return sys.stdin.readline() or None if sys.stdin is not None else None
 
     prompter = Prompter(lambda words: print(words, file=sys.stderr), ask)
-    client, environ = registry.connect_to_login(), registry.environ
-    return log_in(client, environ, prompter, browser=browser, timeout=timeout, clock=registry.clock)
+    client, environ = services.token_client(), services.environ
+    return log_in(client, environ, prompter, browser=browser, timeout=timeout, clock=services.clock)
 
 
 def _told(added: add.Added) -> Account:

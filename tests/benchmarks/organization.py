@@ -28,7 +28,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.readers import organization_reader
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.money.projection import MIN_COMPLETE_DAYS, project
 from claude_usage_monitor.usage.money.spend import DailySpend
@@ -95,7 +96,9 @@ def large_organization() -> None:
 
         try:
             began = time.perf_counter()
-            status = AccountRegistry(os.environ, Settings(), clock).organization().read(first)
+            status = organization_reader(Services(os.environ, Settings(), clock), CONSOLE).read(
+                first
+            )
             took = time.perf_counter() - began
             asked = stats_of(url)
             print(f"cold start: {asked['requests']} requests of {MOST_REQUESTS}")
@@ -117,12 +120,14 @@ def large_organization() -> None:
                 now += later
                 before = int(str(stats_of(url)["requests"]))
                 began = time.perf_counter()
-                AccountRegistry(os.environ, Settings(), clock).organization().read(first)
+                organization_reader(Services(os.environ, Settings(), clock), CONSOLE).read(first)
                 took = time.perf_counter() - began
                 again = int(str(stats_of(url)["requests"])) - before
                 print(f"next start, {later} on: {again} requests of {MOST_AGAIN}, {took:.2f} s")
             began = time.perf_counter()
-            AccountRegistry(os.environ, Settings(), clock).organization().cached_status(first)
+            organization_reader(Services(os.environ, Settings(), clock), CONSOLE).cached_status(
+                first
+            )
             print(f"stored figures: {(time.perf_counter() - began) * 1000:.0f} ms")
         finally:
             server.terminate()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug import Response
 
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
@@ -130,7 +131,7 @@ def test_a_fortnight_leaves_nothing_behind(
     store.login(expires_in=86400 * 30)
     now = [datetime.now(UTC)]
     environ = {"HOME": str(home), **_api_of(api)}
-    reader = AccountRegistry(environ, Settings(), lambda: now[0]).claude_code()
+    reader = claude_code_reader(Services(environ, Settings(), lambda: now[0]))
     status = AccountStatus(CLAUDE_CODE)
     for _ in range(14 * 24 * 4):
         api.requests.clear()

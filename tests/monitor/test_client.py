@@ -343,5 +343,7 @@ def test_accounts_may_be_added_and_removed_by_many_threads(server: TokenServer) 
 
 def kept_tokens() -> list[str]:
     found = registry()
-    contents: list[Any] = [found.secrets.read(s.id).content for s in found.accounts.all()]
+    contents: list[Any] = [
+        found.services.secrets.read(s.id).content for s in found.services.accounts.all()
+    ]
     return [content["credentials"]["claudeAiOauth"]["refreshToken"] for content in contents]

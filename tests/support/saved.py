@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.login.stored_credentials import (
     StoredCredentials,
     credentials_from_secret,
@@ -44,7 +45,7 @@ def registry(
     clock: Callable[[], datetime] = utc_now, settings: Settings | None = None
 ) -> AccountRegistry:
     """Return the accounts as a process would find them now."""
-    return AccountRegistry(os.environ, settings or Settings(), clock)
+    return AccountRegistry(Services(os.environ, settings or Settings(), clock))
 
 
 def keep(
@@ -56,7 +57,9 @@ def keep(
     """Keep an account whose e-mail and uuids are those that the token server gives its name."""
     found = registry()
     account = uuid.uuid4().hex
-    kept = found.secrets.write(account, secret_from_credentials(StoredCredentials(credentials, 0)))
+    kept = found.services.secrets.write(
+        account, secret_from_credentials(StoredCredentials(credentials, 0))
+    )
     who = Profile(
         email=email_of(name),
         plan="Max 5x",
@@ -66,21 +69,23 @@ def keep(
     saved = SavedAccount(
         account, name, "code", origin, utc_now(), who, home or {}, kept.place, kept.generation
     )
-    found.accounts.add(saved)
+    found.services.accounts.add(saved)
     return saved
 
 
 def age(saved: SavedAccount) -> None:
     """Let an account's login be as old as one that is renewed usually is."""
     found = registry()
-    kept = found.secrets.read(saved.id)
+    kept = found.services.secrets.read(saved.id)
     pair = credentials_from_secret(kept.content, kept.generation)
-    found.secrets.write(saved.id, secret_from_credentials(pair._replace(refreshed_at=None)))
+    found.services.secrets.write(
+        saved.id, secret_from_credentials(pair._replace(refreshed_at=None))
+    )
 
 
 def refresh_token(saved: SavedAccount) -> str:
     """Return the refresh token that is stored for an account now."""
-    kept = registry().secrets.read(saved.id)
+    kept = registry().services.secrets.read(saved.id)
     token = credentials_from_secret(kept.content, kept.generation).refresh_token
     assert token is not None
     return token.reveal()

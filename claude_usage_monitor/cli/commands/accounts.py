@@ -21,6 +21,7 @@ from claude_usage_monitor.cli.options import PROGRAM, Parser, tell
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.durations import ClockStyle
@@ -48,7 +49,7 @@ def run_accounts(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         found.parser.error(f"one way to log in is needed: {_ALTERNATIVES}")
     settings, _ = load_settings(config_path(environ))
     try:
-        registry = AccountRegistry(environ, settings, utc_clock, announce=_note)
+        registry = AccountRegistry(Services(environ, settings, utc_clock, announce=_note))
         if found.command == "add":
             return _add(registry, found)
         if found.command == "list":
@@ -132,11 +133,11 @@ def _logged_in(registry: AccountRegistry, found: argparse.Namespace) -> dict[str
     def ask() -> str | None:
         return sys.stdin.readline() or None if sys.stdin is not None else None
 
-    client = registry.connect_to_login()
+    client = registry.services.token_client()
     browser = not found.no_browser
     return log_in(
         client,
-        registry.environ,
+        registry.services.environ,
         Prompter(lambda words: tell(f"{words}\n"), ask),
         browser=browser,
         clock=utc_clock,

@@ -65,14 +65,15 @@ def open_accounts(
             raise UnknownAccount(f"There is no account {unknown!r}.", "Known accounts: demo.")
         return DemoAccounts(utc_clock)
     from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+    from claude_usage_monitor.monitor.accounts.services import Services
     from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 
-    registry = AccountRegistry(environ, settings, utc_clock, _random_fraction, announce)
+    services = Services(environ, settings, utc_clock, _random_fraction, announce)
     displayed_accounts = SelectedAccounts(
-        registry, options.accounts, settings.mode, every=options.all_accounts
+        AccountRegistry(services), options.accounts, settings.mode, every=options.all_accounts
     )
-    if registry.notice:
-        tell(f"warning: {registry.notice}\n")
+    if displayed_accounts.warning:
+        tell(f"warning: {displayed_accounts.warning}\n")
     return displayed_accounts
 
 

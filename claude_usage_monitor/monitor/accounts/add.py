@@ -102,10 +102,10 @@ def add_from_claude_code(registry: AccountRegistry, name: str, *, replace: bool 
     Raises NoCredentials, SecretStoreUnavailable.
     """
     replaced = require_free(registry, name, "code", replace=replace)
-    now = registry.clock()
-    content, credential = registry.finder.stored_content(now)
+    now = registry.services.clock()
+    content, credential = registry.services.finder.stored_content(now)
     credentials = shared_part(content)
-    known = global_config.GlobalConfig(registry.environ).read().profile or Profile()
+    known = global_config.GlobalConfig(registry.services.environ).read().profile or Profile()
     notes: tuple[str, ...] = ()
     profile: Profile | None = None
     if credential.expired(now):
@@ -118,7 +118,7 @@ def add_from_claude_code(registry: AccountRegistry, name: str, *, replace: bool 
         "claude-code",
         secret_from_credentials(StoredCredentials(credentials, 0)),
         profile or known,
-        place_of(registry.environ),
+        place_of(registry.services.environ),
         replaced,
     )
     return _added(registry, _kept(registry, candidate), notes)
@@ -142,12 +142,12 @@ def _add_own(
             "A login can be renewed by one account only.",
         )
     token = stored.refresh_token
-    if token is not None and registry.accounts.is_spent(token_fingerprint(token)):
+    if token is not None and registry.services.accounts.is_spent(token_fingerprint(token)):
         raise InvalidSetting(
             "These credentials are old: their login was kept before, and has been renewed since.",
             "Log in anew: `--login`.",
         )
-    expired = Credential(login, "").expired(registry.clock())
+    expired = Credential(login, "").expired(registry.services.clock())
     if expired and token is None:
         raise CredentialsExpired(hint="Log in again.", expired_at=login.expires_at)
     profile: Profile | None = None
@@ -187,7 +187,7 @@ def add_admin_key(
     profile = Profile()
     notes: tuple[str, ...] = ()
     try:
-        found = admin_api.get_organization(registry.connect_to_admin(), key)
+        found = admin_api.get_organization(registry.services.admin_client(), key)
         profile = Profile(organization=found.name, account_uuid=found.id)
         _remember(registry, key, profile)
     except ServiceError as error:
@@ -210,7 +210,7 @@ def _asked(registry: AccountRegistry, token: Secret) -> tuple[Profile | None, tu
     from claude_usage_monitor.sources.anthropic import oauth_api
 
     try:
-        profile = oauth_api.get_profile(registry.connect(), token)
+        profile = oauth_api.get_profile(registry.services.api_client(), token)
     except ServiceError as error:
         return None, (_unchecked(error),)
     _remember(registry, token, profile)
@@ -219,9 +219,9 @@ def _asked(registry: AccountRegistry, token: Secret) -> tuple[Profile | None, tu
 
 def _remember(registry: AccountRegistry, token: Secret, profile: Profile) -> None:
     fingerprint = token_fingerprint(token)
-    registry.state.store_profile(fingerprint, profile)
+    registry.services.state.store_profile(fingerprint, profile)
     if profile.identity:
-        registry.state.link_identity(fingerprint, profile.identity)
+        registry.services.state.link_identity(fingerprint, profile.identity)
 
 
 def _unchecked(error: UsageMonitorError) -> str:
@@ -233,20 +233,22 @@ def _refresh_now(
 ) -> tuple[SavedAccount, tuple[str, ...]]:
     """Renew a login whose token had expired when it came to us."""
     try:
-        stored = registry.refresher.refresh(saved, token_fingerprint(token), refused=False)
+        stored = registry.services.refresher.refresh(saved, token_fingerprint(token), refused=False)
         profile, notes = _asked(registry, stored.login(saved.name).token)
     except RefreshTokenRevoked:
         raise
     except UsageMonitorError as error:  # what was renewed is never dropped
-        return registry.accounts.get(saved.id) or saved, (_unchecked(error),)
+        return registry.services.accounts.get(saved.id) or saved, (_unchecked(error),)
     if profile is not None:
-        registry.accounts.store_profile(saved.id, profile)
-    return registry.accounts.get(saved.id) or saved, notes
+        registry.services.accounts.store_profile(saved.id, profile)
+    return registry.services.accounts.get(saved.id) or saved, notes
 
 
 def _secret_of(registry: AccountRegistry, replaced: SavedAccount | None) -> Kept | None:
     try:
-        return registry.secrets.read(replaced.id, known=replaced.place) if replaced else None
+        return (
+            registry.services.secrets.read(replaced.id, known=replaced.place) if replaced else None
+        )
     except CredentialError:
         return None  # there is nothing to put back
 
@@ -258,32 +260,32 @@ def _undo(
     before: Kept | None,
 ) -> None:
     """Take back an account whose login has ended, and put back the one that it replaced."""
-    with registry.refresher.lock(saved):
+    with registry.services.refresher.lock(saved):
         if replaced is None or before is None:
-            registry.secrets.delete(saved.id, known=saved.place)
-            registry.accounts.remove(saved.id)
+            registry.services.secrets.delete(saved.id, known=saved.place)
+            registry.services.accounts.remove(saved.id)
             return
-        kept = registry.secrets.write(saved.id, before.content)
+        kept = registry.services.secrets.write(saved.id, before.content)
         back = replaced._replace(place=kept.place, generation=kept.generation)
-        registry.accounts.replace(back)
+        registry.services.accounts.replace(back)
 
 
 def _kept(registry: AccountRegistry, candidate: _Candidate) -> SavedAccount:
     """Keep the secret, then the account: one without a secret is never listed."""
     replaced = candidate.replaced
     account = replaced.id if replaced else uuid.uuid4().hex
-    with registry.refresher.lock(replaced) if replaced else nullcontext():
+    with registry.services.refresher.lock(replaced) if replaced else nullcontext():
         return _stored(registry, account, candidate)
 
 
 def _stored(registry: AccountRegistry, account: str, candidate: _Candidate) -> SavedAccount:
-    kept = registry.secrets.write(account, candidate.content, prompt=True)
+    kept = registry.services.secrets.write(account, candidate.content, prompt=True)
     saved = SavedAccount(
         account,
         candidate.name,
         candidate.kind,
         candidate.origin,
-        registry.clock(),
+        registry.services.clock(),
         candidate.profile,
         candidate.home,
         kept.place,
@@ -291,12 +293,12 @@ def _stored(registry: AccountRegistry, account: str, candidate: _Candidate) -> S
     )
     try:
         if candidate.replaced:
-            registry.accounts.replace(saved)
+            registry.services.accounts.replace(saved)
         else:
-            registry.accounts.add(saved)
+            registry.services.accounts.add(saved)
     except UsageMonitorError as error:
         if not candidate.replaced or isinstance(error, UnknownAccount):
-            registry.secrets.delete(account, known=kept.place)
+            registry.services.secrets.delete(account, known=kept.place)
         raise
     return saved
 
@@ -306,7 +308,7 @@ def _is_claude_codes(
 ) -> bool:
     """Return whether Claude Code holds these very credentials, or has since renewed their token."""
     try:
-        content, live = registry.finder.stored_content(registry.clock())
+        content, live = registry.services.finder.stored_content(registry.services.clock())
     except PartialCredentials:
         raise  # it is being rewritten: whose these are can be told in a moment
     except UsageMonitorError:
@@ -323,11 +325,11 @@ def _owner_of(
 ) -> SavedAccount | None:
     """Return the account that has the same login: two that renew one would end it."""
     token = stored.refresh_token
-    for saved in registry.accounts.all() if token is not None else ():
+    for saved in registry.services.accounts.all() if token is not None else ():
         if saved.kind != "code" or (replaced is not None and saved.id == replaced.id):
             continue
         try:
-            kept = registry.secrets.read(saved.id, known=saved.place)
+            kept = registry.services.secrets.read(saved.id, known=saved.place)
         except UsageMonitorError:
             continue  # said where that account is looked at
         if credentials_from_secret(kept.content, kept.generation).refresh_token == token:

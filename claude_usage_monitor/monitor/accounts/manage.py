@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidName, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import (
-    BUILT_IN,
     AccountRegistry,
     ListedAccount,
     account_of,
@@ -15,7 +14,14 @@ from claude_usage_monitor.monitor.accounts.registry import (
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
-from claude_usage_monitor.usage.status import Account, AccountStatus, Kind, Problem
+from claude_usage_monitor.usage.status import (
+    CLAUDE_CODE,
+    CONSOLE,
+    Account,
+    AccountStatus,
+    Kind,
+    Problem,
+)
 
 LONGEST_NAME = 64  # characters
 _DEMO = "demo"
@@ -46,7 +52,7 @@ def checked_name(raw: str) -> str:
         raise InvalidName(
             "The name has characters that cannot be printed.", "Choose another, without them."
         )
-    if folded(clean(name, LONGEST_NAME)) in (*BUILT_IN, _DEMO):
+    if folded(clean(name, LONGEST_NAME)) in (CLAUDE_CODE.name, CONSOLE.name, _DEMO):
         raise InvalidName(
             f"The name {name!r} is taken: it always means the built-in account.",
             "Choose another name.",
@@ -62,7 +68,7 @@ def require_free(
     Raises InvalidName when the name cannot be had.
     """
     name = checked_name(raw)
-    for saved in registry.accounts.all():
+    for saved in registry.services.accounts.all():
         if folded(saved.name) != folded(name):
             continue
         if not replace:
@@ -86,14 +92,14 @@ def listed(registry: AccountRegistry) -> tuple[Listed, ...]:
 def _listed(registry: AccountRegistry, entry: ListedAccount) -> Listed:
     problem: Problem | None = None
     if entry.saved is not None and entry.saved.kind == "console":
-        stored_in: str | None = registry.secrets.place_name(entry.saved.place)
+        stored_in: str | None = registry.services.secrets.place_name(entry.saved.place)
         try:
-            registry.secrets.read(entry.saved.id, known=entry.saved.place)
+            registry.services.secrets.read(entry.saved.id, known=entry.saved.place)
         except UsageMonitorError as error:
             problem = Problem.from_error(error)
         return Listed(entry.account, None, stored_in, problem)
     status = registry.reader(entry).cached_status(AccountStatus(entry.account))
-    stored_in = registry.secrets.place_name(entry.saved.place) if entry.saved else None
+    stored_in = registry.services.secrets.place_name(entry.saved.place) if entry.saved else None
     plan = status.profile.plan if status.profile else None
     email = entry.account.email or (status.profile.email if status.profile else None)
     account = replace(entry.account, email=email)
@@ -106,7 +112,7 @@ def _listed(registry: AccountRegistry, entry: ListedAccount) -> Listed:
 def use(registry: AccountRegistry, name: str) -> Account:
     """Make an account the one that is shown when none is named. Raises UnknownAccount."""
     entry = registry.named(name)
-    registry.accounts.activate(entry.key)
+    registry.services.accounts.activate(entry.key)
     return entry.account
 
 
@@ -114,7 +120,7 @@ def rename(registry: AccountRegistry, name: str, new: str) -> Account:
     """Give an account another name. Raises UnknownAccount, InvalidName."""
     saved = _saved(registry.named(name), "renamed")
     changed = checked_name(new)
-    registry.accounts.rename(saved.id, changed)
+    registry.services.accounts.rename(saved.id, changed)
     return account_of(saved._replace(name=changed))
 
 
@@ -130,16 +136,16 @@ def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
     """
     saved = _saved(registry.named(name), "removed")
     provisional_identity = _provisional_identity(registry, saved)
-    with registry.refresher.lock(saved):  # nobody stores a renewed login after this
-        warnings = registry.secrets.delete(saved.id, prompt=True, known=saved.place)
-        registry.accounts.remove(saved.id)
+    with registry.services.refresher.lock(saved):  # nobody stores a renewed login after this
+        warnings = registry.services.secrets.delete(saved.id, prompt=True, known=saved.place)
+        registry.services.accounts.remove(saved.id)
     identity = saved.profile.identity
-    shared = {other.profile.identity for other in registry.accounts.all()}
-    claude_codes = registry.state.last_login(BUILT_IN[0])
+    shared = {other.profile.identity for other in registry.services.accounts.all()}
+    claude_codes = registry.services.state.last_login(CLAUDE_CODE.name)
     if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
-        registry.state.delete_account_data(identity)
+        registry.services.state.delete_account_data(identity)
     if provisional_identity is not None:
-        registry.state.delete_account_data(provisional_identity)
+        registry.services.state.delete_account_data(provisional_identity)
     # A keyring that is not there can only hold what was put into it.
     return warnings if saved.place == "keyring" else ()
 
@@ -149,10 +155,10 @@ def _provisional_identity(registry: AccountRegistry, saved: SavedAccount) -> str
     if saved.kind != "code" or saved.origin == "claude-code":
         return None
     try:
-        token = registry.refresher.logins.kept(saved).login(saved.name).token
+        token = registry.services.refresher.logins.kept(saved).login(saved.name).token
     except UsageMonitorError:
         return None
-    account = registry.state.identity_of(token_fingerprint(token))
+    account = registry.services.state.identity_of(token_fingerprint(token))
     return account if is_provisional(account) else None
 
 

@@ -3,59 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from claude_usage_monitor.errors import AccountsUnavailable
 from claude_usage_monitor.monitor.accounts.registry import (
-    CONSOLE_ENTRY,
+    LISTED_CLAUDE_CODE,
+    LISTED_CONSOLE,
     AccountRegistry,
     ListedAccount,
 )
-from claude_usage_monitor.usage.status import CLAUDE_CODE
-
-if TYPE_CHECKING:
-    from claude_usage_monitor.store.settings import Mode
+from claude_usage_monitor.store.settings import Mode
 
 
 def selected(
     registry: AccountRegistry, names: Sequence[str], mode: Mode, *, every: bool = False
 ) -> tuple[ListedAccount, ...]:
-    """Return the accounts to show: those named, every one, or the active one.
+    """Return the accounts to show: the named ones, every one, or the active one.
 
-    Beneath an active subscription, the organisation if there is a key of one. Raises
-    UnknownAccount, and AccountsUnavailable when every account is asked for.
+    In mode ``auto`` the organization follows an active subscription. Raises UnknownAccount, and
+    AccountsUnavailable when the list of accounts cannot be read.
     """
     if names:
-        return tuple({(found := registry.named(name)).key: found for name in names}.values())
-    try:
-        entries = registry.entries()
-    except AccountsUnavailable as error:
-        if every:
-            raise
-        registry.notice = f"{error.message} {error.hint}"
-        entries = (ListedAccount(CLAUDE_CODE.name, CLAUDE_CODE),)
+        named = [registry.named(name) for name in names]
+        return tuple({listed.key: listed for listed in named}.values())
+    return _of_mode(registry, registry.entries(), mode, every=every)
+
+
+def selected_without_list(registry: AccountRegistry, mode: Mode) -> tuple[ListedAccount, ...]:
+    """Return the account to show while the list of accounts cannot be read."""
+    return _of_mode(registry, (LISTED_CLAUDE_CODE,), mode, every=False)
+
+
+def _of_mode(
+    registry: AccountRegistry, listed: tuple[ListedAccount, ...], mode: Mode, *, every: bool
+) -> tuple[ListedAccount, ...]:
     if mode != "auto":
-        entries = tuple(entry for entry in entries if entry.account.kind == mode)
-    if not entries:
-        return (CONSOLE_ENTRY,)  # which says that it lacks a key, and follows when there is one
-    return _with_login(registry, entries) if every else _by_default(registry, entries, mode)
+        listed = tuple(each for each in listed if each.account.kind == mode)
+    if not listed:
+        # The organization's status says how to add a key, and shows figures once there is one.
+        return (LISTED_CONSOLE,)
+    if every:
+        return _without_logged_out(registry, listed)
+    organizations = [each for each in listed if each.account.kind == "console"]
+    first = listed[0]
+    if not first.account.active:  # the active account is of the other kind
+        first = organizations[0] if organizations else _without_logged_out(registry, listed)[0]
+    if not organizations or mode != "auto" or first.account.kind == "console":
+        return (first,)
+    return _without_logged_out(registry, (first, organizations[0]))
 
 
-def _with_login(
-    registry: AccountRegistry, entries: tuple[ListedAccount, ...]
+def _without_logged_out(
+    registry: AccountRegistry, listed: tuple[ListedAccount, ...]
 ) -> tuple[ListedAccount, ...]:
-    """Leave out what Claude Code would be logged in as, if it were; not if that is all."""
-    found = [e for e in entries if e.key != CLAUDE_CODE.name or registry.has_claude_code()]
-    return tuple(found) or entries
-
-
-def _by_default(
-    registry: AccountRegistry, entries: tuple[ListedAccount, ...], mode: Mode
-) -> tuple[ListedAccount, ...]:
-    organizations = [entry for entry in entries if entry.account.kind == "console"]
-    chosen = entries[0]  # the active one, if that is of a kind that is shown
-    if not chosen.account.active:
-        chosen = next(iter(organizations), _with_login(registry, entries)[0])
-    if not organizations or mode != "auto" or chosen.account.kind == "console":
-        return (chosen,)
-    return _with_login(registry, (chosen, organizations[0]))
+    """Leave out Claude Code's account while it is logged out, unless no other is left."""
+    key = LISTED_CLAUDE_CODE.key
+    with_login = [each for each in listed if each.key != key or registry.has_claude_code()]
+    return tuple(with_login) or listed

@@ -46,13 +46,18 @@ class AccountFindings:
                 continue
             words = problem_text.message(each.problem, self._now, self._style)
             yield Finding(_AREA, name, "problem", words, each.problem.hint)
-        damaged = self._registry.accounts.damaged
+        damaged = self._registry.services.accounts.damaged
         if damaged:
             detail = f"{damaged} of the list's rows cannot be read"
             yield Finding(_AREA, "damaged", "problem", detail, "Add what is missing again.")
         if not listed:
             yield Finding(_AREA, "added", "ok", "none: `accounts add` adds one")
-        yield Finding(_AREA, "place for logins", "ok", self._registry.secrets.preferred())
+        yield Finding(
+            _AREA,
+            "place for logins",
+            "ok",
+            self._registry.services.secrets.preferred(),
+        )
 
 
 def _shown(name: str) -> str:

@@ -18,7 +18,9 @@ from claude_usage_monitor.errors import (
     ServiceError,
     error_of,
 )
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.doctor.accounts import AccountFindings, account_files
 from claude_usage_monitor.monitor.doctor.files_and_network import files, network
 from claude_usage_monitor.monitor.doctor.pace_maker import pace_maker
@@ -140,10 +142,10 @@ class Doctor:
 
     def _accounts(self) -> Iterator[Finding]:
         try:
-            registry = AccountRegistry(self._environ, self._settings, self._clock)
+            services = Services(self._environ, self._settings, self._clock)
         except InvalidSetting:
             return  # said of the network
-        found = AccountFindings(registry, self._now, self._style)
+        found = AccountFindings(AccountRegistry(services), self._now, self._style)
         yield from found.findings()
         self._saved_login_works = found.works
 
@@ -152,7 +154,7 @@ class Doctor:
     def _ledger_and_sources(self) -> Iterator[Finding]:
         area = "Figures"
         try:
-            reader = AccountRegistry(self._environ, self._settings, self._clock).claude_code()
+            reader = claude_code_reader(Services(self._environ, self._settings, self._clock))
         except InvalidSetting:
             return  # said of the network
         status = reader.cached_status(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))
@@ -239,7 +241,7 @@ class Doctor:
     def _asked(self) -> Finding:
         started = self._clock()
         try:
-            reader = AccountRegistry(self._environ, self._settings, self._clock).claude_code()
+            reader = claude_code_reader(Services(self._environ, self._settings, self._clock))
         except InvalidSetting as error:
             return Finding("Network", "asked the API", "problem", error.message, error.hint)
         status = reader.read(AccountStatus(CLAUDE_CODE, interval=self._settings.interval))

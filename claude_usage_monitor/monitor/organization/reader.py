@@ -24,10 +24,9 @@ from claude_usage_monitor.monitor.organization.snapshot import (
     Showing,
     read_snapshot,
 )
-from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.reports import COST_REPORTS
-from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.organization.admin_key import AdminKey
@@ -39,21 +38,6 @@ _PER_HOUR = 60  # reads, one a minute: "once per minute for sustained use"
 _REFUSED_FOR = timedelta(minutes=15)
 _GLANCE_SECONDS = 0.05
 _SHOWN_EVERY = 12  # parts of a long first read, between two pictures of it
-
-
-def known_email(settings: Settings, state: StateStore, config: GlobalConfig) -> str | None:
-    """Return the reader's own e-mail address: set, the login's, or what Claude Code says.
-
-    Never guessed: without one of these nobody's row is "you".
-    """
-    if settings.email:
-        return settings.email
-    login = state.last_login(CLAUDE_CODE.name)
-    asked = state.email_of(login[0]) if login else None
-    if asked is not None:
-        return asked
-    profile = config.read().profile
-    return profile.email if profile else None
 
 
 class OrganizationReader:

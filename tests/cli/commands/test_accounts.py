@@ -354,7 +354,7 @@ def test_a_name_that_is_taken_is_replaced_only_when_it_is_asked_for(
     says(command.run(*add, stdin=stdin), 2, "^error: There is an account 'Work' already")
     assert [] == server.requests
     says(command.run(*add, "--replace", stdin=stdin), 0, "other@example.com")
-    assert [saved.id] == [each.id for each in registry().accounts.all()]
+    assert [saved.id] == [each.id for each in registry().services.accounts.all()]
 
 
 # --- the list ------------------------------------------------------------------------------------

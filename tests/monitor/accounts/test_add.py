@@ -30,6 +30,7 @@ from claude_usage_monitor.monitor.accounts.add import (
     add_login,
 )
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -72,12 +73,12 @@ def told(added: Added) -> tuple[object, ...]:
 
 
 def kept() -> SavedAccount:
-    (found,) = registry().accounts.all()
+    (found,) = registry().services.accounts.all()
     return found
 
 
 def kept_credentials() -> Any:  # noqa: ANN401 - JSON
-    return registry().secrets.read(kept().id).content["credentials"]
+    return registry().services.secrets.read(kept().id).content["credentials"]
 
 
 def secret_count() -> int:
@@ -86,7 +87,7 @@ def secret_count() -> int:
 
 
 def listed() -> list[SavedAccount]:
-    return [account._replace(generation=0) for account in registry().accounts.all()]
+    return [account._replace(generation=0) for account in registry().services.accounts.all()]
 
 
 def refusal(act: Callable[[], object]) -> UsageMonitorError:
@@ -324,7 +325,7 @@ def test_a_login_that_was_used_up_is_not_taken_in_again(server: TokenServer, nam
 def test_two_logins_of_one_account_are_two(server: TokenServer) -> None:
     add(server.issue("work"), "one")
     add(server.issue("work"), "two")
-    assert 2 == len(registry().accounts.all()) == secret_count()
+    assert 2 == len(registry().services.accounts.all()) == secret_count()
 
 
 @pytest.mark.parametrize("name", ["", "work", "Console", "demo", "x" * 65])
@@ -528,7 +529,7 @@ def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
         saved.profile.organization,
         saved.profile.identity,
     )
-    assert {"admin_key": ADMIN_KEY} == registry().secrets.read(saved.id).content
+    assert {"admin_key": ADMIN_KEY} == registry().services.secrets.read(saved.id).content
 
 
 @pytest.mark.parametrize(
@@ -568,7 +569,7 @@ def test_no_secret_is_in_any_file(server: TokenServer, home: Path, store: Store)
     add(credentials)
     store.write(as_bytes(server.issue("other")))
     add_from_claude_code(registry(), "Other")
-    for saved in registry().accounts.all():
+    for saved in registry().services.accounts.all():
         read(registry(), saved)
     login = credentials["claudeAiOauth"]
     secrets = [login["accessToken"], login["refreshToken"], *tokens_in(store.path.read_text())]
@@ -593,7 +594,7 @@ def test_where_the_secret_cannot_be_kept_the_account_is_not_listed(server: Token
     with pytest.raises(UsageMonitorError) as caught:
         add(server.issue("work"))
     assert "secret_store_unavailable" == caught.value.code
-    assert () == registry().accounts.all()
+    assert () == registry().services.accounts.all()
 
 
 def test_the_encrypted_file_is_announced_before_it_is_begun(server: TokenServer) -> None:
@@ -602,7 +603,7 @@ def test_the_encrypted_file_is_announced_before_it_is_begun(server: TokenServer)
     def announce(words: str) -> None:
         announced.append((words, secrets_path(os.environ).exists()))
 
-    found = AccountRegistry(os.environ, Settings(), utc_now, announce=announce)
+    found = AccountRegistry(Services(os.environ, Settings(), utc_now, announce=announce))
     for name in ("one", "two"):
         add_login(found, name, server.issue(name))
     assert 1 == len(announced)

@@ -11,6 +11,7 @@ import pytest
 from claude_usage_monitor.errors import InvalidName, SecretStoreUnavailable, UnknownAccount
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.manage import checked_name
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.store.paths import accounts_path, secrets_path, state_path
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
@@ -110,7 +111,7 @@ def test_an_account_is_found_by_what_it_was_added_as(server: TokenServer, raw: s
     manage.rename(registry(), raw, "Job")
     manage.rename(registry(), "JOB", raw)
     manage.remove(registry(), raw)
-    assert () == registry().accounts.all()
+    assert () == registry().services.accounts.all()
 
 
 def test_a_name_is_free_or_taken_or_another_kinds(server: TokenServer) -> None:
@@ -168,7 +169,7 @@ def test_an_account_keeps_its_name_when_the_new_one_cannot_be_had(
     keep(server.issue("other"), "Other")
     with pytest.raises(InvalidName):
         manage.rename(registry(), "Work", new)
-    assert ["Work", "Other"] == [saved.name for saved in registry().accounts.all()]
+    assert ["Work", "Other"] == [saved.name for saved in registry().services.accounts.all()]
 
 
 def test_a_renamed_account_keeps_its_login_its_figures_and_its_place(server: TokenServer) -> None:
@@ -200,7 +201,7 @@ def test_a_removed_account_leaves_nothing(server: TokenServer) -> None:
     for trace in (saved.id, uuid_of("Work"), email_of("Work")):
         assert not [row for row in state_rows() if trace in row]
         assert trace not in secrets_path(os.environ).read_text()
-    assert [other.id] == [each.id for each in registry().accounts.all()]
+    assert [other.id] == [each.id for each in registry().services.accounts.all()]
     assert figures.usage == read(registry(), other).usage
     assert "claude-code" == registry().named("claude-code").account.name
 
@@ -220,7 +221,7 @@ def state_rows() -> list[str]:
 def test_figures_of_an_account_that_nobody_identified_go_with_it(api: Api) -> None:
     api.answer_profile(b"", 500)
     add.add_login(registry(), "Work", {"claudeAiOauth": {"accessToken": "token"}})
-    (saved,) = registry().accounts.all()
+    (saved,) = registry().services.accounts.all()
     assert read(registry(), saved).usage is not None
     manage.remove(registry(), "Work")
     assert not [row for row in state_rows() if "five_hour" in row]
@@ -232,14 +233,17 @@ def test_figures_that_another_account_shows_too_stay(server: TokenServer, store:
     ]
     found = registry()
     for each in saved:
-        found.accounts.store_profile(each.id, saved[0].profile)
+        found.services.accounts.store_profile(each.id, saved[0].profile)
     before = read(registry(), saved[1])
     manage.remove(registry(), "Work")
     assert before.usage == read(registry(), saved[1]).usage
     store.write(as_bytes(server.issue("Work")))
-    mine = registry().claude_code().read(AccountStatus(CLAUDE_CODE))
+    mine = claude_code_reader(registry().services).read(AccountStatus(CLAUDE_CODE))
     manage.remove(registry(), "Work again")
-    assert mine.usage == registry().claude_code().cached_status(AccountStatus(CLAUDE_CODE)).usage
+    assert (
+        mine.usage
+        == claude_code_reader(registry().services).cached_status(AccountStatus(CLAUDE_CODE)).usage
+    )
 
 
 def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -> None:
@@ -248,7 +252,7 @@ def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -
     secrets_path(os.environ).write_bytes(b"garbage")
     with pytest.raises(SecretStoreUnavailable, match="may still hold this login"):
         manage.remove(registry(), "Work")
-    assert ["Work"] == [saved.name for saved in registry().accounts.all()]
+    assert ["Work"] == [saved.name for saved in registry().services.accounts.all()]
     assert b"garbage" == secrets_path(os.environ).read_bytes()
 
 
@@ -257,7 +261,7 @@ def test_a_login_in_a_keyring_that_is_gone_is_warned_of(server: TokenServer) -> 
         assert "keyring" == keep(server.issue("work"), "Work").place
     (warning,) = manage.remove(registry(), "Work")
     assert "it stays" in warning
-    assert () == registry().accounts.all()
+    assert () == registry().services.accounts.all()
 
 
 def test_a_login_in_the_keyring_is_deleted_with_its_account(server: TokenServer) -> None:
@@ -265,7 +269,7 @@ def test_a_login_in_the_keyring_is_deleted_with_its_account(server: TokenServer)
         saved = keep(server.issue("work"), "Work")
         assert () == manage.remove(registry(), "Work")
         with pytest.raises(Exception, match="Nothing is stored"):
-            registry().secrets.read(saved.id)
+            registry().services.secrets.read(saved.id)
 
 
 # --- the list ------------------------------------------------------------------------------------
@@ -298,7 +302,7 @@ def test_the_list_tells_what_ails_a_login(server: TokenServer, store: Store) -> 
     credentials: Any = server.issue("gone", expires_in=60)
     del credentials["claudeAiOauth"]["refreshToken"]
     lost, ended = keep(server.issue("lost"), "Lost"), keep(credentials, "Ended")
-    registry().secrets.delete(lost.id)
+    registry().services.secrets.delete(lost.id)
     clock.later(hours=1)
     found = {each.account.name: each for each in manage.listed(registry(clock))}
     problems = {name: each.problem and each.problem.code for name, each in found.items()}

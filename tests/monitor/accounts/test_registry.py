@@ -13,6 +13,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.selection import selected
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -152,12 +153,12 @@ def test_when_the_chosen_one_is_removed_the_rule_is_as_before_anybody_chose(
     manage.use(registry(), "two")
     manage.remove(registry(), "two")
     assert ["one"] == shown()
-    assert None is registry().accounts.active()
+    assert None is registry().services.accounts.active()
 
 
 def test_a_choice_of_an_account_that_is_nowhere_is_claude_codes(server: TokenServer) -> None:
     keep(server.issue("one"), "one")
-    registry().accounts.activate("gone")
+    registry().services.accounts.activate("gone")
     assert ["claude-code"] == shown()
 
 
@@ -248,19 +249,13 @@ def test_every_account_is_each_that_has_a_login(server: TokenServer, store: Stor
     assert ["claude-code", "one"] == shown(every=True)
 
 
-# --- where the list cannot be read ---------------------------------------------------------------
-
-
-def test_without_a_list_claude_codes_account_is_shown_and_it_says_why(store: Store) -> None:
+def test_without_a_readable_list_named_accounts_and_all_accounts_are_an_error(store: Store) -> None:
     store.login()
     accounts_path(os.environ).parent.mkdir(parents=True)
     accounts_path(os.environ).write_bytes(b"garbage" * 1000)
-    found = registry()
-    assert ["claude-code"] == shown(found=found)
-    assert "cannot be used" in (found.notice or "")
-    for wanted, every in ((("one",), False), ((), True)):
+    for names_wanted, every in ((("one",), False), ((), True)):
         with pytest.raises(AccountsUnavailable):
-            shown(*wanted, every=every)
+            shown(*names_wanted, every=every)
 
 
 # --- where things are ----------------------------------------------------------------------------
@@ -326,7 +321,7 @@ def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
 def test_who_is_asked_is_told_who_asks(server: TokenServer) -> None:
     """The API Claude Code's name, or the one that is set; the token endpoint ours, always."""
     settings = Settings(user_agent="my-own/1.0")
-    found = AccountRegistry(os.environ, settings, utc_now)
+    found = AccountRegistry(Services(os.environ, settings, utc_now))
     saved = keep(server.issue("one", expires_in=-60), "one")
     entry = next(entry for entry in found.entries() if entry.key == saved.id)
     found.reader(entry).read(AccountStatus(entry.account), lambda _: None)

@@ -186,3 +186,14 @@ def test_every_account_cannot_be_asked_for_without_the_list(server: TokenServer)
     accounts_path(os.environ).write_bytes(b"garbage" * 1000)
     with pytest.raises(AccountsUnavailable):
         displayed_accounts(every=True)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("auto", "claude-code"), ("console", "console")])
+def test_without_the_list_a_built_in_account_is_shown_with_a_warning(
+    server: TokenServer, mode: Mode, expected: str
+) -> None:
+    manage.use(registry(), "one")
+    accounts_path(os.environ).write_bytes(b"garbage" * 1000)
+    subject = SelectedAccounts(registry(), (), mode)
+    assert [expected] == on_show(subject)
+    assert "cannot be used" in (subject.warning or "")

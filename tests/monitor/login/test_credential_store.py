@@ -60,17 +60,17 @@ def test_one_that_is_held_yields_to_one_that_was_stored_since(server: TokenServe
     server.after_rotation = lambda _: obstructed()
     assert read(found, saved).problem is None
     server.after_rotation = None
-    assert found.refresher.logins.pending_reason(saved.id) is not None
+    assert found.services.refresher.logins.pending_reason(saved.id) is not None
     freed()
     other = registry()
-    kept = other.secrets.write(
+    kept = other.services.secrets.write(
         saved.id, secret_from_credentials(StoredCredentials(server.issue("anew"), 0))
     )
-    other.accounts.store_secret_place(saved.id, kept.place, kept.generation)
+    other.services.accounts.store_secret_place(saved.id, kept.place, kept.generation)
     token = refresh_token(saved)
     clock.later(minutes=10)
     read(found, saved)
-    assert found.refresher.logins.pending_reason(saved.id) is None
+    assert found.services.refresher.logins.pending_reason(saved.id) is None
     assert token == refresh_token(saved)
 
 
@@ -82,9 +82,9 @@ def test_one_of_an_account_that_was_removed_is_not_stored(server: TokenServer) -
     server.after_rotation = None
     freed()
     other = registry()
-    other.secrets.delete(saved.id)
-    other.accounts.remove(saved.id)
-    assert found.refresher.logins.store_pending()
+    other.services.secrets.delete(saved.id)
+    other.services.accounts.remove(saved.id)
+    assert found.services.refresher.logins.store_pending()
     assert saved.id not in secrets_path(os.environ).read_text()
 
 
@@ -101,4 +101,4 @@ def test_a_shut_place_is_told(server: TokenServer) -> None:
     saved = expired(server)
     obstructed()
     with pytest.raises(SecretStoreUnavailable):
-        registry().refresher.logins.ensure_writable(saved, StoredCredentials({}, 0))
+        registry().services.refresher.logins.ensure_writable(saved, StoredCredentials({}, 0))

@@ -63,7 +63,7 @@ class ClaudeCode:
         """Let the API have told before whose the live token is."""
         login = json.loads(self.credentials.read_bytes())["claudeAiOauth"]
         who = Profile(account_uuid=uuid_of(account), organization_uuid=uuid_of(f"{account}'s"))
-        state = registry().state
+        state = registry().services.state
         fingerprint = token_fingerprint(Secret(login["accessToken"]))
         state.store_profile(fingerprint, who)
         state.link_identity(fingerprint, who.identity or "")
@@ -250,7 +250,9 @@ def claude(home: Path, server: TokenServer) -> ClaudeCode:
 def verdict(
     home: Mapping[str, str] | None = None, account: str | None = OURS, *, asking: bool = False
 ) -> Verdict:
-    shared = registry().login_ownership(place_of(os.environ) if home is None else home)
+    shared = registry().services.saved_logins.ownership(
+        place_of(os.environ) if home is None else home
+    )
     uuid = uuid_of(account) if account else None
     return shared.verdict(uuid, utc_now(), asking=asking)
 
@@ -322,7 +324,7 @@ def test_while_the_api_is_away_nobody_knows_and_it_is_asked_again(
 
 
 def test_a_switch_is_noticed_at_once(claude: ClaudeCode) -> None:
-    shared = registry().login_ownership(place_of(os.environ))
+    shared = registry().services.saved_logins.ownership(place_of(os.environ))
     found = []
     for act in (its_token_rotated, another_by_the_file, its_file_gone, its_token_rotated):
         act(claude)

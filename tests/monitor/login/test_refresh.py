@@ -146,7 +146,7 @@ def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, 
                 lost += 1
                 name = f"{saved.name}x"
                 accounts[index] = keep(server.issue(name), name)
-                registry().accounts.remove(saved.id)
+                registry().services.accounts.remove(saved.id)
     sent = [seen.refresh_token for seen in server.refreshes]
     used_up = {seen.refresh_token for seen in server.refreshes if seen.rotated}
     assert max(sent.count(token) for token in used_up) <= 2
@@ -163,7 +163,7 @@ def be_due(accounts: list[SavedAccount]) -> None:
 
 
 def _ended(saved: SavedAccount) -> str:
-    refresh_state = registry().accounts.refresh_state(saved.id)
+    refresh_state = registry().services.accounts.refresh_state(saved.id)
     assert refresh_state is not None
     assert "has ended" in refresh_state.message
     assert "Log in again" in refresh_state.hint
@@ -287,7 +287,7 @@ def test_an_ended_login_is_never_sent_again(server: TokenServer) -> None:
         assert "Log in again: `claude-usage-monitor accounts add work" in status.problem.hint
         clock.later(days=1)
     assert 1 == len(server.refreshes)
-    assert registry().secrets.read(saved.id).content  # never deleted by itself
+    assert registry().services.secrets.read(saved.id).content  # never deleted by itself
 
 
 def test_while_the_token_lasts_a_failed_renewal_keeps_no_figures_away(server: TokenServer) -> None:

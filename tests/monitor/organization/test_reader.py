@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.readers import organization_reader
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.organization.admin_key import require_admin_key
-from claude_usage_monitor.monitor.organization.reader import (
-    OrganizationReader,
-    known_email,
-)
-from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
+from claude_usage_monitor.monitor.organization.reader import OrganizationReader
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import CONSOLE, AccountStatus
 from tests.support.organization import (
     ADMIN_KEY,
@@ -36,7 +32,6 @@ from tests.support.organization import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_httpserver import HTTPServer
 
@@ -78,7 +73,7 @@ def api(admin_server: HTTPServer, clock: Clock, monkeypatch: pytest.MonkeyPatch)
 
 
 def reader(clock: Callable[[], datetime], settings: Settings | None = None) -> OrganizationReader:
-    return AccountRegistry(os.environ, settings or Settings(), clock).organization()
+    return organization_reader(Services(os.environ, settings or Settings(), clock), CONSOLE)
 
 
 def read(clock: Clock, settings: Settings | None = None) -> AccountStatus:
@@ -167,19 +162,6 @@ def test_you_are_who_is_configured_or_who_claude_code_names(
     assert mine == status.spend.claude_code.you.email
     expected = api.organization.claude_code_cents(mine)
     assert expected == (status.spend.claude_code.you.amount or 0) * 100
-
-
-def test_the_address_of_the_login_comes_before_claude_codes_file(home: Path) -> None:
-    (home / ".claude.json").write_text('{"oauthAccount": {"emailAddress": "file@example.com"}}')
-    state, config = StateStore(home / "state.db"), GlobalConfig(os.environ)
-    assert "file@example.com" == known_email(Settings(), state, config)
-    state.store_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
-    state.link_identity("print", "uuid")
-    state.record_login("claude-code", "uuid", NOW)
-    assert "login@example.com" == known_email(Settings(), state, config)
-    assert "set@example.com" == known_email(Settings(email="set@example.com"), state, config)
-    (home / ".claude.json").unlink()
-    assert None is known_email(Settings(), StateStore(home / "other.db"), config)
 
 
 # --- rhythm ------------------------------------------------------------------------------------

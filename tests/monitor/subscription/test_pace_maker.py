@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.subscription import pace_maker
 from claude_usage_monitor.monitor.subscription.pace_maker import REFUSED
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
@@ -80,7 +81,7 @@ def login(api: Api, store: Store, home: Path) -> Store:
 
 
 def reader(clock: Clock) -> SubscriptionReader:
-    return AccountRegistry(os.environ, Settings(), clock).claude_code()
+    return claude_code_reader(Services(os.environ, Settings(), clock))
 
 
 def seconds_until(moment: datetime | None, clock: Clock) -> float:

@@ -19,7 +19,8 @@ from claude_usage_monitor.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
@@ -60,7 +61,7 @@ def clock() -> Clock:
 
 
 def reader(clock: Clock | None = None, settings: Settings | None = None) -> SubscriptionReader:
-    return AccountRegistry(os.environ, settings or Settings(), clock or Clock()).claude_code()
+    return claude_code_reader(Services(os.environ, settings or Settings(), clock or Clock()))
 
 
 def code(status: AccountStatus) -> str | None:

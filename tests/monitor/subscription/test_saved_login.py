@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor.monitor.accounts import add, manage
+from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.login.ownership import place_of
 from claude_usage_monitor.monitor.reader import DisplayedAccount
@@ -74,7 +75,7 @@ def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
 
 
 def claude_codes(found: AccountRegistry) -> AccountStatus:
-    return found.claude_code().read(AccountStatus(CLAUDE_CODE))
+    return claude_code_reader(found.services).read(AccountStatus(CLAUDE_CODE))
 
 
 def code(status: AccountStatus) -> str | None:
@@ -255,7 +256,7 @@ def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
     statuses = [read(registry(), saved) for _ in range(2)]
     assert 99.0 not in [five_hour(status) for status in statuses]
     assert 41.0 == five_hour(statuses[-1])
-    assert uuid_of(OURS) == registry().accounts.all()[0].profile.account_uuid
+    assert uuid_of(OURS) == registry().services.accounts.all()[0].profile.account_uuid
     claude.says(THEIRS)
     assert 41.0 == five_hour(read(registry(), saved))
     assert [] == claude.server.refreshes
@@ -275,7 +276,7 @@ def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCod
     current = [
         DisplayedAccount(e.key, e.account, late.reader(e)) for e in late.entries() if e.saved
     ]
-    read_all(current, late.settings.interval)
+    read_all(current, late.services.settings.interval)
     (refresh_state,) = claude.server.refreshes
     assert claude.server.alive(claude.server.family_of(refresh_state.refresh_token))
 
@@ -373,7 +374,7 @@ def test_unknown_keys_outlive_a_renewal(server: TokenServer) -> None:
     credentials["later"] = {"x": [1, None, "ü"]}
     saved = keep(credentials, OURS)
     read(registry(), saved)
-    kept: Any = registry().secrets.read(saved.id).content["credentials"]
+    kept: Any = registry().services.secrets.read(saved.id).content["credentials"]
     assert ("later", {"x": [1, None, "ü"]}) == (kept["claudeAiOauth"]["clientId"], kept["later"])
     assert refresh_token(saved) != credentials["claudeAiOauth"]["refreshToken"]
 
@@ -446,7 +447,7 @@ def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_wor
         ]
         assert 78.0 == five_hour(read(later, in_file))
         assert 99.0 == five_hour(
-            later.claude_code().read(AccountStatus(later.entries()[0].account))
+            claude_code_reader(later.services).read(AccountStatus(later.entries()[0].account))
         )
     absent = read(registry(), in_keyring)
     assert "secret_store_unavailable" == code(absent)
@@ -481,7 +482,7 @@ def test_one_damaged_entry_costs_only_its_account(server: TokenServer) -> None:
 
 def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
     saved = keep(server.issue(OURS), OURS)
-    registry().secrets.delete(saved.id)
+    registry().services.secrets.delete(saved.id)
     status = read(registry(), saved)
     assert "no_credentials" == code(status)
     assert "Nothing is stored" in (status.problem.message if status.problem else "")

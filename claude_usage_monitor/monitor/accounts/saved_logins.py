@@ -1,0 +1,75 @@
+"""What only saved accounts need: their secrets, the refresh of their logins, who owns a login.
+
+`Services` imports this module on first use, so that users without saved accounts do not wait for
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.errors import UnknownAccount
+from claude_usage_monitor.monitor.login.ownership import LoginOwnership
+from claude_usage_monitor.monitor.login.refresh import LoginRefresher
+from claude_usage_monitor.monitor.organization.admin_key import AdminKey
+from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
+from claude_usage_monitor.sources.anthropic import oauth_api
+from claude_usage_monitor.sources.anthropic.admin_api import checked_admin_key
+from claude_usage_monitor.store.accounts.account_store import AccountStore
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+from claude_usage_monitor.store.paths import locks_path, secrets_path
+from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile
+from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace
+from claude_usage_monitor.store.secrets.secret_store import SecretStore
+from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.sources.http import HttpClient
+
+
+class SavedLogins:
+    """The logins of the saved accounts: ``secrets`` stores them, ``refresher`` refreshes them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a refresh needs
+        self,
+        environ: Mapping[str, str],
+        state: StateStore,
+        accounts: AccountStore,
+        clock: Callable[[], datetime],
+        api_client: Callable[[], HttpClient],
+        token_client: Callable[[], HttpClient],
+        announce: Callable[[str], None],
+    ) -> None:
+        self._environ = environ
+        self._state = state
+        self._accounts = accounts
+        self._api_client = api_client
+        file = SecretsFile(secrets_path(environ), exclusively=accounts.exclusively)
+        self.secrets = SecretStore(KeyringPlace(), file, announce)
+        self.refresher = LoginRefresher(
+            accounts, self.secrets, token_client, clock, locks_path(environ)
+        )
+
+    def ownership(self, home: Mapping[str, str]) -> LoginOwnership:
+        """Return who owns a login that was imported from the Claude Code of ``home``."""
+        return LoginOwnership(self._environ, home, self._state, self._get_profile)
+
+    def login_source(self, saved: SavedAccount) -> SavedLogin:
+        """Return the login of a saved subscription."""
+        return SavedLogin(saved, self._accounts, self.refresher, self._state, self.ownership)
+
+    def admin_key(self, saved: SavedAccount) -> AdminKey:
+        """Return the key of a saved organization. Raises CredentialError, UnknownAccount."""
+        current = self._accounts.get(saved.id)
+        if current is None:
+            raise UnknownAccount(f"The account {saved.name} was removed.", "")
+        stored = self.secrets.read(current.id, known=current.place)
+        key = checked_admin_key(str(stored.content.get("admin_key", "")))
+        return AdminKey(key, f"the saved account {current.name}")
+
+    def _get_profile(self, token: Secret) -> Profile | None:
+        return oauth_api.get_profile(self._api_client(), token)

@@ -1,0 +1,104 @@
+"""What all accounts of a process share: settings, clock, stores and HTTP clients."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor import __version__
+from claude_usage_monitor.monitor.login.credentials import CredentialFinder
+from claude_usage_monitor.sources.anthropic.api_url import base_url_from, token_base_url_from
+from claude_usage_monitor.sources.claude_code import credentials_file
+from claude_usage_monitor.store.accounts.account_store import AccountStore
+from claude_usage_monitor.store.paths import accounts_path, fallback_path, state_path
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.state.state_store import StateStore
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.monitor.accounts.saved_logins import SavedLogins
+    from claude_usage_monitor.monitor.login.refresh import LoginRefresher
+    from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.store.secrets.secret_store import SecretStore
+
+
+class Services:
+    """The settings, the clock, the stores and the HTTP clients of one process.
+
+    ``random_fraction`` returns a number from 0 to 1: the share of the jitter that lengthens a wait.
+    ``announce`` receives a notice before the first secret is written to the encrypted file. Raises
+    InvalidSetting when the API's base URL may not be used.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        settings: Settings,
+        clock: Callable[[], datetime],
+        random_fraction: Callable[[], float] = lambda: 0.0,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.environ = environ
+        self.settings = settings
+        self.clock = clock
+        self.random_fraction = random_fraction
+        self.state = StateStore(state_path(environ), fallback=fallback_path(environ))
+        self.accounts = AccountStore(accounts_path(environ))
+        self.finder = CredentialFinder(environ, sys.platform)
+        self._announce = announce
+        self._base_url = base_url_from(environ)
+        self._saved_logins: SavedLogins | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def saved_logins(self) -> SavedLogins:
+        """What only saved accounts need, imported and made on first use."""
+        with self._lock:
+            if self._saved_logins is None:
+                # 4 ms that only users with saved accounts pay.
+                from claude_usage_monitor.monitor.accounts.saved_logins import SavedLogins
+
+                self._saved_logins = SavedLogins(
+                    self.environ,
+                    self.state,
+                    self.accounts,
+                    self.clock,
+                    self.api_client,
+                    self.token_client,
+                    self._announce,
+                )
+            return self._saved_logins
+
+    @property
+    def secrets(self) -> SecretStore:
+        """The store of the saved accounts' tokens and keys."""
+        return self.saved_logins.secrets
+
+    @property
+    def refresher(self) -> LoginRefresher:
+        """What refreshes the saved accounts' logins."""
+        return self.saved_logins.refresher
+
+    def api_client(self) -> HttpClient:
+        """Return a client of the API, with Claude Code's user agent unless another one is set."""
+        version = credentials_file.installed_version
+        user_agent = self.settings.user_agent or f"claude-code/{version(self.environ)}"
+        return self._client(self._base_url, user_agent)
+
+    def admin_client(self) -> HttpClient:
+        """Return a client of the Admin API, with our own user agent."""
+        return self._client(self._base_url)
+
+    def token_client(self) -> HttpClient:
+        """Return a client of the token endpoint, with our own user agent."""
+        return self._client(token_base_url_from(self.environ))
+
+    def _client(
+        self, base_url: str, user_agent: str = f"claude-usage-monitor/{__version__}"
+    ) -> HttpClient:
+        # Imports requests, 70 ms: only when a request will be sent.
+        from claude_usage_monitor.sources.http import HttpClient
+
+        return HttpClient(base_url, user_agent, self.clock, self.environ)
