@@ -67,7 +67,7 @@ def keep(
         organization_uuid=uuid_of(f"{name}'s"),
     )
     saved = SavedAccount(
-        account, name, "code", origin, utc_now(), who, home or {}, kept.place, kept.generation
+        account, name, "code", origin, utc_now(), who, home or {}, kept.location, kept.generation
     )
     found.services.accounts.add(saved)
     return saved

@@ -36,7 +36,7 @@ for number in range({writes}):
 """
 
 
-class Place(Protocol):
+class SecretLocation(Protocol):
     def read(self, account: str) -> str | None: ...
 
     def write(self, account: str, content: str) -> None: ...
@@ -48,28 +48,28 @@ class PlaceContract:
     """Inherited by the tests of each place, which provide it as the fixture ``place``."""
 
     @pytest.mark.parametrize("content", CONTENTS, ids=range(len(CONTENTS)))
-    def test_what_was_written_is_read(self, place: Place, content: str) -> None:
+    def test_what_was_written_is_read(self, place: SecretLocation, content: str) -> None:
         place.write("account", "before")
         place.write("account", content)
         assert content == place.read("account")
 
-    def test_each_write_replaces_the_one_before(self, place: Place) -> None:
+    def test_each_write_replaces_the_one_before(self, place: SecretLocation) -> None:
         for content in (CANARY, CONTENTS[-1], "", "ü" * 1300, CANARY):
             place.write("account", content)
             assert content == place.read("account")
 
-    def test_what_was_never_written_is_missing(self, place: Place) -> None:
+    def test_what_was_never_written_is_missing(self, place: SecretLocation) -> None:
         assert place.read("account") is None
         place.delete("account")
         assert place.read("account") is None
 
-    def test_what_was_deleted_is_missing(self, place: Place) -> None:
+    def test_what_was_deleted_is_missing(self, place: SecretLocation) -> None:
         for content in (CONTENTS[0], CONTENTS[-1]):
             place.write("account", content)
             place.delete("account")
             assert place.read("account") is None
 
-    def test_accounts_do_not_touch_each_other(self, place: Place) -> None:
+    def test_accounts_do_not_touch_each_other(self, place: SecretLocation) -> None:
         accounts = ("a", "b", "A", "ä a@b", "../a")
         for account in accounts:
             place.write(account, account * 1000)
@@ -77,7 +77,7 @@ class PlaceContract:
         found = {account: place.read(account) for account in accounts if account != "b"}
         assert {account: account * 1000 for account in accounts if account != "b"} == found
 
-    def test_threads_may_use_it_at_once(self, place: Place) -> None:
+    def test_threads_may_use_it_at_once(self, place: SecretLocation) -> None:
         def write(thread: int) -> list[str | None]:
             found = []
             for number in range(2):
@@ -95,7 +95,9 @@ class PlaceContract:
 class SharedContract(PlaceContract):
     """For places that processes share; ``making`` is the code that makes the same ``place``."""
 
-    def test_processes_that_write_at_once_lose_nothing(self, place: Place, making: str) -> None:
+    def test_processes_that_write_at_once_lose_nothing(
+        self, place: SecretLocation, making: str
+    ) -> None:
         code = _WRITER.format(place=making, writes=_WRITES)
         running = [
             subprocess.Popen([sys.executable, "-c", code, str(process)], env=os.environ)

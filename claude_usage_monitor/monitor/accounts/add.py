@@ -40,7 +40,7 @@ from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import Account, Kind
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.secrets.secret_store import Kept
+    from claude_usage_monitor.store.secrets.secret_store import StoredSecret
 
 
 class Added(NamedTuple):
@@ -244,10 +244,12 @@ def _refresh_now(
     return registry.services.accounts.get(saved.id) or saved, notes
 
 
-def _secret_of(registry: AccountRegistry, replaced: SavedAccount | None) -> Kept | None:
+def _secret_of(registry: AccountRegistry, replaced: SavedAccount | None) -> StoredSecret | None:
     try:
         return (
-            registry.services.secrets.read(replaced.id, known=replaced.place) if replaced else None
+            registry.services.secrets.read(replaced.id, location=replaced.location)
+            if replaced
+            else None
         )
     except CredentialError:
         return None  # there is nothing to put back
@@ -257,16 +259,16 @@ def _undo(
     registry: AccountRegistry,
     saved: SavedAccount,
     replaced: SavedAccount | None,
-    before: Kept | None,
+    before: StoredSecret | None,
 ) -> None:
     """Take back an account whose login has ended, and put back the one that it replaced."""
     with registry.services.refresher.lock(saved):
         if replaced is None or before is None:
-            registry.services.secrets.delete(saved.id, known=saved.place)
+            registry.services.secrets.delete(saved.id, location=saved.location)
             registry.services.accounts.remove(saved.id)
             return
         kept = registry.services.secrets.write(saved.id, before.content)
-        back = replaced._replace(place=kept.place, generation=kept.generation)
+        back = replaced._replace(location=kept.location, generation=kept.generation)
         registry.services.accounts.replace(back)
 
 
@@ -288,7 +290,7 @@ def _stored(registry: AccountRegistry, account: str, candidate: _Candidate) -> S
         registry.services.clock(),
         candidate.profile,
         candidate.home,
-        kept.place,
+        kept.location,
         kept.generation,
     )
     try:
@@ -298,7 +300,7 @@ def _stored(registry: AccountRegistry, account: str, candidate: _Candidate) -> S
             registry.services.accounts.add(saved)
     except UsageMonitorError as error:
         if not candidate.replaced or isinstance(error, UnknownAccount):
-            registry.services.secrets.delete(account, known=kept.place)
+            registry.services.secrets.delete(account, location=kept.location)
         raise
     return saved
 
@@ -329,7 +331,7 @@ def _owner_of(
         if saved.kind != "code" or (replaced is not None and saved.id == replaced.id):
             continue
         try:
-            kept = registry.services.secrets.read(saved.id, known=saved.place)
+            kept = registry.services.secrets.read(saved.id, location=saved.location)
         except UsageMonitorError:
             continue  # said where that account is looked at
         if credentials_from_secret(kept.content, kept.generation).refresh_token == token:

@@ -92,14 +92,16 @@ def listed(registry: AccountRegistry) -> tuple[Listed, ...]:
 def _listed(registry: AccountRegistry, entry: ListedAccount) -> Listed:
     problem: Problem | None = None
     if entry.saved is not None and entry.saved.kind == "console":
-        stored_in: str | None = registry.services.secrets.place_name(entry.saved.place)
+        stored_in: str | None = registry.services.secrets.location_name(entry.saved.location)
         try:
-            registry.services.secrets.read(entry.saved.id, known=entry.saved.place)
+            registry.services.secrets.read(entry.saved.id, location=entry.saved.location)
         except UsageMonitorError as error:
             problem = Problem.from_error(error)
         return Listed(entry.account, None, stored_in, problem)
     status = registry.reader(entry).cached_status(AccountStatus(entry.account))
-    stored_in = registry.services.secrets.place_name(entry.saved.place) if entry.saved else None
+    stored_in = (
+        registry.services.secrets.location_name(entry.saved.location) if entry.saved else None
+    )
     plan = status.profile.plan if status.profile else None
     email = entry.account.email or (status.profile.email if status.profile else None)
     account = replace(entry.account, email=email)
@@ -137,7 +139,7 @@ def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
     saved = _saved(registry.named(name), "removed")
     provisional_identity = _provisional_identity(registry, saved)
     with registry.services.refresher.lock(saved):  # nobody stores a renewed login after this
-        warnings = registry.services.secrets.delete(saved.id, prompt=True, known=saved.place)
+        warnings = registry.services.secrets.delete(saved.id, prompt=True, location=saved.location)
         registry.services.accounts.remove(saved.id)
     identity = saved.profile.identity
     shared = {other.profile.identity for other in registry.services.accounts.all()}
@@ -147,7 +149,7 @@ def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
     if provisional_identity is not None:
         registry.services.state.delete_account_data(provisional_identity)
     # A keyring that is not there can only hold what was put into it.
-    return warnings if saved.place == "keyring" else ()
+    return warnings if saved.location == "keyring" else ()
 
 
 def _provisional_identity(registry: AccountRegistry, saved: SavedAccount) -> str | None:

@@ -20,8 +20,8 @@ from claude_usage_monitor.sources.anthropic.admin_api import checked_admin_key
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.paths import locks_path, secrets_path
-from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile
-from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace
+from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile
+from claude_usage_monitor.store.secrets.keyring_store import KeyringStore
 from claude_usage_monitor.store.secrets.secret_store import SecretStore
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile
@@ -48,8 +48,8 @@ class SavedLogins:
         self._state = state
         self._accounts = accounts
         self._api_client = api_client
-        file = SecretsFile(secrets_path(environ), exclusively=accounts.exclusively)
-        self.secrets = SecretStore(KeyringPlace(), file, announce)
+        file = EncryptedFile(secrets_path(environ), exclusively=accounts.exclusively)
+        self.secrets = SecretStore(KeyringStore(), file, announce)
         self.refresher = LoginRefresher(
             accounts, self.secrets, token_client, clock, locks_path(environ)
         )
@@ -67,7 +67,7 @@ class SavedLogins:
         current = self._accounts.get(saved.id)
         if current is None:
             raise UnknownAccount(f"The account {saved.name} was removed.", "")
-        stored = self.secrets.read(current.id, known=current.place)
+        stored = self.secrets.read(current.id, location=current.location)
         key = checked_admin_key(str(stored.content.get("admin_key", "")))
         return AdminKey(key, f"the saved account {current.name}")
 

@@ -56,7 +56,7 @@ class AccountFindings:
             _AREA,
             "place for logins",
             "ok",
-            self._registry.services.secrets.preferred(),
+            self._registry.services.secrets.location_for_new_logins(),
         )
 
 

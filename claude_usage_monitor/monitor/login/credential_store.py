@@ -66,7 +66,7 @@ class CredentialStore:
             return held.stored
         with self._guard:
             self._held.pop(saved.id, None)
-        found = self._secrets.read(saved.id, known=saved.place)
+        found = self._secrets.read(saved.id, location=saved.location)
         return credentials_from_secret(found.content, found.generation)
 
     def pending_reason(self, account: str) -> str | None:
@@ -80,8 +80,8 @@ class CredentialStore:
         Returns the account as it is now. Raises SecretStoreUnavailable, AccountsUnavailable.
         """
         kept = self._secrets.write(saved.id, secret_from_credentials(stored))
-        self._accounts.store_secret_place(saved.id, kept.place, kept.generation)
-        return saved._replace(place=kept.place, generation=kept.generation)
+        self._accounts.store_secret_location(saved.id, kept.location, kept.generation)
+        return saved._replace(location=kept.location, generation=kept.generation)
 
     def store(
         self, saved: SavedAccount, stored: StoredCredentials, spent: str | None
@@ -106,7 +106,7 @@ class CredentialStore:
         with self._guard:
             self._held.pop(saved.id, None)
         with suppress(AccountsUnavailable):  # it is stored: the list only helps to find it
-            self._accounts.store_secret_place(saved.id, kept.place, kept.generation)
+            self._accounts.store_secret_location(saved.id, kept.location, kept.generation)
             self._accounts.record_refresh(saved.id, spent)
         return stored._replace(generation=kept.generation)
 

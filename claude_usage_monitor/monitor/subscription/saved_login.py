@@ -85,7 +85,7 @@ class SavedLogin:
                     self._follow(saved, verdict, now)
                     return self._live(saved, verdict, now)
             stored = self._kept(saved, now, force=force)
-            credential = Credential(stored.login(saved.name), _ORIGINS[saved.place])
+            credential = Credential(stored.login(saved.name), _ORIGINS[saved.location])
             snapshot = self._known(LoginSnapshot(credential=credential))
             return self._with_expiry(snapshot, credential, stored, now)
         except UsageMonitorError as error:

@@ -19,9 +19,9 @@ from urllib.parse import quote
 
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store.accounts.saved_account import (
-    Place,
     RefreshState,
     SavedAccount,
+    SecretLocation,
     account_from_row,
     folded,
     profile_as_json,
@@ -152,12 +152,14 @@ class AccountStore:
                 (profile_as_json(profile), account),
             )
 
-    def store_secret_place(self, account: str, place: Place, generation: int) -> None:
+    def store_secret_location(
+        self, account: str, location: SecretLocation, generation: int
+    ) -> None:
         """Keep where an account's newest secret is: who remembers an older one reads it anew."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE account SET place = ?, generation = ? WHERE id = ?",
-                (place, generation, account),
+                (location, generation, account),
             )
 
     def store_refresh_state(self, account: str, refresh_state: RefreshState) -> None:

@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.status import Kind
 LONGEST_WAIT = timedelta(minutes=80)  # of any trouble's
 
 Origin = Literal["login", "credentials", "claude-code", "admin-key"]
-Place = Literal["keyring", "file"]
+SecretLocation = Literal["keyring", "file"]
 
 
 class SavedAccount(NamedTuple):
@@ -28,7 +28,7 @@ class SavedAccount(NamedTuple):
     saved_at: datetime
     profile: Profile
     home: Mapping[str, str]
-    place: Place
+    location: SecretLocation
     generation: int
 
 
@@ -62,7 +62,7 @@ def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:
         milliseconds(account.saved_at),
         profile_as_json(account.profile),
         json.dumps(dict(account.home)),
-        account.place,
+        account.location,
         account.generation,
     )
 

@@ -52,7 +52,7 @@ _WORDS = {
 _between_threads = threading.Lock()
 
 
-class SecretsFile:
+class EncryptedFile:
     """The encrypted file. Every operation may raise SecretStoreUnavailable.
 
     ``machine_id`` returns what binds the file to this machine. ``exclusively`` keeps all other

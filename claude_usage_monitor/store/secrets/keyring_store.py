@@ -109,7 +109,7 @@ def platform_backend() -> KeyringBackend:
     return SecretService()  # type: ignore[no-untyped-call]
 
 
-class KeyringPlace:
+class KeyringStore:
     """The system's keyring. Every operation may raise SecretStoreUnavailable.
 
     An operation is waited for ``deadline`` seconds, on a thread that ends with the process; a

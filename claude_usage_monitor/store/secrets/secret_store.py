@@ -14,34 +14,33 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
-from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, SecretsFile
-from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringPlace
+from claude_usage_monitor.store.accounts.saved_account import SecretLocation
+from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, EncryptedFile
+from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringStore
 from claude_usage_monitor.usage.clock import utc_now
-
-Place = Literal["keyring", "file"]
 
 _ADD_AGAIN = "Remove the account and add it again."
 _PROBED = "doctor"  # no account's id: asked for to see whether the keyring answers
 
 
-class Kept(NamedTuple):
+class StoredSecret(NamedTuple):
     """What is kept for an account, which write it is of, and where it is."""
 
     content: Mapping[str, object]
     generation: int
-    place: Place
+    location: SecretLocation
 
     def __repr__(self) -> str:
-        return f"Kept(<redacted>, {self.generation}, {self.place!r})"
+        return f"StoredSecret(<redacted>, {self.generation}, {self.location!r})"
 
 
 class _Found(NamedTuple):
     """What a look into one place gave; ``outdated`` is whether a newer one may be elsewhere."""
 
-    kept: Kept | None = None
+    kept: StoredSecret | None = None
     error: SecretStoreUnavailable | NoCredentials | None = None
     outdated: bool = False
 
@@ -59,8 +58,8 @@ class SecretStore:
 
     def __init__(
         self,
-        keyring: KeyringPlace,
-        file: SecretsFile,
+        keyring: KeyringStore,
+        file: EncryptedFile,
         announce: Callable[[str], None] = _tell,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -71,15 +70,17 @@ class SecretStore:
         self._writing = threading.Lock()
         self._newest: dict[str, int] = {}  # the newest generation of each account seen so far
 
-    def read(self, account: str, *, prompt: bool = False, known: Place | None = None) -> Kept:
+    def read(
+        self, account: str, *, prompt: bool = False, location: SecretLocation | None = None
+    ) -> StoredSecret:
         """Return what is kept for an account.
 
-        ``known`` is where the last write put it: what is known to be in the file is looked for
+        ``location`` is where the last write put it: what is known to be in the file is looked for
         in the keyring only if it is not there. Raises NoCredentials when it is nowhere, and
         SecretStoreUnavailable when it may be in a place that is shut.
         """
         file = self._look_in_file(account)
-        trusted = None if known != "file" or file.outdated else file.kept
+        trusted = None if location != "file" or file.outdated else file.kept
         if trusted is not None and self._is_newest(account, trusted):
             return self._seen(account, trusted)
         keyring = self._look_in_keyring(account, prompt=prompt)
@@ -90,7 +91,7 @@ class SecretStore:
         if found is not None and (not errors or (self._is_newest(account, found) and not outdated)):
             return self._seen(account, found)
         for error in errors:
-            if found is not None or known == "keyring" or not isinstance(error, KeyringAbsent):
+            if found is not None or location == "keyring" or not isinstance(error, KeyringAbsent):
                 raise error
         raise NoCredentials(
             "Nothing is stored for this account any more."
@@ -98,7 +99,9 @@ class SecretStore:
             _ADD_AGAIN,
         )
 
-    def write(self, account: str, content: Mapping[str, object], *, prompt: bool = False) -> Kept:
+    def write(
+        self, account: str, content: Mapping[str, object], *, prompt: bool = False
+    ) -> StoredSecret:
         """Keep something for an account in place of what was kept, and return it as kept.
 
         Raises SecretStoreUnavailable when no place takes it; what was kept is then still there.
@@ -107,11 +110,11 @@ class SecretStore:
             keyring = self._look_in_keyring(account, prompt=prompt)
             file = self._look_in_file(account)
             found = _newer(keyring.kept, file.kept)
-            known = max(found.generation if found else 0, self._newest.get(account, 0))
+            newest = max(found.generation if found else 0, self._newest.get(account, 0))
             # The time is above what may be in a place that is shut.
-            generation = max(known + 1, int(self._clock().timestamp() * 1_000_000))
+            generation = max(newest + 1, int(self._clock().timestamp() * 1_000_000))
             text = _text(generation, content)
-            place: Place = "keyring"
+            place: SecretLocation = "keyring"
             try:
                 if isinstance(keyring.error, KeyringAbsent):
                     raise keyring.error
@@ -123,29 +126,29 @@ class SecretStore:
                 place = "file"
             with suppress(SecretStoreUnavailable):
                 (self._file if place == "keyring" else self._keyring).delete(account)
-            return self._seen(account, Kept(content, generation, place))
+            return self._seen(account, StoredSecret(content, generation, place))
 
     def delete(
-        self, account: str, *, prompt: bool = False, known: Place | None = None
+        self, account: str, *, prompt: bool = False, location: SecretLocation | None = None
     ) -> tuple[str, ...]:
         """Delete what is kept for an account everywhere; returns warnings.
 
-        ``known`` is where the last write put it: what else is shut is only warned of. Raises
+        ``location`` is where the last write put it: what else is shut is only warned of. Raises
         SecretStoreUnavailable, and has deleted nothing, when that place is shut, or any is while
         none is known; a keyring that is absent is only warned of.
         """
         warnings: list[str] = []
         with self._writing:
-            if known == "file" and self._look_in_file(account).outdated:
-                known = None
+            if location == "file" and self._look_in_file(account).outdated:
+                location = None
             try:
-                if known is None:
+                if location is None:
                     self._file.holds(account)  # or the keyring's would be gone before it is known
-                for place in _known_first(known):
+                for place in _location_first(location):
                     try:
-                        self._delete_in(place, account, prompt=prompt and known != "file")
+                        self._delete_in(place, account, prompt=prompt and location != "file")
                     except SecretStoreUnavailable as error:
-                        if known in (None, place) and not isinstance(error, KeyringAbsent):
+                        if location in (None, place) and not isinstance(error, KeyringAbsent):
                             raise
                         warnings.append(
                             f"{error.message} If a login of this account is in it, it stays."
@@ -157,17 +160,17 @@ class SecretStore:
             self._newest.pop(account, None)
         return tuple(warnings)
 
-    def _delete_in(self, place: Place, account: str, *, prompt: bool) -> None:
+    def _delete_in(self, place: SecretLocation, account: str, *, prompt: bool) -> None:
         if place == "keyring":
             self._keyring.delete(account, prompt=prompt)
         else:
             self._file.delete(account)
 
-    def place_name(self, place: Place) -> str:
+    def location_name(self, place: SecretLocation) -> str:
         """Return what a place is called."""
         return self._keyring.name if place == "keyring" else self._file.name
 
-    def preferred(self) -> str:
+    def location_for_new_logins(self) -> str:
         """Say which place would be used now, and why."""
         try:
             self._keyring.read(_PROBED)
@@ -214,30 +217,30 @@ class SecretStore:
             return _Found(error=error)
         return _found_in(text, "file", f"The {self._file.name}")
 
-    def _is_newest(self, account: str, kept: Kept) -> bool:
+    def _is_newest(self, account: str, kept: StoredSecret) -> bool:
         return kept.generation >= self._newest.get(account, 0)
 
-    def _seen(self, account: str, kept: Kept) -> Kept:
+    def _seen(self, account: str, kept: StoredSecret) -> StoredSecret:
         self._newest[account] = max(kept.generation, self._newest.get(account, 0))
         return kept
 
 
-def _newer(keyring: Kept | None, file: Kept | None) -> Kept | None:
+def _newer(keyring: StoredSecret | None, file: StoredSecret | None) -> StoredSecret | None:
     """Return the newer of two copies; the same write in both is taken from the keyring."""
     if keyring is None or file is None:
         return keyring or file
     return file if file.generation > keyring.generation else keyring
 
 
-def _known_first(known: Place | None) -> tuple[Place, Place]:
-    return ("file", "keyring") if known == "file" else ("keyring", "file")
+def _location_first(location: SecretLocation | None) -> tuple[SecretLocation, SecretLocation]:
+    return ("file", "keyring") if location == "file" else ("keyring", "file")
 
 
 def _text(generation: int, content: Mapping[str, object], **marks: bool) -> str:
     return json.dumps({"generation": generation, "content": dict(content), **marks})
 
 
-def _found_in(text: str | None, place: Place, name: str) -> _Found:
+def _found_in(text: str | None, place: SecretLocation, name: str) -> _Found:
     """Return what a place's text holds; of what is no text of ours, nothing is quoted."""
     if text is None:
         return _Found()
@@ -248,7 +251,9 @@ def _found_in(text: str | None, place: Place, name: str) -> _Found:
     fields = document if isinstance(document, dict) else {}
     content, generation = fields.get("content"), fields.get("generation")
     if isinstance(content, dict) and type(generation) is int and generation >= 0:
-        return _Found(Kept(content, generation, place), outdated=bool(fields.get("outdated")))
+        return _Found(
+            StoredSecret(content, generation, place), outdated=bool(fields.get("outdated"))
+        )
     return _Found(
         error=NoCredentials(f"{name} holds something unreadable for this account.", _ADD_AGAIN)
     )

@@ -258,7 +258,7 @@ def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -
 
 def test_a_login_in_a_keyring_that_is_gone_is_warned_of(server: TokenServer) -> None:
     with unlocked():
-        assert "keyring" == keep(server.issue("work"), "Work").place
+        assert "keyring" == keep(server.issue("work"), "Work").location
     (warning,) = manage.remove(registry(), "Work")
     assert "it stays" in warning
     assert () == registry().services.accounts.all()

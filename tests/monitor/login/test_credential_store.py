@@ -66,7 +66,7 @@ def test_one_that_is_held_yields_to_one_that_was_stored_since(server: TokenServe
     kept = other.services.secrets.write(
         saved.id, secret_from_credentials(StoredCredentials(server.issue("anew"), 0))
     )
-    other.services.accounts.store_secret_place(saved.id, kept.place, kept.generation)
+    other.services.accounts.store_secret_location(saved.id, kept.location, kept.generation)
     token = refresh_token(saved)
     clock.later(minutes=10)
     read(found, saved)

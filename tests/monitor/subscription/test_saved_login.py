@@ -435,7 +435,7 @@ def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_wor
     with unlocked() as service:
         in_keyring = keep(claude.server.issue(OURS, expires_in=3600), OURS)
         found = registry()
-        assert ("keyring", 41.0) == (in_keyring.place, five_hour(read(found, in_keyring)))
+        assert ("keyring", 41.0) == (in_keyring.location, five_hour(read(found, in_keyring)))
         service.lock()
         later = registry()
         locked = read(later, in_keyring)

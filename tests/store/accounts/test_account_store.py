@@ -95,7 +95,7 @@ def account(name: str, key: str | None = None, seconds: float = 0) -> SavedAccou
         saved_at=NOW + timedelta(seconds=seconds),
         profile=Profile(email="user@example.com", account_uuid="uuid"),
         home={"HOME": "/home/ü", "CLAUDE_CONFIG_DIR": "here"},
-        place="file",
+        location="file",
         generation=7,
     )
 
@@ -247,11 +247,11 @@ def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
 def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.store_profile("one", Profile(email="new@example.com", plan="Pro"))
-    store.store_secret_place("one", "keyring", 8)
+    store.store_secret_location("one", "keyring", 8)
     found = store.get("one")
     assert found is not None
     assert Profile(email="new@example.com", plan="Pro") == found.profile
-    assert ("keyring", 8) == (found.place, found.generation)
+    assert ("keyring", 8) == (found.location, found.generation)
 
 
 def test_what_came_of_a_renewal_is_kept_until_it_succeeds(store: AccountStore) -> None:

@@ -24,7 +24,7 @@ ACCOUNT = SavedAccount(
     saved_at=NOW,
     profile=Profile(email="user@example.com", organization="Ünïcode 会社", account_uuid="uuid"),
     home={"HOME": "/home/user"},
-    place="keyring",
+    location="keyring",
     generation=3,
 )
 
@@ -61,7 +61,7 @@ def test_what_can_be_done_without_costs_no_account(garbage: object) -> None:
     for column in ("profile", "home", "place"):
         row[COLUMNS[column]] = garbage
     row[-1] = "garbage"
-    expected = ACCOUNT._replace(profile=Profile(), home={}, place="file", generation=0)
+    expected = ACCOUNT._replace(profile=Profile(), home={}, location="file", generation=0)
     assert expected == from_row(*row)
 
 

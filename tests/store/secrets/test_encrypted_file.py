@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
-from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile
+from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile
 from tests.support.secret_contract import CANARY, SharedContract
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ours" / "secrets.json"
 
 
-def file_at(path: Path, machine: bytes = b"machine") -> SecretsFile:
-    return SecretsFile(path, lambda: machine)
+def file_at(path: Path, machine: bytes = b"machine") -> EncryptedFile:
+    return EncryptedFile(path, lambda: machine)
 
 
 @pytest.fixture
-def file(path: Path) -> SecretsFile:
+def file(path: Path) -> EncryptedFile:
     return file_at(path)
 
 
@@ -49,7 +49,7 @@ def names_beside(path: Path) -> list[str]:
     return sorted(found.name for found in path.parent.iterdir())
 
 
-def refusal(file: SecretsFile, operation: Callable[[SecretsFile], object] | None = None) -> str:
+def refusal(file: EncryptedFile, operation: Callable[[EncryptedFile], object] | None = None) -> str:
     """Return what is said when it is read, or else used."""
     with pytest.raises(SecretStoreUnavailable) as raised:
         (operation or (lambda file: file.read("account")))(file)
@@ -60,28 +60,28 @@ def refusal(file: SecretsFile, operation: Callable[[SecretsFile], object] | None
     return error.message
 
 
-def write(file: SecretsFile) -> None:
+def write(file: EncryptedFile) -> None:
     file.write("account", CANARY)
 
 
 class TestSecretsFile(SharedContract):
     @pytest.fixture
-    def place(self, file: SecretsFile) -> SecretsFile:
+    def place(self, file: EncryptedFile) -> EncryptedFile:
         return file
 
     @pytest.fixture
     def making(self, path: Path) -> str:
         return (
             "from pathlib import Path\n"
-            "from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile\n"
-            f"place = SecretsFile(Path({str(path)!r}), lambda: b'machine')\n"
+            "from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile\n"
+            f"place = EncryptedFile(Path({str(path)!r}), lambda: b'machine')\n"
         )
 
 
 # --- what is in it --------------------------------------------------------------------------------
 
 
-def test_nothing_in_it_can_be_read_by_itself(file: SecretsFile, path: Path) -> None:
+def test_nothing_in_it_can_be_read_by_itself(file: EncryptedFile, path: Path) -> None:
     """No secret, none of it twice the same, and salt and nonce new with each write."""
     seen = set()
     for _ in range(3):
@@ -115,7 +115,7 @@ def test_any_flipped_bit_is_an_error_or_changes_nothing(
     assert bytes(damaged) == path.read_bytes()
 
 
-def test_a_damaged_entry_costs_only_itself(file: SecretsFile, path: Path) -> None:
+def test_a_damaged_entry_costs_only_itself(file: EncryptedFile, path: Path) -> None:
     for account in ("account", "b", "c"):
         file.write(account, account)
     document = json.loads(path.read_bytes())
@@ -131,7 +131,7 @@ def test_a_damaged_entry_costs_only_itself(file: SecretsFile, path: Path) -> Non
     assert ["again", "b", "more"] == [file.read(account) for account in ("account", "b", "c")]
 
 
-def test_entries_do_not_open_for_another_account(file: SecretsFile, path: Path) -> None:
+def test_entries_do_not_open_for_another_account(file: EncryptedFile, path: Path) -> None:
     file.write("account", CANARY)
     file.write("b", "second")
     document = json.loads(path.read_bytes())
@@ -141,13 +141,13 @@ def test_entries_do_not_open_for_another_account(file: SecretsFile, path: Path) 
     assert "made on another machine or by another user" in refusal(file)
 
 
-def test_it_opens_on_no_other_machine(file: SecretsFile, path: Path) -> None:
+def test_it_opens_on_no_other_machine(file: EncryptedFile, path: Path) -> None:
     file.write("account", CANARY)
     assert "made on another machine" in refusal(file_at(path, b"another"))
     assert CANARY == file_at(path).read("account")
 
 
-def test_what_is_not_understood_is_kept(file: SecretsFile, path: Path) -> None:
+def test_what_is_not_understood_is_kept(file: EncryptedFile, path: Path) -> None:
     file.write("account", "before")
     file.write("b", "second")
     document = json.loads(path.read_bytes())
@@ -178,7 +178,7 @@ def test_what_is_not_understood_is_kept(file: SecretsFile, path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_ours_is_named_and_left_alone(
-    file: SecretsFile, path: Path, content: bytes, expected: str
+    file: EncryptedFile, path: Path, content: bytes, expected: str
 ) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
@@ -187,7 +187,7 @@ def test_a_file_that_is_not_ours_is_named_and_left_alone(
     assert content == path.read_bytes()
 
 
-def test_an_empty_file_holds_nothing(file: SecretsFile, path: Path) -> None:
+def test_an_empty_file_holds_nothing(file: EncryptedFile, path: Path) -> None:
     path.parent.mkdir()
     path.touch()
     assert (None, True) == (file.read("account"), file.exists())
@@ -196,7 +196,7 @@ def test_an_empty_file_holds_nothing(file: SecretsFile, path: Path) -> None:
 
 
 def test_more_than_it_can_hold_is_refused_before_it_is_written(
-    file: SecretsFile, path: Path
+    file: EncryptedFile, path: Path
 ) -> None:
     file.write("account", CANARY)
     before = path.read_bytes()
@@ -227,7 +227,7 @@ def test_all_of_it_is_the_users_alone_from_the_beginning(tmp_path: Path, umask: 
             assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
 
 
-def test_a_copy_that_was_opened_to_others_is_closed(file: SecretsFile, path: Path) -> None:
+def test_a_copy_that_was_opened_to_others_is_closed(file: EncryptedFile, path: Path) -> None:
     """On this machine its permissions protect it: the machine's id is no secret here."""
     file.write("account", CANARY)
     path.chmod(0o644)
@@ -235,7 +235,7 @@ def test_a_copy_that_was_opened_to_others_is_closed(file: SecretsFile, path: Pat
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_damaged_lock_says_what_to_do(file: SecretsFile, path: Path) -> None:
+def test_a_damaged_lock_says_what_to_do(file: EncryptedFile, path: Path) -> None:
     path.parent.mkdir()
     path.with_name("secrets.lock.db").write_bytes(b"garbage" * 1000)
     assert "secrets.lock.db: file is not a database" in refusal(file, write)
@@ -243,7 +243,7 @@ def test_a_damaged_lock_says_what_to_do(file: SecretsFile, path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "folder", "fifo", "foreign"])
 def test_what_stands_in_its_place_is_refused_and_left_alone(
-    file: SecretsFile, path: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    file: EncryptedFile, path: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b'{"version": 1, "entries": {}}')
@@ -277,7 +277,7 @@ def test_what_stands_in_its_place_is_refused_and_left_alone(
 
 @pytest.mark.parametrize("kind", ["file", "link", "hard link", "fifo"])
 def test_a_temporary_file_that_stands_there_is_never_written_into(
-    file: SecretsFile, path: Path, tmp_path: Path, kind: str
+    file: EncryptedFile, path: Path, tmp_path: Path, kind: str
 ) -> None:
     path.parent.mkdir()
     victim, new = tmp_path / "victim", path.with_name("secrets.json.new")
@@ -305,7 +305,7 @@ def test_a_place_that_cannot_be_used_says_so(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_what_was_there(
-    file: SecretsFile, path: Path, monkeypatch: pytest.MonkeyPatch
+    file: EncryptedFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the limit on a file's size, which a write meets as it meets the end of a disk."""
     file.write("account", CANARY)
@@ -362,21 +362,21 @@ def test_the_callers_lock_is_held_over_reading_and_writing(path: Path) -> None:
         stack.callback(held.append, "given back")
         return stack
 
-    file = SecretsFile(path, lambda: b"machine", exclusively)
+    file = EncryptedFile(path, lambda: b"machine", exclusively)
     file.write("account", CANARY)
     file.delete("account")
     assert ["taken", "given back"] * 2 == held
     assert ["secrets.json"] == names_beside(path)
     file.delete("account")
     assert 4 == len(held)
-    SecretsFile(path, lambda: b"machine", nullcontext).write("account", CANARY)
+    EncryptedFile(path, lambda: b"machine", nullcontext).write("account", CANARY)
 
 
 _WRITER = """
 import itertools, sys
 from pathlib import Path
-from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile
-file = SecretsFile(Path(sys.argv[1]), lambda: b"machine")
+from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile
+file = EncryptedFile(Path(sys.argv[1]), lambda: b"machine")
 for number in itertools.count(int(file.read("account") or 0) + 1):
     file.write("account", str(number))
     print(number, flush=True)
@@ -415,7 +415,7 @@ def kill_writers(count: int, folder: Path) -> None:
 
 
 def test_without_cryptography_it_says_so(
-    file: SecretsFile, monkeypatch: pytest.MonkeyPatch
+    file: EncryptedFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(file)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)

@@ -19,7 +19,7 @@ from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.store.secrets.keyring_store import (
     MUTE_SECONDS,
     KeyringAbsent,
-    KeyringPlace,
+    KeyringStore,
     platform_backend,
 )
 from claude_usage_monitor.store.secrets.os_keyrings import CredentialLocker, Keychain
@@ -138,11 +138,11 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def locker(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Callable[[], KeyringPlace]:
+def locker(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Callable[[], KeyringStore]:
     """Return what makes a place on Windows; each call stands for a process."""
     monkeypatch.setattr(Windows, "win32cred", Win32Cred(vault), raising=False)
     monkeypatch.setattr(Windows, "pywintypes", Win32Cred, raising=False)
-    return lambda: KeyringPlace(CredentialLocker, most_characters=1200)
+    return lambda: KeyringStore(CredentialLocker, most_characters=1200)
 
 
 @pytest.fixture
@@ -161,23 +161,23 @@ def service() -> Iterator[SecretService]:
 @linux_only
 class TestSecretService(SharedContract):
     @pytest.fixture
-    def place(self, service: SecretService) -> KeyringPlace:
-        return KeyringPlace(deadline=30.0)
+    def place(self, service: SecretService) -> KeyringStore:
+        return KeyringStore(deadline=30.0)
 
     @pytest.fixture
     def making(self) -> str:
         return (
-            "from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace\n"
-            "place = KeyringPlace(deadline=60.0)\n"
+            "from claude_usage_monitor.store.secrets.keyring_store import KeyringStore\n"
+            "place = KeyringStore(deadline=60.0)\n"
         )
 
 
 class TestCredentialLocker(PlaceContract):
     @pytest.fixture
-    def place(self, locker: Callable[[], KeyringPlace]) -> KeyringPlace:
+    def place(self, locker: Callable[[], KeyringStore]) -> KeyringStore:
         return locker()
 
-    def test_nothing_is_left_of_what_was_deleted(self, place: KeyringPlace, vault: Vault) -> None:
+    def test_nothing_is_left_of_what_was_deleted(self, place: KeyringStore, vault: Vault) -> None:
         for length in (9000, 5000, 100, 7000):
             place.write("account", "x" * length)
         place.delete("account")
@@ -186,8 +186,8 @@ class TestCredentialLocker(PlaceContract):
 
 class TestKeychain(PlaceContract):
     @pytest.fixture
-    def place(self, keychain_api: SecurityApi) -> KeyringPlace:
-        return KeyringPlace(Keychain, most_characters=None)
+    def place(self, keychain_api: SecurityApi) -> KeyringStore:
+        return KeyringStore(Keychain, most_characters=None)
 
 
 @pytest.mark.parametrize("kind", ["locker", "keychain"])
@@ -198,13 +198,13 @@ def test_a_write_cut_short_anywhere_leaves_the_old_or_the_new(
     old: int,
     new: int,
     vault: Vault,
-    locker: Callable[[], KeyringPlace],
+    locker: Callable[[], KeyringStore],
     keychain_api: SecurityApi,
 ) -> None:
     """And the next write goes through, and after a deletion nothing is left."""
 
-    def place() -> KeyringPlace:
-        return locker() if kind == "locker" else KeyringPlace(Keychain, None)
+    def place() -> KeyringStore:
+        return locker() if kind == "locker" else KeyringStore(Keychain, None)
 
     for changes in count():
         place().write("account", "o" * old)
@@ -227,7 +227,7 @@ def test_a_write_cut_short_anywhere_leaves_the_old_or_the_new(
 
 
 def test_a_deletion_cut_short_anywhere_is_finished_by_the_next(
-    locker: Callable[[], KeyringPlace], vault: Vault
+    locker: Callable[[], KeyringStore], vault: Vault
 ) -> None:
     for changes in range(6):
         locker().write("account", "x" * 4000)
@@ -241,7 +241,7 @@ def test_a_deletion_cut_short_anywhere_is_finished_by_the_next(
         assert {} == vault.items
 
 
-def test_parts_that_are_missing_are_named(locker: Callable[[], KeyringPlace], vault: Vault) -> None:
+def test_parts_that_are_missing_are_named(locker: Callable[[], KeyringStore], vault: Vault) -> None:
     locker().write("account", CANARY * 1000)
     for name in [name for name in vault.items if "#" in name][-1:]:
         del vault.items[name]
@@ -251,7 +251,7 @@ def test_parts_that_are_missing_are_named(locker: Callable[[], KeyringPlace], va
 
 
 def test_parts_of_two_writes_are_never_joined(
-    locker: Callable[[], KeyringPlace], vault: Vault
+    locker: Callable[[], KeyringStore], vault: Vault
 ) -> None:
     locker().write("account", "a" * 3000)
     names = [name for name in vault.items if "#" in name]
@@ -263,7 +263,7 @@ def test_parts_of_two_writes_are_never_joined(
 # --- the states of a keyring ----------------------------------------------------------------------
 
 
-def words(place: KeyringPlace, **how: bool) -> tuple[str, bool]:
+def words(place: KeyringStore, **how: bool) -> tuple[str, bool]:
     """Return what is said when it is read, and whether that there is none."""
     with pytest.raises(SecretStoreUnavailable) as raised:
         place.read("account", **how)
@@ -280,12 +280,12 @@ class TestStates:
             "The Secret Service keyring cannot be reached: there is no D-Bus session here.",
             True,
         )
-        assert expected == words(KeyringPlace())
+        assert expected == words(KeyringStore())
 
     @pytest.mark.parametrize("address", ["", "unix:path=/nowhere", "tcp:host=x", "\udcff"])
     def test_no_such_bus(self, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-        said, absent = words(KeyringPlace())
+        said, absent = words(KeyringStore())
         assert ("no D-Bus session" in said, True) == (True, absent)
 
     def test_a_bus_without_a_service(self) -> None:
@@ -294,27 +294,27 @@ class TestStates:
             True,
         )
         with session(service=False):
-            assert expected == words(KeyringPlace())
+            assert expected == words(KeyringStore())
 
     def test_a_service_that_was_never_set_up(self) -> None:
         with session():
-            said = words(KeyringPlace())
-            asked = words(KeyringPlace(), prompt=True)
+            said = words(KeyringStore())
+            asked = words(KeyringStore(), prompt=True)
         expected = "The Secret Service keyring is not set up: it has no default collection."
         assert (expected, True) == said
         assert ("The Secret Service keyring denied access.", False) == asked
 
     def test_locked_and_without_leave_no_dialog_is_opened(self, service: SecretService) -> None:
         """With leave one is: here nothing can show it, so it counts as dismissed."""
-        KeyringPlace().write("account", CANARY)
+        KeyringStore().write("account", CANARY)
         service.lock()
-        assert ("The Secret Service keyring is locked.", False) == words(KeyringPlace())
+        assert ("The Secret Service keyring is locked.", False) == words(KeyringStore())
         denied = "The Secret Service keyring denied access."
-        assert (denied, False) == words(KeyringPlace(), prompt=True)
+        assert (denied, False) == words(KeyringStore(), prompt=True)
         with pytest.raises(SecretStoreUnavailable, match="is locked"):
-            KeyringPlace().write("account", "x")
+            KeyringStore().write("account", "x")
         with pytest.raises(SecretStoreUnavailable, match="is locked"):
-            KeyringPlace().delete("account")
+            KeyringStore().delete("account")
 
     def test_without_leave_the_library_opens_no_dialog_either(self, service: SecretService) -> None:
         """Some services ask for each item, whatever is locked."""
@@ -327,7 +327,7 @@ class TestStates:
     def test_killed_it_is_locked_and_with_the_bus_it_is_absent(
         self, service: SecretService
     ) -> None:
-        place = KeyringPlace()
+        place = KeyringStore()
         place.write("account", CANARY)
         service.kill()
         assert ("The Secret Service keyring is locked.", False) == words(place)
@@ -337,7 +337,7 @@ class TestStates:
 
     def test_mute(self, service: SecretService) -> None:
         clock = [0.0]
-        place = KeyringPlace(deadline=0.3, monotonic=lambda: clock[0])
+        place = KeyringStore(deadline=0.3, monotonic=lambda: clock[0])
         place.write("account", "before")
         service.freeze()
         mute = ("The Secret Service keyring does not answer.", False)
@@ -353,18 +353,18 @@ class TestStates:
         assert "before" == place.read("account")
 
     def test_nothing_is_written_after_it_was_given_up(self, service: SecretService) -> None:
-        place = KeyringPlace(deadline=0.2)
-        KeyringPlace().write("account", "before")
+        place = KeyringStore(deadline=0.2)
+        KeyringStore().write("account", "before")
         service.freeze()
         with pytest.raises(SecretStoreUnavailable, match="does not answer"):
             place.write("account", "late")
         service.thaw()
         wait_for_threads()
-        assert "before" == KeyringPlace().read("account")
+        assert "before" == KeyringStore().read("account")
 
     def test_no_thread_waits_for_ever(self, service: SecretService) -> None:
         service.freeze()
-        words(KeyringPlace(deadline=0.2))
+        words(KeyringStore(deadline=0.2))
         wait_for_threads()
 
     def test_the_environment_has_no_say(
@@ -372,11 +372,11 @@ class TestStates:
     ) -> None:
         monkeypatch.setenv("KEYRING_PROPERTY_PREFERRED_COLLECTION", "/no/such/one")
         monkeypatch.setenv("KEYRING_PROPERTY_SCHEME", "none")
-        KeyringPlace().write("account", CANARY)
-        assert CANARY == KeyringPlace().read("account")
+        KeyringStore().write("account", CANARY)
+        assert CANARY == KeyringStore().read("account")
 
     def test_what_is_kept_is_found_under_service_and_account(self, service: SecretService) -> None:
-        KeyringPlace().write("account", CANARY)
+        KeyringStore().write("account", CANARY)
         assert CANARY == platform_backend().get_password("claude-usage-monitor", "account")
 
 
@@ -410,7 +410,7 @@ def test_a_keyring_that_owes_an_answer_is_not_asked_again() -> None:
     """As while a dialog is open: there would be a second one."""
     Waiting.asked, Waiting.let = 0, threading.Event()
     clock = [0.0]
-    place = KeyringPlace(Waiting, None, 0.05, monotonic=lambda: clock[0])
+    place = KeyringStore(Waiting, None, 0.05, monotonic=lambda: clock[0])
     for _ in range(3):
         assert "does not answer" in words(place)[0]
         clock[0] += MUTE_SECONDS * 2
@@ -447,7 +447,7 @@ class Failing(KeyringBackend):
 )
 def test_whatever_is_raised_only_its_kind_is_told(error: Exception) -> None:
     Failing.error = error
-    place = KeyringPlace(Failing)
+    place = KeyringStore(Failing)
     assert f"The {place.name} failed ({type(error).__name__})." == words(place)[0]
     operations: list[Callable[[], None]] = [
         lambda: place.write("account", CANARY),
@@ -472,12 +472,12 @@ def test_the_keychains_refusals_are_told_apart(
     keychain_api: SecurityApi, status: int, kind: type[SecurityApi.Error], expected: str
 ) -> None:
     keychain_api.refusal = kind(status, CANARY)
-    said, absent = words(KeyringPlace(Keychain, None))
+    said, absent = words(KeyringStore(Keychain, None))
     assert (True, False, False) == (expected in said, CANARY in said, absent)
 
 
 def test_a_keyring_that_keeps_nothing_is_a_failure() -> None:
-    place = KeyringPlace(null.Keyring)
+    place = KeyringStore(null.Keyring)
     with pytest.raises(SecretStoreUnavailable, match="without saying so"):
         place.write("account", CANARY)
 
@@ -488,7 +488,7 @@ def test_a_missing_library_means_that_there_is_none(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(
         sys.modules, "claude_usage_monitor.store.secrets.secret_service", raising=False
     )
-    said, absent = words(KeyringPlace())
+    said, absent = words(KeyringStore())
     assert ("a library of it is missing" in said, True) == (True, absent)
 
 
@@ -502,8 +502,8 @@ def test_no_configuration_names_the_keyring_or_code_to_run(home: Path, tmp_path:
     configuration.write_text(f"[backend]\ndefault-keyring=trapped.Keyring\nkeyring-path={trap}\n")
     code = (
         "from claude_usage_monitor.errors import SecretStoreUnavailable\n"
-        "from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace\n"
-        "try:\n    KeyringPlace().write('account', 'x')\n"
+        "from claude_usage_monitor.store.secrets.keyring_store import KeyringStore\n"
+        "try:\n    KeyringStore().write('account', 'x')\n"
         "except SecretStoreUnavailable as error:\n    print(type(error).__name__)\n"
     )
     environ = {**os.environ, "PYTHON_KEYRING_BACKEND": "trapped.Keyring", "PYTHONPATH": str(trap)}
@@ -518,8 +518,8 @@ def test_no_configuration_names_the_keyring_or_code_to_run(home: Path, tmp_path:
 def test_the_library_is_imported_when_it_is_asked() -> None:
     code = (
         "import sys\n"
-        "from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace\n"
-        "KeyringPlace()\n"
+        "from claude_usage_monitor.store.secrets.keyring_store import KeyringStore\n"
+        "KeyringStore()\n"
         "assert not {'keyring', 'secretstorage', 'cryptography'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

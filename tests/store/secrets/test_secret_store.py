@@ -18,16 +18,16 @@ from claude_usage_monitor.errors import (
     NoCredentials,
     SecretStoreUnavailable,
 )
-from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, SecretsFile
-from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringPlace
-from claude_usage_monitor.store.secrets.secret_store import Kept, SecretStore
+from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, EncryptedFile
+from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringStore
+from claude_usage_monitor.store.secrets.secret_store import SecretStore, StoredSecret
 from tests.support.secret_contract import CANARY
 from tests.support.secret_service import session, unlocked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from claude_usage_monitor.store.secrets.secret_store import Place
+    from claude_usage_monitor.store.accounts.saved_account import SecretLocation
 
 LOGIN = {"refreshToken": CANARY, "kept": [1, None, "ü"]}
 LATER = {"refreshToken": CANARY + "-later"}
@@ -68,7 +68,7 @@ class Ring(KeyringBackend):
 
 
 LOCKED, ABSENT = KeyringLocked(), NoKeyringError()
-ANYWHERE: tuple[Place | None, ...] = (None, "file", "keyring")
+ANYWHERE: tuple[SecretLocation | None, ...] = (None, "file", "keyring")
 
 
 class Rig:
@@ -76,14 +76,14 @@ class Rig:
 
     def __init__(self, path: Path) -> None:
         self.ring = Ring()
-        self.file = SecretsFile(path, lambda: b"machine")
+        self.file = EncryptedFile(path, lambda: b"machine")
         self.said: list[str] = []
         self.now = 1000.0
         self.store = self.process()
 
     def process(self) -> SecretStore:
         return SecretStore(
-            KeyringPlace(lambda: self.ring, None),
+            KeyringStore(lambda: self.ring, None),
             self.file,
             self.said.append,
             lambda: datetime.fromtimestamp(self.now, UTC),
@@ -110,7 +110,7 @@ def break_file(rig: Rig) -> None:
 
 def test_the_keyring_is_used_where_there_is_one(rig: Rig) -> None:
     kept = rig.store.write("account", LOGIN)
-    assert (LOGIN, "keyring") == (kept.content, kept.place)
+    assert (LOGIN, "keyring") == (kept.content, kept.location)
     assert kept == rig.store.read("account") == rig.process().read("account")
     assert ((True, False), []) == (rig.places(), rig.said)
     assert not rig.file.exists()
@@ -119,7 +119,7 @@ def test_the_keyring_is_used_where_there_is_one(rig: Rig) -> None:
 @pytest.mark.parametrize("why", [LOCKED, ABSENT, FileNotFoundError(), ValueError(CANARY)])
 def test_else_the_file_is_and_its_first_write_is_announced(rig: Rig, why: Exception) -> None:
     rig.ring.shut(why)
-    assert "file" == rig.store.write("account", LOGIN).place
+    assert "file" == rig.store.write("account", LOGIN).location
     assert LOGIN == rig.process().read("account").content
     rig.store.write("b", LOGIN)
     (said,) = rig.said
@@ -131,7 +131,7 @@ def test_else_the_file_is_and_its_first_write_is_announced(rig: Rig, why: Except
 def test_it_is_announced_before_it_is_written(rig: Rig) -> None:
     existed: list[bool] = []
     store = SecretStore(
-        KeyringPlace(lambda: rig.ring, None),
+        KeyringStore(lambda: rig.ring, None),
         rig.file,
         lambda _: existed.append(rig.file.exists()),
     )
@@ -216,14 +216,14 @@ def test_an_older_copy_is_not_taken_for_one_that_is_behind_a_lock(rig: Rig) -> N
     rig.ring.shut(LOCKED)
     for known in (None, "file", "keyring"):
         with pytest.raises(SecretStoreUnavailable, match="is locked"):
-            rig.store.read("account", known=known)
+            rig.store.read("account", location=known)
 
 
 class Killed(BaseException):
     """The end of a process, at a place of the test's choice."""
 
 
-def killed_before_the_file_is_cleared(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Kept:
+def killed_before_the_file_is_cleared(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> StoredSecret:
     """Return what a process stored that was killed as a login moved into the keyring."""
 
     def kill(*_: object) -> None:
@@ -234,11 +234,11 @@ def killed_before_the_file_is_cleared(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     rig.ring.open()
     rig.now += 1
     with monkeypatch.context() as patch:
-        patch.setattr(SecretsFile, "delete", kill)
+        patch.setattr(EncryptedFile, "delete", kill)
         with pytest.raises(Killed):
             rig.process().write("account", LATER)
     newer = json.loads(rig.ring.items["account"])
-    return Kept(newer["content"], newer["generation"], "keyring")
+    return StoredSecret(newer["content"], newer["generation"], "keyring")
 
 
 def test_a_process_that_was_killed_leaves_no_old_copy_to_be_taken(
@@ -248,12 +248,12 @@ def test_a_process_that_was_killed_leaves_no_old_copy_to_be_taken(
     newer = killed_before_the_file_is_cleared(rig, monkeypatch)
     assert (LATER, (True, True)) == (newer.content, rig.places())
     for known in ANYWHERE:
-        assert newer == rig.process().read("account", known=known)
+        assert newer == rig.process().read("account", location=known)
     for why, words in ((LOCKED, "is locked"), (ABSENT, "library of it is missing")):
         rig.ring.shut(why)
         for known in ANYWHERE:
             with pytest.raises(SecretStoreUnavailable, match=words):
-                rig.process().read("account", known=known)
+                rig.process().read("account", location=known)
 
 
 def test_the_next_write_puts_right_what_a_killed_process_left(
@@ -263,7 +263,7 @@ def test_the_next_write_puts_right_what_a_killed_process_left(
     rig.ring.shut(LOCKED)
     rig.now += 1
     kept = rig.process().write("account", {"third": 3})
-    assert kept == rig.process().read("account", known="file")
+    assert kept == rig.process().read("account", location="file")
     rig.ring.open()
     assert kept == rig.process().read("account")
     rig.process().write("account", LATER)
@@ -280,11 +280,11 @@ def test_killed_before_the_keyring_took_it_the_old_copy_is_still_the_login(
     first = rig.store.write("account", LOGIN)
     rig.ring.open()
     with monkeypatch.context() as patch:
-        patch.setattr(KeyringPlace, "write", kill)
+        patch.setattr(KeyringStore, "write", kill)
         with pytest.raises(Killed):
             rig.process().write("account", LATER)
     for known in ANYWHERE:
-        assert first == rig.process().read("account", known=known)
+        assert first == rig.process().read("account", location=known)
 
 
 def test_where_there_is_no_keyring_each_write_is_one_of_the_file(
@@ -310,7 +310,7 @@ def test_a_copy_that_cannot_be_marked_keeps_no_login_from_the_keyring(
     for name in ("write", "delete"):
         monkeypatch.setattr(rig.file, name, full)
     kept = rig.store.write("account", LATER)
-    assert ("keyring", kept) == (kept.place, rig.process().read("account", known="keyring"))
+    assert ("keyring", kept) == (kept.location, rig.process().read("account", location="keyring"))
 
 
 def test_the_same_write_in_both_is_one(rig: Rig) -> None:
@@ -337,7 +337,7 @@ def test_what_may_be_behind_a_lock_is_not_missing(rig: Rig) -> None:
         rig.store.read("account")
     rig.ring.shut(ABSENT)
     with pytest.raises(KeyringAbsent):
-        rig.store.read("account", known="keyring")
+        rig.store.read("account", location="keyring")
     rig.ring.open()
     break_file(rig)
     with pytest.raises(SecretStoreUnavailable, match="not a regular file"):
@@ -358,13 +358,13 @@ def test_what_is_known_to_be_in_the_file_asks_no_keyring(rig: Rig) -> None:
     def never() -> KeyringBackend:
         raise AssertionError
 
-    store = SecretStore(KeyringPlace(never, None), rig.file)
-    assert LOGIN == store.read("account", known="file").content
+    store = SecretStore(KeyringStore(never, None), rig.file)
+    assert LOGIN == store.read("account", location="file").content
 
 
 def test_what_is_known_to_be_in_the_file_but_is_not_is_found(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
-    assert LOGIN == rig.process().read("account", known="file").content
+    assert LOGIN == rig.process().read("account", location="file").content
 
 
 @pytest.mark.parametrize(
@@ -435,19 +435,19 @@ def test_what_may_be_left_behind_a_lock_is_told_and_nothing_is_deleted(rig: Rig)
 def test_where_it_is_known_to_be_the_other_place_only_warns(rig: Rig) -> None:
     rig.ring.shut(LOCKED)
     rig.store.write("account", LOGIN)
-    (warning,) = rig.process().delete("account", known="file")
+    (warning,) = rig.process().delete("account", location="file")
     assert "is locked. If a login of this account is in it, it stays." in warning
     assert not rig.file.holds("account")
     rig.ring.open()
     rig.store.write("account", LOGIN)
     break_file(rig)
-    (warning,) = rig.process().delete("account", known="keyring")
+    (warning,) = rig.process().delete("account", location="keyring")
     assert "not a regular file" in warning
     assert "account" not in rig.ring.items
 
 
 @pytest.mark.parametrize("known", ["keyring", "file"])
-def test_the_known_place_is_deleted_from_or_none_is(rig: Rig, known: Place) -> None:
+def test_the_known_place_is_deleted_from_or_none_is(rig: Rig, known: SecretLocation) -> None:
     rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
     if known == "keyring":
@@ -455,7 +455,7 @@ def test_the_known_place_is_deleted_from_or_none_is(rig: Rig, known: Place) -> N
     else:
         break_file(rig)
     with pytest.raises(SecretStoreUnavailable, match="It may still hold this login"):
-        rig.store.delete("account", known=known)
+        rig.store.delete("account", location=known)
     assert rig.file.holds("account") if known == "keyring" else rig.ring.items
 
 
@@ -465,7 +465,7 @@ def test_a_newer_login_behind_a_lock_is_not_forgotten_with_the_older_one(
     killed_before_the_file_is_cleared(rig, monkeypatch)
     rig.ring.shut(LOCKED)
     with pytest.raises(SecretStoreUnavailable, match="is locked"):
-        rig.process().delete("account", known="file")
+        rig.process().delete("account", location="file")
     assert rig.file.holds("account")
 
 
@@ -473,9 +473,9 @@ def test_no_dialog_is_opened_for_what_is_known_to_be_in_the_file(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
-    monkeypatch.setattr(KeyringPlace, "delete", lambda *_, prompt: asked.append(prompt))
+    monkeypatch.setattr(KeyringStore, "delete", lambda *_, prompt: asked.append(prompt))
     for known in ANYWHERE:
-        rig.store.delete("account", prompt=True, known=known)
+        rig.store.delete("account", prompt=True, location=known)
     assert [True, False, True] == asked
 
 
@@ -505,18 +505,21 @@ def test_no_secret_is_shown_by_accident(rig: Rig) -> None:
 
 
 def test_the_place_in_use_is_named_with_its_reason(rig: Rig) -> None:
-    keyring = rig.store.place_name("keyring")
-    assert keyring == rig.store.preferred()
-    assert "encrypted file" == rig.store.place_name("file")
+    keyring = rig.store.location_name("keyring")
+    assert keyring == rig.store.location_for_new_logins()
+    assert "encrypted file" == rig.store.location_name("file")
     rig.ring.shut(LOCKED)
-    assert f"encrypted file (The {keyring} is locked.) {PROTECTION}" == rig.store.preferred()
+    assert (
+        f"encrypted file (The {keyring} is locked.) {PROTECTION}"
+        == rig.store.location_for_new_logins()
+    )
 
 
 def test_by_itself_it_announces_on_standard_error(
     rig: Rig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rig.ring.shut(ABSENT)
-    SecretStore(KeyringPlace(lambda: rig.ring, None), rig.file).write("account", LOGIN)
+    SecretStore(KeyringStore(lambda: rig.ring, None), rig.file).write("account", LOGIN)
     said = capsys.readouterr()
     assert ("", True) == (said.out, PROTECTION in said.err)
 
@@ -525,7 +528,7 @@ def test_by_itself_it_announces_on_standard_error(
 
 
 def test_threads_may_use_it_at_once(rig: Rig) -> None:
-    def write(number: int) -> Kept:
+    def write(number: int) -> StoredSecret:
         rig.store.write("shared", {"number": number})
         return rig.store.write(f"own {number}", {"number": number})
 
@@ -540,25 +543,25 @@ def test_a_real_keyring_that_comes_and_goes_loses_nothing(tmp_path: Path) -> Non
     said: list[str] = []
 
     def store() -> SecretStore:
-        file = SecretsFile(tmp_path / "secrets.json", lambda: b"machine")
-        return SecretStore(KeyringPlace(deadline=0.3), file, said.append)
+        file = EncryptedFile(tmp_path / "secrets.json", lambda: b"machine")
+        return SecretStore(KeyringStore(deadline=0.3), file, said.append)
 
     with session():
         first = store().write("account", LOGIN)
-        assert ("file", True) == (first.place, "not set up" in said[0])
+        assert ("file", True) == (first.location, "not set up" in said[0])
         (warning,) = store().delete("never stored")
         assert "not set up" in warning
     with unlocked() as service:
         assert first == store().read("account")
         second = store().write("account", LATER)
-        assert ("keyring", second) == (second.place, store().read("account", known="keyring"))
+        assert ("keyring", second) == (second.location, store().read("account", location="keyring"))
         service.freeze()
         mute = store()
         with pytest.raises(SecretStoreUnavailable, match="does not answer"):
             mute.read("account")
         third = mute.write("account", LOGIN)
         service.thaw()
-        assert ("file", third) == (third.place, store().read("account"))
+        assert ("file", third) == (third.location, store().read("account"))
         fourth = store().write("account", LATER)
         service.lock()
         with pytest.raises(SecretStoreUnavailable, match="is locked"):
@@ -571,16 +574,17 @@ def test_neither_library_is_imported_before_it_is_needed(tmp_path: Path) -> None
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from claude_usage_monitor.store.secrets.keyring_store import KeyringPlace\n"
+        "from claude_usage_monitor.store.secrets.keyring_store import KeyringStore\n"
         "from claude_usage_monitor.store.secrets.secret_store import SecretStore\n"
-        "from claude_usage_monitor.store.secrets.encrypted_file import SecretsFile\n"
-        "store = SecretStore(KeyringPlace(), SecretsFile(Path(sys.argv[1]), lambda: b'machine'))\n"
+        "from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile\n"
+        "file = EncryptedFile(Path(sys.argv[1]), lambda: b'machine')\n"
+        "store = SecretStore(KeyringStore(), file)\n"
         "imported = {'keyring', 'secretstorage', 'cryptography'} & set(sys.modules)\n"
         "assert not imported, imported\n"
-        "store.read('account', known='file')\n"
+        "store.read('account', location='file')\n"
         "assert 'keyring' not in sys.modules\n"
     )
     path = tmp_path / "secrets.json"
-    SecretsFile(path, lambda: b"machine").write("account", '{"generation": 1, "content": {}}')
+    EncryptedFile(path, lambda: b"machine").write("account", '{"generation": 1, "content": {}}')
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environ)
