@@ -181,10 +181,10 @@ def _credentials(file: str) -> tuple[bytes, str]:
     if file == "-":
         return _input(), "standard input"
     from claude_usage_monitor.errors import CredentialsNotFound, NoCredentials
-    from claude_usage_monitor.sources.claude_code.credentials_file import read_bounded
+    from claude_usage_monitor.sources.claude_code.credentials_file import read_credentials_file
 
     try:
-        return read_bounded(Path(file)), file
+        return read_credentials_file(Path(file)), file
     except CredentialsNotFound:
         raise NoCredentials(f"There is no file {file}.", "Name another one.") from None
 

@@ -88,7 +88,7 @@ def add_credentials(
     login in them, InvalidSetting when another account has them.
     """
     credentials = parse_credentials(content, place)
-    login = credentials_file.login_from_blob(dict(credentials), place)
+    login = credentials_file.login_from_json(dict(credentials), place)
     if _is_claude_codes(registry, credentials, login.token):
         added = add_from_claude_code(registry, name, replace=replace)
         note = "These are Claude Code's own credentials: it renews them, not this program."

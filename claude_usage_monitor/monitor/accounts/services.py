@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor import __version__
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.anthropic.api_url import base_url_from, token_base_url_from
-from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.paths import accounts_path, fallback_path, state_path
 from claude_usage_monitor.store.settings import Settings
@@ -83,8 +82,10 @@ class Services:
 
     def api_client(self) -> HttpClient:
         """Return a client of the API, with Claude Code's user agent unless another one is set."""
-        version = credentials_file.installed_version
-        user_agent = self.settings.user_agent or f"claude-code/{version(self.environ)}"
+        # Imports shutil, 2 ms: like requests, only when a request will be sent.
+        from claude_usage_monitor.sources.claude_code.installation import installed_version
+
+        user_agent = self.settings.user_agent or f"claude-code/{installed_version(self.environ)}"
         return self._client(self._base_url, user_agent)
 
     def admin_client(self) -> HttpClient:

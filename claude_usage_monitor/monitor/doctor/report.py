@@ -26,6 +26,7 @@ from claude_usage_monitor.monitor.doctor.files_and_network import files, network
 from claude_usage_monitor.monitor.doctor.pace_maker import pace_maker
 from claude_usage_monitor.monitor.login.credentials import KEYCHAIN, Credential, CredentialFinder
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
+from claude_usage_monitor.sources.claude_code.installation import statusline_command
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import MAX_REQUESTS_PER_HOUR
@@ -204,7 +205,7 @@ class Doctor:
         return Finding("Figures", "request ledger", "ok", detail)
 
     def _statusline(self) -> Finding:
-        command = credentials_file.statusline_command(self._environ)
+        command = statusline_command(self._environ)
         if command is None:
             return Finding(
                 "Figures",
@@ -216,7 +217,7 @@ class Doctor:
         if "claude-usage-monitor" in command and "statusline" in command:
             program = command.split()[0]
             if shutil.which(program, path=self._environ.get("PATH", os.defpath)) is None:
-                detail = f"set up, but {program} is not on the PATH"
+                detail = "set up, but its program is not on the PATH"
                 return Finding("Figures", "status line", "problem", detail, "Write its whole path.")
             return Finding("Figures", "status line", "ok", "set up")
         return Finding(

@@ -97,7 +97,7 @@ class CredentialFinder:
         """Return what Claude Code stored, raw, read anew. Raises as `find` does."""
         credential = self.find_stored(now, force=True)
         if credential.origin == FILE:
-            content = credentials_file.read_bounded(
+            content = credentials_file.read_credentials_file(
                 credentials_file.credentials_path(self._environ)
             )
         else:
@@ -105,7 +105,7 @@ class CredentialFinder:
 
             security = self._security or keychain.SECURITY
             content = keychain.read_content(self._environ, security)
-        login = credentials_file.login_from(content, credential.origin)
+        login = credentials_file.parse_login(content, credential.origin)
         return content, Credential(login, credential.origin)
 
     def _file_instead(self, now: datetime, keychain_error: CredentialError) -> Credential:
@@ -119,7 +119,7 @@ class CredentialFinder:
     def _file(self, now: datetime) -> Login:
         path = credentials_file.credentials_path(self._environ)
         try:
-            self._last_good_file = credentials_file.read_file(path)
+            self._last_good_file = credentials_file.read_login(path)
         except PartialCredentials:
             last = self._last_good_file
             if last is None or Credential(last, FILE).expired(now):

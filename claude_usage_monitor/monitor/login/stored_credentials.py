@@ -27,7 +27,7 @@ class StoredCredentials(NamedTuple):
 
     def login(self, name: str) -> credentials_file.Login:
         """Return the access token. Raises NoCredentials when there is none."""
-        return credentials_file.login_from_blob(
+        return credentials_file.login_from_json(
             dict(self.credentials), f"the saved login of {name}"
         )
 
@@ -36,7 +36,7 @@ class StoredCredentials(NamedTuple):
         """The token to renew with, ``None`` if it was saved without one."""
         found = values.json_object(self.credentials.get("claudeAiOauth")) or {}
         token = found.get("refreshToken")
-        usable = isinstance(token, str) and credentials_file.TOKEN.fullmatch(token)
+        usable = isinstance(token, str) and credentials_file.TOKEN_PATTERN.fullmatch(token)
         return Secret(str(token)) if usable else None
 
 
@@ -69,5 +69,5 @@ def parse_credentials(content: bytes, place: str) -> dict[str, object]:
         )
     if "claudeAiOauth" not in document and "accessToken" in document:
         document = {"claudeAiOauth": document}
-    credentials_file.login_from_blob(document, shown)
+    credentials_file.login_from_json(document, shown)
     return {key: value for key, value in document.items() if key not in _NOT_OURS}

@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 from urllib.parse import parse_qsl
 
 from claude_usage_monitor.errors import LoginFailed
-from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN
+from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN_PATTERN
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
 
@@ -199,7 +199,7 @@ def outcome_of(fields: Mapping[str, str], state: bytes) -> Outcome | None:
     if "error" in fields:
         return _denied(fields)
     code = fields.get("code", "")
-    return Secret(code) if TOKEN.fullmatch(code) else None
+    return Secret(code) if TOKEN_PATTERN.fullmatch(code) else None
 
 
 def _denied(fields: Mapping[str, str]) -> LoginFailed:

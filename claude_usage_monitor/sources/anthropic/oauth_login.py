@@ -27,7 +27,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN
+from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN_PATTERN
 from claude_usage_monitor.sources.values import json_object, number, text
 from claude_usage_monitor.usage.secret import Secret
 
@@ -243,7 +243,7 @@ def _parsed_or_none(body: bytes) -> object:
 
 
 def _token(value: object) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and TOKEN.fullmatch(value) else None
+    return Secret(value) if isinstance(value, str) and TOKEN_PATTERN.fullmatch(value) else None
 
 
 def _span(value: object) -> timedelta | None:

@@ -1,15 +1,14 @@
-"""Claude Code's own stores, read only: its login, and its version.
+"""The file in which Claude Code stores its login, and the variables that replace it. Read only.
 
-The login is one JSON object, ``{"claudeAiOauth": {…}}``, in a file on Linux and Windows and in
-the keychain on macOS (`sources.keychain`). Refresh tokens in it are single-use and rotate, so
-nothing here writes, refreshes or keeps them.
+The login is a JSON object, ``{"claudeAiOauth": {…}}``, in this file on Linux and Windows and in the
+keychain on macOS (`sources.claude_code.keychain`). Its refresh token works once and Claude Code
+needs it, so nothing here writes, refreshes or stores a login.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,26 +21,23 @@ from claude_usage_monitor.errors import (
     NoCredentials,
     PartialCredentials,
 )
+from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.secret import Secret
 
 TOKEN_VARIABLE = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - a variable's name
-ADMIN_KEY_VARIABLES = ("ANTHROPIC_ADMIN_API_KEY", "ANTHROPIC_ADMIN_KEY")  # the first set one counts
+ADMIN_KEY_VARIABLES = ("ANTHROPIC_ADMIN_API_KEY", "ANTHROPIC_ADMIN_KEY")  # the first one set counts
 USAGE_SCOPE = "user:profile"
+TOKEN_PATTERN = re.compile(r"[\x21-\x7e]+")  # an error about a header would quote other characters
 
-_MAX_BYTES = 1 << 20  # a credentials file is a few KiB
-_REWRITE_SECONDS = 0.1  # Claude Code rewrites its file in place: a torn one is whole soon after
-TOKEN = re.compile(r"[\x21-\x7e]+")  # anything else would be quoted by an error about headers
-_VERSION = re.compile(r"\d+\.\d+\.\d+[0-9A-Za-z.+-]*")
-_NPM_NAME = "@anthropic-ai/claude-code"
-FALLBACK_VERSION = "2.0.37"
-
+_MAX_BYTES = 1 << 20  # a credentials file has a few KiB
+_REWRITE_SECONDS = 0.1  # Claude Code rewrites the file in place, which takes less than this
 _LOG_IN = "Run `claude`, then `/login`."
 
 
 class Login(NamedTuple):
-    """An access token and what its store says of it; ``None`` and empty mean: not said."""
+    """An access token and what is stored with it; ``None`` and empty mean unknown."""
 
     token: Secret
     expires_at: datetime | None = None
@@ -49,187 +45,138 @@ class Login(NamedTuple):
     subscription_type: str | None = None
     rate_limit_tier: str | None = None
     refresh_token: Secret | None = None
-    """Only ever compared: whoever sends it logs Claude Code out."""
+    """For comparing only: sending it would log Claude Code out."""
 
 
 def token_from_environment(environ: Mapping[str, str]) -> Login | None:
-    """Return the login that ``CLAUDE_CODE_OAUTH_TOKEN`` holds, if it is set.
+    """Return the login in ``CLAUDE_CODE_OAUTH_TOKEN``, if the variable is set.
 
-    Raises NoCredentials when it holds something that no token can be.
+    Raises NoCredentials if its value cannot be a token.
     """
     raw = environ.get(TOKEN_VARIABLE, "").strip()
     if not raw:
         return None
-    if not TOKEN.fullmatch(raw):
+    if not TOKEN_PATTERN.fullmatch(raw):
         raise NoCredentials(
-            f"{TOKEN_VARIABLE} holds no token: it has spaces or characters a token cannot have.",
-            "Set it again, or unset it.",
+            f"{TOKEN_VARIABLE} is not a token: it contains spaces or other impossible characters.",
+            "Set it to a token, or unset it.",
         )
     return Login(Secret(raw))
 
 
 def credentials_path(environ: Mapping[str, str]) -> Path:
-    """Return where Claude Code keeps its login on Linux and Windows.
+    """Return where Claude Code stores its login on Linux and Windows.
 
-    Raises NoCredentials when there is no home directory to look in.
+    Raises NoCredentials if there is no home directory.
     """
-    literal = environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR") or environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(literal) if literal else home_directory(environ) / ".claude") / ".credentials.json"
+    override = environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
+    return (Path(override) if override else config_folder(environ)) / ".credentials.json"
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Return Claude Code's configuration folder. Raises NoCredentials: no home directory."""
+    configured = environ.get("CLAUDE_CONFIG_DIR")
+    return Path(configured) if configured else home_directory(environ) / ".claude"
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """Return the user's home. Raises NoCredentials when there is none."""
-    named = environ.get("USERPROFILE") if os.name == "nt" else environ.get("HOME")
-    home = Path(named) if named else None
-    if home is None:
-        try:
-            home = Path("~").expanduser()
-        except RuntimeError:
-            home = None
-    if home is None or not home.is_absolute():
+    """Return the user's home directory. Raises NoCredentials if there is none."""
+    configured = environ.get("USERPROFILE" if os.name == "nt" else "HOME")
+    try:
+        home = Path(configured) if configured else Path("~").expanduser()
+    except RuntimeError:
+        home = Path()
+    if not home.is_absolute():
         raise NoCredentials(
-            "There is no home directory to look for a login in.", "Set HOME to your own."
+            "No home directory was found, so no login can be read.", "Set HOME to your own."
         )
     return home
 
 
-def read_file(path: Path) -> Login:
+def read_login(path: Path) -> Login:
     """Return the login in Claude Code's credentials file.
 
-    Raises NoCredentials when the file is missing, or there but unusable: then it says how.
+    Raises CredentialsNotFound if there is no file, another NoCredentials if it is unusable.
     """
     try:
-        return login_from(read_bounded(path), str(path))
+        return parse_login(read_credentials_file(path), str(path))
     except PartialCredentials:
         time.sleep(_REWRITE_SECONDS)
-        return login_from(read_bounded(path), str(path))
+        return parse_login(read_credentials_file(path), str(path))
 
 
-def read_bounded(path: Path) -> bytes:
-    """Return a regular file's content. Never blocks: ``open`` waits for ever on a FIFO.
-
-    Raises NoCredentials that says why it cannot be read.
-    """
+def read_credentials_file(path: Path) -> bytes:
+    """Return the content of a file that should contain credentials. Raises as `read_login`."""
     shown = clean(str(path))
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        return read_regular_file(path, _MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise CredentialsNotFound from None
     except PermissionError:
         raise NoCredentials(
-            f"{shown} may not be read (permission denied).", "Give yourself read access to it."
+            f"{shown} cannot be read: permission denied.", "Give yourself read access to it."
         ) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no such name is possible"
-        raise NoCredentials(f"{shown} cannot be read: {reason}.", _LOG_IN) from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NoCredentials(f"{shown} is not a regular file.", _LOG_IN)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(_MAX_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > _MAX_BYTES:
-        raise NoCredentials(f"{shown} is larger than a mebibyte: no login is.", _LOG_IN)
-    return content
+    except OSError as error:
+        raise NoCredentials(f"{shown} cannot be read: {error.strerror}.", _LOG_IN) from None
 
 
-def login_from(content: bytes, place: str) -> Login:
-    """Return the login in a credentials blob; ``place`` names it in errors.
+def parse_login(content: bytes, location: str) -> Login:
+    """Return the login in the content of a credentials file; ``location`` names it in errors.
 
-    Raises NoCredentials that says what is wrong, without quoting any of the content;
-    PartialCredentials when it is empty or not whole.
+    Raises NoCredentials that says what is wrong, without quoting any of the content: it is
+    PartialCredentials if the content is empty or truncated, LoggedOut if it holds no login.
     """
-    place = clean(place)
+    location = clean(location)
     if not content.strip(b"\0 \t\r\n"):
-        raise PartialCredentials(f"{place} is empty.", _LOG_IN)
+        raise PartialCredentials(f"{location} is empty.", _LOG_IN)
     try:
         document = values.parse_json(content)
     except ValueError:
-        raise PartialCredentials(
-            f"{place} is not whole: its JSON is cut off or damaged.", _LOG_IN
-        ) from None
-    blob = values.json_object(document)
-    if blob is None:
-        raise NoCredentials(f"{place} holds no login: it is not a JSON object.", _LOG_IN)
-    return login_from_blob(blob, place)
+        raise PartialCredentials(f"{location} is truncated or not JSON.", _LOG_IN) from None
+    credentials = values.json_object(document)
+    if credentials is None:
+        raise NoCredentials(f"{location} holds no login: it is not a JSON object.", _LOG_IN)
+    return login_from_json(credentials, location)
 
 
-def login_from_blob(blob: values.JsonObject, place: str) -> Login:
-    """Return the login in a parsed credentials blob. Raises as `login_from` does."""
-    found = values.json_object(blob.get("claudeAiOauth"))
-    if found is None:
-        others = "only logins of MCP servers" if "mcpOAuth" in blob else "no `claudeAiOauth`"
-        raise LoggedOut(f"{place} holds no Claude login ({others}).", _LOG_IN)
-    return _login(found, place)
-
-
-def _login(found: values.JsonObject, place: str) -> Login:
-    token = found.get("accessToken")
+def login_from_json(credentials: values.JsonObject, location: str) -> Login:
+    """Return the login in parsed credentials. Raises as `parse_login` does."""
+    login = values.json_object(credentials.get("claudeAiOauth"))
+    if login is None:
+        content = (
+            "only logins of MCP servers" if "mcpOAuth" in credentials else "no `claudeAiOauth`"
+        )
+        raise LoggedOut(f"{location} holds no Claude login ({content}).", _LOG_IN)
+    token, refresh_token = login.get("accessToken"), login.get("refreshToken")
     if token == "":
         raise LoggedOut(
-            f"The login in {place} was blanked: Claude Code could not renew it.", _LOG_IN
+            f"Claude Code has erased the login in {location}: it could not refresh it.", _LOG_IN
         )
-    if not isinstance(token, str) or not TOKEN.fullmatch(token):
-        raise NoCredentials(f"The login in {place} has no usable access token.", _LOG_IN)
-    scopes = found.get("scopes")
-    refresh = found.get("refreshToken")
-    usable = isinstance(refresh, str) and TOKEN.fullmatch(refresh)
+    if not isinstance(token, str) or not TOKEN_PATTERN.fullmatch(token):
+        raise NoCredentials(f"The login in {location} has no usable access token.", _LOG_IN)
+    if not isinstance(refresh_token, str) or not TOKEN_PATTERN.fullmatch(refresh_token):
+        refresh_token = None
+    scopes = login.get("scopes")
     return Login(
         token=Secret(token),
-        expires_at=values.instant(found.get("expiresAt")),
-        scopes=frozenset(s for s in scopes if isinstance(s, str))
-        if isinstance(scopes, list)
-        else frozenset(),
-        subscription_type=values.text(found.get("subscriptionType")),
-        rate_limit_tier=values.text(found.get("rateLimitTier")),
-        refresh_token=Secret(str(refresh)) if usable else None,
+        expires_at=values.instant(login.get("expiresAt")),
+        scopes=frozenset(
+            scope
+            for scope in (scopes if isinstance(scopes, list) else ())
+            if isinstance(scope, str)
+        ),
+        subscription_type=values.text(login.get("subscriptionType")),
+        rate_limit_tier=values.text(login.get("rateLimitTier")),
+        refresh_token=Secret(refresh_token) if refresh_token else None,
     )
 
 
 def stored_admin_key(environ: Mapping[str, str]) -> str | None:
     """Return the Admin API key in the credentials file, unchecked; ``None`` if there is none."""
     try:
-        document = values.parse_json(read_bounded(credentials_path(environ)))
+        document = values.parse_json(read_credentials_file(credentials_path(environ)))
     except (NoCredentials, ValueError):
-        return None  # it is a login's file first: what is wrong with it is told there
+        return None  # the account `claude-code` reports what is wrong with this file
     console = values.json_object((values.json_object(document) or {}).get("anthropicConsole")) or {}
     key = console.get("adminApiKey")
     return key if isinstance(key, str) and key.strip() else None
-
-
-def statusline_command(environ: Mapping[str, str]) -> str | None:
-    """Return the status line command in Claude Code's settings, if there is one."""
-    try:
-        folder = environ.get("CLAUDE_CONFIG_DIR") or home_directory(environ) / ".claude"
-        document = values.parse_json(read_bounded(Path(folder) / "settings.json"))
-    except (NoCredentials, ValueError):
-        return None
-    line = values.json_object((values.json_object(document) or {}).get("statusLine")) or {}
-    return values.text(line.get("command"))
-
-
-def installed_version(environ: Mapping[str, str]) -> str:
-    """Return the version of the ``claude`` on PATH, read from where it resolves to.
-
-    Its native installer links to ``…/versions/2.1.240``, npm to a folder with a package.json. It
-    is never run. The fallback is a version that the endpoint is documented to accept.
-    """
-    import shutil  # brings the archive formats in, 5 ms
-
-    command = shutil.which("claude", path=environ.get("PATH", os.defpath))
-    if command is None:
-        return FALLBACK_VERSION
-    target = Path(os.path.realpath(command))
-    if _VERSION.fullmatch(target.name):
-        return target.name
-    for folder in target.parents[:3]:
-        try:
-            package = values.json_object(values.parse_json(read_bounded(folder / "package.json")))
-        except (NoCredentials, ValueError):
-            continue
-        version = values.text(package.get("version")) if package else None
-        if package and package.get("name") == _NPM_NAME and _VERSION.fullmatch(version or ""):
-            return version or FALLBACK_VERSION
-    return FALLBACK_VERSION

@@ -1,29 +1,30 @@
-"""``~/.claude.json``: who Claude Code is logged in as, and the usage it read itself.
+"""``~/.claude.json``: who is logged in to Claude Code, and the usage that it has cached.
 
-Its figures cost no request, but may be days old or another account's: they carry their own age and
-their account's uuid.
+The cached figures cost no request, but they can be days old or of another account. They are
+returned with their time and with the uuid of their account.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, UnexpectedResponse
+from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.claude_code.credentials_file import home_directory
+from claude_usage_monitor.sources.anthropic.usage_body import usage_from_document
+from claude_usage_monitor.sources.claude_code.credentials_file import config_folder, home_directory
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile, plan_label
 
-_MAX_BYTES = 64 << 20  # it holds the history of every project; some are tens of MiB
+_MAX_BYTES = 64 << 20  # it contains the history of every project; some files have tens of MiB
 
 
 class ClaudeJson(NamedTuple):
-    """What Claude Code's global configuration says; ``None`` where it does not.
+    """The content of Claude Code's global configuration; ``None`` where something is missing.
 
-    ``usage`` belongs to ``usage_account``, which need not be who is logged in now.
+    ``usage`` is of the account ``usage_account``, which may not be the one logged in now.
     """
 
     profile: Profile | None = None
@@ -32,43 +33,44 @@ class ClaudeJson(NamedTuple):
 
 
 class GlobalConfig:
-    """The global configuration of Claude Code, parsed anew only when the file has changed."""
+    """Claude Code's global configuration, parsed again only after the file has changed."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._seen: tuple[object, ClaudeJson] | None = None
+        self._cached: tuple[object, ClaudeJson] | None = None
 
     def read(self) -> ClaudeJson:
-        """Return what it says now."""
+        """Return the present content."""
         try:
             path = global_config_path(self._environ)
-            found = path.stat()
+            status = path.stat()
         except (NoCredentials, OSError):
             return ClaudeJson()
-        signature = (path, found.st_mtime_ns, found.st_size, found.st_ino)
-        if self._seen is None or self._seen[0] != signature:
-            self._seen = signature, read_claude_json(path)
-        return self._seen[1]
+        signature = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+        if self._cached is None or self._cached[0] != signature:
+            self._cached = signature, read_claude_json(path)
+        return self._cached[1]
 
 
 def global_config_path(environ: Mapping[str, str]) -> Path:
-    """Return where Claude Code keeps its global configuration. Raises NoCredentials: no home."""
-    configured = environ.get("CLAUDE_CONFIG_DIR")
-    folder = Path(configured) if configured else home_directory(environ) / ".claude"
+    """Return the path of the global configuration. Raises NoCredentials: no home directory.
+
+    Raises OSError if this depends on a folder that cannot be read.
+    """
+    folder = config_folder(environ)
     nested = folder / ".config.json"
     if nested.exists():
         return nested
-    return folder / ".claude.json" if configured else home_directory(environ) / ".claude.json"
+    parent = folder if environ.get("CLAUDE_CONFIG_DIR") else home_directory(environ)
+    return parent / ".claude.json"
 
 
 def read_claude_json(path: Path) -> ClaudeJson:
-    """Return what the file says; nothing, if it is not there or torn: it is only a help."""
+    """Return the content of the file; an empty one if the file is missing or unusable."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(_MAX_BYTES)
+        content = read_regular_file(path, _MAX_BYTES)
         document = values.json_object(values.parse_json(content)) or {}
-    except (OSError, ValueError, NoCredentials):
+    except (OSError, ValueError):
         return ClaudeJson()
     cached = values.json_object(document.get("cachedUsageUtilization")) or {}
     return ClaudeJson(
@@ -78,10 +80,10 @@ def read_claude_json(path: Path) -> ClaudeJson:
     )
 
 
-def _profile(found: values.JsonObject | None) -> Profile | None:
-    if found is None:
+def _profile(oauth_account: values.JsonObject | None) -> Profile | None:
+    if oauth_account is None:
         return None
-    text = {key: values.text(value) for key, value in found.items()}
+    text = {key: values.text(value) for key, value in oauth_account.items()}
     tier = text.get("organizationRateLimitTier") or text.get("userRateLimitTier")
     return Profile(
         display_name=text.get("displayName"),
@@ -99,9 +101,6 @@ def _usage(cached: values.JsonObject) -> Usage | None:
     body = values.json_object(cached.get("utilization"))
     if as_of is None or body is None:
         return None
-    # Brings decimal in, only for those whose Claude Code keeps figures.
-    from claude_usage_monitor.sources.anthropic.usage_body import usage_from_document
-
     try:
         return usage_from_document(body, as_of, "claude-json")
     except UnexpectedResponse:

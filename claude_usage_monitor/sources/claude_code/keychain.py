@@ -1,7 +1,7 @@
-"""Claude Code's login on macOS: one item of the login keychain, read with ``/usr/bin/security``.
+"""Claude Code's login on macOS: an item of the login keychain, read with ``/usr/bin/security``.
 
-With that tool and no other: it is what Claude Code writes the item with, so reading by it does
-not ask the user, while a library would at every renewal of the item.
+Claude Code writes the item with the same tool, so that reading it this way needs no permission. A
+keychain library would ask the user again each time Claude Code has refreshed its login.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pathlib import Path
 from unicodedata import normalize
 
 from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavailable
-from claude_usage_monitor.sources.claude_code.credentials_file import Login, login_from
+from claude_usage_monitor.sources.claude_code.credentials_file import Login, parse_login
 
 SECURITY = Path("/usr/bin/security")
 SERVICE = "Claude Code-credentials"
-PLACE = "the macOS keychain"
-TIMEOUT_SECONDS = 3.0  # it hangs when it opens a dialog nobody sees
+TIMEOUT_SECONDS = 3.0  # it waits forever for a dialog that nobody sees
 
+_LOCATION = "the macOS keychain"
 _NOT_FOUND = 44
-_DENIED = {36: "it is locked", 51: "access was denied", 128: "the dialog was cancelled"}
-_PLAIN_ACCOUNT = re.compile(r"[a-zA-Z0-9._-]+")
+_DENIED = {36: "it is locked", 51: "access was denied", 128: "the dialog was canceled"}
+_PLAIN_USER_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 _HEX = re.compile(rb"(?:[0-9a-fA-F]{2})+")
-_CHILD_VARIABLES = ("HOME", "USER", "LOGNAME", "PATH", "TMPDIR")  # and no token
+_CHILD_VARIABLES = ("HOME", "USER", "LOGNAME", "PATH", "TMPDIR")  # none contains a token
 
 
 def service_name(environ: Mapping[str, str]) -> str:
-    """Return the item's service name: with a hash of ``CLAUDE_CONFIG_DIR`` where that is set."""
+    """Return the item's service name: with a hash of ``CLAUDE_CONFIG_DIR`` if that is set."""
     raw = environ.get("CLAUDE_CONFIG_DIR")
     if not raw:
         return SERVICE
@@ -38,21 +38,21 @@ def service_name(environ: Mapping[str, str]) -> str:
 
 
 def read_keychain(environ: Mapping[str, str], security: Path = SECURITY) -> Login:
-    """Return the login in the keychain. Raises as `read_content` does."""
-    return login_from(read_content(environ, security), PLACE)
+    """Return the login in the keychain. Raises as `read_content` and `parse_login` do."""
+    return parse_login(read_content(environ, security), _LOCATION)
 
 
 def read_content(environ: Mapping[str, str], security: Path = SECURITY) -> bytes:
-    """Return what the keychain holds: this user's item, else the one without an account.
+    """Return the content of this user's item, else of the item of any user.
 
-    Raises CredentialsNotFound when there is none, SecretStoreUnavailable when the keychain is
-    locked, denies access or does not answer.
+    Raises CredentialsNotFound if there is no item, SecretStoreUnavailable if the keychain is
+    locked, denies access or does not respond.
     """
     service = service_name(environ)
     user = environ.get("USER", "")
-    account = user if _PLAIN_ACCOUNT.fullmatch(user) else _os_user()
+    account = user if _PLAIN_USER_NAME.fullmatch(user) else _os_user()
     for selector in (["-a", account], []):
-        content = _find(security, environ, ["-s", service, *selector])
+        content = _find_item(security, environ, ["-s", service, *selector])
         if content is not None:
             return _decoded(content)
     raise CredentialsNotFound
@@ -62,13 +62,13 @@ def _os_user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
-        return "claude-code-user"
+        return "claude-code-user"  # Claude Code's own fallback
 
 
-def _find(security: Path, environ: Mapping[str, str], selectors: list[str]) -> bytes | None:
-    """Return the item's content, ``None`` when there is no such item."""
+def _find_item(security: Path, environ: Mapping[str, str], selectors: list[str]) -> bytes | None:
+    """Return the item's content, ``None`` if there is no such item."""
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program, no shell, no secret in the arguments
+        process = subprocess.run(  # noqa: S603 - a fixed program, no shell, no secret in arguments
             [str(security), "find-generic-password", *selectors, "-w"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -78,18 +78,18 @@ def _find(security: Path, environ: Mapping[str, str], selectors: list[str]) -> b
         )
     except subprocess.TimeoutExpired:
         raise SecretStoreUnavailable(
-            "The macOS keychain does not answer (a dialog may be waiting)."
+            "The macOS keychain does not respond (a dialog may be waiting)."
         ) from None
     except OSError:
-        return None  # no such tool: no keychain
-    if done.returncode == _NOT_FOUND:
+        return None  # without this tool there is no keychain
+    if process.returncode == _NOT_FOUND:
         return None
-    if done.returncode != 0:
-        reason = _DENIED.get(done.returncode, f"security ended with {done.returncode}")
+    if process.returncode != 0:
+        reason = _DENIED.get(process.returncode, f"`security` failed with {process.returncode}")
         raise SecretStoreUnavailable(f"The macOS keychain cannot be read: {reason}.")
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def _decoded(content: bytes) -> bytes:
-    """Undo the hex that ``security`` prints for content with anything but printable ASCII."""
+    """Undo the hex encoding that ``security`` uses unless all of the content is printable ASCII."""
     return bytes.fromhex(content.decode("ascii")) if _HEX.fullmatch(content) else content

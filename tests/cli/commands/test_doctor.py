@@ -108,7 +108,7 @@ def test_the_status_line_is_looked_for(command: Command, store: Store, home: Pat
         (f"{PROGRAM} statusline", "set up"),
         (
             "/nowhere/claude-usage-monitor statusline",
-            "set up, but /nowhere/claude-usage-monitor is not on the PATH",
+            "set up, but its program is not on the PATH",
         ),
         ("my-own-line", "another command is set up"),
     ):

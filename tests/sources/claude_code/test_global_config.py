@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from claude_usage_monitor.sources.claude_code.global_config import (
     read_claude_json,
 )
 from tests.support.payloads import payload
+from tests.support.permissions import unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,7 @@ def path(home: Path) -> Path:
     return home / ".claude.json"
 
 
-def test_the_recorded_file_gives_figures_identity_and_plan(path: Path) -> None:
+def test_reads_figures_identity_and_plan_from_a_recorded_file(path: Path) -> None:
     path.write_bytes(RECORDED)
     found = read_claude_json(path)
     assert found.usage is not None
@@ -56,17 +58,17 @@ def test_the_recorded_file_gives_figures_identity_and_plan(path: Path) -> None:
         b"[" * 100_000,
     ],
 )
-def test_what_is_torn_or_odd_says_nothing(path: Path, content: bytes) -> None:
+def test_ignores_truncated_and_unexpected_content(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert ClaudeJson() == read_claude_json(path)
 
 
-def test_a_missing_file_says_nothing(path: Path) -> None:
+def test_ignores_a_missing_file(path: Path) -> None:
     assert ClaudeJson() == read_claude_json(path)
     assert ClaudeJson() == GlobalConfig({"HOME": "relative"}).read()
 
 
-def test_it_is_looked_for_where_claude_code_keeps_it(home: Path) -> None:
+def test_finds_the_file_where_claude_code_stores_it(home: Path) -> None:
     environ = {"HOME": str(home)}
     assert home / ".claude.json" == global_config_path(environ)
     configured = {**environ, "CLAUDE_CONFIG_DIR": str(home / "other")}
@@ -76,10 +78,24 @@ def test_it_is_looked_for_where_claude_code_keeps_it(home: Path) -> None:
     assert home / "other" / ".config.json" == global_config_path(configured)
 
 
-def test_it_is_parsed_anew_only_when_it_has_changed(path: Path, home: Path) -> None:
+def test_parses_the_file_again_only_after_a_change(path: Path, home: Path) -> None:
     path.write_bytes(RECORDED)
     config = GlobalConfig({"HOME": str(home)})
     first = config.read()
     assert first is config.read()
     path.write_bytes(b"{}")
     assert ClaudeJson() == config.read()
+
+
+def test_a_fifo_or_a_device_does_not_block(path: Path, home: Path) -> None:
+    os.mkfifo(path)
+    assert ClaudeJson() == GlobalConfig({"HOME": str(home)}).read()
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert ClaudeJson() == GlobalConfig({"HOME": str(home)}).read()
+
+
+def test_ignores_a_home_that_cannot_be_entered(path: Path, home: Path) -> None:
+    path.write_bytes(RECORDED)
+    with unreadable(home):
+        assert ClaudeJson() == GlobalConfig({"HOME": str(home)}).read()

@@ -29,7 +29,7 @@ def parsed(limits: object, **more: object) -> list[tuple[str, float | None, date
         ("statusline_rate_limits_over_100", 1776440000, [105.0, 34.0]),
     ],
 )
-def test_the_recorded_inputs(name: str, at: int, expected: list[float]) -> None:
+def test_reads_the_recorded_inputs(name: str, at: int, expected: list[float]) -> None:
     usage = parse_statusline_input(payload(name), datetime.fromtimestamp(at, UTC)).usage
     assert usage is not None
     assert expected == [window.utilization for window in usage.windows]
@@ -39,7 +39,7 @@ def test_the_recorded_inputs(name: str, at: int, expected: list[float]) -> None:
 @pytest.mark.parametrize(
     "resets_at", [SOON, SOON * 1000, float(SOON), str(SOON), RESETS_AT.isoformat()]
 )
-def test_a_reset_comes_as_an_epoch_or_in_iso(resets_at: object) -> None:
+def test_reads_a_reset_as_an_epoch_or_as_iso_8601(resets_at: object) -> None:
     window = {"used_percentage": 20, "resets_at": resets_at}
     assert [("five_hour", 20.0, RESETS_AT)] == parsed({"five_hour": window})
 
@@ -57,26 +57,26 @@ def test_a_reset_comes_as_an_epoch_or_in_iso(resets_at: object) -> None:
         7,
     ],
 )
-def test_a_window_that_is_void_or_wrong_costs_no_other(window: object) -> None:
+def test_ignores_an_invalid_or_expired_window_only(window: object) -> None:
     good = {"used_percentage": 35, "resets_at": SOON}
     assert [("seven_day", 35.0, RESETS_AT)] == parsed({"five_hour": window, "seven_day": good})
 
 
-def test_a_window_without_a_reset_has_its_percentage() -> None:
+def test_reads_a_window_without_a_reset() -> None:
     assert [("seven_day", 34.0, None)] == parsed({"seven_day": {"used_percentage": 34}})
 
 
-def test_other_keys_are_no_windows() -> None:
+def test_ignores_keys_that_are_not_windows() -> None:
     limits = {"spend_limit": {"used_percentage": 4}, "model_scoped": [{"utilization": 0.5}]}
     assert [] == parsed(limits)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b"null", b"[" * 100_000, b"{"])
-def test_an_input_without_figures_is_an_input(content: bytes) -> None:
+def test_reads_an_input_without_figures(content: bytes) -> None:
     assert parse_statusline_input(content, NOW).usage is None
 
 
-def test_the_session_tells_when_it_began() -> None:
+def test_reads_the_start_of_the_session() -> None:
     content = as_bytes({"cost": {"total_duration_ms": 60_000}})
     assert NOW - timedelta(minutes=1) == parse_statusline_input(content, NOW).session_began
     for odd in (-1, 1e300, "x", None):
@@ -85,5 +85,5 @@ def test_the_session_tells_when_it_began() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_comes_in_nothing_is_raised(content: bytes) -> None:
+def test_raises_nothing_for_random_bytes(content: bytes) -> None:
     parse_statusline_input(content, NOW)
