@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -57,7 +57,17 @@ def test_an_age_does_not_count_seconds(seconds: float, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(-9, "now"), (29, "now"), (31, "in 30s"), (61, "in 1m"), (299, "in 5m"), (301, "in 5m")],
+    [
+        (-9, "now"),
+        (29, "now"),
+        (30, "in 30s"),
+        (59, "in 30s"),
+        (60, "in 1m"),
+        (89, "in 1m"),
+        (90, "in 2m"),
+        (299, "in 5m"),
+        (301, "in 5m"),
+    ],
 )
 def test_due_in_rounds_to_the_nearest_minute(seconds: float, expected: str) -> None:
     assert expected == due_in(timedelta(seconds=seconds))
@@ -96,7 +106,9 @@ def test_a_wobbling_reset_time_reads_the_same() -> None:
     assert [clock_time(at, NOW, IN_UTC) for at in (before, after)] == ["17:00", "17:00"]
 
 
-@pytest.mark.parametrize(("hour", "expected"), [(0, "12:30am"), (9, "9:30am"), (14, "2:30pm")])
+@pytest.mark.parametrize(
+    ("hour", "expected"), [(0, "12:30am"), (9, "9:30am"), (12, "12:30pm"), (14, "2:30pm")]
+)
 def test_twelve_hour_clock_times(hour: int, expected: str) -> None:
     moment = NOW.replace(hour=hour, minute=30)
     assert expected == clock_time(moment, NOW, ClockStyle(UTC, twelve_hour=True))
@@ -140,3 +152,23 @@ def test_days_and_months_have_the_same_names_everywhere() -> None:
     assert ("May", "May") == month_names(date(2026, 5, 1))
     names = [month_names(date(2026, month, 1)) for month in range(1, 13)]
     assert all(long.startswith(short) for long, short in names)
+
+
+def test_a_zone_without_a_name_is_given_as_its_offset() -> None:
+    """A clock time beyond a change of the UTC offset names the zone it is in."""
+
+    class Nameless(tzinfo):
+        def utcoffset(self, dt: datetime | None) -> timedelta:
+            return timedelta(hours=1 if dt is not None and dt.month == 11 else 2)
+
+        def dst(self, dt: datetime | None) -> None:
+            del dt
+
+        def tzname(self, dt: datetime | None) -> None:
+            del dt
+
+        def fromutc(self, dt: datetime) -> datetime:
+            return dt + self.utcoffset(dt)
+
+    then = datetime(2026, 12, 1, 10, 0, tzinfo=UTC)
+    assert clock_time(then, NOW, ClockStyle(Nameless())) == "1 Dec 12:00 +0200"

@@ -68,3 +68,43 @@ def test_every_problem_has_its_own_text() -> None:
 
 def test_without_a_problem_there_is_no_hint() -> None:
     assert problem_text.hint(STATUS, NOW, STYLE, live=True) == ""
+
+
+@pytest.mark.parametrize("minutes", [None, -1, 0])
+def test_a_rate_limit_without_a_time_to_come_names_none(minutes: float | None) -> None:
+    status = with_problem(errors.RateLimited(), minutes)
+    assert status.problem is not None
+    assert message(status) == errors.RateLimited.default_message
+    assert problem_text.short(status.problem, NOW) == "429: wait"
+
+
+def test_a_summary_of_a_rate_limit_has_a_compact_countdown() -> None:
+    limited, offline = (
+        with_problem(kind(), 131).problem for kind in (errors.RateLimited, errors.Unreachable)
+    )
+    assert limited is not None
+    assert offline is not None
+    assert problem_text.short(limited, NOW) == "429: wait 2h11m"
+    assert problem_text.short(offline, NOW) == "offline"
+
+
+def test_an_expired_login_without_a_time_says_only_that() -> None:
+    assert message(with_problem(errors.CredentialsExpired())) == "The login has expired."
+    other = with_problem(errors.Unauthorized())
+    assert message(replace(other, problem=replace(other.problem, since=NOW))) == (  # type: ignore[type-var] # it has one
+        "The API refuses this login."
+    )
+
+
+@pytest.mark.parametrize("minutes", [None, -1, 0])
+def test_without_a_retry_to_come_the_hint_stands_alone(minutes: float | None) -> None:
+    status = with_problem(errors.Unreachable(), minutes)
+    assert problem_text.hint(status, NOW, STYLE, live=True) == errors.Unreachable.default_hint
+
+
+def test_a_server_error_has_no_hint_but_the_retry() -> None:
+    status = with_problem(errors.ServerError(), 0.5)
+    assert problem_text.hint(status, NOW, STYLE, live=True) == "Trying again in 30s."
+    offline = with_problem(errors.Unreachable(), 0.5)
+    expected = f"{errors.Unreachable.default_hint} Trying again in 30s."
+    assert problem_text.hint(offline, NOW, STYLE, live=True) == expected

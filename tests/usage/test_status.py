@@ -8,6 +8,7 @@ import pytest
 from claude_usage_monitor.errors import CredentialsExpired
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.throttling import Throttling
 from tests.support.payloads import NOW
 from tests.support.spends import ORGANIZATION
 
@@ -60,3 +61,26 @@ def test_spend_is_figures_too() -> None:
     assert timedelta(minutes=2) == ORGANIZATION.age(NOW)
     blind = replace(ORGANIZATION, spend=None)
     assert (False, None, None) == (blind.has_figures, blind.as_of, blind.age(NOW))
+
+
+def throttled(backoff_minutes: float | None) -> Throttling:
+    until = None if backoff_minutes is None else NOW + timedelta(minutes=backoff_minutes)
+    return Throttling(enabled=True, backoff_until=until)
+
+
+@pytest.mark.parametrize(
+    ("backoff", "next_read", "expected"),
+    [(5, 6, 5), (5, 5, 5), (5, 4, None), (-1, 6, None), (None, 6, None), (5, None, None)],
+)
+def test_a_back_off_of_pace_maker_pauses_reads_that_are_due_after_it(
+    backoff: float | None, next_read: float | None, expected: float | None
+) -> None:
+    status = replace(
+        STATUS,
+        throttling=throttled(backoff),
+        next_read_at=None if next_read is None else NOW + timedelta(minutes=next_read),
+    )
+    assert (None if expected is None else NOW + timedelta(minutes=expected)) == (
+        status.paused_until(NOW)
+    )
+    assert replace(status, throttling=None).paused_until(NOW) is None

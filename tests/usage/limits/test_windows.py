@@ -13,6 +13,7 @@ from claude_usage_monitor.usage.limits.windows import (
     UsageWindow,
     label_for,
     mark_binding,
+    percent_text,
     severity_of,
     sorted_for_display,
     whole_percent,
@@ -122,6 +123,41 @@ def test_full_or_unused_windows_have_no_full_at(utilization: float | None) -> No
     assert window(utilization=utilization).full_at(NOW) is None
 
 
+@given(st.floats(0, allow_infinity=False), st.floats(-1000, 1000))
+def test_any_utilization_has_a_pace_a_severity_and_a_text(
+    utilization: float, hours_left: float
+) -> None:
+    """Subnormal and huge percentages too: a foreign number never raises an error."""
+    found = window(utilization=utilization, hours_left=hours_left)
+    found.full_at(NOW)
+    found.pace(NOW)
+    assert isinstance(found.severity, Severity)
+    assert percent_text(utilization)
+
+
+@pytest.mark.parametrize(
+    ("utilization", "expected"),
+    [
+        (0.0, "0"),
+        (5e-324, "<1"),
+        (0.49, "<1"),
+        (0.5, "1"),
+        (1.4, "1"),
+        (99.5, ">99"),
+        (100.0, "100"),
+    ],
+)
+def test_a_percent_text_claims_neither_0_nor_100(utilization: float, expected: str) -> None:
+    assert expected == percent_text(utilization)
+
+
+def test_on_pace_includes_the_pace_itself_and_a_point_on_either_side() -> None:
+    assert [True, False] == [window("five_hour", u, 2.5).is_on_pace(NOW) for u in (50.0, 50.1)]
+    assert ["under", "on", "on", "on", "over"] == [
+        window("five_hour", u, 2.5).pace(NOW) for u in (48.9, 49.0, 50.0, 51.0, 51.1)
+    ]
+
+
 @given(st.floats(0.1, 99.9), st.floats(0.001, 4.999))
 def test_full_at_is_before_the_reset_exactly_when_over_pace(
     utilization: float, hours_left: float
@@ -194,6 +230,8 @@ def test_windows_are_sorted_as_in_the_table_and_others_after() -> None:
         ("five_hour", "5-hour"),
         ("seven_day_routines", "Routines"),
         ("iguana_necktie", "Iguana necktie"),
+        ("monthly:fable", "Monthly fable"),
+        ("seven_day_", "seven_day_"),
     ],
 )
 def test_labels_come_from_the_table_or_from_the_key(key: str, label: str) -> None:

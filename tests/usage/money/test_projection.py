@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from math import sqrt
+from statistics import mean, stdev, variance
 
 import pytest
 from hypothesis import given
@@ -82,8 +84,8 @@ def test_weekdays_that_differ_by_noise_alone_get_the_same_cost() -> None:
     amounts = [10, 12, 9, 11, 10, 8, 12, 12, 9, 12, 9, 10, 12, 9]
     found = project(days(*amounts, 0), at(15, 0))
     assert found.amount is not None
-    mean = Decimal(sum(amounts)) / 14
-    assert abs(found.amount - (sum(amounts) + 16 * mean)) < 1
+    average = Decimal(sum(amounts)) / 14
+    assert abs(found.amount - (sum(amounts) + 16 * average)) < 1
 
 
 @pytest.mark.parametrize(
@@ -117,3 +119,44 @@ def test_no_projection_is_below_the_spend_so_far(amounts: list[Decimal], time: t
     assert found.low is not None
     assert found.high is not None
     assert spent - Decimal("0.01") <= found.low <= found.amount <= found.high
+
+
+def test_the_interval_has_the_spread_of_the_days_and_of_their_mean() -> None:
+    """Four days of spread s leave n days with a variance of s² (n + n²/4)."""
+    found = project(days(10, 20, 30, 40, 0), at(5))
+    days_left = 25.5
+    spread = stdev([10, 20, 30, 40])
+    margin = 1.2816 * spread * sqrt(days_left + days_left**2 / 4)
+    expected = 100 + 25 * days_left
+    assert pytest.approx((expected, expected - margin, expected + margin), abs=0.01) == (
+        float(found.amount or 0),
+        float(found.low or 0),
+        float(found.high or 0),
+    )
+
+
+def test_with_more_than_a_week_the_mean_is_as_uncertain_as_that_of_seven_days() -> None:
+    amounts = [10, 20, 30, 40, 30, 20, 10, 10, 20, 30]
+    found = project(days(*amounts, 0), at(11, 0))
+    weekday_means = [20 / 2, 40 / 2, 60 / 2, 40, 30, 20, 10]
+    average = mean(weekday_means)
+    squares = sum((amount - average) ** 2 for amount in amounts)
+    margin = 1.2816 * sqrt(squares / 9) * sqrt(20 + 20**2 / 7)
+    expected = sum(amounts) + 20 * average
+    assert pytest.approx(expected, abs=0.01) == float(found.amount or 0)
+    assert pytest.approx(expected + margin, abs=0.01) == float(found.high or 0)
+
+
+def test_weekdays_are_shrunk_towards_their_mean_by_the_share_of_noise() -> None:
+    first = [0, 10, 20, 30, 40, 50, 60]  # from Sunday
+    second = [8, 2, 28, 22, 48, 42, 68]
+    found = project(days(*first, *second, 0), at(15, 0))
+    means = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+    residual = sum((a - b) ** 2 / 2 for a, b in zip(first, second, strict=True)) / 7
+    shrinkage = 1 - residual * 7 / 14 / variance(means)
+    costs = [mean(means) + shrinkage * (each - mean(means)) for each in means]
+    expected = sum(first + second) + sum((costs * 5)[14:30])
+    assert 0.9 < shrinkage < 1
+    assert pytest.approx(expected, abs=0.01) == float(found.amount or 0)
+    margin = 1.2816 * sqrt(residual * (16 + 16**2 / 7))
+    assert pytest.approx(expected + margin, abs=0.01) == float(found.high or 0)
