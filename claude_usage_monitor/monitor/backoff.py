@@ -1,123 +1,130 @@
-"""When to read next. Pure: instants in, an instant out.
+"""When the next request may be sent. Pure: no clock, no randomness, nothing stored.
 
-The usage endpoint gives about 28 requests an hour and account, shared with Claude Code itself,
-so the floor between two requests is minutes, and a 429 is never probed.
+The usage endpoint allows about 28 requests an hour for an account, which Claude Code itself shares.
+So there are minutes between two requests, and after a 429 none is sent to find out if it is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from claude_usage_monitor.errors import (
-    CredentialsExpired,
+    CredentialError,
     Forbidden,
     MissingScope,
     RateLimited,
-    Unauthorized,
     UsageMonitorError,
 )
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.usage.status import Problem
 
-AFTER_RESET = timedelta(seconds=60)  # the API itself is some seconds late
-MAX_JITTER = 0.1  # of a wait, added: a wait is only ever lengthened
+MIN_REPORT_INTERVAL = timedelta(seconds=60)  # Anthropic: reports "once per minute"
 
-FIRST_BACKOFF = timedelta(seconds=30)
-LONGEST_BACKOFF = timedelta(minutes=15)
+_MAX_JITTER = 0.1  # of a wait, so that several processes do not send at the same moment
+_RESET_DELAY = timedelta(seconds=60)  # the API shows a reset some seconds late
 
-LEAST_RATE_LIMIT = timedelta(seconds=300)
-REPEATED_RATE_LIMIT = timedelta(minutes=30)
-LONGEST_RATE_LIMIT = timedelta(minutes=60)
-LONG_BLOCK = timedelta(minutes=10)  # an announced wait from here on is often extended once,
-LONG_BLOCK_MARGIN = timedelta(minutes=15)  # by about as much
+_MIN_ERROR_WAIT = timedelta(seconds=30)
+_MAX_ERROR_WAIT = timedelta(minutes=15)
 
-LEAST_REPORTS = timedelta(seconds=60)  # between two reads of an organisation: "once per minute"
+_MIN_RATE_LIMIT_WAIT = timedelta(minutes=5)
+_MAX_DOUBLED_RATE_LIMIT_WAIT = timedelta(minutes=30)
+_MAX_RATE_LIMIT_WAIT = timedelta(minutes=60)
+_LONG_BLOCK = timedelta(minutes=10)  # the API often extends an announced wait of this length once,
+_LONG_BLOCK_MARGIN = timedelta(minutes=15)  # by about this much
+
+_REFUSED_WAIT = timedelta(minutes=15)  # the login may be renewed or replaced
+_FORBIDDEN_WAIT = timedelta(hours=1)  # only an admin or another token helps
+
+WaitPolicy: TypeAlias = Callable[[UsageMonitorError, int, float], timedelta]
+"""The wait after an error, after how many errors of this kind in a row, and the jitter (0-1)."""
 
 
-def after_success(
-    now: datetime,
+def lengthened(wait: timedelta, jitter: float) -> timedelta:
+    """Return the wait plus up to ten percent; ``jitter`` (0-1) is the share of these."""
+    return wait * (1 + _MAX_JITTER * jitter)
+
+
+def next_regular_read(
+    last_read: datetime,
     resets: Iterable[datetime],
     *,
     interval: timedelta,
     floor: timedelta,
     jitter: float = 0.0,
 ) -> datetime:
-    """Return when to read next: an interval on, or soon after a reset that comes before that.
+    """Return the end of the interval, or a moment after a window's reset if that is sooner.
 
-    Never sooner than ``floor``. ``jitter`` (0–1) is the share of the jitter that is added.
+    It is never sooner than ``floor`` after the last read.
     """
-    regular = now + max(interval, floor) * (1 + MAX_JITTER * jitter)
-    after_resets = [max(reset + AFTER_RESET, now + floor) for reset in resets if reset > now]
-    return min([regular, *after_resets])
-
-
-def after_error(now: datetime, failures: int, *, jitter: float = 0.0) -> datetime:
-    """Return when to try again after the ``failures``-th failure in a row: 30 s doubling."""
-    wait: timedelta = min(FIRST_BACKOFF * 2 ** min(failures - 1, 10), LONGEST_BACKOFF)
-    return now + wait * (1 + MAX_JITTER * jitter)
-
-
-def after_rate_limit(
-    now: datetime, retry_after: timedelta | None, repeats: int, *, jitter: float = 0.0
-) -> datetime:
-    """Return when to ask again after the ``repeats``-th 429 in a row (the first is 1).
-
-    What was asked for, at least five minutes; from the second one on doubling to half an hour; at
-    most an hour, and a margin on long blocks.
-    """
-    asked = retry_after or timedelta()
-    wait = max(asked, LEAST_RATE_LIMIT)
-    if repeats > 1:
-        wait = max(wait, min(LEAST_RATE_LIMIT * 2 ** min(repeats - 1, 10), REPEATED_RATE_LIMIT))
-    wait = min(wait * (1 + MAX_JITTER * jitter), LONGEST_RATE_LIMIT)
-    return now + wait + (LONG_BLOCK_MARGIN if asked >= LONG_BLOCK else timedelta())
-
-
-def after_report_rate_limit(
-    now: datetime, retry_after: timedelta | None, repeats: int, *, jitter: float = 0.0
-) -> datetime:
-    """Return when to ask for an organisation's reports again after the ``repeats``-th 429 in a row.
-
-    What was asked for; without that a minute, doubling: the reports' limit is told by nobody.
-    """
-    wait: timedelta = LEAST_REPORTS * 2 ** min(repeats - 1, 10)
-    if retry_after is not None:
-        wait = max(retry_after, LEAST_REPORTS)
-    return now + min(wait * (1 + MAX_JITTER * jitter), LONGEST_RATE_LIMIT)
-
-
-# A token that was refused is not sent again for this long, however often its store is looked at.
-_REFUSED_FOR: dict[type[UsageMonitorError], timedelta] = {
-    Unauthorized: timedelta(minutes=15),
-    CredentialsExpired: timedelta(minutes=15),
-    MissingScope: timedelta(hours=1),
-    Forbidden: timedelta(hours=1),
-}
-CREDENTIAL_CODES = frozenset(kind.code for kind in _REFUSED_FOR)
-REFRESHABLE_CODES = frozenset((Unauthorized.code, CredentialsExpired.code))
-"""Problems that another token may not have."""
+    end_of_interval = last_read + lengthened(max(interval, floor), jitter)
+    after_resets = [
+        max(reset + _RESET_DELAY, last_read + floor) for reset in resets if reset > last_read
+    ]
+    return min([end_of_interval, *after_resets])
 
 
 def backoff_after(
     error: UsageMonitorError,
-    before: Backoff | None,
+    previous: Backoff | None,
     now: datetime,
-    ahead: timedelta,
-    *,
+    wait_after: WaitPolicy,
     jitter: float,
 ) -> Backoff:
-    """Return what a failed request leaves behind; ``before`` tells how many of its kind there were.
-
-    ``ahead`` is how far this computer's clock is, ``jitter`` the share (0–1) of the jitter.
-    """
+    """Return the back-off after a failed request; ``previous`` is the one before the request."""
     rate_limits = failures = 0
     if isinstance(error, RateLimited):
-        rate_limits = (before.rate_limits if before else 0) + 1
-        next_request_at = after_rate_limit(now, error.retry_after, rate_limits, jitter=jitter)
-    elif type(error) in _REFUSED_FOR:
-        next_request_at = now + _REFUSED_FOR[type(error)]
-    else:
-        failures = (before.failures if before else 0) + 1
-        next_request_at = after_error(now, failures, jitter=jitter)
-    return Backoff(now, next_request_at, Problem.from_error(error), rate_limits, failures, ahead)
+        rate_limits = (previous.rate_limits if previous else 0) + 1
+    elif not isinstance(error, CredentialError):
+        failures = (previous.failures if previous else 0) + 1
+    wait = wait_after(error, rate_limits or failures, jitter)
+    return Backoff(now, now + wait, Problem.from_error(error), rate_limits, failures)
+
+
+def usage_wait(error: UsageMonitorError, count: int, jitter: float) -> timedelta:
+    """Return the wait after a failed request for usage. A `WaitPolicy`."""
+    if isinstance(error, RateLimited):
+        return rate_limit_wait(error.retry_after, count, jitter)
+    if isinstance(error, CredentialError):
+        return _FORBIDDEN_WAIT if isinstance(error, MissingScope | Forbidden) else _REFUSED_WAIT
+    return error_wait(count, jitter)
+
+
+def report_wait(error: UsageMonitorError, count: int, jitter: float) -> timedelta:
+    """Return the wait after a failed request for an organization's reports. A `WaitPolicy`.
+
+    A 429 without a Retry-After header doubles the wait: the limit of this API is not documented.
+    """
+    if isinstance(error, RateLimited):
+        if error.retry_after is None:
+            wait = _doubled(MIN_REPORT_INTERVAL, count, _MAX_RATE_LIMIT_WAIT)
+        else:
+            wait = max(error.retry_after, MIN_REPORT_INTERVAL)
+        return min(lengthened(wait, jitter), _MAX_RATE_LIMIT_WAIT)
+    if isinstance(error, CredentialError):
+        return _REFUSED_WAIT
+    return max(error_wait(count, jitter), MIN_REPORT_INTERVAL)
+
+
+def error_wait(count: int, jitter: float = 0.0) -> timedelta:
+    """Return the wait after the ``count``-th error in a row: 30 s, doubling to 15 min."""
+    return lengthened(_doubled(_MIN_ERROR_WAIT, count, _MAX_ERROR_WAIT), jitter)
+
+
+def rate_limit_wait(retry_after: timedelta | None, count: int, jitter: float = 0.0) -> timedelta:
+    """Return the wait after the ``count``-th 429 in a row of an account.
+
+    It is the announced wait, but at least 5 min, which double to 30 min with each further 429. It
+    is at most 60 min, plus a margin if the API announced a long wait.
+    """
+    announced = retry_after or timedelta()
+    wait = max(announced, _doubled(_MIN_RATE_LIMIT_WAIT, count, _MAX_DOUBLED_RATE_LIMIT_WAIT))
+    margin = _LONG_BLOCK_MARGIN if announced >= _LONG_BLOCK else timedelta()
+    return min(lengthened(wait, jitter), _MAX_RATE_LIMIT_WAIT) + margin
+
+
+def _doubled(first: timedelta, count: int, longest: timedelta) -> timedelta:
+    """Return the ``count``-th wait of a series that doubles up to ``longest``."""
+    wait: timedelta = first * 2 ** min(count - 1, 10)  # 2**10: no overflow, and always the longest
+    return min(wait, longest)

@@ -30,7 +30,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
     error_of,
 )
-from claude_usage_monitor.monitor.backoff import after_error, after_rate_limit
+from claude_usage_monitor.monitor.backoff import error_wait, rate_limit_wait
 from claude_usage_monitor.monitor.login.credential_store import CredentialStore, log_in_again
 from claude_usage_monitor.monitor.login.shutdown import CriticalTask, register, shutting_down
 from claude_usage_monitor.monitor.login.stored_credentials import StoredCredentials
@@ -247,9 +247,9 @@ class LoginRefresher:
         if count >= most:
             return self._ended(saved, known._replace(unanswered=count), _lost(saved.name))
         if isinstance(error, RateLimited):
-            next_request_at = after_rate_limit(now, error.retry_after, failures)
+            next_request_at = now + rate_limit_wait(error.retry_after, failures)
         else:
-            next_request_at = after_error(now, failures)
+            next_request_at = now + error_wait(failures)
         words = error.code, error.message, error.hint
         self._accounts.store_refresh_state(
             saved.id, RefreshState(known.fingerprint, count, failures, next_request_at, *words)

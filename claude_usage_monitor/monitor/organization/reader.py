@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.errors import CredentialError, RateLimited, UsageMonitorError
+from claude_usage_monitor.errors import RateLimited, UsageMonitorError
 from claude_usage_monitor.monitor.backoff import (
-    LEAST_REPORTS,
-    MAX_JITTER,
-    after_error,
-    after_report_rate_limit,
+    MIN_REPORT_INTERVAL,
+    backoff_after,
+    lengthened,
+    report_wait,
 )
 from claude_usage_monitor.monitor.organization import schedule
 from claude_usage_monitor.monitor.organization.reports import Reports
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.state.state_store import StateStore
 
 _PER_HOUR = 60  # reads, one a minute: "once per minute for sustained use"
-_REFUSED_FOR = timedelta(minutes=15)
 _GLANCE_SECONDS = 0.05
 _SHOWN_EVERY = 12  # parts of a long first read, between two pictures of it
 
@@ -64,7 +63,7 @@ class OrganizationReader:
         self._state = state
         self._clock = clock
         self._random_fraction = random_fraction
-        self._interval = max(settings.interval, LEAST_REPORTS)
+        self._interval = max(settings.interval, MIN_REPORT_INTERVAL)
         self._jitter = random_fraction()
         self._client: HttpClient | None = None
         self._wanted = False  # the user asked for a read that is not due yet
@@ -120,7 +119,7 @@ class OrganizationReader:
 
     @property
     def _rhythm(self) -> Rhythm:
-        turn = LEAST_REPORTS if self._wanted else self._interval
+        turn = MIN_REPORT_INTERVAL if self._wanted else self._interval
         return Rhythm(self._interval, turn, self._jitter)
 
     def _snapshot(self) -> OrganizationSnapshot:
@@ -168,31 +167,13 @@ class OrganizationReader:
                 if part in (*COST_REPORTS, "workspaces") or not number % _SHOWN_EVERY:
                     publish(self.cached_status(previous))
         except UsageMonitorError as error:
-            backoff = self._backoff_after(error, snapshot.backoff, began)
+            now, before = self._clock(), snapshot.backoff
+            backoff = backoff_after(error, before, now, report_wait, self._jitter)
         else:
-            floor = LEAST_REPORTS * (1 + MAX_JITTER * self._jitter)
-            backoff = Backoff(began, began + floor, clock_skew=client.clock_skew)
+            floor = lengthened(MIN_REPORT_INTERVAL, self._jitter)
+            backoff = Backoff(began, began + floor)
+        backoff = backoff._replace(requested_at=began, clock_skew=client.clock_skew)
         self._state.record_result(granted.request, snapshot.fingerprint, backoff)
-
-    def _backoff_after(
-        self, error: UsageMonitorError, before: Backoff | None, began: datetime
-    ) -> Backoff:
-        ahead = self._client.clock_skew if self._client else timedelta()
-        rate_limits = failures = 0
-        if isinstance(error, RateLimited):
-            rate_limits = (before.rate_limits if before else 0) + 1
-            next_request_at = after_report_rate_limit(
-                self._clock(), error.retry_after, rate_limits, jitter=self._jitter
-            )
-        elif isinstance(error, CredentialError):
-            next_request_at = began + _REFUSED_FOR
-        else:
-            failures = (before.failures if before else 0) + 1
-            next_request_at = after_error(began, failures, jitter=self._jitter)
-            next_request_at = max(next_request_at, began + LEAST_REPORTS)
-        return Backoff(
-            began, next_request_at, Problem.from_error(error), rate_limits, failures, ahead
-        )
 
 
 def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:

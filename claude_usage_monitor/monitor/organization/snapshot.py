@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import CredentialError, Unauthorized
-from claude_usage_monitor.monitor.backoff import MAX_JITTER
+from claude_usage_monitor.monitor.backoff import lengthened
 from claude_usage_monitor.monitor.organization import schedule
 from claude_usage_monitor.monitor.organization.reports import trouble_words
 from claude_usage_monitor.monitor.organization.spend import spend_of
@@ -135,5 +135,5 @@ def _next_read(snapshot: OrganizationSnapshot, rhythm: Rhythm) -> datetime:
         return backoff.next_request_at
     turn = schedule.next_turn(snapshot.stored, snapshot.now, rhythm.turn)
     if turn > snapshot.now and rhythm.turn == rhythm.interval:
-        turn += rhythm.interval * MAX_JITTER * rhythm.jitter
+        turn += lengthened(rhythm.interval, rhythm.jitter) - rhythm.interval
     return turn if backoff is None else max(turn + backoff.clock_skew, backoff.next_request_at)

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     CredentialError,
+    CredentialsExpired,
+    Forbidden,
+    MissingScope,
     RateLimited,
+    Unauthorized,
     UnknownAccount,
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.backoff import (
-    CREDENTIAL_CODES,
-    MAX_JITTER,
-    REFRESHABLE_CODES,
-    after_success,
     backoff_after,
+    lengthened,
+    next_regular_read,
+    usage_wait,
 )
 from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSnapshot,
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
     from claude_usage_monitor.store.state.state_store import StateStore
 
 _FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
+# Another access token may not have these problems.
+_REFRESHABLE_PROBLEMS = frozenset((Unauthorized.code, CredentialsExpired.code))
+# The API will not accept the login again until the user has done something.
+_LOGIN_PROBLEMS = _REFRESHABLE_PROBLEMS | {MissingScope.code, Forbidden.code}
 _GLANCE_SECONDS = 0.05  # how often another process's request is looked after
 
 
@@ -146,7 +153,7 @@ class SubscriptionReader:
         snapshot, status = self._snapshot_and_status(previous, now, force=force)
         backoff = self._state.backoff_of(snapshot.fingerprint or "")
         problem = backoff.problem if backoff is not None else None
-        refused = problem is not None and problem.code in REFRESHABLE_CODES
+        refused = problem is not None and problem.code in _REFRESHABLE_PROBLEMS
         closed = backoff is not None and now < backoff.next_request_at and not refused
         if not snapshot.refreshable or closed:
             return snapshot, status
@@ -190,7 +197,7 @@ class SubscriptionReader:
         if usage is None:
             problem = problem or snapshot.pace_maker_problem
         hint = self._login_source.login_hint
-        if problem is not None and problem.code in REFRESHABLE_CODES and hint is not None:
+        if problem is not None and problem.code in _REFRESHABLE_PROBLEMS and hint is not None:
             problem = dataclasses.replace(problem, hint=hint)
         if snapshot.problem is not None:
             problem = Problem.from_error(snapshot.problem)
@@ -220,11 +227,11 @@ class SubscriptionReader:
         if backoff is None:
             return now
         if backoff.problem is not None:
-            return None if backoff.problem.code in CREDENTIAL_CODES else backoff.next_request_at
+            return None if backoff.problem.code in _LOGIN_PROBLEMS else backoff.next_request_at
         if self._wanted:
             return backoff.next_request_at
         resets = [w.resets_at for w in usage.windows if w.resets_at] if usage else []
-        regular = after_success(
+        regular = next_regular_read(
             backoff.requested_at,
             [at + backoff.clock_skew for at in resets],
             interval=self._settings.interval,
@@ -270,8 +277,8 @@ class SubscriptionReader:
         try:
             usage = oauth_api.get_usage(self._client, token)
         except UsageMonitorError as error:
-            ahead = self._client.clock_skew
-            backoff = backoff_after(error, before, now, ahead, jitter=self._jitter)
+            backoff = backoff_after(error, before, now, usage_wait, self._jitter)
+            backoff = backoff._replace(clock_skew=self._client.clock_skew)
             self._state.record_result(granted.request, fingerprint, backoff)
             return isinstance(error, CredentialError | RateLimited)
         if not self._login_source.account_exists():
@@ -284,7 +291,7 @@ class SubscriptionReader:
             self._ask_profile(snapshot, fingerprint)
         account = self._state.identity_of(fingerprint)
         self._state.record_usage(account, usage)
-        floor = self._settings.api_floor * (1 + MAX_JITTER * self._jitter)
+        floor = lengthened(self._settings.api_floor, self._jitter)
         backoff = Backoff(now, now + floor, clock_skew=self._client.clock_skew)
         self._state.record_result(granted.request, fingerprint, backoff)
         return False
