@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -45,7 +44,7 @@ class Services:
         self.random_fraction = random_fraction
         self.state = StateStore(state_path(environ), fallback=fallback_path(environ))
         self.accounts = AccountStore(accounts_path(environ))
-        self.finder = CredentialFinder(environ, sys.platform)
+        self.finder = CredentialFinder(environ)
         self._announce = announce
         self._base_url = base_url_from(environ)
         self._saved_logins: SavedLogins | None = None

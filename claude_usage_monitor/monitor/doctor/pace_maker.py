@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -33,9 +32,7 @@ def pace_maker(
 
     yield Finding(_AREA, "Claude Pace Maker", "ok", f"{folder}: {installed_as(folder)}")
     yield Finding(_AREA, "throttling", "ok", _doing(seen.throttling, now))
-    snapshot = ClaudeCodeLogin(CredentialFinder(environ, sys.platform), state, environ).snapshot(
-        now
-    )
+    snapshot = ClaudeCodeLogin(CredentialFinder(environ), state, environ).snapshot(now)
     reason = beside.not_taken(snapshot, seen, now)
     read = "" if seen.polled_at is None else f", read {_ago(now, seen.polled_at)}"
     if reason is None:

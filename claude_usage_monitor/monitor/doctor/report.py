@@ -59,7 +59,7 @@ class Doctor:
         self._clock = clock
         self._now = clock()
         self._style = style
-        self._finder = CredentialFinder(environ, sys.platform)
+        self._finder = CredentialFinder(environ)
         self._state = StateStore(state_path(environ))
         self.login_works = False
         self._saved_login_works = False

@@ -1,7 +1,8 @@
-"""Which credential serves the ``claude-code`` account, and where it came from."""
+"""Which credential the account ``claude-code`` uses, and where it was found."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
-    CredentialsExpired,
     CredentialsNotFound,
     NoCredentials,
     PartialCredentials,
@@ -23,13 +23,13 @@ ENVIRONMENT = f"{credentials_file.TOKEN_VARIABLE} variable"
 FILE = "Claude Code credentials file"
 KEYCHAIN = "Claude Code keychain item"
 
-_IN_FLIGHT = timedelta(seconds=5)  # a token this near its end may expire on its way
-_KEYCHAIN_REST = timedelta(seconds=60)  # least time between two unasked reads of the keychain
-_DENIED_REST = timedelta(hours=1)  # after a refusal nobody wants the dialog again soon
+_EXPIRY_MARGIN = timedelta(seconds=5)  # a token with less left may expire before it arrives
+_KEYCHAIN_INTERVAL = timedelta(seconds=60)  # between two reads of an expired or missing item
+_KEYCHAIN_DENIED_COOLDOWN = timedelta(hours=1)  # each read may open a dialog on the screen
 
 
 class Credential(NamedTuple):
-    """A login and the words for where it was found."""
+    """A login, and where it was found."""
 
     login: Login
     origin: str
@@ -40,37 +40,37 @@ class Credential(NamedTuple):
         return self.login.token
 
     def expired(self, now: datetime) -> bool:
-        """Return whether its time is up, or will be before a request arrives."""
-        return self.login.expires_at is not None and self.login.expires_at <= now + _IN_FLIGHT
-
-    def raise_if_expired(self, now: datetime) -> None:
-        """Raise CredentialsExpired instead of letting an expired token be sent."""
-        if self.expired(now):
-            raise CredentialsExpired(expired_at=self.login.expires_at)
+        """Return whether the token has expired, or will have before a request arrives."""
+        return self.login.expires_at is not None and self.login.expires_at <= now + _EXPIRY_MARGIN
 
 
 class CredentialFinder:
-    """Looks a credential up: the environment first, then what Claude Code stored.
+    """Finds the credential: in the environment, or where Claude Code stores it.
 
-    Remembers only what looking again would cost: the keychain's answer (it may open a dialog) and
-    the last good file (Claude Code rewrites it in place).
+    The stores are read each time, except the keychain, because a read may open a dialog. The last
+    good file is cached for the moments in which Claude Code rewrites it. ``security`` replaces the
+    tool that reads the keychain.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], platform: str, security: Path | None = None
+        self,
+        environ: Mapping[str, str],
+        *,
+        use_keychain: bool = sys.platform == "darwin",
+        security: Path | None = None,
     ) -> None:
         self._environ = environ
-        self._has_keychain = platform == "darwin"
+        self._use_keychain = use_keychain
         self._security = security
-        self._keychain_answer: Login | CredentialError | None = None
+        self._keychain_result: Login | CredentialError | None = None
         self._keychain_read_at: datetime | None = None
         self._last_good_file: Login | None = None
 
     def find(self, now: datetime, *, force: bool = False) -> Credential:
-        """Return the credential to use. ``force`` reads the stores anew, whatever is remembered.
+        """Return the credential to use, even if it has expired.
 
-        Raises NoCredentials or SecretStoreUnavailable. An expired credential is returned: that it
-        has expired is its own problem.
+        ``force`` reads the keychain even if its last answer is cached. Raises NoCredentials or
+        SecretStoreUnavailable.
         """
         login = credentials_file.token_from_environment(self._environ)
         if login is not None:
@@ -78,45 +78,37 @@ class CredentialFinder:
         return self.find_stored(now, force=force)
 
     def find_stored(self, now: datetime, *, force: bool = False) -> Credential:
-        """Return what Claude Code stored, the environment aside. Raises as `find` does."""
-        if not self._has_keychain:
-            return Credential(self._file(now), FILE)
+        """Return what Claude Code has stored, whatever is in the environment. Raises as `find`."""
+        if not self._use_keychain:
+            return self._from_file(now)
         try:
-            kept = Credential(self._keychain(now, force=force), KEYCHAIN)
-        except CredentialError as error:
-            return self._file_instead(now, error)
-        if kept.expired(now):
+            credential = self._from_keychain(now, force=force)
+        except CredentialError as keychain_error:
             try:
-                other = Credential(self._file(now), FILE)
-            except NoCredentials:
-                return kept
-            return kept if other.expired(now) else other
-        return kept
+                return self._from_file(now)
+            except NoCredentials as file_error:
+                # The error of an unusable store says more than that of a missing one.
+                no_item = isinstance(keychain_error, CredentialsNotFound)
+                raise (file_error if no_item else keychain_error) from None
+        if not credential.expired(now):
+            return credential
+        try:
+            other = self._from_file(now)
+        except NoCredentials:
+            return credential
+        return credential if other.expired(now) else other
 
     def stored_content(self, now: datetime) -> tuple[bytes, Credential]:
-        """Return what Claude Code stored, raw, read anew. Raises as `find` does."""
-        credential = self.find_stored(now, force=True)
-        if credential.origin == FILE:
-            content = credentials_file.read_credentials_file(
-                credentials_file.credentials_path(self._environ)
-            )
+        """Read again what Claude Code has stored, and return its bytes too. Raises as `find`."""
+        origin = self.find_stored(now, force=True).origin
+        if origin == FILE:
+            path = credentials_file.credentials_path(self._environ)
+            content = credentials_file.read_credentials_file(path)
         else:
-            from claude_usage_monitor.sources.claude_code import keychain
+            content = self._read_keychain()
+        return content, Credential(credentials_file.parse_login(content, origin), origin)
 
-            security = self._security or keychain.SECURITY
-            content = keychain.read_content(self._environ, security)
-        login = credentials_file.parse_login(content, credential.origin)
-        return content, Credential(login, credential.origin)
-
-    def _file_instead(self, now: datetime, keychain_error: CredentialError) -> Credential:
-        try:
-            return Credential(self._file(now), FILE)
-        except NoCredentials as file_error:
-            # The one that says more: an unusable store before a missing one.
-            no_item = isinstance(keychain_error, CredentialsNotFound)
-            raise (file_error if no_item else keychain_error) from None
-
-    def _file(self, now: datetime) -> Login:
+    def _from_file(self, now: datetime) -> Credential:
         path = credentials_file.credentials_path(self._environ)
         try:
             self._last_good_file = credentials_file.read_login(path)
@@ -124,31 +116,34 @@ class CredentialFinder:
             last = self._last_good_file
             if last is None or Credential(last, FILE).expired(now):
                 raise
-            return last
+            return Credential(last, FILE)
         except NoCredentials:
             self._last_good_file = None
             raise
-        return self._last_good_file
+        return Credential(self._last_good_file, FILE)
 
-    def _keychain(self, now: datetime, *, force: bool) -> Login:
-        answer = self._keychain_answer
-        if answer is None or force or self._worth_reading_again(answer, now):
-            # Brings subprocess in, 10 ms, on a Mac alone.
-            from claude_usage_monitor.sources.claude_code import keychain
-
+    def _from_keychain(self, now: datetime, *, force: bool) -> Credential:
+        result = self._keychain_result
+        if result is None or force or self._keychain_read_due(result, now):
             try:
-                answer = keychain.read_keychain(self._environ, self._security or keychain.SECURITY)
+                result = credentials_file.parse_login(self._read_keychain(), "the macOS keychain")
             except CredentialError as error:
-                answer = error
-            self._keychain_answer, self._keychain_read_at = answer, now
-        if isinstance(answer, CredentialError):
-            raise answer
-        return answer
+                result = error
+            self._keychain_result, self._keychain_read_at = result, now
+        if isinstance(result, CredentialError):
+            raise result
+        return Credential(result, KEYCHAIN)
 
-    def _worth_reading_again(self, answer: Login | CredentialError, now: datetime) -> bool:
-        rested = now - (self._keychain_read_at or now)
-        if isinstance(answer, SecretStoreUnavailable):
-            return rested >= _DENIED_REST
-        if isinstance(answer, CredentialError) or Credential(answer, KEYCHAIN).expired(now):
-            return rested >= _KEYCHAIN_REST
+    def _keychain_read_due(self, result: Login | CredentialError, now: datetime) -> bool:
+        age = now - (self._keychain_read_at or now)
+        if isinstance(result, SecretStoreUnavailable):
+            return age >= _KEYCHAIN_DENIED_COOLDOWN
+        if isinstance(result, CredentialError) or Credential(result, KEYCHAIN).expired(now):
+            return age >= _KEYCHAIN_INTERVAL
         return False
+
+    def _read_keychain(self) -> bytes:
+        # Imports subprocess, 3 ms, which only a Mac needs.
+        from claude_usage_monitor.sources.claude_code import keychain
+
+        return keychain.read_content(self._environ, self._security or keychain.SECURITY)

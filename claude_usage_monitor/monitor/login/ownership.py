@@ -57,7 +57,7 @@ class _ClaudeCode:
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
         self._state = state
-        self._finder = CredentialFinder(environ, sys.platform)
+        self._finder = CredentialFinder(environ)
         self._global_config = global_config.GlobalConfig(environ)
 
     def verdict(self, account_uuid: str | None, now: datetime, *, force: bool) -> Verdict:

@@ -54,7 +54,7 @@ def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> A
 
 def _whose(state: StateStore, environ: Mapping[str, str], now: datetime) -> _Whose:
     try:
-        credential = CredentialFinder(environ, "any but darwin").find(now)
+        credential = CredentialFinder(environ, use_keychain=False).find(now)
     except UsageMonitorError:
         seen = state.last_login(CLAUDE_CODE.name)
         return _Whose(_from_claude_json(environ) or (seen[0] if seen else None))

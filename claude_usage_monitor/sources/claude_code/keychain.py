@@ -15,13 +15,11 @@ from pathlib import Path
 from unicodedata import normalize
 
 from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavailable
-from claude_usage_monitor.sources.claude_code.credentials_file import Login, parse_login
 
 SECURITY = Path("/usr/bin/security")
 SERVICE = "Claude Code-credentials"
 TIMEOUT_SECONDS = 3.0  # it waits forever for a dialog that nobody sees
 
-_LOCATION = "the macOS keychain"
 _NOT_FOUND = 44
 _DENIED = {36: "it is locked", 51: "access was denied", 128: "the dialog was canceled"}
 _PLAIN_USER_NAME = re.compile(r"[a-zA-Z0-9._-]+")
@@ -37,13 +35,8 @@ def service_name(environ: Mapping[str, str]) -> str:
     return f"{SERVICE}-{sha256(normalize('NFC', raw).encode()).hexdigest()[:8]}"
 
 
-def read_keychain(environ: Mapping[str, str], security: Path = SECURITY) -> Login:
-    """Return the login in the keychain. Raises as `read_content` and `parse_login` do."""
-    return parse_login(read_content(environ, security), _LOCATION)
-
-
 def read_content(environ: Mapping[str, str], security: Path = SECURITY) -> bytes:
-    """Return the content of this user's item, else of the item of any user.
+    """Return the credentials JSON in this user's item, else in the item of any user.
 
     Raises CredentialsNotFound if there is no item, SecretStoreUnavailable if the keychain is
     locked, denies access or does not respond.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import (
-    CredentialsExpired,
     NoCredentials,
     PartialCredentials,
     SecretStoreUnavailable,
@@ -32,11 +31,11 @@ def now() -> datetime:
 
 
 def finder() -> CredentialFinder:
-    return CredentialFinder(os.environ, "linux")
+    return CredentialFinder(os.environ, use_keychain=False)
 
 
 class Mac:
-    """A Mac's keychain item: what it holds, and how often it was read."""
+    """A Mac's keychain item: its content, and how often it was read."""
 
     def __init__(self, folder: Path) -> None:
         self._item = folder / "item"
@@ -49,8 +48,11 @@ class Mac:
 
     def login(self, token: str, *, expires_in: float = 3600) -> None:
         expires_at = int((time.time() + expires_in) * 1000)
-        blob = {"claudeAiOauth": {"accessToken": token, "expiresAt": expires_at}}
-        self._item.write_text(f"printf %s '{json.dumps(blob)}'")
+        credentials = {"claudeAiOauth": {"accessToken": token, "expiresAt": expires_at}}
+        self._item.write_text(f"printf %s '{json.dumps(credentials)}'")
+
+    def truncate(self) -> None:
+        self._item.write_text("printf '{\"mcpOAuth\": {'")
 
     def deny(self) -> None:
         self._item.write_text("exit 51")
@@ -60,7 +62,9 @@ class Mac:
         return len(self._reads.read_text().splitlines()) if self._reads.exists() else 0
 
     def finder(self) -> CredentialFinder:
-        return CredentialFinder({**os.environ, "USER": "ada"}, "darwin", self.tool)
+        return CredentialFinder(
+            {**os.environ, "USER": "ada"}, use_keychain=True, security=self.tool
+        )
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def mac(tmp_path: Path) -> Mac:
     return Mac(tmp_path)
 
 
-def test_the_environment_comes_first_and_says_so(
+def test_uses_the_environment_first_and_names_the_origin(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.login()
@@ -80,7 +84,7 @@ def test_the_environment_comes_first_and_says_so(
 
 
 @pytest.mark.parametrize(("expires_in", "expired"), [(3600, False), (-1, True), (2, True)])
-def test_an_expired_credential_is_found_but_not_to_be_sent(
+def test_returns_an_expired_credential_and_says_that_it_has_expired(
     store: Store,
     expires_in: float,
     expired: bool,
@@ -88,55 +92,53 @@ def test_an_expired_credential_is_found_but_not_to_be_sent(
     store.login(expires_in=expires_in)
     credential = finder().find(now())
     assert expired is credential.expired(now())
-    if expired:
-        with pytest.raises(CredentialsExpired) as caught:
-            credential.raise_if_expired(now())
-        assert credential.login.expires_at == caught.value.expired_at
 
 
-def test_a_torn_file_leaves_the_last_good_login_while_that_lasts(store: Store) -> None:
+def test_uses_the_last_good_login_while_the_file_is_truncated(store: Store) -> None:
     store.login()
-    snapshot = finder()
-    snapshot.find(now())
+    subject = finder()
+    subject.find(now())
     store.write(b'{"claudeAiOauth": {"acc')
-    assert snapshot.find(now()).token.reveal() == TOKEN
+    assert subject.find(now()).token.reveal() == TOKEN
     with pytest.raises(PartialCredentials):
-        snapshot.find(now() + timedelta(hours=2))
+        subject.find(now() + timedelta(hours=2))
     with pytest.raises(PartialCredentials):
         finder().find(now())
 
 
-def test_a_login_that_is_gone_is_gone(store: Store) -> None:
+def test_forgets_the_last_good_login_after_the_file_was_removed(store: Store) -> None:
     store.login()
-    snapshot = finder()
-    snapshot.find(now())
+    subject = finder()
+    subject.find(now())
     store.path.unlink()
     with pytest.raises(NoCredentials):
-        snapshot.find(now())
+        subject.find(now())
     store.write(b"")
     with pytest.raises(PartialCredentials):
-        snapshot.find(now())
+        subject.find(now())
 
 
 # --- macOS ------------------------------------------------------------------------------------
 
 
-def test_on_a_mac_the_keychain_comes_before_the_file(mac: Mac, store: Store) -> None:
-    mac.login("kept")
-    store.login("filed")
+def test_on_a_mac_uses_the_keychain_before_the_file(mac: Mac, store: Store) -> None:
+    mac.login("in-the-keychain")
+    store.login("in-the-file")
     found = mac.finder().find(now())
-    assert (found.token.reveal(), found.origin) == ("kept", KEYCHAIN)
+    assert (found.token.reveal(), found.origin) == ("in-the-keychain", KEYCHAIN)
 
 
-def test_where_the_keychain_has_none_the_file_serves(mac: Mac, store: Store) -> None:
-    store.login("filed")
+def test_uses_the_file_if_the_keychain_has_no_item(mac: Mac, store: Store) -> None:
+    store.login("in-the-file")
     assert (
         (found := mac.finder().find(now())).token.reveal(),
         found.origin,
-    ) == ("filed", FILE)
+    ) == ("in-the-file", FILE)
 
 
-def test_of_an_expired_keychain_and_a_live_file_the_live_one_serves(mac: Mac, store: Store) -> None:
+def test_uses_the_file_if_only_the_login_in_the_keychain_has_expired(
+    mac: Mac, store: Store
+) -> None:
     mac.login("old", expires_in=-60)
     store.login("fresh")
     assert mac.finder().find(now()).token.reveal() == "fresh"
@@ -144,48 +146,64 @@ def test_of_an_expired_keychain_and_a_live_file_the_live_one_serves(mac: Mac, st
     assert mac.finder().find(now()).token.reveal() == "old"
 
 
-def test_a_denied_keychain_is_told_unless_the_file_serves(mac: Mac, store: Store) -> None:
+def test_reports_a_denied_keychain_unless_the_file_has_a_login(mac: Mac, store: Store) -> None:
     mac.deny()
     with pytest.raises(SecretStoreUnavailable):
         mac.finder().find(now())
-    store.login("filed")
-    assert mac.finder().find(now()).token.reveal() == "filed"
+    store.login("in-the-file")
+    assert mac.finder().find(now()).token.reveal() == "in-the-file"
 
 
-def test_an_unusable_file_says_more_than_a_missing_item(mac: Mac, store: Store) -> None:
+def test_reports_an_unusable_file_rather_than_a_missing_item(mac: Mac, store: Store) -> None:
     store.write(b"{}")
     with pytest.raises(NoCredentials, match="holds no Claude login"):
         mac.finder().find(now())
 
 
-def test_a_live_login_is_read_from_the_keychain_once(mac: Mac) -> None:
-    mac.login("kept")
-    snapshot = mac.finder()
+def test_says_if_the_item_is_truncated(mac: Mac) -> None:
+    mac.truncate()
+    with pytest.raises(PartialCredentials, match="the macOS keychain is truncated"):
+        mac.finder().find(now())
+
+
+def test_returns_the_stored_bytes_of_the_keychain_or_the_file(mac: Mac, store: Store) -> None:
+    store.login("in-the-file")
+    content, credential = mac.finder().stored_content(now())
+    assert (store.path.read_bytes(), FILE) == (content, credential.origin)
+    mac.login("in-the-keychain")
+    content, credential = mac.finder().stored_content(now())
+    assert b"in-the-keychain" in content
+    assert ("in-the-keychain", KEYCHAIN) == (credential.token.reveal(), credential.origin)
+
+
+def test_reads_a_valid_login_from_the_keychain_once(mac: Mac) -> None:
+    mac.login("in-the-keychain")
+    subject = mac.finder()
     for _ in range(5):
-        snapshot.find(now())
+        subject.find(now())
     assert mac.reads == 1
 
 
-def test_a_denied_keychain_is_not_asked_again_for_an_hour_unless_the_user_asks(mac: Mac) -> None:
-    """Each read may open a dialog; a storm of them is what users of such tools hate most."""
+def test_reads_a_denied_keychain_again_after_an_hour_or_if_forced(mac: Mac) -> None:
+    """Each read may open a dialog on the screen."""
     mac.deny()
-    snapshot = mac.finder()
+    subject = mac.finder()
     for moment in (now(), now() + timedelta(minutes=59)):
         with pytest.raises(SecretStoreUnavailable):
-            snapshot.find(moment)
+            subject.find(moment)
     assert mac.reads == 1
     with pytest.raises(SecretStoreUnavailable):
-        snapshot.find(now() + timedelta(minutes=61))
+        subject.find(now() + timedelta(minutes=61))
     assert mac.reads == 2
-    mac.login("kept")
-    assert snapshot.find(now(), force=True).token.reveal() == "kept"
+    mac.login("in-the-keychain")
+    assert subject.find(now(), force=True).token.reveal() == "in-the-keychain"
 
 
-def test_an_expired_item_is_looked_at_once_a_minute(mac: Mac) -> None:
+def test_reads_an_expired_item_again_after_a_minute(mac: Mac) -> None:
     mac.login("old", expires_in=-60)
-    snapshot = mac.finder()
+    subject = mac.finder()
     for seconds in (0, 20, 40, 59):
-        assert snapshot.find(now() + timedelta(seconds=seconds)).expired(now())
+        assert subject.find(now() + timedelta(seconds=seconds)).expired(now())
     assert mac.reads == 1
     mac.login("fresh")
-    assert snapshot.find(now() + timedelta(seconds=70)).token.reveal() == "fresh"
+    assert subject.find(now() + timedelta(seconds=70)).token.reveal() == "fresh"
