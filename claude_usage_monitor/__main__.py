@@ -1,4 +1,4 @@
-"""``python -m claude_usage_monitor`` is the command."""
+"""``python -m claude_usage_monitor`` runs the command line."""
 
 from claude_usage_monitor.cli import command
 

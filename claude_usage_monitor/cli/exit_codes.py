@@ -1,15 +1,17 @@
-"""What the command's exit codes mean."""
+"""The command's exit codes, and which problem leads to which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from claude_usage_monitor.usage.status import AccountStatus
+if TYPE_CHECKING:  # `--version` would take half as long again with these dataclasses
+    from claude_usage_monitor.usage.status import AccountStatus
 
 
 class ExitCode(IntEnum):
-    """The exit codes of INTERFACE; a process that a signal ended adds its number to SIGNAL."""
+    """The exit codes. After a signal, the exit code is SIGNAL plus the signal's number."""
 
     OK = 0
     FAILED = 1
@@ -17,7 +19,9 @@ class ExitCode(IntEnum):
     LOGIN_NEEDED = 3
     NO_FIGURES = 4
     SIGNAL = 128
+    HANGUP = 129
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
 
 _LOGIN_CODES = frozenset(
@@ -32,21 +36,21 @@ _LOGIN_CODES = frozenset(
     )
 )
 _SERVICE_CODES = frozenset(("rate_limited", "unreachable", "server_error", "unexpected_response"))
+_USAGE_CODES = frozenset(("unknown_account", "invalid_setting"))
 _WORST_FIRST = (ExitCode.LOGIN_NEEDED, ExitCode.NO_FIGURES, ExitCode.USAGE, ExitCode.FAILED)
 
 
 def exit_code_for(problem_code: str) -> ExitCode:
-    """Return the exit code of a problem that left no figures."""
+    """Return the exit code for a problem that left no figures."""
     if problem_code in _LOGIN_CODES:
         return ExitCode.LOGIN_NEEDED
     if problem_code in _SERVICE_CODES:
         return ExitCode.NO_FIGURES
-    wrong_usage = problem_code in ("unknown_account", "invalid_setting")
-    return ExitCode.USAGE if wrong_usage else ExitCode.FAILED
+    return ExitCode.USAGE if problem_code in _USAGE_CODES else ExitCode.FAILED
 
 
 def exit_code_of(statuses: Iterable[AccountStatus]) -> ExitCode:
-    """Return the worst code of all accounts: 0 when each has figures, also stale ones."""
+    """Return the worst exit code of all accounts: 0 if each has figures, even stale ones."""
     codes = {
         exit_code_for(status.problem.code if status.problem else "")
         for status in statuses

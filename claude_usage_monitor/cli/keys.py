@@ -1,4 +1,4 @@
-"""Keys without Enter, and a wait that a key, a signal or the worker ends."""
+"""Keys without Enter, and a wait that a key, a signal or another thread ends."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import os
 import re
 import sys
 import time
-from types import TracebackType
 from typing import Self
 
-_MOST_KEYS = 64  # bytes at once; more is a paste, and none of it is meant for us
+_MAX_KEYS = 64  # bytes at once; more is a paste, which is ignored
 _PAUSE = 0.1  # seconds; what follows sooner belongs to the paste or the sequence before it
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_X].*?(?:\x07|\x1b\\)|.)", re.DOTALL)
-_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O|[\]P^_X](?:(?!\x07|\x1b\\).)*)?\Z", re.DOTALL)
+_INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O|[\]P^_X](?:(?!\x07|\x1b\\).)*)?\Z", re.DOTALL)
 
 
 class TerminalGone(Exception):
     """Raised when the terminal that keys are read from was closed."""
 
 
-class Typing:
-    """Tells keys from a paste and from a terminal's escape sequences, however they are cut up."""
+class KeyParser:
+    """Separates keys from pastes and from escape sequences, which may arrive in several pieces."""
 
     def __init__(self) -> None:
-        self._unfinished = b""
-        self._pasting = False
+        self._incomplete = b""
+        self._in_paste = False
         self._last_at = -_PAUSE
 
-    def keys(self, typed: bytes, at: float) -> str:
-        """Return the plain keys in what came at an instant, in seconds."""
-        follows = at - self._last_at < _PAUSE
+    def parse(self, data: bytes, at: float) -> str:
+        """Return the plain keys in bytes that arrived at an instant (in seconds)."""
+        continues = at - self._last_at < _PAUSE
         self._last_at = at
-        if follows:
-            typed = self._unfinished + typed
-        self._unfinished = b""
-        self._pasting = len(typed) > _MOST_KEYS or (self._pasting and follows)
-        if self._pasting:
+        if continues:
+            data = self._incomplete + data
+        self._incomplete = b""
+        self._in_paste = len(data) > _MAX_KEYS or (self._in_paste and continues)
+        if self._in_paste:
             return ""
-        unfinished = _UNFINISHED.search(typed)
-        if unfinished is not None:
-            typed, self._unfinished = typed[: unfinished.start()], unfinished[0]
-        return _SEQUENCE.sub(b"", typed).decode("ascii", "ignore")
+        incomplete = _INCOMPLETE.search(data)
+        if incomplete is not None:
+            data, self._incomplete = data[: incomplete.start()], incomplete[0]
+        return _SEQUENCE.sub(b"", data).decode("ascii", "ignore")
 
 
 if sys.platform == "win32":
@@ -48,10 +47,10 @@ if sys.platform == "win32":
     import threading
 
     class Keyboard:
-        """The console's keys. Never run on a real Windows console; see CONTRIBUTING."""
+        """The console's keys. Not tested on a real Windows console; see CONTRIBUTING."""
 
-        _LOOK_SECONDS = 0.05
-        _PREFIXES = ("\x00", "\xe0")  # of function keys: a letter follows that was not typed
+        _POLL_INTERVAL = 0.05  # seconds
+        _PREFIXES = ("\x00", "\xe0")  # of a function key: the letter that follows was not typed
 
         def __init__(self) -> None:
             self._woken = threading.Event()
@@ -78,7 +77,7 @@ if sys.platform == "win32":
                     if key not in self._PREFIXES:
                         return key
                     msvcrt.getwch()
-                self._woken.wait(self._LOOK_SECONDS)
+                self._woken.wait(self._POLL_INTERVAL)
             self._woken.clear()
             return ""
 
@@ -88,9 +87,9 @@ else:
     import tty
 
     class Keyboard:
-        """The terminal's keys, unbuffered and unechoed while entered.
+        """The keys of the terminal that standard input is, unbuffered and unechoed while entered.
 
-        There are none when stdin is no terminal.
+        There are no keys if standard input is not a terminal.
         """
 
         def __init__(self) -> None:
@@ -98,28 +97,23 @@ else:
             self._stdin = stdin.fileno() if stdin is not None and stdin.isatty() else None
             self._reader, self._writer = os.pipe()
             os.set_blocking(self._writer, False)
-            self._typing = Typing()
-            self._before: list[object] | None = None
+            self._parser = KeyParser()
+            self._original_mode: list[object] | None = None
 
         def __enter__(self) -> Self:
             if self._stdin is not None:
-                self._before = termios.tcgetattr(self._stdin)
+                self._original_mode = termios.tcgetattr(self._stdin)
                 tty.setcbreak(self._stdin, termios.TCSANOW)
             return self
 
-        def __exit__(
-            self,
-            kind: type[BaseException] | None,
-            error: BaseException | None,
-            traceback: TracebackType | None,
-        ) -> None:
+        def __exit__(self, *_: object) -> None:
             self.restore()
 
         def restore(self) -> None:
-            """Give the terminal its line mode back. Does not wait for it to take its output."""
-            if self._stdin is not None and self._before is not None:
+            """Restore the terminal's mode without waiting until it has accepted all output."""
+            if self._stdin is not None and self._original_mode is not None:
                 try:
-                    termios.tcsetattr(self._stdin, termios.TCSANOW, self._before)  # type: ignore[arg-type] # as tcgetattr gave it
+                    termios.tcsetattr(self._stdin, termios.TCSANOW, self._original_mode)  # type: ignore[arg-type] # as tcgetattr returned it
                 except termios.error:
                     return  # the terminal is gone
 
@@ -128,7 +122,7 @@ else:
             try:
                 os.write(self._writer, b"!")
             except BlockingIOError:
-                return  # full: a wait will end anyway
+                return  # the pipe is full, which ends a wait as well
 
         def wait(self, timeout: float) -> str:
             """Return the keys pressed, or nothing after ``timeout`` seconds or a wake.
@@ -142,9 +136,9 @@ else:
             if self._stdin not in ready or self._stdin is None:
                 return ""
             try:
-                typed = os.read(self._stdin, 1 << 16)
+                data = os.read(self._stdin, 1 << 16)
             except OSError:
-                typed = b""
-            if not typed:
+                data = b""
+            if not data:
                 raise TerminalGone
-            return self._typing.keys(typed, time.monotonic())
+            return self._parser.parse(data, time.monotonic())

@@ -1,4 +1,4 @@
-"""The terminal in live mode: frames on the alternate screen, only what changed written."""
+"""The terminal in live mode: frames on the alternate screen, of which only changes are written."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.control import Control
 from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_BACK = b"\x1b[?25h\x1b[?1049l"  # cursor shown, normal screen
+_RESTORE = b"\x1b[?25h\x1b[?1049l"  # show the cursor, switch to the normal screen
 
 
 class Screen:
-    """Paints frames where they can be painted over: Rich's ``Live`` holds the alternate screen."""
+    """Paints frames on the alternate screen, which Rich's ``Live`` switches on and off."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -30,7 +27,7 @@ class Screen:
 
     def enter(self) -> None:
         """Switch to the alternate screen and hide the cursor."""
-        self._shown, self._size = [], (0, 0)
+        self.repaint()
         self._live = Live(
             Text(),
             console=self._console,
@@ -42,29 +39,28 @@ class Screen:
         self._live.start()
 
     def leave(self) -> None:
-        """Switch back, with the cursor shown."""
+        """Switch back to the normal screen and show the cursor."""
         if self._live is not None:
-            # Terminals that were resized may show what is left on the other screen.
+            # A terminal that was resized may show what remains on the other screen.
             self._console.control(Control.home(), Control.clear())
             self._live.stop()
             self._live = None
 
-    def leave_at_once(self) -> None:
-        """Switch back, from any thread, unless the terminal takes no output."""
+    def abandon(self) -> None:
+        """Switch back without waiting, in case the terminal accepts no output."""
         if self._live is not None and sys.platform != "win32":
             with contextlib.suppress(OSError):
-                # Its own description of the terminal: the other one is shared with the shell.
+                # O_NONBLOCK on standard output itself would also apply to the shell.
                 name = os.ttyname(self._console.file.fileno())
                 terminal = os.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-                os.write(terminal, _BACK)
+                os.write(terminal, _RESTORE)
 
-    def forget(self) -> None:
-        """Paint the next frame whole: something else may have written to the screen."""
+    def repaint(self) -> None:
+        """Paint the next frame whole, because something else may have written to the screen."""
         self._size = (0, 0)
 
-    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, news: bool) -> None:
-        """Show a frame of at most ``size`` (columns, rows); writes only the lines that changed."""
-        del news
+    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
+        """Show a frame of at most ``size`` (columns, rows); writes only lines that differ."""
         console = self._console
         console.size = size
         frame = [self._segments(line) for line in lines]
@@ -76,8 +72,8 @@ class Screen:
                 new = frame[y] if y < len(frame) else []
                 old = self._shown[y] if y < len(self._shown) else []
                 if new != old:
-                    rest = Segment.get_line_length(old) - Segment.get_line_length(new)
-                    padding = [Segment(" " * rest)] if rest > 0 else []
+                    excess = Segment.get_line_length(old) - Segment.get_line_length(new)
+                    padding = [Segment(" " * excess)] if excess > 0 else []
                     console.update_screen_lines([new + padding], 0, y)
         self._shown = frame
 
@@ -87,26 +83,25 @@ class Screen:
 
 
 class PlainScreen:
-    """A terminal that cannot move its cursor: each new reading is printed beneath the last."""
+    """A terminal without cursor movement: every new frame is printed below the last one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def enter(self) -> None:
-        """Do nothing: there is no other screen."""
+        """Do nothing: there is no alternate screen."""
 
     def leave(self) -> None:
-        """Do nothing: there is nothing to undo."""
+        """Do nothing: there is no alternate screen."""
 
-    def leave_at_once(self) -> None:
-        """Do nothing: there is nothing to undo."""
+    def abandon(self) -> None:
+        """Do nothing: there is no alternate screen."""
 
-    def forget(self) -> None:
-        """Do nothing: what was printed stays printed."""
+    def repaint(self) -> None:
+        """Do nothing: frames that were printed stay."""
 
-    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, news: bool) -> None:
-        """Print a frame if it holds news; a countdown alone is none."""
-        del size
-        if news:
+    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
+        """Print a frame if anything but its countdowns has changed."""
+        if changed:
             for line in lines:
                 self._console.print(line, no_wrap=True, overflow="ignore", crop=False)

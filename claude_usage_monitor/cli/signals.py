@@ -1,85 +1,136 @@
-"""Signals of live mode: noted in the handler, acted on by the loop, never in mid-drawing."""
+"""Signals that end the process, and those that a terminal sends to live mode."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
-import threading
-from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
 
-# A terminal that takes no more output (a stalled link, XOFF) would hold us in a write for ever.
-_PATIENCE_SECONDS = 0.7
+from claude_usage_monitor.cli.exit_codes import ExitCode
 
-_LEAVING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
-_REPAINTING = ("SIGWINCH", "SIGCONT")
+_END_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+_REPAINT_SIGNALS = ("SIGWINCH", "SIGCONT")
+_LEAVE_TIMEOUT = 0.7  # seconds until live mode is interrupted: its terminal may accept no output
 
 
-class Signals:
-    """While entered, signals set flags and call ``wake``.
+class TerminalStalled(BaseException):
+    """Raised in the main thread when live mode has not left in time after a signal."""
 
-    ``leaving`` is the exit code once a signal asked to leave. If the loop does not get there, for
-    its terminal takes no output, the process is ended after ``last_resort``.
+
+class EndSignals:
+    """Notes the first signal that asks the process to end; later ones change nothing.
+
+    ``exit_code`` is its exit code, ``None`` while none has arrived. The first signal raises
+    SystemExit in the main thread, at most once in the life of the process: a refresh of a login
+    that was sent is then waited for and stored, however many signals follow.
     """
 
-    def __init__(self, wake: Callable[[], None], last_resort: Callable[[], None]) -> None:
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self._react: Callable[[], None] = self._raise
+
+    def install(self) -> None:
+        """Handle the signals from now on, except those that are ignored, as after ``nohup``."""
+        for number in _numbers(_END_SIGNALS):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def shield(self) -> None:
+        """Let no signal interrupt what follows."""
+        self._react = _do_nothing
+
+    @contextlib.contextmanager
+    def reaction(self, react: Callable[[], None]) -> Iterator[None]:
+        """Call ``react`` for the first signal, instead of raising SystemExit, while entered."""
+        before, self._react = self._react, react
+        try:
+            yield
+        finally:
+            self._react = before
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.exit_code is None:
+            self.exit_code = ExitCode.SIGNAL + number
+            self._react()
+
+    def _raise(self) -> NoReturn:
+        raise SystemExit(self.exit_code)
+
+
+end_signals = EndSignals()
+
+
+class LiveSignals:
+    """Flags that signals set for the loop of live mode: no signal interrupts a drawing."""
+
+    def __init__(self, wake: Callable[[], None], abandon: Callable[[], None]) -> None:
         self._wake = wake
-        self._last_resort = last_resort
-        self._before: dict[int, object] = {}
-        self.leaving: int | None = None
+        self._abandon = abandon
         self.repaint = False
-        self.stop = False
+        self.suspend = False
 
-    def __enter__(self) -> Self:
-        for names, handler in (
-            (_LEAVING, self._leave),
-            (_REPAINTING, self._repaint),
-            (("SIGTSTP",), self._stop),
-        ):
-            for number in (getattr(signal, name, None) for name in names):
-                if number is not None:
-                    self._before[number] = signal.signal(number, handler)
-        return self
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code once a signal asks live mode to end; Ctrl+C is a usual way to leave."""
+        code = end_signals.exit_code
+        return ExitCode.OK if code == ExitCode.INTERRUPTED else code
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # what signal() returned
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle signals while entered.
 
-    def suspend(self) -> None:
-        """Stop as SIGTSTP does by itself, until SIGCONT.
-
-        The kernel knows when nobody could continue us, as in ``xterm -e``, and then ignores it.
+        If the loop has not left in time, its terminal accepts no output or a drawing hangs: then
+        ``abandon`` gives the terminal back and TerminalStalled is raised in the main thread.
         """
-        self.stop = False
-        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, ours)
+        handlers = {
+            **dict.fromkeys(_numbers(_REPAINT_SIGNALS), self._on_repaint),
+            **dict.fromkeys(_numbers(("SIGTSTP",)), self._on_suspend),
+            **dict.fromkeys(_numbers(("SIGALRM",)), self._on_timeout),
+        }
+        before = {number: signal.signal(number, handlers[number]) for number in handlers}
+        try:
+            with end_signals.reaction(self._on_end):
+                yield
+        finally:
+            if hasattr(signal, "setitimer"):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def _leave(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self.leaving is None:
-            self.leaving = 0 if number == signal.SIGINT else 128 + number
-            watchdog = threading.Timer(_PATIENCE_SECONDS, self._give_up)
-            watchdog.daemon = True
-            watchdog.start()
+    def stop_process(self) -> None:
+        """Stop as SIGTSTP does by default, until SIGCONT.
+
+        The kernel ignores the signal where no shell could continue the process (``xterm -e``).
+        """
+        self.suspend = False
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+
+    def _on_end(self) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, _LEAVE_TIMEOUT)
         self._wake()
 
-    def _give_up(self) -> None:
-        self._last_resort()
-        os._exit(self.leaving or 0)
+    def _on_timeout(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        self._abandon()
+        raise TerminalStalled
 
-    def _repaint(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def _on_repaint(self, _number: int, _frame: FrameType | None) -> None:
         self.repaint = True
         self._wake()
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.stop = True
+    def _on_suspend(self, _number: int, _frame: FrameType | None) -> None:
+        self.suspend = True
         self._wake()
+
+
+def _numbers(names: tuple[str, ...]) -> list[signal.Signals]:
+    """Return the signals of these names that the platform has."""
+    return [signal.Signals[name] for name in names if hasattr(signal, name)]
+
+
+def _do_nothing() -> None:
+    return

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.cli.keys import Typing
+from claude_usage_monitor.cli.keys import KeyParser
 from tests.support.command import cpu_seconds
 
 if TYPE_CHECKING:
@@ -52,38 +52,38 @@ def show_help(terminal: Terminal) -> None:
 def test_an_escape_sequence_is_no_key_however_it_is_cut_up(sequence: bytes) -> None:
     """A sequence types nothing, in one piece or two, and what follows it is a key."""
     for cut in range(1, len(sequence) + 1):
-        typing = Typing()
+        parser = KeyParser()
         typed = [
-            typing.keys(sequence[:cut], 0.0),
-            typing.keys(sequence[cut:], MOMENT),
-            typing.keys(b"q", LATER),
+            parser.parse(sequence[:cut], 0.0),
+            parser.parse(sequence[cut:], MOMENT),
+            parser.parse(b"q", LATER),
         ]
         assert typed == ["", "", "q"]
 
 
 def test_a_key_beside_a_sequence_is_a_key() -> None:
-    assert Typing().keys(b"r\x1b[A?\x1b]0;x\x07q", 0.0) == "r?q"
+    assert KeyParser().parse(b"r\x1b[A?\x1b]0;x\x07q", 0.0) == "r?q"
 
 
 def test_escape_itself_keeps_no_later_key() -> None:
-    typing = Typing()
-    assert [typing.keys(b"\x1b", 0.0), typing.keys(b"q", LATER)] == ["", "q"]
+    parser = KeyParser()
+    assert [parser.parse(b"\x1b", 0.0), parser.parse(b"q", LATER)] == ["", "q"]
 
 
 def test_a_paste_types_nothing_and_neither_does_its_end() -> None:
     """More at once than a person types is a paste, and so is all that follows without a pause."""
-    typing = Typing()
-    typed = [typing.keys(b"q" * 4095, 0.0), typing.keys(b"qr", MOMENT), typing.keys(b"q", LATER)]
-    assert typed == ["", "", "q"]
+    parser = KeyParser()
+    keys = [parser.parse(b"q" * 4095, 0.0), parser.parse(b"qr", MOMENT), parser.parse(b"q", LATER)]
+    assert keys == ["", "", "q"]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=200), st.floats(0, 1))))
 def test_any_bytes_are_taken(pieces: list[tuple[bytes, float]]) -> None:
     """Whatever a terminal sends, what comes out is plain keys, no escape and no more than typed."""
-    typing, at = Typing(), 0.0
+    parser, at = KeyParser(), 0.0
     for piece, pause in pieces:
         at += pause
-        keys = typing.keys(piece, at)
+        keys = parser.parse(piece, at)
         assert keys.isascii()
         assert "\x1b" not in keys.removesuffix("\x1b")
         assert len(keys) <= 64

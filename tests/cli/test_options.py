@@ -1,54 +1,57 @@
+"""The options of the dashboard, and wrong usage."""
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_usage_monitor import __version__
-from claude_usage_monitor.cli.options import Options, parse_options
+from claude_usage_monitor.cli import build_parser
 
 if TYPE_CHECKING:
     from tests.support.command import Command
 
 
-def test_nothing_asked_for_leaves_everything_to_the_settings() -> None:
-    expected = Options(
-        interval=None,
-        mode=None,
-        accounts=(),
-        all_accounts=False,
-        once=False,
-        json=False,
-        demo=False,
-        ascii=None,
-        no_color=False,
-    )
-    assert expected == parse_options([])
+def parsed(*arguments: str) -> dict[str, Any]:
+    return vars(build_parser(()).parse_args(arguments))
+
+
+def test_without_options_the_settings_decide() -> None:
+    expected: dict[str, Any] = {
+        "command": None,
+        "interval": None,
+        "mode": None,
+        "account": [],
+        "all_accounts": False,
+        "once": False,
+        "json": False,
+        "demo": False,
+        "ascii": False,
+        "no_color": False,
+    }
+    assert expected == parsed()
 
 
 def test_every_option_is_parsed() -> None:
-    found = parse_options(
-        [
-            "--interval",
-            "5",
-            "--mode",
-            "code",
-            "--account",
-            "A",
-            "--account",
-            "B",
-            "--all-accounts",
-            "--json",
-            "--demo",
-            "--ascii",
-            "--no-color",
-        ]
-    )
-    assert Options(5.0, "code", ("A", "B"), True, False, True, True, True, True) == found
+    expected = {
+        "command": None,
+        "interval": 5.0,
+        "mode": "code",
+        "account": ["A", "B"],
+        "all_accounts": True,
+        "once": False,
+        "json": True,
+        "demo": True,
+        "ascii": True,
+        "no_color": True,
+    }
+    arguments = "--interval 5 --mode code --account A --account B --all-accounts --json --demo"
+    assert expected == parsed(*arguments.split(), "--ascii", "--no-color")
 
 
 @pytest.mark.parametrize("seconds", ["4", "4.99", "0", "-1", "nan", "inf", "1e99", "five", ""])
-def test_an_interval_that_is_none_is_wrong_usage(command: Command, seconds: str) -> None:
+def test_an_interval_outside_its_range_is_wrong_usage(command: Command, seconds: str) -> None:
     done = command.run("--interval", seconds)
     assert (done.returncode, done.stdout) == (2, "")
     error, hint = done.stderr.splitlines()
@@ -58,15 +61,26 @@ def test_an_interval_that_is_none_is_wrong_usage(command: Command, seconds: str)
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--mode", "all"), ("--unheard-of",), ("--once", "--json"), ("--account",), ("--inter", "9")],
+    [
+        ("--mode", "all"),
+        ("--no-such-option",),
+        ("--once", "--json"),
+        ("--account",),
+        ("--inter", "9"),
+        ("no-such-command",),
+        ("--demo", "doctor"),
+        ("statusline", "--no-such-option"),
+    ],
 )
-def test_wrong_usage_is_two_lines_and_exit_2(command: Command, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_is_an_error_a_hint_and_exit_2(
+    command: Command, arguments: tuple[str, ...]
+) -> None:
     done = command.run(*arguments)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 2)
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_touch_nothing(command: Command, flag: str) -> None:
-    done = command.run(flag, environ={"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x", "HOME": "\0"[:0]})
+def test_help_and_version_touch_no_files(command: Command, flag: str) -> None:
+    done = command.run(flag, environ={"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x", "HOME": ""})
     assert (done.returncode, done.stderr) == (0, "")
     assert ("--interval" if flag == "--help" else __version__) in done.stdout

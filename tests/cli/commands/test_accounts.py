@@ -309,12 +309,12 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     (("Console", "--from-claude-code"), b"", 2, "taken"),
     (("a\x1b[2Jb", "--login"), b"", 2, "cannot be printed"),
     (("\udcff", "--login"), b"", 2, "cannot be printed"),
-    (("Work",), b"", 2, "one way to log in is needed: --login, "),
+    (("Work",), b"", 2, "one of the arguments --login "),
     (("Work", "--login", "--admin-key"), b"", 2, "not allowed with"),
     (("Work", "--admin-key", "key"), b"", 2, "unrecognized"),
     (("Work", "--admin-key", KEY), b"", 2, "arguments: sk-ant-<redacted>$"),
     (("Work", f"--admin-key={KEY}"), b"", 2, "sk-ant-<redacted>"),
-    (("Console", KEY), b"", 2, "sk-ant-<redacted>$"),
+    (("Console", "--login", KEY), b"", 2, "sk-ant-<redacted>$"),
 ]
 
 

@@ -67,8 +67,8 @@ def test_an_expired_login_is_never_sent(command: Command, api: Api, store: Store
     [
         (b"", "is empty"),
         (payload("credentials_mcp_only_no_login"), "MCP servers"),
-        (payload("credentials_blanked_after_failed_refresh"), "blanked"),
-        (b'{"claudeAiOauth": {', "not whole"),
+        (payload("credentials_blanked_after_failed_refresh"), "erased"),
+        (b'{"claudeAiOauth": {', "truncated"),
     ],
 )
 def test_an_unusable_file_is_named(

@@ -1,0 +1,77 @@
+"""What the dashboard was asked to show: the accounts to open, to read and to report on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.clock import utc_clock
+from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
+from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.errors import UnknownAccount
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
+from claude_usage_monitor.monitor.live.parallel import read_all
+from claude_usage_monitor.monitor.reader import DisplayedAccounts
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.status import AccountStatus
+
+
+class DashboardRequest(NamedTuple):
+    """The accounts to show, and the settings with the options of the command line merged in."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    names: tuple[str, ...]
+    all_accounts: bool
+    demo: bool
+
+    def open_accounts(self, announce: Callable[[str], None]) -> DisplayedAccounts:
+        """Return the accounts to show; ``announce`` is called with what the user should know.
+
+        Raises UnknownAccount, NoCredentials for a missing kind of account, InvalidSetting.
+        """
+        if self.demo:
+            # 4 ms that `--json` without `--demo` does not pay.
+            from claude_usage_monitor.monitor.demo import DEMO, DemoAccounts
+
+            unknown = next((name for name in self.names if name != DEMO.name), None)
+            if unknown is not None:
+                raise UnknownAccount(f"There is no account {unknown!r}.", "Known accounts: demo.")
+            return DemoAccounts(utc_clock)
+        services = Services(self.environ, self.settings, utc_clock, _random_fraction, announce)
+        accounts = SelectedAccounts(
+            AccountRegistry(services), self.names, self.settings.mode, every=self.all_accounts
+        )
+        if accounts.warning:
+            output.warning(accounts.warning)
+        return accounts
+
+    def read_accounts(self) -> tuple[AccountStatus, ...]:
+        """Return the statuses of the accounts, read once. Raises as `open_accounts` does."""
+        accounts = self.open_accounts(output.note)
+        return read_all(accounts.current(), self.settings.interval)
+
+    def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
+        """Write every account's notice and problem to standard error; returns the exit code."""
+        now = utc_clock()
+        style = clock_style(self.environ, now)
+        for status in statuses:
+            prefix = f"{status.account.name}: " if len(statuses) > 1 else ""
+            if status.notice:
+                output.note(prefix + status.notice)
+            if status.problem is not None:
+                output.error(
+                    prefix + problem_text.message(status.problem, now, style),
+                    problem_text.hint(status, now, style, live=False),
+                )
+        return exit_code_of(statuses)
+
+
+def _random_fraction() -> float:
+    """Return a number from 0 to 1 for jitter, without the 5 ms that importing `random` takes."""
+    return os.urandom(1)[0] / 255

@@ -1,0 +1,155 @@
+"""All that the command writes: data to standard output, everything else to standard error.
+
+Every token and key is replaced before it is written, whichever stream it would go to.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+_CREDENTIAL_PATTERN = r"sk-ant-[^\s'\"\\,…]{8,}(?!…)"  # "sk-ant-admin01-…" in a hint is not a key
+
+
+class OutputFailed(Exception):
+    """Raised when standard output does not accept data; ``hint`` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ReaderGone(OutputFailed):
+    """Raised when the program that reads standard output has ended, as in ``| head``."""
+
+
+def require_open() -> None:
+    """Raise OutputFailed if standard output is closed, before any work is done for it."""
+    _stdout()
+
+
+def data(text: str) -> None:
+    """Write to standard output; ``?`` replaces every character that its encoding lacks.
+
+    Raises OutputFailed, and ReaderGone if nothing reads it any more.
+    """
+    stdout = _stdout()
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(errors="replace")
+    try:
+        stdout.write(_redacted(text))
+        stdout.flush()
+    except OSError as error:
+        _redirect_to_null(stdout)
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone("Nothing reads standard output.", "") from None
+        raise OutputFailed(
+            f"Writing to standard output failed: {error.strerror}.", "Is the disk full?"
+        ) from None
+
+
+def json(document: str) -> None:
+    """Write a JSON document and a line feed as `data` does; escapes what cannot be encoded."""
+    if not _is_utf8(_stdout().encoding) or re.search("[\ud800-\udfff]", document):
+        document = re.sub("[^\0-\x7f]+", _escaped, document)
+    data(f"{document}\n")
+
+
+def can_encode(text: str) -> bool:
+    """Return whether standard output can show every character of a text."""
+    try:
+        text.encode((sys.stdout and sys.stdout.encoding) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def message(text: str) -> None:
+    """Write a line to standard error."""
+    prompt(f"{text}\n")
+
+
+def note(text: str) -> None:
+    """Write to standard error what may be worth knowing."""
+    message(f"note: {text}")
+
+
+def warning(text: str) -> None:
+    """Write to standard error what did not work as it should."""
+    message(f"warning: {text}")
+
+
+def error(text: str, hint: str = "") -> None:
+    """Write to standard error what failed, and what to do about it."""
+    message(f"error: {text}" + (f"\nhint: {hint}" if hint else ""))
+
+
+def prompt(text: str) -> None:
+    """Write to standard error without ending the line.
+
+    A standard error that is closed or full changes no exit code: the text is lost.
+    """
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(_redacted(text))
+        sys.stderr.flush()
+    except OSError:
+        _redirect_to_null(sys.stderr)
+
+
+def discard_terminal() -> None:
+    """Drop what the terminal has not accepted yet, and all that is written to it later."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and stream.isatty():
+            _redirect_to_null(stream)
+
+
+@contextlib.contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Discard what Python code writes to standard error while the live screen is shown.
+
+    Libraries write warnings, log lines and even tracebacks there, which would destroy the screen.
+    """
+    with contextlib.redirect_stderr(_Discarding()):
+        yield
+
+
+class _Discarding(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _stdout() -> TextIO:
+    if sys.stdout is None:
+        raise OutputFailed("Standard output is closed.", "Redirect it to a file or a program.")
+    return sys.stdout
+
+
+def _redacted(text: str) -> str:
+    if "sk-ant-" not in text.lower():
+        return text
+    return re.sub(_CREDENTIAL_PATTERN, "sk-ant-<redacted>", text, flags=re.IGNORECASE)
+
+
+def _is_utf8(encoding: str | None) -> bool:
+    try:
+        return codecs.lookup(encoding or "ascii").name == "utf-8"
+    except LookupError:
+        return False
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return re.sub("....", r"\\u\g<0>", units)
+
+
+def _redirect_to_null(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,61 @@
+"""Rich's console on standard output, and one frame of the dashboard as text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rich.console import Console
+
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.render.dashboard import dashboard
+from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
+from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage.status import AccountStatus
+
+_GLYPHS = "".join((*UNICODE.corners, "─│━╌┃▸·—…"))
+_SIZE_VARIABLES = ("COLUMNS", "LINES")
+
+
+def open_console(
+    settings: Settings, environ: Mapping[str, str], now: datetime, *, live: bool
+) -> tuple[Console, RenderOptions]:
+    """Return the console to draw on, and the options for what it can show."""
+    console = Console(
+        file=sys.stdout,
+        no_color=None if settings.color == "auto" else settings.color == "never",
+        force_terminal=True if settings.color == "always" else None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+        _environ=_for_rich(environ),
+    )
+    return console, RenderOptions(
+        glyphs=UNICODE if output.can_encode(_GLYPHS) and not settings.ascii else ASCII,
+        color=console.color_system is not None and not console.no_color,
+        clock=clock_style(environ, now),
+        live=live,
+    )
+
+
+def frame_text(
+    console: Console,
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    width: int,
+    render_options: RenderOptions,
+) -> str:
+    """Return a whole frame as the console writes it; no line is wrapped or padded."""
+    with console.capture() as captured:
+        for line in dashboard(statuses, now, width, None, render_options):
+            line.rstrip()
+            console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
+    return captured.get()
+
+
+def _for_rich(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for Rich: an empty one counts as unset, and we measure the size."""
+    return {name: value for name, value in environ.items() if value and name not in _SIZE_VARIABLES}
