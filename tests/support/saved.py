@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.services import Services
-from claude_usage_monitor.monitor.login.stored_credentials import (
-    StoredCredentials,
-    credentials_from_secret,
-    secret_from_credentials,
-)
+from claude_usage_monitor.monitor.login.stored import StoredCredentials
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
@@ -57,9 +53,7 @@ def keep(
     """Keep an account whose e-mail and uuids are those that the token server gives its name."""
     found = registry()
     account = uuid.uuid4().hex
-    kept = found.services.secrets.write(
-        account, secret_from_credentials(StoredCredentials(credentials, 0))
-    )
+    kept = found.services.secrets.write(account, StoredCredentials(credentials).as_secret())
     who = Profile(
         email=email_of(name),
         plan="Max 5x",
@@ -77,16 +71,14 @@ def age(saved: SavedAccount) -> None:
     """Let an account's login be as old as one that is renewed usually is."""
     found = registry()
     kept = found.services.secrets.read(saved.id)
-    pair = credentials_from_secret(kept.content, kept.generation)
-    found.services.secrets.write(
-        saved.id, secret_from_credentials(pair._replace(refreshed_at=None))
-    )
+    pair = StoredCredentials.from_secret(kept.content, kept.generation)
+    found.services.secrets.write(saved.id, pair._replace(refreshed_at=None).as_secret())
 
 
 def refresh_token(saved: SavedAccount) -> str:
     """Return the refresh token that is stored for an account now."""
     kept = registry().services.secrets.read(saved.id)
-    token = credentials_from_secret(kept.content, kept.generation).refresh_token
+    token = StoredCredentials.from_secret(kept.content, kept.generation).refresh_token
     assert token is not None
     return token.reveal()
 

@@ -138,7 +138,7 @@ def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
     """
     saved = _saved(registry.named(name), "removed")
     provisional_identity = _provisional_identity(registry, saved)
-    with registry.services.refresher.lock(saved):  # nobody stores a renewed login after this
+    with registry.services.credentials.lock(saved):  # no refreshed login is stored after this
         warnings = registry.services.secrets.delete(saved.id, prompt=True, location=saved.location)
         registry.services.accounts.remove(saved.id)
     identity = saved.profile.identity
@@ -157,7 +157,7 @@ def _provisional_identity(registry: AccountRegistry, saved: SavedAccount) -> str
     if saved.kind != "code" or saved.origin == "claude-code":
         return None
     try:
-        token = registry.services.refresher.logins.kept(saved).login(saved.name).token
+        token = registry.services.credentials.load(saved).login(saved.name).token
     except UsageMonitorError:
         return None
     account = registry.services.state.identity_of(token_fingerprint(token))

@@ -1,4 +1,4 @@
-"""What only saved accounts need: their secrets, the refresh of their logins, who owns a login.
+"""What only saved accounts need: their secrets, their logins, and the refresh of these.
 
 `Services` imports this module on first use, so that users without saved accounts do not wait for
 it.
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.errors import UnknownAccount
 from claude_usage_monitor.monitor.login.ownership import LoginOwnership
 from claude_usage_monitor.monitor.login.refresh import LoginRefresher
+from claude_usage_monitor.monitor.login.stored import CredentialStore
 from claude_usage_monitor.monitor.organization.admin_key import AdminKey
 from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
-from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.sources.anthropic.admin_api import checked_admin_key
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
@@ -24,15 +24,13 @@ from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile
 from claude_usage_monitor.store.secrets.keyring_store import KeyringStore
 from claude_usage_monitor.store.secrets.secret_store import SecretStore
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
 
 
 class SavedLogins:
-    """The logins of the saved accounts: ``secrets`` stores them, ``refresher`` refreshes them."""
+    """The logins of the saved accounts, and the secrets of all saved accounts."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a refresh needs
         self,
@@ -44,23 +42,21 @@ class SavedLogins:
         token_client: Callable[[], HttpClient],
         announce: Callable[[str], None],
     ) -> None:
-        self._environ = environ
         self._state = state
         self._accounts = accounts
-        self._api_client = api_client
         file = EncryptedFile(secrets_path(environ), exclusively=accounts.exclusively)
         self.secrets = SecretStore(KeyringStore(), file, announce)
+        self.credentials = CredentialStore(accounts, self.secrets, clock, locks_path(environ))
+        self.ownership = LoginOwnership(environ, state, api_client)
         self.refresher = LoginRefresher(
-            accounts, self.secrets, token_client, clock, locks_path(environ)
+            accounts, self.credentials, self.ownership, token_client, clock
         )
-
-    def ownership(self, home: Mapping[str, str]) -> LoginOwnership:
-        """Return who owns a login that was imported from the Claude Code of ``home``."""
-        return LoginOwnership(self._environ, home, self._state, self._get_profile)
 
     def login_source(self, saved: SavedAccount) -> SavedLogin:
         """Return the login of a saved subscription."""
-        return SavedLogin(saved, self._accounts, self.refresher, self._state, self.ownership)
+        return SavedLogin(
+            saved, self._accounts, self.credentials, self.ownership, self.refresher, self._state
+        )
 
     def admin_key(self, saved: SavedAccount) -> AdminKey:
         """Return the key of a saved organization. Raises CredentialError, UnknownAccount."""
@@ -70,6 +66,3 @@ class SavedLogins:
         stored = self.secrets.read(current.id, location=current.location)
         key = checked_admin_key(str(stored.content.get("admin_key", "")))
         return AdminKey(key, f"the saved account {current.name}")
-
-    def _get_profile(self, token: Secret) -> Profile | None:
-        return oauth_api.get_profile(self._api_client(), token)

@@ -18,6 +18,7 @@ from claude_usage_monitor.store.state.state_store import StateStore
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.accounts.saved_logins import SavedLogins
     from claude_usage_monitor.monitor.login.refresh import LoginRefresher
+    from claude_usage_monitor.monitor.login.stored import CredentialStore
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.secrets.secret_store import SecretStore
 
@@ -73,6 +74,11 @@ class Services:
     def secrets(self) -> SecretStore:
         """The store of the saved accounts' tokens and keys."""
         return self.saved_logins.secrets
+
+    @property
+    def credentials(self) -> CredentialStore:
+        """The saved accounts' logins, and the locks on them."""
+        return self.saved_logins.credentials
 
     @property
     def refresher(self) -> LoginRefresher:

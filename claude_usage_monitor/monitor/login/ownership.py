@@ -1,190 +1,208 @@
-"""Whose an account saved from Claude Code is to renew: Claude Code's, for as long as it may use it.
+"""Whether this program may refresh a login that was imported from Claude Code.
 
-Refresh tokens are single-use. While Claude Code holds any login of the same account, its live token
-is used and nothing is renewed by us; only where it is known to be logged in as somebody else, or
-logged out, is our copy ours to try.
+A refresh token works once. As long as Claude Code is logged in to the same account, it refreshes
+the login, and this program uses Claude Code's access token. Our copy is ours to refresh only while
+Claude Code is known to be logged in to another account, or logged out.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
+    CredentialsExpired,
     CredentialsNotFound,
     LoggedOut,
-    NoCredentials,
     PartialCredentials,
     UsageMonitorError,
 )
 from claude_usage_monitor.monitor.login.credentials import Credential, CredentialFinder
+from claude_usage_monitor.monitor.login.stored import login_command
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
-from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.state.state_store import StateStore
+    from claude_usage_monitor.sources.http import HttpClient
 
-# What names the place that a Claude Code keeps its login in; kept with an account saved from it.
-PLACE_VARIABLES = ("CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR", "HOME", "USERPROFILE")
+# The variables that locate Claude Code's store; saved with an account that was imported from it.
+LOCATION_VARIABLES = ("CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR", "HOME", "USERPROFILE")
 
-_SHARED = ("claudeAiOauth", "organizationUuid")
-
-Whose = Literal["same", "other", "nobody", "unknown"]
+_IMPORTED_KEYS = ("claudeAiOauth", "organizationUuid")
 
 
-class Verdict(NamedTuple):
-    """Who Claude Code is logged in as, seen from an account; ``credential`` is the live one.
+class Ownership(Enum):
+    """Whose login Claude Code holds, compared with one of our accounts."""
 
-    ``organization`` is the uuid of the organisation that it is logged in to, if that is told.
-    """
+    SAME = "same"
+    OTHER = "other"
+    LOGGED_OUT = "logged_out"
+    UNKNOWN = "unknown"
 
-    whose: Whose
+
+class OwnershipCheck(NamedTuple):
+    """Whose login Claude Code holds, the login, and the uuid of its organization if known."""
+
+    ownership: Ownership
     credential: Credential | None = None
-    problem: CredentialError | None = None
-    organization: str | None = None
+    organization_id: str | None = None
 
 
-class _ClaudeCode:
-    """One Claude Code: where it keeps its login, and who it says it is."""
+class _Installation:
+    """One Claude Code: where it stores its login, and which account its configuration names."""
 
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
         self._state = state
-        self._finder = CredentialFinder(environ)
-        self._global_config = global_config.GlobalConfig(environ)
+        self._config = global_config.GlobalConfig(environ)
+        self.finder = CredentialFinder(environ)
 
-    def verdict(self, account_uuid: str | None, now: datetime, *, force: bool) -> Verdict:
-        """Return whose login it holds, without asking the API."""
+    def check(self, account_uuid: str | None, now: datetime, *, force: bool) -> OwnershipCheck:
+        """Return whose login it holds, as far as its files and earlier API responses say."""
         try:
-            credential = self._finder.find_stored(now, force=force)
-        except LoggedOut as error:
-            return Verdict("nobody", problem=error)
-        except NoCredentials as error:
-            gone = isinstance(error, CredentialsNotFound) and self._place_is_there()
-            return Verdict("nobody" if gone else "unknown", problem=error)
-        except CredentialError as error:
-            return Verdict("unknown", problem=error)
+            credential = self.finder.find_stored(now, force=force)
+        except LoggedOut:
+            return OwnershipCheck(Ownership.LOGGED_OUT)
+        except CredentialsNotFound:
+            exists = self._store_is_mounted()
+            return OwnershipCheck(Ownership.LOGGED_OUT if exists else Ownership.UNKNOWN)
+        except CredentialError:
+            return OwnershipCheck(Ownership.UNKNOWN)
         if account_uuid is None:
-            return Verdict("unknown", credential)
-        config = self._global_config.read().profile
+            return OwnershipCheck(Ownership.UNKNOWN, credential)
+        config = self._config.read().profile
         token = self._state.profile_of(token_fingerprint(credential.token))
-        named = config.account_uuid if config else None
-        told = token.account_uuid if token else None
-        if told not in (None, account_uuid) and named in (None, account_uuid):
-            # The token is another's, whatever the file says: not to be used, and nothing renewed
-            # that the file may be right about.
-            return Verdict("other" if named is None else "unknown")
-        if account_uuid in (named, told):
-            teller = token if told else config
-            organization = teller.organization_uuid if teller else None
-            return Verdict("same", credential, organization=organization)
-        return Verdict("unknown" if named is None else "other", credential)
-
-    def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
-        """Return the login that it holds of the account. Raises NoCredentials."""
-        content, credential = self._finder.stored_content(now)
-        seen = self.verdict(account_uuid, now, force=False)
-        if seen.whose != "same" or seen.credential is None:
-            return None
-        if seen.credential.token != credential.token:
-            return None  # it was replaced in between
-        return shared_part(content)
+        configured_uuid = config.account_uuid if config else None
+        token_uuid = token.account_uuid if token else None
+        if token_uuid not in (None, account_uuid) and configured_uuid in (None, account_uuid):
+            # The token belongs to another account, whatever the file says: it must not be used.
+            # If the file says this account, our copy must not be refreshed either.
+            other = configured_uuid is None
+            return OwnershipCheck(Ownership.OTHER if other else Ownership.UNKNOWN)
+        if account_uuid in (configured_uuid, token_uuid):
+            profile = token if token_uuid else config
+            organization_id = profile.organization_uuid if profile else None
+            return OwnershipCheck(Ownership.SAME, credential, organization_id)
+        other = configured_uuid is not None
+        return OwnershipCheck(Ownership.OTHER if other else Ownership.UNKNOWN, credential)
 
     def holds(self, token: Secret, now: datetime) -> bool:
         """Return whether this very refresh token is in its store, or may be."""
         try:
-            return self._finder.find_stored(now, force=True).login.refresh_token == token
+            return self.finder.find_stored(now, force=True).login.refresh_token == token
         except PartialCredentials:
-            return True  # it is being rewritten
+            return True  # Claude Code is writing it
         except CredentialError:
             return False
 
-    def _place_is_there(self) -> bool:
+    def _store_is_mounted(self) -> bool:
         """Return whether a missing file means logged out: its folder may be on another disk."""
         folder = credentials_file.credentials_path(self._environ).parent
         if folder.is_dir():
             return True
-        elsewhere = any(self._environ.get(name) for name in PLACE_VARIABLES[:2])
+        elsewhere = any(self._environ.get(name) for name in LOCATION_VARIABLES[:2])
         return not elsewhere and not folder.is_symlink() and folder.parent.is_dir()
 
 
-def shared_part(content: bytes) -> dict[str, object]:
-    """Return what is kept of Claude Code's store: its login, and none of the others in it."""
-    blob = values.json_object(values.parse_json(content)) or {}
-    return {key: blob[key] for key in _SHARED if key in blob}
-
-
 class LoginOwnership:
-    """The Claude Codes that an account saved from one shares its grant with.
+    """Compares our accounts with the login of each Claude Code that may share theirs.
 
-    ``ask_profile`` asks the API whose a token is, at most once a token.
+    These are the one of this process's environment and the one an account was imported from.
     """
 
     def __init__(
-        self,
-        environ: Mapping[str, str],
-        home: Mapping[str, str],
-        state: StateStore,
-        ask_profile: Callable[[Secret], Profile | None],
+        self, environ: Mapping[str, str], state: StateStore, connect: Callable[[], HttpClient]
     ) -> None:
+        self._environ = environ
         self._state = state
-        self._ask_profile = ask_profile
-        then = {name: value for name, value in environ.items() if name not in PLACE_VARIABLES}
-        then |= home
-        self._places = [_ClaudeCode(then, state)]
-        if place_of(environ) != dict(home):
-            self._places.append(_ClaudeCode(environ, state))
+        self._connect = connect
+        self._current = _Installation(environ, state)
+        self._by_location: dict[tuple[tuple[str, str], ...], _Installation] = {
+            _as_key(location_of(environ)): self._current
+        }
 
-    def holds(self, token: Secret, now: datetime) -> bool:
-        """Return whether a Claude Code holds this very refresh token: it is not ours to send."""
-        return any(place.holds(token, now) for place in self._places)
+    def check(
+        self, account: SavedAccount, now: datetime, *, force: bool = False, confirm: bool = False
+    ) -> OwnershipCheck:
+        """Return whose login Claude Code holds; the same account's wherever one of them holds it.
 
-    def content(self, account_uuid: str | None, now: datetime) -> Mapping[str, object] | None:
-        """Return the credentials that Claude Code holds of the account, if it does."""
-        for place in self._places:
-            found = place.content(account_uuid, now)
-            if found is not None:
-                return found
+        ``force`` reads a keychain again, whatever is cached. ``confirm`` lets the API say, once for
+        each token, whose a live token is: a file may name the previous login.
+        """
+        uuid = account.profile.account_uuid
+        checks = []
+        for installation in self._installations(account):
+            check = installation.check(uuid, now, force=force)
+            if confirm and uuid is not None and self._confirm(check, now):
+                check = installation.check(uuid, now, force=False)
+            checks.append(check)
+        for ownership in (Ownership.SAME, Ownership.UNKNOWN, Ownership.OTHER):
+            for check in checks:
+                if check.ownership is ownership:
+                    return check
+        return checks[0]
+
+    def live_credentials(
+        self, account: SavedAccount, token: Secret, now: datetime
+    ) -> values.JsonObject | None:
+        """Return the stored credentials with this access token; ``None`` if they were replaced."""
+        for installation in self._installations(account):
+            with suppress(CredentialError):
+                content, credential = installation.finder.stored_content(now)
+                if credential.token == token:
+                    return imported_part(content)
         return None
 
-    def verdict(
-        self, account_uuid: str | None, now: datetime, *, force: bool = False, asking: bool = False
-    ) -> Verdict:
-        """Return whose login Claude Code holds: the same account's wherever one of them has it.
+    def require_ours(self, account: SavedAccount, token: Secret, now: datetime) -> None:
+        """Raise CredentialsExpired unless this program may send the account's refresh token."""
+        if any(found.holds(token, now) for found in self._installations(account)):
+            raise CredentialsExpired  # to whichever account Claude Code says it belongs
+        if account.origin != "claude-code":
+            return
+        check = self.check(account, now, force=True, confirm=True)
+        if check.ownership is Ownership.SAME:
+            raise CredentialsExpired
+        if check.ownership is Ownership.UNKNOWN:
+            raise CredentialsExpired(
+                "The saved login has expired, and Claude Code may still use it.",
+                "Open Claude Code once (`claude`), or log in again: "
+                f"`{login_command(account.name)}`.",
+            )
 
-        ``asking`` lets the API be asked whose a live token is, which a file may tell wrong.
-        """
-        found = [place.verdict(account_uuid, now, force=force) for place in self._places]
-        if asking and account_uuid is not None:
-            found = [
-                place.verdict(account_uuid, now, force=False) if self._asked(seen, now) else seen
-                for place, seen in zip(self._places, found, strict=True)
-            ]
-        for whose in ("same", "unknown", "other"):
-            for verdict in found:
-                if verdict.whose == whose:
-                    return verdict
-        return found[0]
+    def _installations(self, account: SavedAccount) -> list[_Installation]:
+        if account.origin != "claude-code":
+            return [self._current]
+        key = _as_key(account.home)
+        if key not in self._by_location:
+            others = {k: v for k, v in self._environ.items() if k not in LOCATION_VARIABLES}
+            self._by_location[key] = _Installation({**others, **account.home}, self._state)
+        imported_from = self._by_location[key]
+        return [imported_from, *([self._current] if imported_from is not self._current else [])]
 
-    def _asked(self, seen: Verdict, now: datetime) -> bool:
-        credential = seen.credential
-        if seen.whose == "same" or credential is None or credential.expired(now):
+    def _confirm(self, check: OwnershipCheck, now: datetime) -> bool:
+        """Ask the API whose a live token is; return whether it said so for the first time."""
+        credential = check.credential
+        if check.ownership is Ownership.SAME or credential is None or credential.expired(now):
             return False
         fingerprint = token_fingerprint(credential.token)
         if self._state.profile_of(fingerprint) is not None:
             return False
+        # 3 ms that only a process that asks the API pays.
+        from claude_usage_monitor.sources.anthropic import oauth_api
+
         try:
-            profile = self._ask_profile(credential.token)
+            profile = oauth_api.get_profile(self._connect(), credential.token)
         except UsageMonitorError:
-            return False
-        if profile is None:
             return False
         self._state.store_profile(fingerprint, profile)
         if profile.identity:
@@ -192,12 +210,22 @@ class LoginOwnership:
         return True
 
 
-def place_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what tells this Claude Code from another: its variables, as absolute paths."""
-    named = {name: environ[name] for name in PLACE_VARIABLES if environ.get(name)}
-    # On a Mac the keychain item is named after the raw value.
-    kept_raw = PLACE_VARIABLES[:2] if sys.platform == "darwin" else ()
+def imported_part(content: bytes) -> dict[str, object]:
+    """Return what an account imports from Claude Code's store: its login, and no other one."""
+    blob = values.json_object(values.parse_json(content)) or {}
+    return {key: blob[key] for key in _IMPORTED_KEYS if key in blob}
+
+
+def location_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that locate Claude Code's store, as absolute paths."""
+    location = {name: environ[name] for name in LOCATION_VARIABLES if environ.get(name)}
+    # On a Mac, the name of the keychain item depends on the literal value of these.
+    literal = LOCATION_VARIABLES[:2] if sys.platform == "darwin" else ()
     return {
-        name: value if name in kept_raw else str(Path(value).absolute())
-        for name, value in named.items()
+        name: value if name in literal else str(Path(value).absolute())
+        for name, value in location.items()
     }
+
+
+def _as_key(location: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(location.items()))

@@ -1,291 +1,226 @@
-"""Renewing our own logins: once, by one process, and never with a loss that could be avoided.
+"""Refreshing our own logins: once, by one process, and without losing a login that can be kept.
 
-A refresh token is single-use, and using one twice ends the login for good. So a renewal runs under
-a lock of the kernel's that all processes share, reads the store anew under it, notes that the token
-is being sent before it is, and stores the new pair before anybody uses it.
+A refresh token works once; sending it twice ends the login. So a refresh holds a lock that all
+processes share, reads the stored login again, records the attempt before the token is sent, and
+stores the new login before it is used.
 
-One instant remains: when the process is killed, or its answer lost, after the server has sent the
-new pair and before it is stored. The old token is then sent once more; that it is refused ends in
-"log in again", nothing else.
+One gap remains: the process is killed, or the response is lost, after the server has issued new
+tokens and before they are stored. The old token is then sent once more. If the server rejects it,
+the user has to log in again.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
-    AccountsUnavailable,
     CredentialError,
     CredentialsExpired,
     NoCredentials,
-    RateLimited,
     RefreshTokenRevoked,
     ServiceError,
     Unauthorized,
+    UnexpectedResponse,
+    Unreachable,
     UsageMonitorError,
     error_of,
 )
-from claude_usage_monitor.monitor.backoff import error_wait, rate_limit_wait
-from claude_usage_monitor.monitor.login.credential_store import CredentialStore, log_in_again
-from claude_usage_monitor.monitor.login.shutdown import CriticalTask, register, shutting_down
-from claude_usage_monitor.monitor.login.stored_credentials import StoredCredentials
+from claude_usage_monitor.monitor.backoff import usage_wait
+from claude_usage_monitor.monitor.login.ownership import LoginOwnership
+from claude_usage_monitor.monitor.login.shutdown import CriticalTask, shutting_down
+from claude_usage_monitor.monitor.login.stored import (
+    CredentialStore,
+    StoredCredentials,
+    log_in_again,
+)
+from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.store.accounts.account_store import AccountStore
-    from claude_usage_monitor.store.secrets.secret_store import SecretStore
 
-EARLY = timedelta(minutes=5)  # left of a token when it is renewed
-BUSY_RETRY = timedelta(seconds=5)
-_LOCK_SECONDS = 20.0  # for another process's renewal; one takes a second, a stopped one for ever
-UNANSWERED = 2  # how often a token of our own may be sent without an answer
-_LOCK_SLICE = 0.2  # seconds; in between a process that is leaving looks up
-_REST = timedelta(minutes=5)  # least time between two renewals of a login,
-_REST_AFTER_REFUSAL = timedelta(hours=1)  # and where the API refuses what it has just given
+EARLY = timedelta(minutes=5)  # before the end of an access token: the time to refresh it
+_MAX_UNANSWERED = 2  # times that our own refresh token may be sent without a response
+_MAX_UNANSWERED_COPY = 1  # Claude Code may have the same token: a second use would log it out
+_LOST = "the response to its refresh was lost"
+
+
+class RefreshReason(Enum):
+    """Why a login is refreshed."""
+
+    EXPIRING = auto()  # the access token has expired, or soon will
+    REFUSED = auto()  # the API refuses an access token that it has accepted before
+    NEVER_ACCEPTED = auto()  # the API refuses an access token that it has never accepted
+
+
+# The least time between two refreshes of a login. Where the API refuses what the server has just
+# issued, the next token is not likely to be better.
+_COOLDOWNS = {
+    RefreshReason.EXPIRING: timedelta(minutes=5),
+    RefreshReason.REFUSED: timedelta(minutes=5),
+    RefreshReason.NEVER_ACCEPTED: timedelta(hours=1),
+}
 
 
 class LoginRefresher:
-    """Renews the logins of saved accounts, each under its own lock."""
+    """Refreshes the logins of saved accounts."""
 
     def __init__(
         self,
         accounts: AccountStore,
-        secrets: SecretStore,
+        store: CredentialStore,
+        ownership: LoginOwnership,
         connect: Callable[[], HttpClient],
         clock: Callable[[], datetime],
-        locks: Path,
     ) -> None:
         self._accounts = accounts
+        self._store = store
+        self._ownership = ownership
         self._connect = connect
         self._clock = clock
-        self._locks = locks
-        self.logins = CredentialStore(accounts, secrets, clock, self.lock)
-        register(self.logins)
 
     def refresh(
-        self,
-        saved: SavedAccount,
-        seen: str,
-        *,
-        refused: bool,
-        accepted: bool = False,
-        require_ours: Callable[[SavedAccount, Secret], None] = lambda *_: None,
+        self, saved: SavedAccount, access_fingerprint: str, reason: RefreshReason
     ) -> StoredCredentials:
-        """Return a pair with another access token than the one whose fingerprint was ``seen``.
+        """Return the account's login with another access token than the one of the fingerprint.
 
-        Another process's, if it was quicker. ``refused`` is whether the API refused the seen one,
-        ``accepted`` whether it had accepted it before, ``require_ours`` raises unless the token is
-        ours to send. What has begun is finished, also when the caller is interrupted. Raises
-        CredentialError when it cannot be renewed, ServiceError when it could not now.
+        Another process may have refreshed it meanwhile. A refresh that has started is finished even
+        if the caller is interrupted. Raises CredentialError when the login cannot be refreshed,
+        ServiceError when it cannot be refreshed now.
         """
-        return CriticalTask(
-            lambda: self._refresh_locked(saved, seen, refused, accepted, require_ours)
-        ).result()
+        return CriticalTask(lambda: self._refresh(saved, access_fingerprint, reason)).result()
 
-    def _refresh_locked(
-        self,
-        saved: SavedAccount,
-        seen: str,
-        refused: bool,  # noqa: FBT001 - as above
-        accepted: bool,  # noqa: FBT001
-        require_ours: Callable[[SavedAccount, Secret], None],
+    def _refresh(
+        self, saved: SavedAccount, access_fingerprint: str, reason: RefreshReason
     ) -> StoredCredentials:
-        with self.lock(saved):
-            current = self._accounts.get(saved.id)
-            if current is None:
-                raise removed(saved.name)
-            stored = self.logins.kept(current)
-            if token_fingerprint(stored.login(current.name).token) != seen:
-                return stored
+        with self._store.lock(saved):
+            account = self._accounts.get(saved.id)
+            if account is None:
+                raise NoCredentials(
+                    f"The account {saved.name} was removed.",
+                    "`claude-usage-monitor accounts list` shows the others.",
+                )
+            stored = self._store.load(account)
+            if token_fingerprint(stored.login(account.name).token) != access_fingerprint:
+                return stored  # another process has refreshed it
             token = stored.refresh_token
             if token is None:
-                raise CredentialsExpired(hint=log_in_again(current.name))
-            self._require_rest(current, stored, refused=refused, accepted=accepted)
-            require_ours(current, token)
-            with self._held(token_fingerprint(token), current.name):  # two accounts may have it
-                most = 1 if current.origin == "claude-code" else UNANSWERED
-                known = self._may_send(current, token_fingerprint(token), most)
-                current = self.logins.ensure_writable(current, stored)
-                return self._send_refresh(current, stored, token, known, most)
+                raise CredentialsExpired(hint=log_in_again(account.name))
+            self._require_cooldown(account, stored, reason)
+            self._ownership.require_ours(account, token, self._clock())
+            with self._store.lock_token(token, account.name):
+                state = self._accounts.refresh_state(account.id, token_fingerprint(token))
+                self._require_sendable(account, state)
+                account = self._store.ensure_writable(account, stored)
+                refreshed = self._send(account, stored, token, state)
+                # The server may leave the refresh token as it is.
+                spent = state.fingerprint if refreshed.refresh_token != token else None
+                return self._store.store_refreshed(account, refreshed, spent)
 
-    def _require_rest(
-        self, saved: SavedAccount, stored: StoredCredentials, *, refused: bool, accepted: bool
+    # --- may it be sent? -----------------------------------------------------------------------
+
+    def _require_cooldown(
+        self, account: SavedAccount, stored: StoredCredentials, reason: RefreshReason
     ) -> None:
-        """Raise when this token is itself so new that another would fare no better."""
-        now, refreshed_at = self._clock(), stored.refreshed_at
-        rest = _REST_AFTER_REFUSAL if refused and not accepted else _REST
-        if refreshed_at is None or not now - rest < refreshed_at <= now:
+        """Raise CredentialError if the login was refreshed too recently."""
+        now, refreshed_at, cooldown = self._clock(), stored.refreshed_at, _COOLDOWNS[reason]
+        if refreshed_at is None or not now - cooldown < refreshed_at <= now:
             return
-        error: CredentialError = Unauthorized(
-            f"The API refuses the login of {saved.name}, though it was just renewed.",
-            log_in_again(saved.name),
-        )
-        if not refused:
+        error: CredentialError
+        if reason is RefreshReason.EXPIRING:
             error = CredentialsExpired(
-                f"The login of {saved.name} was just renewed and has expired already.",
-                "Is this computer's clock right?",
+                f"The login of {account.name} was just refreshed and has expired already.",
+                "Check this computer's clock.",
             )
-        error.retry_at = refreshed_at + rest
+        else:
+            error = Unauthorized(
+                f"The API refuses the login of {account.name}, although it was just refreshed.",
+                log_in_again(account.name),
+            )
+        error.retry_at = refreshed_at + cooldown
         raise error
 
-    def follow(self, saved: SavedAccount, credentials: Mapping[str, object]) -> None:
-        """Keep Claude Code's renewed login in place of our copy of the last one."""
-        theirs = StoredCredentials(credentials, 0).refresh_token
-        with self.lock(saved):
-            current = self._accounts.get(saved.id)
-            if current is None or current.origin != "claude-code" or theirs is None:
-                return
-            if self.logins.kept(current).refresh_token == theirs:
-                return
-            self.logins.ensure_writable(current, StoredCredentials(credentials, 0))
+    def _require_sendable(self, account: SavedAccount, state: RefreshState) -> None:
+        """Raise UsageMonitorError if the refresh token must not be sent, or not yet."""
+        if state.spent:
+            raise self._no_longer_valid(account, state, "another copy of it was refreshed")
+        if state.is_backing_off(self._clock()):
+            raise error_from_refresh_state(state)
+        if state.unanswered >= _max_unanswered(account):
+            raise self._no_longer_valid(account, state, _LOST)
 
-    def lock(self, saved: SavedAccount) -> AbstractContextManager[None]:
-        """Keep every other process from renewing, or removing, the account meanwhile.
+    # --- sending it ----------------------------------------------------------------------------
 
-        Raises CredentialsExpired when another one has it for long: it is never overridden.
-        """
-        return self._held(saved.id, saved.name)
-
-    @contextmanager
-    def _held(self, what: str, name: str) -> Iterator[None]:
-        """Hold the kernel's lock on an account or a token; raises as `lock` does."""
-        # Brings asyncio in, 50 ms: only a process that renews pays for it.
-        from filelock import FileLock, Timeout
-
-        try:
-            self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(self._locks / f"{what}.lock", _LOCK_SLICE, mode=0o600)
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while not lock.is_locked:
-                with suppress(Timeout):
-                    lock.acquire()
-                    break
-                if shutting_down.is_set() or time.monotonic() > deadline:
-                    raise self._busy(name)
-        except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or "no locks there"
-            raise AccountsUnavailable(
-                f"{self._locks} cannot be used ({reason}): nothing is renewed.",
-                "Free space, or give yourself access.",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _busy(self, name: str) -> CredentialsExpired:
-        busy = CredentialsExpired(
-            f"Another process is renewing the login of {name}.",
-            "This screen follows when it is done.",
-        )
-        busy.retry_at = self._clock() + BUSY_RETRY
-        return busy
-
-    def _may_send(self, saved: SavedAccount, fingerprint: str, most: int) -> RefreshState:
-        """Return what came of the token so far. Raises when it must not be sent (now)."""
-        known = self._accounts.refresh_state(saved.id)
-        if known is None or known.fingerprint != fingerprint:
-            known = RefreshState(fingerprint)
-        if self._accounts.is_spent(fingerprint):
-            words = f"The login of {saved.name} has ended: a copy of it was renewed."
-            raise self._ended(saved, known, RefreshTokenRevoked(words, log_in_again(saved.name)))
-        if known.code is not None and known.holds(self._clock()):
-            raise error_from_refresh_state(known)
-        if known.unanswered >= most:
-            raise self._ended(saved, known, _lost(saved.name))
-        return known
-
-    def _send_refresh(
-        self,
-        saved: SavedAccount,
-        stored: StoredCredentials,
-        token: Secret,
-        known: RefreshState,
-        most: int,
+    def _send(
+        self, account: SavedAccount, stored: StoredCredentials, token: Secret, state: RefreshState
     ) -> StoredCredentials:
-        # Brings requests in, 100 ms.
-        from claude_usage_monitor.sources.anthropic import oauth_login
+        """Exchange the refresh token. On failure, store when to try again, or that it is final."""
+        # 3 ms that only a process that refreshes a login pays.
+        from claude_usage_monitor.sources.anthropic.oauth_login import credentials_of, refresh_grant
 
-        sending = known._replace(unanswered=known.unanswered + 1, code=None, next_request_at=None)
-
-        def note() -> None:
+        def record_attempt() -> None:
+            """Run when the connection is established, before the token is sent."""
             if shutting_down.is_set():
-                raise self._busy(saved.name)  # nothing was sent, and nothing is
-            self._accounts.store_refresh_state(saved.id, sending)
+                raise self._store.busy(account.name)
+            attempt = RefreshState(state.fingerprint, state.unanswered + 1, state.failures)
+            self._accounts.store_refresh_state(account.id, attempt)
 
         try:
-            grant = oauth_login.refresh_grant(self._connect(), token, note)
+            grant = refresh_grant(self._connect(), token, record_attempt)
         except RefreshTokenRevoked:
-            words = f"The login of {saved.name} has ended: it is not renewed any more."
-            raise self._ended(
-                saved, known, RefreshTokenRevoked(words, log_in_again(saved.name))
-            ) from None
-        except ServiceError as error:
-            raise self._failed(saved, known, error, most) from None
+            reason = "the server rejects its refresh token"
+            raise self._no_longer_valid(account, state, reason) from None
+        except (ServiceError, Unauthorized) as error:
+            raise self._failed(account, state, error) from None
         now = self._clock()
-        credentials = oauth_login.credentials_of(grant, now, stored.credentials)
-        fresh = StoredCredentials(credentials, stored.generation + 1, now)
-        used_up = fresh.refresh_token != token  # the endpoint may leave it as it is
-        return self.logins.store(saved, fresh, known.fingerprint if used_up else None)
-
-    # --- what came of it -----------------------------------------------------------------------
+        credentials = credentials_of(grant, now, stored.credentials)
+        return StoredCredentials(credentials, stored.generation + 1, now)
 
     def _failed(
-        self, saved: SavedAccount, known: RefreshState, error: UsageMonitorError, most: int
+        self, account: SavedAccount, state: RefreshState, error: ServiceError | Unauthorized
     ) -> UsageMonitorError:
-        """Keep when to try again; without an answer, the token may have been used."""
-        now, failures = self._clock(), known.failures + 1
-        count = known.unanswered + (1 if getattr(error, "sent", False) else 0)
-        if count >= most:
-            return self._ended(saved, known._replace(unanswered=count), _lost(saved.name))
-        if isinstance(error, RateLimited):
-            next_request_at = now + rate_limit_wait(error.retry_after, failures)
-        else:
-            next_request_at = now + error_wait(failures)
-        words = error.code, error.message, error.hint
+        """Store when to try again. Without a response, the server may have used the token."""
+        now, failures, unanswered = self._clock(), state.failures + 1, state.unanswered
+        if isinstance(error, Unreachable | UnexpectedResponse) and error.sent:
+            unanswered += 1
+        if unanswered >= _max_unanswered(account):
+            return self._no_longer_valid(account, state._replace(unanswered=unanswered), _LOST)
+        retry_at = now + usage_wait(error, failures, jitter=0.0)
+        text = error.code, error.message, error.hint
         self._accounts.store_refresh_state(
-            saved.id, RefreshState(known.fingerprint, count, failures, next_request_at, *words)
+            account.id, RefreshState(state.fingerprint, unanswered, failures, retry_at, *text)
         )
-        error.retry_at = next_request_at
+        error.retry_at = retry_at
         return error
 
-    def _ended(
-        self, saved: SavedAccount, known: RefreshState, error: RefreshTokenRevoked
+    def _no_longer_valid(
+        self, account: SavedAccount, state: RefreshState, reason: str
     ) -> RefreshTokenRevoked:
-        """Keep that the token is never sent again."""
-        words = error.code, error.message, error.hint
-        self._accounts.store_refresh_state(
-            saved.id,
-            RefreshState(known.fingerprint, known.unanswered, known.failures, None, *words),
+        """Store that the refresh token must never be sent again; return the error for it."""
+        error = RefreshTokenRevoked(
+            f"The login of {account.name} is no longer valid: {reason}.",
+            log_in_again(account.name),
         )
+        final = state._replace(
+            next_request_at=None, code=error.code, message=error.message, hint=error.hint
+        )
+        self._accounts.store_refresh_state(account.id, final)
         return error
 
 
-def removed(name: str) -> NoCredentials:
-    """Return the error for an account that is not there any more."""
-    return NoCredentials(
-        f"The account {name} was removed.", "`claude-usage-monitor accounts list` shows the others."
-    )
+def _max_unanswered(account: SavedAccount) -> int:
+    return _MAX_UNANSWERED_COPY if account.origin == "claude-code" else _MAX_UNANSWERED
 
 
-def error_from_refresh_state(refresh_state: RefreshState) -> UsageMonitorError:
-    """Return why a token was not renewed."""
-    if refresh_state.next_request_at is None:
-        return RefreshTokenRevoked(refresh_state.message, refresh_state.hint)
-    error = error_of(refresh_state.code or "error", refresh_state.message, refresh_state.hint)
-    error.retry_at = refresh_state.next_request_at
+def error_from_refresh_state(state: RefreshState) -> UsageMonitorError:
+    """Return the error that was stored for a refresh token."""
+    if state.is_final:
+        return RefreshTokenRevoked(state.message, state.hint)
+    error = error_of(state.code or "error", state.message, state.hint)
+    error.retry_at = state.next_request_at
     return error
-
-
-def _lost(name: str) -> RefreshTokenRevoked:
-    return RefreshTokenRevoked(
-        f"The login of {name} has ended: an answer to its renewal was lost.", log_in_again(name)
-    )

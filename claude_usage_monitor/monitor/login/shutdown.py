@@ -1,6 +1,6 @@
-"""What must not be broken off: a login that is being renewed is stored before the process ends.
+"""Work that must finish before the process ends: a refreshed login that is not stored yet.
 
-Renewals run on threads of their own, so that Ctrl+C ends the wait for one and not the renewal.
+It runs on threads of its own, so that Ctrl+C ends the wait for it and not the work.
 """
 
 from __future__ import annotations
@@ -9,82 +9,86 @@ import atexit
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
-from weakref import WeakSet
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-_R = TypeVar("_R")
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-LONGEST = 30.0  # seconds that leaving may take: an answer has 20, and storing it some
-_GLANCE_SECONDS = 0.1
+R = TypeVar("R")
+
+MAX_DRAIN_SECONDS = 30.0  # the response to a refresh may take 20, and storing it a few more
+_POLL_SECONDS = 0.1
+_RETRY_INTERVAL = 0.5  # seconds between two attempts to store pending logins
 
 shutting_down = threading.Event()
-"""Set when the process is about to end: what has not begun does not begin."""
+"""Set when the process is about to end: no refresh starts any more."""
 
 
-class PendingWrites(Protocol):
-    """Who may hold a login that is stored nowhere yet."""
+class PendingWriter(Protocol):
+    """Holds logins that could not be stored yet."""
 
     def store_pending(self) -> bool:
-        """Try to store what is held; returns whether nothing is."""
+        """Try to store them; return whether none is left."""
         ...
 
 
-_running_tasks: set[threading.Thread] = set()
-_registered: WeakSet[PendingWrites] = WeakSet()
-_lock = threading.Lock()
+_tasks: set[Future[Any]] = set()
+_writers: set[PendingWriter] = set()
+_lock = threading.Lock()  # over what follows and the two sets
+_drains_at_exit = False
 
 
-class CriticalTask(threading.Thread, Generic[_R]):
-    """Runs something that is to be finished, on a daemon thread that `drain` waits for."""
+class CriticalTask(Generic[R]):
+    """Work that `drain` waits for."""
 
-    def __init__(self, work: Callable[[], _R]) -> None:
-        super().__init__(name="renewal", daemon=True)
+    def __init__(self, work: Callable[[], R]) -> None:
         self._work = work
-        self._result: _R | None = None
-        self._error: BaseException | None = None
 
-    def run(self) -> None:
-        """Do the work, and keep what came of it."""
-        try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            self._error = error
-        finally:
-            with _lock:
-                _running_tasks.discard(self)
+    def result(self) -> R:
+        """Run the work on a daemon thread and return its result, or raise its error."""
+        # Imports logging, 5 ms: only a process that refreshes a login needs it.
+        from claude_usage_monitor.threads import run_in_thread
 
-    def result(self) -> _R:
-        """Start it, wait for it, and return or raise what came of it."""
         with _lock:
-            _running_tasks.add(self)
-        self.start()
-        while self.is_alive():
-            self.join(_GLANCE_SECONDS)
-        if self._error is not None:
-            raise self._error
-        return self._result  # type: ignore[return-value] # it ended without an error
+            _drain_at_exit()
+            future = run_in_thread(self._work, "login refresh")
+            _tasks.difference_update([task for task in _tasks if task.done()])
+            _tasks.add(future)
+        while not future.done():  # short waits: on Windows, a long one does not notice Ctrl+C
+            with suppress(TimeoutError):
+                return future.result(_POLL_SECONDS)
+        return future.result()
 
 
-def register(holder: PendingWrites) -> None:
-    """Remember who may hold a login when the process ends."""
-    _registered.add(holder)
+def register(writer: PendingWriter) -> None:
+    """Let `drain` store what the writer holds."""
+    with _lock:
+        _drain_at_exit()
+        _writers.add(writer)
 
 
-def drain(patience: float = LONGEST) -> bool:
-    """Wait for what is under way, and store what is held; returns whether nothing is lost."""
+def drain(timeout: float = MAX_DRAIN_SECONDS) -> bool:
+    """Finish critical tasks and pending writes; return whether no login was lost."""
     shutting_down.set()
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         with _lock:
-            jobs = list(_running_tasks)
-        for job in jobs:
-            job.join(max(0.0, deadline - time.monotonic()))
-        left = [holder for holder in list(_registered) if not holder.store_pending()]
-        stored = not left
-        if (stored and not jobs) or time.monotonic() >= deadline:
-            return stored and not _running_tasks
-        if not stored:
-            time.sleep(_GLANCE_SECONDS * 5)
+            running = any(not task.done() for task in _tasks)
+            writers = list(_writers)
+        if not running:
+            stored = [writer for writer in writers if writer.store_pending()]
+            _writers.difference_update(stored)
+            if len(stored) == len(writers):
+                return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS if running else _RETRY_INTERVAL)
 
 
-atexit.register(drain)  # a library's process; the command asks for it before it ends
+def _drain_at_exit() -> None:
+    """Make a process that uses the library wait, too; the command drains before it ends."""
+    global _drains_at_exit  # noqa: PLW0603 - once a process
+    if not _drains_at_exit:
+        _drains_at_exit = True
+        atexit.register(drain)

@@ -78,21 +78,30 @@ class AccountStore:
             row = connection.execute("SELECT account FROM active").fetchone()
             return str(row[0]) if row else None
 
-    def refresh_state(self, account: str) -> RefreshState | None:
-        """Return what came of the account's last refresh token; ``None`` when all is well."""
+    def refresh_state(self, account: str, fingerprint: str) -> RefreshState:
+        """Return what came of sending a refresh token.
+
+        Attempts of every account count for ``unanswered``: two accounts may have the same token.
+        """
         with self._reading() as connection:
             if connection is None:
-                return None
-            row = connection.execute(
-                "SELECT fingerprint, unanswered, failures, next_at, code, message, hint"
-                " FROM renewal WHERE account = ?",
-                (account,),
+                return RefreshState(fingerprint)
+            unanswered, failures, next_request_at, code, message, hint, spent = connection.execute(
+                "SELECT (SELECT max(unanswered) FROM renewal WHERE fingerprint = ?1), failures,"
+                " next_at, code, message, hint, EXISTS (SELECT 1 FROM spent WHERE fingerprint = ?1)"
+                " FROM (SELECT 1) LEFT JOIN renewal ON account = ?2 AND fingerprint = ?1",
+                (fingerprint, account),
             ).fetchone()
-            if row is None:
-                return None
-            fingerprint, unanswered, failures, next_request_at, code, message, hint = row
-            found = str(fingerprint), int(unanswered), int(failures), instant(next_request_at)
-            return RefreshState(*found, code and str(code), str(message or ""), str(hint or ""))
+            return RefreshState(
+                fingerprint,
+                int(unanswered or 0),
+                int(failures or 0),
+                instant(next_request_at),
+                code and str(code),
+                str(message or ""),
+                str(hint or ""),
+                bool(spent),
+            )
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -162,17 +171,22 @@ class AccountStore:
                 (location, generation, account),
             )
 
-    def store_refresh_state(self, account: str, refresh_state: RefreshState) -> None:
-        """Keep what came of sending a refresh token."""
-        next_request_at = (
-            None
-            if refresh_state.next_request_at is None
-            else milliseconds(refresh_state.next_request_at)
-        )
+    def store_refresh_state(self, account: str, state: RefreshState) -> None:
+        """Store what came of sending a refresh token."""
+        next_at = None if state.next_request_at is None else milliseconds(state.next_request_at)
         with self._writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (account, *refresh_state[:3], next_request_at, *refresh_state[4:]),
+                (
+                    account,
+                    state.fingerprint,
+                    state.unanswered,
+                    state.failures,
+                    next_at,
+                    state.code,
+                    state.message,
+                    state.hint,
+                ),
             )
 
     def is_spent(self, fingerprint: str) -> bool:
@@ -183,9 +197,15 @@ class AccountStore:
             query = "SELECT 1 FROM spent WHERE fingerprint = ?"
             return connection.execute(query, (fingerprint,)).fetchone() is not None
 
-    def record_refresh(self, account: str, spent: str | None) -> None:
-        """Keep that an account was renewed, and the refresh token that was used up for it."""
+    def record_refresh(
+        self, account: str, location: SecretLocation, generation: int, spent: str | None
+    ) -> None:
+        """Store where a refreshed login is, and the fingerprint of the token spent for it."""
         with self._writing() as connection:
+            connection.execute(
+                "UPDATE account SET place = ?, generation = ? WHERE id = ?",
+                (location, generation, account),
+            )
             connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
             if spent is None:
                 return

@@ -33,7 +33,11 @@ class SavedAccount(NamedTuple):
 
 
 class RefreshState(NamedTuple):
-    """The state of an account's token refresh; no ``next_request_at``: never sent again."""
+    """What came of sending a refresh token: the attempts without a response, the last failure.
+
+    ``next_request_at`` is ``None`` after a final failure. ``spent`` is whether the server has
+    exchanged the token for the next one.
+    """
 
     fingerprint: str
     unanswered: int = 0
@@ -42,12 +46,20 @@ class RefreshState(NamedTuple):
     code: str | None = None
     message: str = ""
     hint: str = ""
+    spent: bool = False
 
-    def holds(self, now: datetime) -> bool:
-        """Return whether the token must not be sent yet, or never again.
+    @property
+    def is_final(self) -> bool:
+        """Whether the token must never be sent again."""
+        return self.code is not None and self.next_request_at is None
 
-        A wait that is longer than any was noted by a clock that was wrong.
+    def is_backing_off(self, now: datetime) -> bool:
+        """Return whether the last failure forbids to send the token now.
+
+        A wait longer than any back-off was stored while the clock was wrong: it is ignored.
         """
+        if self.code is None:
+            return False
         return self.next_request_at is None or now < self.next_request_at <= now + LONGEST_WAIT
 
 

@@ -300,7 +300,7 @@ def test_a_refused_admin_key_is_not_added(command: Command, admin: list[str | No
 
 
 WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
-    (("Work", "--credentials-file", "-"), b"canary", 3, "standard input holds no credentials"),
+    (("Work", "--credentials-file", "-"), b"canary", 3, "standard input contains no credentials"),
     (("Work", "--credentials-file", "/nowhere"), b"", 3, "There is no file /nowhere"),
     (("Work", "--credentials-file", "/"), b"", 3, "not a regular file"),
     (("Work", "--from-claude-code"), b"", 3, "Not logged in to Claude Code"),
@@ -454,7 +454,7 @@ def test_what_is_done_is_a_success_whatever_takes_no_words(server: TokenServer, 
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("add Work --credentials-file -", 3, "standard input holds no credentials"),
+        ("add Work --credentials-file -", 3, "standard input contains no credentials"),
         ("add Work --admin-key", 3, "key is empty"),
         ("remove Kept", 1, "Nothing was removed"),
     ],
@@ -616,7 +616,7 @@ def test_the_exit_code_is_the_worst_of_them_and_one_failure_hides_no_other(
     assert found["good"]["windows"]
     done = command.run("--once", "--all-accounts")
     assert (3, True) == (done.returncode, "78 %" in done.stdout)
-    assert "error: ended: The login of ended has ended" in done.stderr
+    assert "error: ended: The login of ended is no longer valid" in done.stderr
 
 
 def test_tab_goes_through_the_accounts(command: Command, server: TokenServer, store: Store) -> None:

@@ -315,11 +315,11 @@ def test_a_login_that_was_used_up_is_not_taken_in_again(server: TokenServer, nam
     credentials = server.issue("work", expires_in=-60)
     add(credentials)
     error = refusal(lambda: add(credentials, name, replace=True))
-    assert "has been renewed since" in error.message
+    assert "has refreshed their login since" in error.message
     assert "--login" in error.hint
     assert server.accepts(refresh_token(kept()))
     manage.remove(registry(), "Work")
-    assert "has been renewed since" in refusal(lambda: add(credentials, name)).message
+    assert "has refreshed their login since" in refusal(lambda: add(credentials, name)).message
 
 
 def test_two_logins_of_one_account_are_two(server: TokenServer) -> None:
@@ -423,7 +423,7 @@ def test_an_expired_login_of_claude_codes_is_kept_and_left_to_it(
     store.write(as_bytes(server.issue("work", expires_in=-60)))
     claude_json(home, "work")
     (note,) = add_from_claude_code(registry(), "Work").notes
-    assert "open Claude Code once" in note
+    assert "Open Claude Code once" in note
     assert email_of("work") == kept().profile.email
     assert [] == server.requests
 

@@ -1,4 +1,4 @@
-"""Whose an account saved from Claude Code is to renew, by everything that its files may say."""
+"""Whose login Claude Code holds, for everything that its files may contain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_usage_monitor.monitor.login.ownership import Verdict, place_of
+from claude_usage_monitor.monitor.login.ownership import (
+    Ownership,
+    OwnershipCheck,
+    location_of,
+)
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.profile import Profile
@@ -22,45 +27,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from claude_usage_monitor.monitor.login.ownership import Whose
-
     Situation = Callable[["ClaudeCode"], None]
 
 OURS, THEIRS = "work", "private"
 
 
 class ClaudeCode:
-    """A Claude Code: its files, as a test has them be."""
+    """The files of one Claude Code, which a test writes."""
 
     def __init__(self, server: TokenServer, folder: Path, config: Path) -> None:
         self.server = server
         self.credentials = folder / ".credentials.json"
         self.config = config
 
-    def holds(self, account: str, *, expires_in: float = 3600.0) -> dict[str, Any]:
+    def store_login(self, account: str, *, expires_in: float = 3600.0) -> dict[str, Any]:
         """Store a new login of an account."""
         credentials = self.server.issue(account, expires_in=expires_in)
-        self.stores(json.dumps(credentials).encode())
+        self.write(json.dumps(credentials).encode())
         return credentials
 
-    def stores(self, content: bytes) -> None:
+    def write(self, content: bytes) -> None:
         """Store exactly these bytes."""
         self.credentials.parent.mkdir(parents=True, exist_ok=True)
         self.credentials.write_bytes(content)
 
-    def says(self, account: str | None) -> None:
-        """Let its configuration name an account; ``None`` is none."""
+    def configure(self, account: str | None) -> None:
+        """Name an account, or none, in the configuration."""
         named = {"accountUuid": uuid_of(account or ""), "organizationUuid": uuid_of(f"{account}'s")}
         document = {"oauthAccount": named} if account else {"numStartups": 7}
         self.config.write_text(json.dumps(document))
 
-    def logs_in(self, account: str, *, expires_in: float = 3600.0) -> None:
-        """Store a new login and name its account."""
-        self.holds(account, expires_in=expires_in)
-        self.says(account)
+    def log_in(self, account: str, *, expires_in: float = 3600.0) -> None:
+        """Store a new login and name its account in the configuration."""
+        self.store_login(account, expires_in=expires_in)
+        self.configure(account)
 
-    def token_is_known_to_be(self, account: str) -> None:
-        """Let the API have told before whose the live token is."""
+    def confirm(self, account: str) -> None:
+        """Record that the API has said whose the live token is."""
         login = json.loads(self.credentials.read_bytes())["claudeAiOauth"]
         who = Profile(account_uuid=uuid_of(account), organization_uuid=uuid_of(f"{account}'s"))
         state = registry().services.state
@@ -69,7 +72,7 @@ class ClaudeCode:
         state.link_identity(fingerprint, who.identity or "")
 
     def files(self) -> dict[str, tuple[bytes, int]]:
-        """Return its files as they are, and when they were written."""
+        """Return the content and the modification time of its files."""
         folders = {self.credentials.parent, self.config.parent / ".claude"}
         found = [each for folder in folders if folder.is_dir() for each in folder.iterdir()]
         found += [each for each in (self.config,) if each.exists()]
@@ -89,149 +92,153 @@ def claude_with(config_dir: Path, server: TokenServer) -> ClaudeCode:
     return ClaudeCode(server, config_dir, config_dir / ".claude.json")
 
 
-# --- what Claude Code may be found to hold -------------------------------------------------------
+# --- what Claude Code may hold -------------------------------------------------------------------
 
 
-def its_token_rotated(claude: ClaudeCode) -> None:
-    claude.logs_in(OURS)
+def same_login_refreshed(claude: ClaudeCode) -> None:
+    claude.log_in(OURS)
 
 
-def its_refresh_token_changed_alone(claude: ClaudeCode) -> None:
-    claude.logs_in(OURS)
+def same_login_other_refresh_token(claude: ClaudeCode) -> None:
+    claude.log_in(OURS)
     document = json.loads(claude.credentials.read_bytes())
     document["claudeAiOauth"]["refreshToken"] = "sk-ant-ort01-another"
-    claude.stores(json.dumps(document).encode())
+    claude.write(json.dumps(document).encode())
 
 
-def its_live_token_expired(claude: ClaudeCode) -> None:
-    claude.logs_in(OURS, expires_in=-60)
+def same_login_expired(claude: ClaudeCode) -> None:
+    claude.log_in(OURS, expires_in=-60)
 
 
-def known_by_its_token(claude: ClaudeCode) -> None:
-    claude.holds(OURS)
-    claude.token_is_known_to_be(OURS)
+def same_confirmed(claude: ClaudeCode) -> None:
+    claude.store_login(OURS)
+    claude.confirm(OURS)
 
 
-def known_by_its_token_while_the_file_names_another(claude: ClaudeCode) -> None:
-    claude.logs_in(OURS)
-    claude.token_is_known_to_be(OURS)
-    claude.says(THEIRS)
+def same_confirmed_config_names_other(claude: ClaudeCode) -> None:
+    claude.log_in(OURS)
+    claude.confirm(OURS)
+    claude.configure(THEIRS)
 
 
-def another_by_the_file(claude: ClaudeCode) -> None:
-    claude.logs_in(THEIRS)
+def other_configured(claude: ClaudeCode) -> None:
+    claude.log_in(THEIRS)
 
 
-def another_by_the_file_expired(claude: ClaudeCode) -> None:
-    claude.logs_in(THEIRS, expires_in=-60)
+def other_configured_expired(claude: ClaudeCode) -> None:
+    claude.log_in(THEIRS, expires_in=-60)
 
 
-def another_by_its_token(claude: ClaudeCode) -> None:
-    claude.holds(THEIRS)
-    claude.token_is_known_to_be(THEIRS)
+def other_confirmed(claude: ClaudeCode) -> None:
+    claude.store_login(THEIRS)
+    claude.confirm(THEIRS)
 
 
-def another_by_both(claude: ClaudeCode) -> None:
-    claude.logs_in(THEIRS)
-    claude.token_is_known_to_be(THEIRS)
+def other_configured_and_confirmed(claude: ClaudeCode) -> None:
+    claude.log_in(THEIRS)
+    claude.confirm(THEIRS)
 
 
-def contradictory(claude: ClaudeCode) -> None:
-    claude.holds(THEIRS)
-    claude.token_is_known_to_be(THEIRS)
-    claude.says(OURS)
+def other_confirmed_config_names_ours(claude: ClaudeCode) -> None:
+    claude.store_login(THEIRS)
+    claude.confirm(THEIRS)
+    claude.configure(OURS)
 
 
 def never_logged_in(claude: ClaudeCode) -> None:
     del claude
 
 
-def its_file_gone(claude: ClaudeCode) -> None:
-    claude.logs_in(OURS)
+def credentials_file_missing(claude: ClaudeCode) -> None:
+    claude.log_in(OURS)
     claude.credentials.unlink()
 
 
-def logins_of_mcp_servers_alone(claude: ClaudeCode) -> None:
-    claude.stores(b'{"mcpOAuth": {"x": {"accessToken": "sk-mcp"}}}')
-    claude.says(OURS)
+def only_mcp_logins(claude: ClaudeCode) -> None:
+    claude.write(b'{"mcpOAuth": {"x": {"accessToken": "sk-mcp"}}}')
+    claude.configure(OURS)
 
 
 def blanked(claude: ClaudeCode) -> None:
-    claude.stores(b'{"claudeAiOauth": {"accessToken": "", "refreshToken": "", "expiresAt": 0}}')
-    claude.says(OURS)
+    claude.write(b'{"claudeAiOauth": {"accessToken": "", "refreshToken": "", "expiresAt": 0}}')
+    claude.configure(OURS)
 
 
-def torn(claude: ClaudeCode) -> None:
-    claude.logs_in(THEIRS)
-    claude.stores(claude.credentials.read_bytes()[:70])
+def truncated(claude: ClaudeCode) -> None:
+    claude.log_in(THEIRS)
+    claude.write(claude.credentials.read_bytes()[:70])
 
 
 def emptied(claude: ClaudeCode) -> None:
-    claude.logs_in(THEIRS)
-    claude.stores(b"")
+    claude.log_in(THEIRS)
+    claude.write(b"")
 
 
-def not_a_file(claude: ClaudeCode) -> None:
+def a_folder_instead_of_a_file(claude: ClaudeCode) -> None:
     claude.credentials.mkdir(parents=True)
-    claude.says(THEIRS)
+    claude.configure(THEIRS)
 
 
-def a_token_that_is_none(claude: ClaudeCode) -> None:
-    claude.stores(b'{"claudeAiOauth": {"accessToken": 7}}')
-    claude.says(THEIRS)
+def unusable_token(claude: ClaudeCode) -> None:
+    claude.write(b'{"claudeAiOauth": {"accessToken": 7}}')
+    claude.configure(THEIRS)
 
 
-def nobody_says_whose(claude: ClaudeCode) -> None:
-    claude.holds(THEIRS, expires_in=-60)  # too late to ask
-    claude.says(None)
+def unidentified_expired(claude: ClaudeCode) -> None:
+    claude.store_login(THEIRS, expires_in=-60)  # too late to ask
+    claude.configure(None)
 
 
-def nobody_says_that_it_is_ours(claude: ClaudeCode) -> None:
-    claude.holds(OURS, expires_in=-60)
+def ours_unidentified_expired(claude: ClaudeCode) -> None:
+    claude.store_login(OURS, expires_in=-60)
 
 
-def only_the_api_can_say_ours(claude: ClaudeCode) -> None:
-    claude.holds(OURS)
+def ours_unidentified(claude: ClaudeCode) -> None:
+    claude.store_login(OURS)
 
 
-def only_the_api_can_say_another(claude: ClaudeCode) -> None:
-    claude.holds(THEIRS)
-    claude.says(None)
+def other_unidentified(claude: ClaudeCode) -> None:
+    claude.store_login(THEIRS)
+    claude.configure(None)
 
 
 def refused_by_the_api(claude: ClaudeCode) -> None:
-    credentials = claude.holds(THEIRS)
+    credentials = claude.store_login(THEIRS)
     claude.server.revoke(claude.server.family_of(credentials))
 
 
-# What is found, whose it is as far as the files say, and whose when the API may be asked.
-SITUATIONS: list[tuple[Situation, Whose, Whose]] = [
-    (its_token_rotated, "same", "same"),
-    (its_refresh_token_changed_alone, "same", "same"),
-    (its_live_token_expired, "same", "same"),
-    (known_by_its_token, "same", "same"),
-    (known_by_its_token_while_the_file_names_another, "same", "same"),
-    (another_by_the_file, "other", "other"),
-    (another_by_the_file_expired, "other", "other"),
-    (another_by_its_token, "other", "other"),
-    (another_by_both, "other", "other"),
-    (contradictory, "unknown", "unknown"),
-    (never_logged_in, "nobody", "nobody"),
-    (its_file_gone, "nobody", "nobody"),
-    (logins_of_mcp_servers_alone, "nobody", "nobody"),
-    (blanked, "nobody", "nobody"),
-    (torn, "unknown", "unknown"),
-    (emptied, "unknown", "unknown"),
-    (not_a_file, "unknown", "unknown"),
-    (a_token_that_is_none, "unknown", "unknown"),
-    (nobody_says_whose, "unknown", "unknown"),
-    (nobody_says_that_it_is_ours, "unknown", "unknown"),
-    (only_the_api_can_say_ours, "unknown", "same"),
-    (only_the_api_can_say_another, "unknown", "other"),
-    (refused_by_the_api, "unknown", "unknown"),
+SAME, OTHER, LOGGED_OUT, UNKNOWN = Ownership
+
+# The situation, the ownership by the files alone, and the ownership when the API may be asked.
+SITUATIONS: list[tuple[Situation, Ownership, Ownership]] = [
+    (same_login_refreshed, SAME, SAME),
+    (same_login_other_refresh_token, SAME, SAME),
+    (same_login_expired, SAME, SAME),
+    (same_confirmed, SAME, SAME),
+    (same_confirmed_config_names_other, SAME, SAME),
+    (other_configured, OTHER, OTHER),
+    (other_configured_expired, OTHER, OTHER),
+    (other_confirmed, OTHER, OTHER),
+    (other_configured_and_confirmed, OTHER, OTHER),
+    (other_confirmed_config_names_ours, UNKNOWN, UNKNOWN),
+    (never_logged_in, LOGGED_OUT, LOGGED_OUT),
+    (credentials_file_missing, LOGGED_OUT, LOGGED_OUT),
+    (only_mcp_logins, LOGGED_OUT, LOGGED_OUT),
+    (blanked, LOGGED_OUT, LOGGED_OUT),
+    (truncated, UNKNOWN, UNKNOWN),
+    (emptied, UNKNOWN, UNKNOWN),
+    (a_folder_instead_of_a_file, UNKNOWN, UNKNOWN),
+    (unusable_token, UNKNOWN, UNKNOWN),
+    (unidentified_expired, UNKNOWN, UNKNOWN),
+    (ours_unidentified_expired, UNKNOWN, UNKNOWN),
+    (ours_unidentified, UNKNOWN, SAME),
+    (other_unidentified, UNKNOWN, OTHER),
+    (refused_by_the_api, UNKNOWN, UNKNOWN),
 ]
 every_situation = pytest.mark.parametrize(
-    ("situation", "whose", "whose_asked"), SITUATIONS, ids=[each[0].__name__ for each in SITUATIONS]
+    ("situation", "by_files", "confirmed"),
+    SITUATIONS,
+    ids=[each[0].__name__ for each in SITUATIONS],
 )
 
 
@@ -247,185 +254,201 @@ def claude(home: Path, server: TokenServer) -> ClaudeCode:
     return claude_in(home, server)
 
 
-def verdict(
-    home: Mapping[str, str] | None = None, account: str | None = OURS, *, asking: bool = False
-) -> Verdict:
-    shared = registry().services.saved_logins.ownership(
-        place_of(os.environ) if home is None else home
-    )
-    uuid = uuid_of(account) if account else None
-    return shared.verdict(uuid, utc_now(), asking=asking)
+def imported(location: Mapping[str, str] | None = None, account: str | None = OURS) -> SavedAccount:
+    """Return an account that was imported from the Claude Code at a location."""
+    profile = Profile(account_uuid=uuid_of(account) if account else None)
+    location = location_of(os.environ) if location is None else location
+    return SavedAccount("id", OURS, "code", "claude-code", utc_now(), profile, location, "file", 0)
 
 
-def profiles_asked(server: TokenServer) -> int:
+def check(account: SavedAccount | None = None, *, confirm: bool = False) -> OwnershipCheck:
+    ownership = registry().services.saved_logins.ownership
+    return ownership.check(account or imported(), utc_now(), confirm=confirm)
+
+
+def ownership(account: SavedAccount | None = None, *, confirm: bool = False) -> Ownership:
+    return check(account, confirm=confirm).ownership
+
+
+def profile_requests(server: TokenServer) -> int:
     return sum(seen.path == PROFILE for seen in server.requests)
 
 
 @every_situation
-def test_what_claude_code_holds_says_whose_it_is(
-    claude: ClaudeCode, situation: Situation, whose: Whose, whose_asked: Whose
+def test_the_files_and_the_api_say_whose_login_claude_code_holds(
+    claude: ClaudeCode, situation: Situation, by_files: Ownership, confirmed: Ownership
 ) -> None:
-    """The API is asked only where it is allowed to be, and at most once."""
+    """The API is asked only where this is allowed, and at most once."""
     situation(claude)
     before = claude.files()
-    assert whose == verdict().whose
-    assert 0 == profiles_asked(claude.server)
-    assert whose_asked == verdict(asking=True).whose
+    assert by_files is ownership()
+    assert 0 == profile_requests(claude.server)
+    assert confirmed is ownership(confirm=True)
     assert before == claude.files()
     assert 1 >= len(claude.server.requests)
 
 
-def test_of_the_same_account_the_live_token_is_given(claude: ClaudeCode) -> None:
-    claude.logs_in(OURS)
+def test_the_live_token_of_the_same_account_is_returned(claude: ClaudeCode) -> None:
+    claude.log_in(OURS)
     live = json.loads(claude.credentials.read_bytes())["claudeAiOauth"]["accessToken"]
-    found = verdict()
-    assert found.credential is not None
-    assert live == found.credential.token.reveal()
+    credential = check().credential
+    assert credential is not None
+    assert live == credential.token.reveal()
 
 
-def test_a_token_that_contradicts_the_file_is_not_given(claude: ClaudeCode) -> None:
-    contradictory(claude)
-    assert Verdict("unknown") == verdict(asking=True)
+def test_a_token_that_contradicts_the_configuration_is_not_returned(claude: ClaudeCode) -> None:
+    other_confirmed_config_names_ours(claude)
+    assert OwnershipCheck(UNKNOWN) == check(confirm=True)
 
 
 @pytest.mark.parametrize(
-    ("situation", "whose"),
+    ("situation", "expected"),
     [
-        (another_by_both, "unknown"),
-        (its_token_rotated, "unknown"),
-        (only_the_api_can_say_another, "unknown"),
-        (its_file_gone, "nobody"),
+        (other_configured_and_confirmed, UNKNOWN),
+        (same_login_refreshed, UNKNOWN),
+        (other_unidentified, UNKNOWN),
+        (credentials_file_missing, LOGGED_OUT),
     ],
 )
-def test_an_account_that_nobody_ever_identified_is_taken_for_nobodys_else(
-    claude: ClaudeCode, situation: Situation, whose: Whose
+def test_an_account_without_a_uuid_may_be_any_account(
+    claude: ClaudeCode, situation: Situation, expected: Ownership
 ) -> None:
-    """Only a Claude Code that has no login at all cannot have this one."""
+    """Only a Claude Code without any login cannot have this one."""
     situation(claude)
-    assert whose == verdict(account=None, asking=True).whose
+    assert expected is ownership(imported(account=None), confirm=True)
     assert [] == claude.server.requests
 
 
-def test_whose_a_token_is_is_asked_once(claude: ClaudeCode) -> None:
-    only_the_api_can_say_another(claude)
-    assert ["other"] * 3 == [verdict(asking=True).whose for _ in range(3)]
-    assert "other" == verdict().whose
-    assert 1 == profiles_asked(claude.server)
+def test_the_api_is_asked_once_for_each_token(claude: ClaudeCode) -> None:
+    other_unidentified(claude)
+    assert [OTHER] * 3 == [ownership(confirm=True) for _ in range(3)]
+    assert OTHER is ownership()
+    assert 1 == profile_requests(claude.server)
 
 
-def test_while_the_api_is_away_nobody_knows_and_it_is_asked_again(
+def test_while_the_api_is_unreachable_the_ownership_is_unknown_and_it_is_asked_again(
     claude: ClaudeCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only_the_api_can_say_another(claude)
+    other_unidentified(claude)
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
-    assert "unknown" == verdict(asking=True).whose
+    assert UNKNOWN is ownership(confirm=True)
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", claude.server.url)
-    assert "other" == verdict(asking=True).whose
+    assert OTHER is ownership(confirm=True)
 
 
-def test_a_switch_is_noticed_at_once(claude: ClaudeCode) -> None:
-    shared = registry().services.saved_logins.ownership(place_of(os.environ))
+def test_a_switch_of_accounts_is_noticed_at_once(claude: ClaudeCode) -> None:
+    subject, account = registry().services.saved_logins.ownership, imported()
     found = []
-    for act in (its_token_rotated, another_by_the_file, its_file_gone, its_token_rotated):
-        act(claude)
-        found.append(shared.verdict(uuid_of(OURS), utc_now()).whose)
-    assert ["same", "other", "nobody", "same"] == found
+    for situation in (
+        same_login_refreshed,
+        other_configured,
+        credentials_file_missing,
+        same_login_refreshed,
+    ):
+        situation(claude)
+        found.append(subject.check(account, utc_now()).ownership)
+    assert [SAME, OTHER, LOGGED_OUT, SAME] == found
 
 
-# --- several places ------------------------------------------------------------------------------
+# --- several locations ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("there", "whose"),
-    [("nothing", "unknown"), ("a folder", "nobody"), ("the same", "same"), ("another", "other")],
+    ("there", "expected"),
+    [("nothing", UNKNOWN), ("a folder", LOGGED_OUT), ("the same", SAME), ("another", OTHER)],
 )
-def test_a_config_folder_that_is_gone_is_no_logout(
-    server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, whose: Whose
+def test_a_missing_config_folder_does_not_mean_logged_out(
+    server: TokenServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there: str,
+    expected: Ownership,
 ) -> None:
-    """It may be on a disk that is not there just now; without the file in it, it is one."""
+    """It may be on a disk that is not mounted now. A missing file in it does mean logged out."""
     folder = tmp_path / "config"
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(folder))
     claude = claude_with(folder, server)
-    claude.logs_in(THEIRS if there == "another" else OURS)
+    claude.log_in(THEIRS if there == "another" else OURS)
     if there == "a folder":
         claude.credentials.unlink()
     elif there == "nothing":
         shutil.rmtree(folder)
-    assert whose == verdict(asking=True).whose
+    assert expected is ownership(confirm=True)
 
 
-def nothing_there(claude: ClaudeCode) -> None:
+def folder_missing(claude: ClaudeCode) -> None:
     shutil.rmtree(claude.credentials.parent, ignore_errors=True)
 
 
 def logged_out(claude: ClaudeCode) -> None:
-    its_file_gone(claude)
+    credentials_file_missing(claude)
 
 
-PLACES: list[tuple[Situation, Situation, Whose]] = [
-    (its_token_rotated, another_by_the_file, "same"),
-    (another_by_the_file, its_token_rotated, "same"),
-    (logged_out, its_token_rotated, "same"),
-    (nothing_there, its_token_rotated, "same"),
-    (torn, its_live_token_expired, "same"),
-    (nothing_there, another_by_the_file, "unknown"),
-    (another_by_the_file, torn, "unknown"),
-    (contradictory, logged_out, "unknown"),
-    (logged_out, only_the_api_can_say_ours, "same"),
-    (only_the_api_can_say_another, logged_out, "other"),
-    (another_by_the_file, logged_out, "other"),
-    (logged_out, another_by_the_file, "other"),
-    (logged_out, logged_out, "nobody"),
+LOCATIONS: list[tuple[Situation, Situation, Ownership]] = [
+    (same_login_refreshed, other_configured, SAME),
+    (other_configured, same_login_refreshed, SAME),
+    (logged_out, same_login_refreshed, SAME),
+    (folder_missing, same_login_refreshed, SAME),
+    (truncated, same_login_expired, SAME),
+    (folder_missing, other_configured, UNKNOWN),
+    (other_configured, truncated, UNKNOWN),
+    (other_confirmed_config_names_ours, logged_out, UNKNOWN),
+    (logged_out, ours_unidentified, SAME),
+    (other_unidentified, logged_out, OTHER),
+    (other_configured, logged_out, OTHER),
+    (logged_out, other_configured, OTHER),
+    (logged_out, logged_out, LOGGED_OUT),
 ]
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "whose"), PLACES, ids=[f"{a.__name__}-{b.__name__}" for a, b, _ in PLACES]
+    ("then", "now", "expected"),
+    LOCATIONS,
+    ids=[f"{a.__name__}-{b.__name__}" for a, b, _ in LOCATIONS],
 )
-def test_saved_under_one_config_folder_and_run_under_another(
+def test_both_the_location_of_the_import_and_the_current_one_count(
     server: TokenServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     then: Situation,
     now: Situation,
-    whose: Whose,
+    expected: Ownership,
 ) -> None:
-    """Neither may hold the account before it is ours to renew."""
+    """Neither Claude Code may hold the account before it is ours to refresh."""
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "then"))
-    home = place_of(os.environ)
+    account = imported(location_of(os.environ))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "now"))
     then(claude_with(tmp_path / "then", server))
     now(claude_with(tmp_path / "now", server))
-    assert whose == verdict(home, asking=True).whose
+    assert expected is ownership(account, confirm=True)
 
 
-def test_saved_with_a_config_folder_and_run_without_one(
+def test_imported_with_a_config_folder_and_run_without_one(
     claude: ClaudeCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "then"))
-    home = place_of(os.environ)
+    account = imported(location_of(os.environ))
     monkeypatch.delenv("CLAUDE_CONFIG_DIR")
-    claude_with(tmp_path / "then", claude.server).logs_in(OURS)
-    claude.logs_in(THEIRS)
-    assert ("same", "other") == (verdict(home).whose, verdict().whose)
+    claude_with(tmp_path / "then", claude.server).log_in(OURS)
+    claude.log_in(THEIRS)
+    assert (SAME, OTHER) == (ownership(account), ownership())
 
 
-def test_a_login_of_the_environment_says_nothing_about_the_store(
+def test_a_token_in_the_environment_says_nothing_about_the_store(
     claude: ClaudeCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claude.logs_in(OURS)
+    claude.log_in(OURS)
     monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-elsewhere")
-    found = verdict()
+    found = check()
     assert found.credential is not None
-    assert ("same", False) == (found.whose, "elsewhere" in found.credential.token.reveal())
+    assert (SAME, False) == (found.ownership, "elsewhere" in found.credential.token.reveal())
 
 
-# --- what names a place --------------------------------------------------------------------------
-
-
-def test_a_place_is_its_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_location_is_its_variables_as_absolute_paths(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     environ = {"HOME": "here", "CLAUDE_CONFIG_DIR": "~/x/", "PATH": "/bin", "USERPROFILE": ""}
     expected = {"HOME": str(tmp_path / "here"), "CLAUDE_CONFIG_DIR": str(tmp_path / "~/x")}
-    assert expected == place_of(environ)
-    assert {} == place_of({})
+    assert expected == location_of(environ)
+    assert {} == location_of({})

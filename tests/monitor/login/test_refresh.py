@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from claude_usage_monitor.monitor.login import refresh
+from claude_usage_monitor.monitor.login import stored
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
+from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.usage.secret import Secret
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, age, keep, read, refresh_token, registry
@@ -163,11 +165,11 @@ def be_due(accounts: list[SavedAccount]) -> None:
 
 
 def _ended(saved: SavedAccount) -> str:
-    refresh_state = registry().services.accounts.refresh_state(saved.id)
-    assert refresh_state is not None
-    assert "has ended" in refresh_state.message
-    assert "Log in again" in refresh_state.hint
-    return refresh_state.message
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    state = registry().services.accounts.refresh_state(saved.id, fingerprint)
+    assert "no longer valid" in state.message
+    assert "Log in again" in state.hint
+    return state.message
 
 
 def test_a_kill_loses_nothing_that_could_be_kept(server: TokenServer) -> None:
@@ -303,7 +305,7 @@ def test_while_the_token_lasts_a_failed_renewal_keeps_no_figures_away(server: To
 def test_a_stopped_process_is_waited_for_and_never_overridden(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(stored, "LOCK_TIMEOUT", 0.2)
     saved = expired(server)
     locks = locks_path(os.environ)
     locks.mkdir(mode=0o700)

@@ -128,10 +128,10 @@ def test_a_process_that_is_leaving_sends_nothing_any_more(server: TokenServer) -
         "from claude_usage_monitor.monitor.login.shutdown import shutting_down\n"
         "shutting_down.set()\n"
         "found = registry()\n"
-        "print(read(found, found.accounts.all()[0]).problem.code)\n"
+        "print(read(found, found.services.accounts.all()[0]).problem.code)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "credentials_expired\n" == done.stdout
     assert [] == server.refreshes
     assert server.accepts(refresh_token(saved))
-    assert shutdown.LONGEST > 20  # seconds that an answer may take
+    assert shutdown.MAX_DRAIN_SECONDS > 20  # seconds that an answer may take

@@ -13,7 +13,7 @@ import pytest
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.live.parallel import read_all
-from claude_usage_monitor.monitor.login.ownership import place_of
+from claude_usage_monitor.monitor.login.ownership import Ownership, location_of
 from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
@@ -21,13 +21,13 @@ from tests.monitor.login.test_ownership import (
     OURS,
     THEIRS,
     ClaudeCode,
-    another_by_the_file,
     claude_in,
+    credentials_file_missing,
     every_situation,
-    its_file_gone,
-    its_live_token_expired,
-    its_token_rotated,
-    nobody_says_whose,
+    other_configured,
+    same_login_expired,
+    same_login_refreshed,
+    unidentified_expired,
 )
 from tests.support.api import USAGE
 from tests.support.payloads import as_bytes
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-    from claude_usage_monitor.monitor.login.ownership import Whose
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from tests.monitor.login.test_ownership import Situation
 
@@ -71,7 +70,7 @@ def claude(home: Path, server: TokenServer) -> ClaudeCode:
 def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
     """Return an account saved from Claude Code, its token so many seconds from its end."""
     credentials = claude.server.issue(OURS, expires_in=expires_in)
-    return keep(credentials, OURS, "claude-code", place_of(os.environ))
+    return keep(credentials, OURS, "claude-code", location_of(os.environ))
 
 
 def claude_codes(found: AccountRegistry) -> AccountStatus:
@@ -110,16 +109,15 @@ def refused_login(server: TokenServer, account: str = OURS) -> dict[str, Any]:
 
 @every_situation
 def test_what_is_shown_and_sent_by_whom_claude_code_is_logged_in_as(
-    claude: ClaudeCode, situation: Situation, whose: Whose, whose_asked: Whose
+    claude: ClaudeCode, situation: Situation, by_files: Ownership, confirmed: Ownership
 ) -> None:
     """Of the same account its live token is used; only of another, or of none, is ours renewed."""
-    del whose
     saved = saved_from(claude)
     ours = refresh_token(saved)
     situation(claude)
     before = claude.files()
     statuses = [read(registry(), saved) for _ in range(2)]
-    if whose_asked in ("other", "nobody"):
+    if confirmed in (Ownership.OTHER, Ownership.LOGGED_OUT):
         assert [ours] == [seen.refresh_token for seen in claude.server.refreshes]
         assert [(41.0, None)] * 2 == [(five_hour(each), code(each)) for each in statuses]
         assert ["saved login (encrypted file)"] * 2 == [s.credential_origin for s in statuses]
@@ -134,7 +132,7 @@ def test_what_is_shown_and_sent_by_whom_claude_code_is_logged_in_as(
 
 def test_the_live_token_is_used_and_named(claude: ClaudeCode) -> None:
     saved = saved_from(claude, expires_in=3600)
-    its_token_rotated(claude)
+    same_login_refreshed(claude)
     live = access_token(json.loads(claude.credentials.read_bytes()))
     status = read(registry(), saved)
     assert (41.0, "Claude Code credentials file") == (five_hour(status), status.credential_origin)
@@ -144,7 +142,7 @@ def test_the_live_token_is_used_and_named(claude: ClaudeCode) -> None:
 def test_an_expired_live_token_is_claude_codes_to_renew(claude: ClaudeCode) -> None:
     """Even while our copy would still do."""
     saved = saved_from(claude, expires_in=3600)
-    its_live_token_expired(claude)
+    same_login_expired(claude)
     status = read(registry(), saved)
     assert status.problem is not None
     assert "Open Claude Code once" in status.problem.hint
@@ -153,8 +151,8 @@ def test_an_expired_live_token_is_claude_codes_to_renew(claude: ClaudeCode) -> N
 
 def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
     saved = saved_from(claude)
-    claude.stores(as_bytes(refused_login(claude.server)))
-    claude.says(OURS)
+    claude.write(as_bytes(refused_login(claude.server)))
+    claude.configure(OURS)
     before = claude.files()
     status = read(registry(), saved)
     assert "unauthorized" == code(status)
@@ -165,17 +163,17 @@ def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
 
 def test_what_cannot_be_told_says_what_to_do(claude: ClaudeCode) -> None:
     saved = saved_from(claude)
-    nobody_says_whose(claude)
+    unidentified_expired(claude)
     status = read(registry(), saved)
     assert status.problem is not None
-    assert "cannot be told" in status.problem.message
+    assert "may still use it" in status.problem.message
     assert "Open Claude Code once" in status.problem.hint
     assert f"accounts add {OURS} --login --replace" in status.problem.hint
 
 
 def test_while_our_copy_lasts_it_shows_figures_whoever_is_logged_in(claude: ClaudeCode) -> None:
     saved = saved_from(claude, expires_in=3600)
-    another_by_the_file(claude)
+    other_configured(claude)
     assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
     assert [] == claude.server.refreshes
 
@@ -185,7 +183,7 @@ def test_our_copy_is_tried_once_at_most(claude: ClaudeCode, fault: Fault) -> Non
     """It may be Claude Code's too: sent a second time it could end what that holds."""
     clock = Clock()
     saved = saved_from(claude)
-    its_file_gone(claude)
+    credentials_file_missing(claude)
     claude.server.script(fault)
     first = read(registry(clock), saved)
     clock.later(days=1)
@@ -198,7 +196,7 @@ def test_our_copy_is_tried_once_at_most(claude: ClaudeCode, fault: Fault) -> Non
 def test_a_refused_renewal_of_our_copy_is_for_good(claude: ClaudeCode) -> None:
     clock = Clock()
     saved = saved_from(claude)
-    its_file_gone(claude)
+    credentials_file_missing(claude)
     claude.server.revoke(claude.server.family_of(refresh_token(saved)))
     for _ in range(2):
         assert "credentials_expired" == code(read(registry(clock), saved))
@@ -210,9 +208,9 @@ def test_when_the_same_account_is_back_the_live_token_is_used_again(claude: Clau
     clock = Clock()
     saved = saved_from(claude)
     found = registry(clock)
-    another_by_the_file(claude)
+    other_configured(claude)
     assert 41.0 == five_hour(read(found, saved))
-    its_token_rotated(claude)
+    same_login_refreshed(claude)
     clock.later(seconds=400)
     assert "Claude Code credentials file" == read(found, saved).credential_origin
     assert 1 == len(claude.server.refreshes)
@@ -221,10 +219,10 @@ def test_when_the_same_account_is_back_the_live_token_is_used_again(claude: Clau
 def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
     """Not in this account's place, and not the other way round."""
     saved = saved_from(claude, expires_in=3600)
-    its_token_rotated(claude)
+    same_login_refreshed(claude)
     found = registry()
     assert 41.0 == five_hour(read(found, saved))
-    another_by_the_file(claude)
+    other_configured(claude)
     assert 41.0 == five_hour(read(found, saved))
     assert 99.0 == five_hour(claude_codes(found))
 
@@ -233,12 +231,12 @@ def test_our_copy_follows_claude_codes_own_renewals(claude: ClaudeCode) -> None:
     """What Claude Code has renewed since is what can be renewed once it is somebody else's."""
     clock = Clock()
     saved = saved_from(claude)
-    its_token_rotated(claude)
+    same_login_refreshed(claude)
     live = json.loads(claude.credentials.read_bytes())
     for _ in range(2):  # once the API has said whose the new token is
         read(registry(clock), saved)
     assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
-    another_by_the_file(claude)
+    other_configured(claude)
     clock.later(hours=9)
     assert 41.0 == five_hour(read(registry(clock), saved))
     (refresh_state,) = claude.server.refreshes
@@ -251,24 +249,24 @@ def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
 ) -> None:
     """Claude Code holds another's token while its file still names this account."""
     saved = saved_from(claude, expires_in=3600)
-    claude.holds(THEIRS)
-    claude.says(OURS)
+    claude.store_login(THEIRS)
+    claude.configure(OURS)
     statuses = [read(registry(), saved) for _ in range(2)]
     assert 99.0 not in [five_hour(status) for status in statuses]
     assert 41.0 == five_hour(statuses[-1])
     assert uuid_of(OURS) == registry().services.accounts.all()[0].profile.account_uuid
-    claude.says(THEIRS)
+    claude.configure(THEIRS)
     assert 41.0 == five_hour(read(registry(), saved))
     assert [] == claude.server.refreshes
 
 
 def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCode) -> None:
     """Also when they are read at the same instant: a token that comes twice ends the login."""
-    its_token_rotated(claude)
+    same_login_refreshed(claude)
     found = registry()
     for name in ("one", "two"):
         add.add_from_claude_code(found, name)
-    its_file_gone(claude)
+    credentials_file_missing(claude)
     clock = Clock()
     clock.later(hours=2)
     claude.server.latency = 0.05
@@ -287,7 +285,7 @@ def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: Claud
     saved = keep(claude.server.issue(OURS), OURS)
     shown = registry(clock)
     assert 41.0 == five_hour(read(shown, saved))
-    claude.logs_in(OURS, expires_in=3600)
+    claude.log_in(OURS, expires_in=3600)
     live = json.loads(claude.credentials.read_bytes())
     add.add_from_claude_code(registry(), OURS, replace=True)
     clock.later(minutes=57)
@@ -309,7 +307,7 @@ def test_an_own_login_near_its_end_is_renewed_before_it_is_used(server: TokenSer
 
 def test_what_claude_code_holds_is_nothing_to_an_own_login(claude: ClaudeCode) -> None:
     """Even of the same account: its grant is another."""
-    claude.logs_in(OURS)
+    claude.log_in(OURS)
     before = claude.files()
     saved = keep(claude.server.issue(OURS, expires_in=-60), OURS)
     status = read(registry(), saved)
@@ -430,7 +428,7 @@ def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
 def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_working(
     claude: ClaudeCode,
 ) -> None:
-    claude.logs_in(THEIRS)
+    claude.log_in(THEIRS)
     in_file = keep(claude.server.issue("in file", expires_in=3600), "in file")
     with unlocked() as service:
         in_keyring = keep(claude.server.issue(OURS, expires_in=3600), OURS)
@@ -458,7 +456,7 @@ def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_wor
 def test_a_damaged_file_leaves_the_account_with_its_problem(
     claude: ClaudeCode, damage: bytes
 ) -> None:
-    claude.logs_in(THEIRS)
+    claude.log_in(THEIRS)
     saved = keep(claude.server.issue(OURS, expires_in=3600), OURS)
     assert 41.0 == five_hour(read(registry(), saved))
     secrets_path(os.environ).write_bytes(damage)

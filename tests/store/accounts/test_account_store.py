@@ -67,7 +67,7 @@ store = AccountStore(Path(sys.argv[1]))
 added = 0
 try:
     while added < 10_000:
-        store.record_refresh("first", "x" * 1000 + str(added))
+        store.record_refresh("first", "file", 1, "x" * 1000 + str(added))
         added += 1
 except AccountsUnavailable as error:
     print([account.name for account in store.all()])
@@ -134,10 +134,10 @@ def test_before_anything_is_added_nothing_is_there_and_nothing_is_made(
         store.all(),
         store.get("x"),
         store.active(),
-        store.refresh_state("x"),
+        store.refresh_state("x", "print"),
         store.is_spent("x"),
     )
-    assert ((), None, None, None, False) == found
+    assert ((), None, None, RefreshState("print"), False) == found
     assert (None, 0) == store.version()
     assert not path.parent.exists()
 
@@ -208,13 +208,14 @@ def test_removing_takes_the_renewal_and_the_choice_with_it(store: AccountStore) 
     store.store_refresh_state("one", RefreshState("fingerprint", 1))
     store.remove("one")
     store.remove("never there")
-    assert ((), None, None) == (store.all(), store.active(), store.refresh_state("one"))
+    state = store.refresh_state("one", "fingerprint")
+    assert ((), None, RefreshState("fingerprint")) == (store.all(), store.active(), state)
 
 
 def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore) -> None:
     """So that it is never taken in again."""
     store.add(account("Work", "one"))
-    store.record_refresh("one", "spent")
+    store.record_refresh("one", "file", 1, "spent")
     store.remove("one")
     assert (True, False) == (store.is_spent("spent"), store.is_spent("fresh"))
 
@@ -229,10 +230,11 @@ def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
     store: AccountStore,
 ) -> None:
     store.add(account("Work", "one"))
-    store.store_refresh_state("one", RefreshState("fingerprint", 2, code="credentials_expired"))
+    store.store_refresh_state("one", RefreshState("print", 2, code="credentials_expired"))
     other = account("ignored", "one", 60)._replace(origin="login", home={}, generation=9)
     store.replace(other)
-    assert (other._replace(name="Work"), None) == (store.get("one"), store.refresh_state("one"))
+    assert other._replace(name="Work") == store.get("one")
+    assert RefreshState("print") == store.refresh_state("one", "print")
 
 
 def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
@@ -254,15 +256,32 @@ def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountSto
     assert ("keyring", 8) == (found.location, found.generation)
 
 
-def test_what_came_of_a_renewal_is_kept_until_it_succeeds(store: AccountStore) -> None:
+def test_the_refresh_state_is_stored_until_a_refresh_succeeds(store: AccountStore) -> None:
+    store.add(account("Work", "one"))
     failed = RefreshState("print", 1, 3, NOW, "rate_limited", "It asks to wait.", "Wait.")
     ended = RefreshState("print", 2, 3, None, "credentials_expired", "Ended.", "Log in.")
-    for refresh_state in (failed, ended, RefreshState("print")):
-        store.store_refresh_state("one", refresh_state)
-        assert refresh_state == store.refresh_state("one")
-    store.record_refresh("one", "print")
-    store.record_refresh("one", "print")
-    assert (None, True) == (store.refresh_state("one"), store.is_spent("print"))
+    for state in (failed, ended, RefreshState("print")):
+        store.store_refresh_state("one", state)
+        assert state == store.refresh_state("one", "print")
+    for _ in range(2):
+        store.record_refresh("one", "keyring", 8, "print")
+    assert RefreshState("print", spent=True) == store.refresh_state("one", "print")
+    assert store.is_spent("print")
+    saved = store.get("one")
+    assert saved is not None
+    assert ("keyring", 8) == (saved.location, saved.generation)
+
+
+def test_a_refresh_state_is_of_one_token(store: AccountStore) -> None:
+    store.store_refresh_state("one", RefreshState("old", 1, 3, NOW, "rate_limited"))
+    assert RefreshState("new") == store.refresh_state("one", "new")
+
+
+def test_an_attempt_counts_for_every_account_with_the_same_token(store: AccountStore) -> None:
+    store.store_refresh_state("one", RefreshState("print", 1, 3, NOW, "rate_limited"))
+    store.store_refresh_state("two", RefreshState("print", 0, 5, NOW, "unreachable"))
+    assert RefreshState("print", 1, 5, NOW, "unreachable") == store.refresh_state("two", "print")
+    assert RefreshState("print", 1) == store.refresh_state("three", "print")
 
 
 def test_used_up_tokens_are_forgotten_oldest_first(
@@ -270,7 +289,7 @@ def test_used_up_tokens_are_forgotten_oldest_first(
 ) -> None:
     monkeypatch.setattr(subject, "_SPENT_KEPT", 3)
     for number in range(5):
-        store.record_refresh("one", str(number))
+        store.record_refresh("one", "file", 1, str(number))
     assert [False, False, True, True, True] == [store.is_spent(str(n)) for n in range(5)]
 
 
@@ -429,7 +448,7 @@ def test_what_came_of_a_renewal_is_an_error_when_it_is_damaged(
 ) -> None:
     store.store_refresh_state("one", RefreshState("print", 1, 3, NOW))
     sqlite_file(path, f"UPDATE renewal SET {change}")  # noqa: S608 - from above
-    assert f"{path} cannot be used" in refusal(lambda: store.refresh_state("one"))
+    assert f"{path} cannot be used" in refusal(lambda: store.refresh_state("one", "print"))
 
 
 def test_it_works_again_when_the_damaged_file_is_moved_away(path: Path) -> None:

@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
-from claude_usage_monitor.monitor.login.stored_credentials import (
-    StoredCredentials,
-    credentials_from_secret,
-    secret_from_credentials,
-)
+from claude_usage_monitor.monitor.login.stored import StoredCredentials
 from claude_usage_monitor.store.paths import secrets_path
 from tests.support.saved import Clock, keep, read, refresh_token, registry
 from tests.support.token_server import TokenServer
@@ -60,17 +56,17 @@ def test_one_that_is_held_yields_to_one_that_was_stored_since(server: TokenServe
     server.after_rotation = lambda _: obstructed()
     assert read(found, saved).problem is None
     server.after_rotation = None
-    assert found.services.refresher.logins.pending_reason(saved.id) is not None
+    assert found.services.credentials.pending_problem(saved.id) is not None
     freed()
     other = registry()
     kept = other.services.secrets.write(
-        saved.id, secret_from_credentials(StoredCredentials(server.issue("anew"), 0))
+        saved.id, StoredCredentials(server.issue("anew")).as_secret()
     )
     other.services.accounts.store_secret_location(saved.id, kept.location, kept.generation)
     token = refresh_token(saved)
     clock.later(minutes=10)
     read(found, saved)
-    assert found.services.refresher.logins.pending_reason(saved.id) is None
+    assert found.services.credentials.pending_problem(saved.id) is None
     assert token == refresh_token(saved)
 
 
@@ -84,15 +80,15 @@ def test_one_of_an_account_that_was_removed_is_not_stored(server: TokenServer) -
     other = registry()
     other.services.secrets.delete(saved.id)
     other.services.accounts.remove(saved.id)
-    assert found.services.refresher.logins.store_pending()
+    assert found.services.credentials.store_pending()
     assert saved.id not in secrets_path(os.environ).read_text()
 
 
 def test_what_is_kept_comes_back_as_it_was(server: TokenServer) -> None:
     stored = StoredCredentials(server.issue("work"), 3, Clock()().replace(microsecond=0))
-    assert stored == credentials_from_secret(secret_from_credentials(stored), 3)
-    assert credentials_from_secret({}, 1) == StoredCredentials({}, 1)
-    assert credentials_from_secret(
+    assert stored == StoredCredentials.from_secret(stored.as_secret(), 3)
+    assert StoredCredentials.from_secret({}, 1) == StoredCredentials({}, 1)
+    assert StoredCredentials.from_secret(
         {"credentials": 7, "renewed_at": "never"}, 1
     ) == StoredCredentials({}, 1)
 
@@ -101,4 +97,4 @@ def test_a_shut_place_is_told(server: TokenServer) -> None:
     saved = expired(server)
     obstructed()
     with pytest.raises(SecretStoreUnavailable):
-        registry().services.refresher.logins.ensure_writable(saved, StoredCredentials({}, 0))
+        registry().services.credentials.ensure_writable(saved, StoredCredentials({}, 0))
