@@ -144,7 +144,6 @@ def test_every_module_has_its_tests() -> None:
         "monitor/subscription/claude_code.py": "tried through monitor/subscription/reader.py",
         "monitor/subscription/snapshot.py": "tried through monitor/subscription/reader.py",
         "monitor/organization/snapshot.py": "tried through monitor/organization/reader.py",
-        "monitor/organization/reports.py": "tried through monitor/organization/reader.py",
         "monitor/doctor/files_and_network.py": "tried through the command",
         "monitor/subscription/statusline.py": "tried through the command",
         "sources/anthropic/api_url.py": "tried in sources/test_http.py",

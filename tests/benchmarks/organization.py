@@ -1,8 +1,8 @@
-"""Measure what is promised of organisations: ``python -m tests.benchmarks.organization``.
+"""Measure reads of a large organization: ``python -m tests.benchmarks.organization``.
 
-The Admin API is a process of its own that waits as long as the real one for every answer, by a
-clock that stands on the last day of a month. The daily series are invented, all of them: no
-recorded ones are to be had; what they have of real ones is told beside each.
+The Admin API is a process of its own. Each of its answers takes as long as one of the real API, and
+its clock stands on the last day of a month. The daily costs are invented, because no recorded ones
+are available; the text of each series says what it has in common with real ones.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 NOW = datetime(2026, 12, 31, 12, 0, tzinfo=UTC)
 LATENCY = 0.2
 USERS, WORKSPACES = 500, 100
-MOST_REQUESTS, MOST_AGAIN, MOST_LATENCY = 60, 4, 1.5
+MAX_REQUESTS, MAX_REQUESTS_LATER, MAX_LATENCY = 60, 4, 1.5
 
-HOURS = (9, 18)  # of the day, UTC, at which a month's end is projected
-SPENT_BY = {9: Decimal("0.12"), 18: Decimal("0.85")}  # of a day: people work in daytime
+HOURS = (9, 18)  # UTC hours at which the month's total is projected
+SPENT_BY = {9: Decimal("0.12"), 18: Decimal("0.85")}  # share of the day's cost at that hour
 SEEDS = range(60)
 MONTHS = ((2026, 2), (2026, 7), (2026, 9), (2026, 10), (2026, 11))
-WEEK = (1.0, 1.1, 1.15, 1.05, 0.85)  # of a usual day, Monday first
+WEEK = (1.0, 1.1, 1.15, 1.05, 0.85)  # cost relative to a usual day, Monday first
 
 
-# --- a large organisation ----------------------------------------------------------------------
+# --- a large organization ----------------------------------------------------------------------
 
 
 def serve() -> None:
-    """Serve the large organisation, and at ``/stats`` what was asked of it."""
+    """Serve the Admin API of a large organization; ``/stats`` counts the requests."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     WSGIRequestHandler.date_time_string = lambda *_: format_datetime(NOW, usegmt=True)  # type: ignore[method-assign]
     invented = Invented.of_size(NOW, users=USERS, workspaces=WORKSPACES)
@@ -76,7 +76,7 @@ def serve() -> None:
 
 
 def large_organization() -> None:
-    """Print how a cold start and the next ones read the large organisation."""
+    """Print requests and seconds of a first read of the organization, and of later ones."""
     command = [sys.executable, "-m", "tests.benchmarks.organization", "serve"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
@@ -100,21 +100,21 @@ def large_organization() -> None:
                 first
             )
             took = time.perf_counter() - began
-            asked = stats_of(url)
-            print(f"cold start: {asked['requests']} requests of {MOST_REQUESTS}")
-            server_time = float(str(asked["busy"])) / 2
+            stats = stats_of(url)
+            print(f"first read: {stats['requests']} requests of {MAX_REQUESTS}")
+            server_time = float(str(stats["busy"])) / 2
             print(
-                f"  {took:.2f} s, the server's own at two in flight {server_time:.2f} s: "
-                f"{took / server_time:.2f} of {MOST_LATENCY}; {asked['at once']} at once"
+                f"  {took:.2f} s; the server needs {server_time:.2f} s for two at a time: "
+                f"{took / server_time:.2f} of {MAX_LATENCY}; {stats['at once']} at once"
             )
             spend = status.spend
             assert spend is not None
             assert spend.month_to_date is not None
             assert spend.claude_code is not None
             assert spend.claude_code.month_to_date is not None
-            off = spend.month_to_date * 100 - Decimal(str(asked["cents"]))
+            off = spend.month_to_date * 100 - Decimal(str(stats["cents"]))
             print(f"  month to date off by {off:.6f} cents")
-            off = spend.claude_code.month_to_date * 100 - Decimal(str(asked["claude code cents"]))
+            off = spend.claude_code.month_to_date * 100 - Decimal(str(stats["claude code cents"]))
             print(f"  Claude Code off by {off:.6f} cents")
             for later in (timedelta(minutes=5), timedelta(hours=2), timedelta(hours=9)):
                 now += later
@@ -123,7 +123,7 @@ def large_organization() -> None:
                 organization_reader(Services(os.environ, Settings(), clock), CONSOLE).read(first)
                 took = time.perf_counter() - began
                 again = int(str(stats_of(url)["requests"])) - before
-                print(f"next start, {later} on: {again} requests of {MOST_AGAIN}, {took:.2f} s")
+                print(f"read {later} later: {again} requests of {MAX_REQUESTS_LATER}, {took:.2f} s")
             began = time.perf_counter()
             organization_reader(Services(os.environ, Settings(), clock), CONSOLE).cached_status(
                 first
@@ -134,7 +134,7 @@ def large_organization() -> None:
 
 
 def stats_of(url: str) -> dict[str, object]:
-    """Return what the server was asked so far."""
+    """Return the server's counters."""
     with urlopen(f"{url}/stats") as response:  # noqa: S310 - our own server
         return dict(json.load(response))
 
@@ -143,36 +143,39 @@ def stats_of(url: str) -> dict[str, object]:
 
 Shape = Callable[[random.Random, int], float]
 SHAPES: dict[str, tuple[str, Shape]] = {
-    "weekly": ("quiet weekends, steady", lambda _chance, _day: 1.0),
-    "growing": ("the same, growing by up to 2 % a day", lambda _chance, _day: 1.0),
+    "weekly": ("quiet weekends, steady", lambda _rng, _day: 1.0),
+    "growing": ("the same, growing by up to 2 % a day", lambda _rng, _day: 1.0),
     "bursts": (
         "the same, one day in twelve costs four times as much",
-        lambda chance, _day: 4.0 if chance.random() < 1 / 12 else 1.0,
+        lambda rng, _day: 4.0 if rng.random() < 1 / 12 else 1.0,
     ),
-    "step": ("the same, 70 % more from the 13th on", lambda _chance, day: 1.7 if day > 12 else 1.0),
-    "even": ("no weekly rhythm at all: batch work", lambda _chance, _day: 1.0),
+    "step": ("the same, 70 % more from the 13th on", lambda _rng, day: 1.7 if day > 12 else 1.0),
+    "even": ("no weekly pattern: batch jobs", lambda _rng, _day: 1.0),
 }
 
 
 def series(kind: str, seed: int) -> tuple[date, list[Decimal]]:
-    """Return an invented month: its first day, and what each of its days costs in all."""
-    chance = random.Random(f"{kind} {seed}")  # noqa: S311 - figures, not secrets
+    """Return the first day of an invented month, and the cost of each day."""
+    rng = random.Random(f"{kind} {seed}")  # noqa: S311 - figures, not secrets
     year, month = MONTHS[seed % len(MONTHS)]
     first = date(year, month, 1)
-    usual = 200 * math.exp(chance.gauss(0, 0.7))
-    weekend = chance.uniform(0.05, 0.4)
-    growth = chance.uniform(0, 0.02) if kind == "growing" else 0.0
+    usual = 200 * math.exp(rng.gauss(0, 0.7))
+    weekend = rng.uniform(0.05, 0.4)
+    growth = rng.uniform(0, 0.02) if kind == "growing" else 0.0
     found = []
     for number in range(1, monthrange(year, month)[1] + 1):
         weekday = first.replace(day=number).weekday()
-        rhythm = 1.0 if kind == "even" else WEEK[weekday] if weekday < 5 else weekend
-        noise = math.exp(chance.gauss(0, 0.25)) * SHAPES[kind][1](chance, number)
-        found.append(Decimal(repr(round(usual * rhythm * noise * (1 + growth) ** number, 6))))
+        weight = 1.0 if kind == "even" else WEEK[weekday] if weekday < 5 else weekend
+        noise = math.exp(rng.gauss(0, 0.25)) * SHAPES[kind][1](rng, number)
+        found.append(Decimal(repr(round(usual * weight * noise * (1 + growth) ** number, 6))))
     return first, found
 
 
 def back_test(kind: str) -> Iterator[tuple[int, float, float, bool]]:
-    """Yield each projection's day, its error and the straight line's, and whether its band held."""
+    """Yield the day, two relative errors, and whether the interval included the month's total.
+
+    The first error is that of the projection, the second that of straight-line extrapolation.
+    """
     for seed in SEEDS:
         first, amounts = series(kind, seed)
         whole = sum(amounts, Decimal(0))
@@ -198,15 +201,18 @@ def back_test(kind: str) -> Iterator[tuple[int, float, float, bool]]:
 
 def projection() -> None:
     """Print the mean error of the projection beside that of straight-line extrapolation."""
-    print(f"projection, {len(SEEDS)} invented months of each kind; mean error, straight line's")
-    for kind, (words, _) in SHAPES.items():
+    print(
+        f"projection, {len(SEEDS)} invented months of each kind; mean error, "
+        "mean error of straight-line extrapolation"
+    )
+    for kind, (description, _) in SHAPES.items():
         found = list(back_test(kind))
         late = [row for row in found if row[0] > 14]
         ours, straight = fmean(row[1] for row in found), fmean(row[2] for row in found)
         print(
             f"  {kind:8} {ours:6.2%} {straight:6.2%}  from the 15th "
             f"{fmean(row[1] for row in late):6.2%} {fmean(row[2] for row in late):6.2%}  "
-            f"in the band {fmean(row[3] for row in found):4.0%}  ({words})"
+            f"in the interval {fmean(row[3] for row in found):4.0%}  ({description})"
         )
 
 

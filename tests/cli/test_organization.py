@@ -1,4 +1,4 @@
-"""The installed command with an Admin key, as an admin would try it."""
+"""The installed command with an Admin API key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from tests.support.command import Command
     from tests.support.login import Store
 
-CALLS = ("me", COSTS, "usage_report/claude_code", "usage_report/messages", "users", "workspaces")
+ENDPOINTS = (
+    "me",
+    COSTS,
+    "usage_report/claude_code",
+    "usage_report/messages",
+    "users",
+    "workspaces",
+)
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def account(output: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_one_frame_of_the_organisation(command: Command, api: AdminApi) -> None:
+def test_once_shows_the_organization(command: Command, api: AdminApi) -> None:
     done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
     assert (0, "") == (done.returncode, done.stderr)
     assert "Acme Corporation" in done.stdout
@@ -50,7 +57,7 @@ def test_one_frame_of_the_organisation(command: Command, api: AdminApi) -> None:
     assert "Grace Hopper" in done.stdout
 
 
-def test_the_document_of_the_organisation(command: Command, api: AdminApi) -> None:
+def test_the_json_document_has_the_organizations_figures(command: Command, api: AdminApi) -> None:
     done = command.run("--mode", "console", "--json")
     assert (0, "") == (done.returncode, done.stderr)
     found = account(done.stdout)
@@ -66,13 +73,13 @@ def test_a_second_run_shows_stored_figures_without_a_request(
     command: Command, api: AdminApi
 ) -> None:
     first = account(command.run("--mode", "console", "--json").stdout)
-    asked = len(api.requests)
+    requests = len(api.requests)
     again = account(command.run("--mode", "console", "--json").stdout)
     assert first["spend"] == again["spend"]
-    assert asked == len(api.requests)
+    assert requests == len(api.requests)
 
 
-def test_figures_come_up_live_and_q_leaves(command: Command, api: AdminApi) -> None:
+def test_live_mode_shows_the_figures_at_any_size_until_q(command: Command, api: AdminApi) -> None:
     terminal = command.open("--mode", "console", columns=60, rows=40)
     terminal.wait_for("Mary Somerville")
     terminal.wait_for(shown(api))
@@ -87,7 +94,7 @@ def test_figures_come_up_live_and_q_leaves(command: Command, api: AdminApi) -> N
     assert RESTORED == terminal.state
 
 
-def test_a_hung_api_keeps_nobody(command: Command, api: AdminApi) -> None:
+def test_q_leaves_while_the_api_does_not_answer(command: Command, api: AdminApi) -> None:
     api.holding = True
     terminal = command.open("--mode", "console")
     terminal.wait_for(lambda: bool(api.requests))
@@ -96,8 +103,10 @@ def test_a_hung_api_keeps_nobody(command: Command, api: AdminApi) -> None:
     api.released.set()
 
 
-def test_after_a_kill_the_next_run_goes_on_where_it_ended(command: Command, api: AdminApi) -> None:
-    """What was read is kept as it comes; nobody waits for a process that is no more."""
+def test_after_a_kill_the_next_run_requests_only_what_is_missing(
+    command: Command, api: AdminApi
+) -> None:
+    """Each report is stored when it arrives, and the killed process blocks no other one."""
     terminal = command.open("--mode", "console", columns=60, rows=40)
     terminal.wait_for(lambda: len(api.requests) >= 6)
     api.holding = True
@@ -115,7 +124,7 @@ def test_after_a_kill_the_next_run_goes_on_where_it_ended(command: Command, api:
     assert 2 == sum(after[path] == 2 for path in before)
 
 
-def test_the_key_of_claude_codes_own_file_is_used(
+def test_the_key_in_claude_codes_credentials_file_is_used(
     command: Command, api: AdminApi, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_ADMIN_API_KEY")
@@ -126,26 +135,26 @@ def test_the_key_of_claude_codes_own_file_is_used(
 
 
 @pytest.mark.parametrize(
-    ("key", "words"),
+    ("key", "message"),
     [
         (None, "There is no Admin API key."),
         ("sk-ant-api03-" + "w" * 40, "ANTHROPIC_ADMIN_API_KEY variable: This is a workspace's"),
         ("nonsense", "ANTHROPIC_ADMIN_API_KEY variable: This is no Admin API key"),
     ],
 )
-def test_without_a_usable_key_it_is_three_and_two_lines(
-    command: Command, api: AdminApi, key: str | None, words: str
+def test_without_a_usable_key_the_exit_code_is_3_with_an_error_and_a_hint(
+    command: Command, api: AdminApi, key: str | None, message: str
 ) -> None:
     done = command.run("--mode", "console", "--once", environ={"ANTHROPIC_ADMIN_API_KEY": key})
     assert (3, "") == (done.returncode, done.stdout)
     error, hint = done.stderr.splitlines()
-    assert error.startswith(f"error: {words}")
+    assert error.startswith(f"error: {message}")
     assert hint.startswith("hint: ")
     assert [] == api.requests
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "code", "words"),
+    ("status", "kind", "code", "message"),
     [
         (401, "authentication_error", 3, "refuses this Admin key (401, request req_"),
         (403, "permission_error", 3, "This key may not call"),
@@ -154,21 +163,21 @@ def test_without_a_usable_key_it_is_three_and_two_lines(
         (529, "overloaded_error", 4, "has a problem with"),
     ],
 )
-def test_each_failure_has_its_exit_code_and_words(
-    command: Command, api: AdminApi, status: int, kind: str, code: int, words: str
+def test_each_failure_has_its_exit_code_and_message(
+    command: Command, api: AdminApi, status: int, kind: str, code: int, message: str
 ) -> None:
-    for call in (*CALLS, "api_keys"):
-        api.fail(call, status, kind, "lacks the scope read:billing")
+    for endpoint in (*ENDPOINTS, "api_keys"):
+        api.fail(endpoint, status, kind, "lacks the scope read:billing")
     done = command.run("--mode", "console", "--json")
     assert code == done.returncode
-    assert words in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 2
     document = json.loads(done.stdout)
     assert document["problem"] == document["accounts"][0]["problem"]
     assert "Traceback" not in done.stderr
 
 
-def test_a_stored_month_outlives_a_failure(
+def test_stored_figures_are_shown_while_the_api_is_unreachable(
     command: Command, api: AdminApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command.run("--mode", "console", "--json")
@@ -177,20 +186,22 @@ def test_a_stored_month_outlives_a_failure(
     assert (0, True) == (done.returncode, shown(api) in done.stdout)
 
 
-def test_no_key_appears_anywhere(command: Command, api: AdminApi) -> None:
+def test_the_key_is_not_in_the_output(command: Command, api: AdminApi) -> None:
     for flags in (("--json",), ("--once",)):
         done = command.run("--mode", "console", *flags)
         assert "aaaaaaaa" not in done.stdout + done.stderr
 
 
-def test_an_unknown_account_is_named_with_the_known_one(command: Command, api: AdminApi) -> None:
+def test_an_unknown_account_is_refused_with_the_known_names(
+    command: Command, api: AdminApi
+) -> None:
     done = command.run("--mode", "console", "--account", "x", "--once")
     assert (2, "") == (done.returncode, done.stdout)
     assert "console" in done.stderr
 
 
-def test_a_month_begins_and_ends_in_utc(command: Command, api: AdminApi) -> None:
-    """A computer in Samoa, half a day off, shows the API's month."""
+def test_a_month_starts_and_ends_in_utc(command: Command, api: AdminApi) -> None:
+    """On a computer whose time zone is eleven hours behind UTC, the days are those of UTC."""
     found = account(command.run("--mode", "console", "--json", environ={"TZ": "UTC+11"}).stdout)
     today = datetime.now(UTC)
     for moment in (today, today - timedelta(minutes=5)):

@@ -1,4 +1,4 @@
-"""Statuses of an organisation that pictures, snapshots and laws are drawn from."""
+"""Statuses of an organization, for screenshots, snapshots and property tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIRST, _LAST = date(2026, 11, 1), date(2026, 11, 30)
 
 
 def _month(day: date) -> tuple[DailySpend, ...]:
-    """Return the days up to one, with a weekly rhythm."""
+    """Return the days of the month up to ``day``, with a weekly pattern."""
     days = [_FIRST.replace(day=number) for number in range(1, day.day + 1)]
     return tuple(DailySpend(d, Decimal(_WEEK[d.weekday()]) + 7 * (d.day % 4)) for d in days)
 
@@ -37,10 +37,10 @@ def _user(name: str, email: str | None, amount: str | None) -> UserSpend:
 
 
 def with_budget(budget: str | None) -> AccountStatus:
-    """Return the organisation of the sketches, two minutes old, with a budget."""
+    """Return the organization's status two minutes after a read, with a budget."""
     amount = None if budget is None else Decimal(budget)
     daily = _month(NOW.date())
-    foreseen = project(daily, NOW, amount)
+    projection = project(daily, NOW, amount)
     spent = sum((day.amount or Decimal(0) for day in daily), Decimal(0))
 
     def share(part: str) -> Decimal:
@@ -53,9 +53,9 @@ def with_budget(budget: str | None) -> AccountStatus:
         _FIRST,
         _LAST,
         spent,
-        *foreseen[:4],
+        *projection[:4],
         amount,
-        foreseen.budget_reached_on,
+        projection.budget_reached_on,
         daily,
         by_workspace=(
             NamedAmount("Claude Code", share("0.61")),

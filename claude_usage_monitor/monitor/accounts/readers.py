@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.accounts.services import Services
-from claude_usage_monitor.monitor.organization.admin_key import AdminKey, require_admin_key
+from claude_usage_monitor.monitor.organization.admin_key import AdminKey, find_admin_key
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
@@ -57,7 +57,7 @@ def organization_reader(
 
     def admin_key() -> AdminKey:
         if saved is None:
-            return require_admin_key(services.environ)
+            return find_admin_key(services.environ)
         return services.saved_logins.admin_key(saved)
 
     return OrganizationReader(

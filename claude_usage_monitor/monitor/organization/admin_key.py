@@ -1,4 +1,4 @@
-"""Where an Admin API key is found without being saved: the environment, Claude Code's own file."""
+"""Where an Admin API key is found that was not saved: the environment, Claude Code's own file."""
 
 from __future__ import annotations
 
@@ -15,36 +15,30 @@ FILE = "Claude Code credentials file"
 
 
 class AdminKey(NamedTuple):
-    """A key and the words for where it was found."""
+    """An Admin API key and the name of the place where it was found."""
 
     secret: Secret
     origin: str
 
 
-def find_admin_key(environ: Mapping[str, str]) -> AdminKey | None:
-    """Return the key to use, ``None`` if there is none anywhere.
+def find_admin_key(environ: Mapping[str, str]) -> AdminKey:
+    """Return the key to use. Raises NoCredentials if there is none.
 
-    Raises NoCredentials when one is set but unusable: the next place is not tried then, it may be
-    another organisation's.
+    The first key that is set is used, and raises NoCredentials if it cannot be an Admin API key:
+    the next place may have the key of another organization.
     """
     for name in ADMIN_KEY_VARIABLES:
         raw = environ.get(name, "")
         if raw.strip():
             return _checked(raw, f"{name} variable")
-    raw_stored = credentials_file.stored_admin_key(environ)
-    return None if raw_stored is None else _checked(raw_stored, FILE)
-
-
-def require_admin_key(environ: Mapping[str, str]) -> AdminKey:
-    """Return the key to use. Raises NoCredentials, also when there is none anywhere."""
-    found = find_admin_key(environ)
-    if found is None:
-        hint = (
-            f"Set {ADMIN_KEY_VARIABLES[0]}, or add an organisation: "
-            f"`claude-usage-monitor accounts add NAME --admin-key`. {MAKE_ONE}"
-        )
-        raise NoCredentials("There is no Admin API key.", hint)
-    return found
+    stored = credentials_file.stored_admin_key(environ)
+    if stored is not None:
+        return _checked(stored, FILE)
+    raise NoCredentials(
+        "There is no Admin API key.",
+        f"Set {ADMIN_KEY_VARIABLES[0]}, or add an organization: "
+        f"`claude-usage-monitor accounts add NAME --admin-key`. {MAKE_ONE}",
+    )
 
 
 def _checked(raw: str, origin: str) -> AdminKey:

@@ -1,11 +1,11 @@
-"""One organisation, read now: what is stored, and what the budget allows to ask."""
+"""Reads one organization: the stored reports, and new ones when the request budget allows."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import RateLimited, UsageMonitorError
@@ -16,40 +16,40 @@ from claude_usage_monitor.monitor.backoff import (
     report_wait,
 )
 from claude_usage_monitor.monitor.organization import schedule
-from claude_usage_monitor.monitor.organization.reports import Reports
+from claude_usage_monitor.monitor.organization.admin_key import AdminKey
 from claude_usage_monitor.monitor.organization.schedule import ReportRequest
 from claude_usage_monitor.monitor.organization.snapshot import (
     OrganizationSnapshot,
-    Rhythm,
-    Showing,
+    failure_text,
     read_snapshot,
 )
+from claude_usage_monitor.monitor.organization.spend import spend_from_reports
+from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.reports import COST_REPORTS
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.monitor.organization.admin_key import AdminKey
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.store.settings import Settings
-    from claude_usage_monitor.store.state.state_store import StateStore
 
-_PER_HOUR = 60  # reads, one a minute: "once per minute for sustained use"
-_GLANCE_SECONDS = 0.05
-_SHOWN_EVERY = 12  # parts of a long first read, between two pictures of it
+_MAX_READS_PER_HOUR = 60  # the API's documentation: "once per minute for sustained use"
+_IN_FLIGHT_POLL_SECONDS = 0.05
+_PUBLISH_EVERY = 12  # reports of a long first read
 
 
 class OrganizationReader:
-    """Reads one organisation, again and again, through the state that all processes share.
+    """Reads one organization through the stored state that all processes share.
 
-    ``key_of`` gives its key, asked each time (raises CredentialError); ``own_email`` the reader's
-    address; ``random_fraction`` the share (0–1) of the jitter that waits are lengthened by.
+    ``find_key`` returns the organization's key and raises CredentialError without one; it is called
+    for each read. ``own_email`` returns the user's address, to find the user's own row.
+    ``random_fraction`` returns the share (0–1) of the jitter that lengthens a wait.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
+    def __init__(  # noqa: PLR0913, PLR0917 - its dependencies
         self,
         account: Account,
-        key_of: Callable[[], AdminKey],
+        find_key: Callable[[], AdminKey],
         connect: Callable[[], HttpClient],
         state: StateStore,
         settings: Settings,
@@ -57,17 +57,19 @@ class OrganizationReader:
         random_fraction: Callable[[], float] = lambda: 0.0,
         own_email: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._showing = Showing(account, state, settings.monthly_budget, own_email)
-        self._key_of = key_of
+        self._account = account
+        self._find_key = find_key
         self._connect = connect
         self._state = state
+        self._budget = settings.monthly_budget
+        self._interval = max(settings.interval, MIN_REPORT_INTERVAL)
         self._clock = clock
         self._random_fraction = random_fraction
-        self._interval = max(settings.interval, MIN_REPORT_INTERVAL)
+        self._own_email = own_email
         self._jitter = random_fraction()
         self._client: HttpClient | None = None
-        self._wanted = False  # the user asked for a read that is not due yet
-        self._refused: str | None = None  # the key that got 401: not sent again by itself
+        self._refresh_requested = False
+        self._refused_key: str | None = None  # fingerprint of a key that is not sent again
         self._version: tuple[int, int] | None = None
 
     def read(
@@ -75,112 +77,152 @@ class OrganizationReader:
         previous: AccountStatus,
         publish: Callable[[AccountStatus], None] = lambda _: None,
     ) -> AccountStatus:
-        """Return the organisation's status, what is due asked for if the budget allows.
+        """Return the organization's status, after requesting due reports if the budget allows it.
 
-        ``publish`` is handed what is known before anybody is asked, and the figures as they come.
+        ``publish`` is called with the stored figures before a request is sent, and with new ones as
+        they arrive.
         """
         while True:
             snapshot = self._snapshot()
             status = self._status(snapshot, previous)
-            if snapshot.key is None or snapshot.fingerprint == self._refused:
+            if snapshot.key is None or snapshot.fingerprint == self._refused_key:
                 return status
-            due = schedule.requests_due(snapshot.stored, snapshot.now, self._rhythm.turn)
+            due = schedule.requests_due(snapshot.stored, snapshot.now, self._cost_interval)
             if not due:
                 return status
-            now = self._clock()
-            answer = self._state.acquire(
-                snapshot.fingerprint, snapshot.organization, now, _PER_HOUR
+            permission = self._state.acquire(
+                snapshot.fingerprint,
+                snapshot.organization_id,
+                self._clock(),
+                _MAX_READS_PER_HOUR,
             )
-            if isinstance(answer, Wait):  # perhaps for what another process has just asked
-                return _waiting(self.cached_status(previous), answer.until)
+            if isinstance(permission, Wait):
+                # Another process may have stored new reports since the snapshot was read.
+                return _waiting(self.cached_status(previous), permission.until)
             if status.spend != previous.spend or previous.spend is None:
                 publish(status)
-            if isinstance(answer, InFlight):
-                self._wait_for(answer, previous, publish)
-                continue  # its answers are stored, or its process died and it is our turn
-            self._jitter, self._wanted = self._random_fraction(), False
+            if isinstance(permission, InFlight):
+                self._wait_for_other_process(permission, previous, publish)
+                continue  # the reports are stored now, or that process died
+            self._jitter, self._refresh_requested = self._random_fraction(), False
             try:
-                self._ask(snapshot, answer, due, previous, publish)
+                self._refresh(snapshot, snapshot.key, permission, due, previous, publish)
             finally:
-                self._state.release(answer.request)  # also when interrupted: nobody shall wait
+                self._state.release(permission.request)  # also after Ctrl+C: others wait for it
             return self.cached_status(previous)
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
-        """Return the organisation's status as far as it is known without asking anybody."""
+        """Return the organization's status without a request."""
         return self._status(self._snapshot(), previous)
 
     def request_refresh(self) -> None:
-        """Ask for the figures of money as soon as a minute has passed since the last time."""
-        self._wanted, self._refused = True, None
+        """Request the costs again as soon as the last read is a minute old."""
+        self._refresh_requested, self._refused_key = True, None
 
     def changed(self) -> bool:
-        """Return whether another process has written what a look would show."""
+        """Return whether another process has stored something since the last read."""
         return self._state.version() != self._version
 
     @property
-    def _rhythm(self) -> Rhythm:
-        turn = MIN_REPORT_INTERVAL if self._wanted else self._interval
-        return Rhythm(self._interval, turn, self._jitter)
+    def _cost_interval(self) -> timedelta:
+        return MIN_REPORT_INTERVAL if self._refresh_requested else self._interval
 
     def _snapshot(self) -> OrganizationSnapshot:
         self._version = self._state.version()
-        snapshot = read_snapshot(self._key_of, self._state, self._clock)
-        resting = snapshot.backoff is not None and self._clock() < snapshot.backoff.next_request_at
-        if snapshot.is_refused and resting and not self._wanted:
-            self._refused = snapshot.fingerprint
+        now = self._clock()
+        snapshot = read_snapshot(self._find_key, self._state, now)
+        backoff = snapshot.backoff
+        backing_off = backoff is not None and now < backoff.next_request_at
+        if snapshot.is_refused and backing_off and not self._refresh_requested:
+            self._refused_key = snapshot.fingerprint
         return snapshot
 
     def _status(self, snapshot: OrganizationSnapshot, previous: AccountStatus) -> AccountStatus:
-        at_rest = snapshot.fingerprint == self._refused
-        return self._showing.status(snapshot, previous, self._rhythm, at_rest=at_rest)
+        if snapshot.key is None:
+            spend, profile = previous.spend, None  # the last figures stay, and grow old
+        else:
+            spend = spend_from_reports(
+                snapshot.stored, snapshot.now, self._budget, self._own_email()
+            )
+            profile = self._state.profile_of(snapshot.fingerprint)
+        failures = failure_text(snapshot.stored.failures) if spend is not None else ""
+        return AccountStatus(
+            account=self._account,
+            spend=spend,
+            profile=profile or previous.profile,
+            credential_origin=snapshot.key.origin if snapshot.key else None,
+            problem=snapshot.problem(spend),
+            notice=" ".join(filter(None, (failures, self._state.notice))) or None,
+            next_read_at=self._next_read_at(snapshot),
+            interval=self._interval,
+            clock_skew=snapshot.clock_skew,
+        )
 
-    def _wait_for(
-        self, flying: InFlight, previous: AccountStatus, publish: Callable[[AccountStatus], None]
+    def _next_read_at(self, snapshot: OrganizationSnapshot) -> datetime | None:
+        if snapshot.key is None or snapshot.fingerprint == self._refused_key:
+            return None
+        backoff = snapshot.backoff
+        if backoff is not None and backoff.problem is not None:
+            return backoff.next_request_at
+        due_at = schedule.next_due_at(snapshot.stored, snapshot.now, self._cost_interval)
+        if due_at > snapshot.now and not self._refresh_requested:
+            due_at += lengthened(self._interval, self._jitter) - self._interval
+        due_at += snapshot.clock_skew
+        return due_at if backoff is None else max(due_at, backoff.next_request_at)
+
+    def _wait_for_other_process(
+        self, in_flight: InFlight, previous: AccountStatus, publish: Callable[[AccountStatus], None]
     ) -> None:
-        """Wait while another process reads, showing what it has found so far."""
-        while self._state.in_flight(flying.request, self._clock()):
+        """Wait while another process reads the organization; publish what it stores."""
+        while self._state.in_flight(in_flight.request, self._clock()):
             if self.changed():
                 publish(self.cached_status(previous))
-            time.sleep(_GLANCE_SECONDS)
+            time.sleep(_IN_FLIGHT_POLL_SECONDS)
 
-    def _ask(
+    def _refresh(  # noqa: PLR0913, PLR0917 - a read's values
         self,
         snapshot: OrganizationSnapshot,
+        key: AdminKey,
         granted: Granted,
-        due: list[ReportRequest],
+        due: Sequence[ReportRequest],
         previous: AccountStatus,
         publish: Callable[[AccountStatus], None],
     ) -> None:
-        """Ask for what is due, show it as it comes, and settle what it met."""
-        assert snapshot.key is not None  # noqa: S101 - a read was granted for it
+        """Request the due reports, publish figures as they arrive, and store the back-off."""
+        from claude_usage_monitor.monitor.organization.reports import Reports
+
         client = self._client = self._client or self._connect()
-        began = self._clock()
-        client.clock_skew = snapshot.backoff.clock_skew if snapshot.backoff else client.clock_skew
-        reports = Reports(client, snapshot.key.secret, self._state, began)
+        now = self._clock()
+        if snapshot.backoff is not None:
+            client.clock_skew = snapshot.backoff.clock_skew
+        reports = Reports(client, key.secret, self._state, now)
 
         def extend_lease() -> None:
             self._state.extend_lease(granted.request, self._clock())
 
         try:
-            organization = reports.identified(snapshot.fingerprint)
-            for number, part in enumerate(reports.asked_for(due, organization, extend_lease), 1):
-                if part in (*COST_REPORTS, "workspaces") or not number % _SHOWN_EVERY:
+            organization_id = reports.identify(snapshot.fingerprint)
+            stored = reports.refresh(due, organization_id, extend_lease)
+            for number, report in enumerate(stored, 1):
+                if report in (*COST_REPORTS, "workspaces") or number % _PUBLISH_EVERY == 0:
                     publish(self.cached_status(previous))
         except UsageMonitorError as error:
-            now, before = self._clock(), snapshot.backoff
-            backoff = backoff_after(error, before, now, report_wait, self._jitter)
+            backoff = backoff_after(
+                error, snapshot.backoff, self._clock(), report_wait, self._jitter
+            )
         else:
-            floor = lengthened(MIN_REPORT_INTERVAL, self._jitter)
-            backoff = Backoff(began, began + floor)
-        backoff = backoff._replace(requested_at=began, clock_skew=client.clock_skew)
+            backoff = Backoff(now, now + lengthened(MIN_REPORT_INTERVAL, self._jitter))
+        backoff = backoff._replace(requested_at=now, clock_skew=client.clock_skew)
         self._state.record_result(granted.request, snapshot.fingerprint, backoff)
 
 
 def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
-    """Return the status of a read that has to wait; without figures that is a problem."""
+    """Return the status of an account that may not be requested before ``until``."""
     if not status.has_figures and status.problem is None:
-        hint = "This organisation was read less than a minute ago, or sixty times in this hour."
+        hint = "This organization was read less than a minute ago, or 60 times in this hour."
         problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
         status = dataclasses.replace(status, problem=problem)
-    at = status.next_read_at
-    return dataclasses.replace(status, next_read_at=max(until, at) if at else None)
+    next_read_at = status.next_read_at
+    return dataclasses.replace(
+        status, next_read_at=max(until, next_read_at) if next_read_at else None
+    )

@@ -1,10 +1,16 @@
-"""An organisation's reports asked for, and what comes of it kept."""
+"""Requests an organization's reports and stores them.
+
+The reader imports this module when it sends a request: its imports take 10 ms (decimal, logging).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -15,7 +21,9 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor.organization.schedule import ReportRequest, ReportThreads
+from claude_usage_monitor.monitor.organization.schedule import ReportRequest
+from claude_usage_monitor.sources.anthropic import admin_reports
+from claude_usage_monitor.sources.anthropic.admin_api import get_organization
 from claude_usage_monitor.store.state.reports import (
     COST_REPORTS,
     NAME_LISTS,
@@ -23,112 +31,140 @@ from claude_usage_monitor.store.state.reports import (
     ReportContent,
     ReportFailure,
 )
+from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.store.state.state_store import StateStore
 
-_STOPS = (CredentialError, RateLimited, Unreachable)  # whatever else is asked would meet the same
+MAX_IN_FLIGHT = 2  # the reports share one rate limit; ten requests at once were answered with 429
+_CALLBACK_SECONDS = 5.0  # between two calls of `while_waiting`
+
+
+class ReportResult(NamedTuple):
+    """What a request for a report resulted in: its content, or an error."""
+
+    request: ReportRequest
+    outcome: ReportContent | UsageMonitorError
+
+
+def fetch_reports(
+    requests: Sequence[ReportRequest],
+    fetch: Callable[[ReportRequest], ReportContent],
+    while_waiting: Callable[[], None],
+) -> Iterator[ReportResult]:
+    """Request reports, two at a time, and yield each result as it arrives.
+
+    After an error that every request would meet, no more requests are sent; after another error,
+    no more to its endpoint. Requests in flight are waited for. An error that is not ours is raised.
+    """
+    pending = deque(requests)
+    in_flight: dict[Future[ReportContent], ReportRequest] = {}
+    while pending or in_flight:
+        while pending and len(in_flight) < MAX_IN_FLIGHT:
+            request = pending.popleft()
+            in_flight[run_in_thread(partial(fetch, request), "report")] = request
+        done, _ = wait(in_flight, _CALLBACK_SECONDS, FIRST_COMPLETED)
+        while_waiting()
+        for future in done:
+            request = in_flight.pop(future)
+            try:
+                outcome: ReportContent | UsageMonitorError = future.result()
+            except UsageMonitorError as error:
+                outcome, stop = error, stops_read(request, error)
+                pending = deque(p for p in pending if not stop and p.endpoint != request.endpoint)
+            yield ReportResult(request, outcome)
+
+
+def stops_read(request: ReportRequest, error: UsageMonitorError) -> bool:
+    """Return whether an error ends the whole read, and not only the requests to its endpoint.
+
+    It does if every other request would fail in the same way, or if the costs are missing.
+    """
+    if isinstance(error, Forbidden):
+        return False
+    fails_everywhere = isinstance(error, CredentialError | RateLimited | Unreachable)
+    return fails_everywhere or request.report in COST_REPORTS
 
 
 class Reports:
-    """The reports of one key's organisation, as of one instant: ``began``, by our own clock."""
+    """Requests the reports of one key's organization as of ``now``, which is this computer's time.
 
-    def __init__(self, client: HttpClient, key: Secret, state: StateStore, began: datetime) -> None:
+    Methods raise UsageMonitorError.
+    """
+
+    def __init__(self, client: HttpClient, key: Secret, state: StateStore, now: datetime) -> None:
         self._client = client
         self._key = key
         self._state = state
-        self._began = began
+        self._now = now
 
-    @property
-    def _now(self) -> datetime:
-        """The instant by the API's clock, as far as that is known."""
-        return self._began - self._client.clock_skew
+    def identify(self, fingerprint: str) -> str:
+        """Return the organization's id, or a provisional identity while the API does not say it.
 
-    def identified(self, fingerprint: str) -> str:
-        """Return whose key it is, or what stands in for that; asked until it is known.
-
-        It is the key's check too: one that is refused makes this one request only. Raises
-        UsageMonitorError.
+        The organization is requested until it is known. This checks the key too: a refused key
+        costs one request, not thirty.
         """
-        from claude_usage_monitor.sources.anthropic.admin_api import get_organization
-
         if self._state.profile_of(fingerprint) is None:
             try:
-                found = get_organization(self._client, self._key)
-            except Forbidden:  # a key with few scopes may read reports all the same
+                organization = get_organization(self._client, self._key)
+            except Forbidden:  # a key with few scopes may read reports nevertheless
                 self._state.store_profile(fingerprint, Profile())
             except (ServerError, UnexpectedResponse):
-                pass  # a name keeps no figures away: the next read asks again
+                pass  # the reports can be read without the name; the next read requests it again
             else:
-                profile = Profile(organization=found.name, account_uuid=found.id)
+                profile = Profile(organization=organization.name, account_uuid=organization.id)
                 self._state.store_profile(fingerprint, profile)
-                if found.id is not None:
-                    self._state.link_identity(fingerprint, found.id)
+                if organization.id is not None:
+                    self._state.link_identity(fingerprint, organization.id)
         return self._state.identity_of(fingerprint)
 
-    def asked_for(
-        self, due: Sequence[ReportRequest], organization: str, meanwhile: Callable[[], None]
+    def refresh(
+        self,
+        due: Sequence[ReportRequest],
+        organization_id: str,
+        while_waiting: Callable[[], None],
     ) -> Iterator[str]:
-        """Do the errands, two at a time; yield each part once what came of it is kept.
+        """Request the due reports; yield the name of each when its result is stored.
 
-        ``meanwhile`` is called every few seconds, and after each. Raises what all other errands
-        would meet too, and what the figures of money met.
+        Raises the first error that stops the read, after the results of the other requests are
+        stored.
         """
-        today = self._now.date()
-        threads = ReportThreads(due, lambda request: self._answer(request, today), _is_for_all)
-        troubled: set[str] = set()
-        failure: Exception | None = None
-        for request, answer, error in threads.outcomes(meanwhile):
-            meanwhile()
-            if error is None:
-                content: ReportContent = answer  # type: ignore[assignment] # what _answer returns
-                month = today.replace(day=1)
-                self._state.record_report(organization, month, request.part, content, self._now)
-                if request.call not in troubled:
-                    self._state.record_report_failure(organization, request.call, None)
-            elif isinstance(error, UsageMonitorError) and not _is_for_all(request, error):
-                troubled.add(request.call)
-                trouble = ReportFailure(error.code, error.message, self._now)
-                self._state.record_report_failure(organization, request.call, trouble)
-            else:
-                failure = failure or error
+        today = self._api_now().date()
+        month = today.replace(day=1)
+        failed: set[str] = set()
+        stopped_by: UsageMonitorError | None = None
+        for request, outcome in fetch_reports(
+            due, lambda request: self._fetch(request, today), while_waiting
+        ):
+            if not isinstance(outcome, UsageMonitorError):
+                read_at = self._api_now()
+                self._state.record_report(organization_id, month, request.report, outcome, read_at)
+                if request.endpoint not in failed:
+                    self._state.record_report_failure(organization_id, request.endpoint, None)
+            elif stops_read(request, outcome):
+                stopped_by = stopped_by or outcome
                 continue
-            yield request.part
-        if failure is not None:
-            raise failure
+            else:
+                failed.add(request.endpoint)
+                failure = ReportFailure(outcome.code, outcome.message, self._api_now())
+                self._state.record_report_failure(organization_id, request.endpoint, failure)
+            yield request.report
+        if stopped_by is not None:
+            raise stopped_by
 
-    def _answer(self, request: ReportRequest, today: date) -> ReportContent:
-        # Brings decimal in, when there is something to ask.
-        from claude_usage_monitor.sources.anthropic import admin_reports
+    def _api_now(self) -> datetime:
+        """Return ``now`` by the API's clock, as far as replies have told it."""
+        return self._now - self._client.clock_skew
 
-        part = request.part
+    def _fetch(self, request: ReportRequest, today: date) -> ReportContent:
+        client, key, report = self._client, self._key, request.report
         if request.day is not None:
-            return admin_reports.get_claude_code_day(self._client, self._key, request.day)
-        if part == USAGE_REPORT:
-            return admin_reports.get_key_tokens(self._client, self._key, today)
-        if part in NAME_LISTS:
-            return admin_reports.get_names(self._client, self._key, part)
-        return admin_reports.get_costs(self._client, self._key, today, part)
-
-
-def _is_for_all(request: ReportRequest, error: Exception) -> bool:
-    """Return whether an error ends a read: all would meet it, it is about money, or it is a bug."""
-    if isinstance(error, Forbidden):
-        return False
-    known = isinstance(error, UsageMonitorError)
-    return request.part in COST_REPORTS or isinstance(error, _STOPS) or not known
-
-
-def trouble_words(troubles: Mapping[str, ReportFailure]) -> str:
-    """Return what keeps single calls from their answers: the first in full, the rest by name."""
-    ordered = sorted(troubles, key=lambda call: (call in NAME_LISTS, call))  # money first
-    refused = [call for call in ordered if troubles[call].code == Forbidden.code]
-    sentences = [troubles[call].message for call in ordered if call not in refused]
-    if refused:
-        sentences.insert(0, troubles[refused[0]].message)
-    if len(refused) > 1:
-        sentences.insert(1, f"Nor {', '.join(refused[1:])}.")
-    return " ".join(sentences)
+            return admin_reports.get_claude_code_day(client, key, request.day)
+        if report == USAGE_REPORT:
+            return admin_reports.get_key_tokens(client, key, today)
+        if report in NAME_LISTS:
+            return admin_reports.get_names(client, key, report)
+        return admin_reports.get_costs(client, key, today, report)

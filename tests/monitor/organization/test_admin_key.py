@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import NoCredentials
-from claude_usage_monitor.monitor.organization.admin_key import find_admin_key, require_admin_key
+from claude_usage_monitor.monitor.organization.admin_key import find_admin_key
 
 if TYPE_CHECKING:
     from tests.support.login import Store
@@ -15,19 +15,18 @@ if TYPE_CHECKING:
 ONE, OTHER = ("sk-ant-admin01-" + letter * 40 for letter in "ab")
 
 
-def found() -> tuple[str, str] | None:
+def found() -> tuple[str, str]:
     key = find_admin_key(os.environ)
-    return (key.secret.reveal(), key.origin) if key else None
+    return key.secret.reveal(), key.origin
 
 
 def save(store: Store, key: object) -> None:
     store.write(json.dumps({"anthropicConsole": {"adminApiKey": key}}).encode())
 
 
-def test_the_places_are_looked_at_in_their_order(
+def test_the_variables_come_before_claude_codes_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert None is found()
     save(store, OTHER)
     assert (OTHER, "Claude Code credentials file") == found()
     monkeypatch.setenv("ANTHROPIC_ADMIN_KEY", ONE)
@@ -36,16 +35,16 @@ def test_the_places_are_looked_at_in_their_order(
     assert (OTHER, "ANTHROPIC_ADMIN_API_KEY variable") == found()
 
 
-def test_a_variable_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blank_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", " ")
     monkeypatch.setenv("ANTHROPIC_ADMIN_KEY", ONE)
     assert (ONE, "ANTHROPIC_ADMIN_KEY variable") == found()
 
 
-def test_an_unusable_key_says_where_it_is_and_no_other_is_used(
+def test_an_unusable_key_is_named_by_its_place_and_no_other_key_is_used(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next place may hold another organisation's key: its figures would be a surprise."""
+    """The next place may have the key of another organization."""
     save(store, ONE)
     workspace_key = "sk-ant-api03-" + "w" * 40
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", workspace_key)
@@ -71,10 +70,11 @@ def test_an_unusable_key_says_where_it_is_and_no_other_is_used(
 )
 def test_a_file_without_a_key_has_none(store: Store, content: bytes) -> None:
     store.write(content)
-    assert None is found()
+    with pytest.raises(NoCredentials, match="There is no Admin API key"):
+        find_admin_key(os.environ)
 
 
-def test_without_any_key_the_words_say_how_to_get_one() -> None:
+def test_without_a_key_the_hint_says_how_to_add_one() -> None:
     with pytest.raises(NoCredentials, match="There is no Admin API key") as caught:
-        require_admin_key(os.environ)
+        find_admin_key(os.environ)
     assert "ANTHROPIC_ADMIN_API_KEY" in caught.value.hint

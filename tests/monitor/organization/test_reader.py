@@ -1,4 +1,4 @@
-"""The reader against a real Admin API on loopback and a real state.db, by a clock that is set."""
+"""The reader with a real Admin API on loopback, a real state.db and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from werkzeug.serving import WSGIRequestHandler
 
 from claude_usage_monitor.monitor.accounts.readers import organization_reader
 from claude_usage_monitor.monitor.accounts.services import Services
-from claude_usage_monitor.monitor.organization.admin_key import require_admin_key
+from claude_usage_monitor.monitor.organization.admin_key import find_admin_key
 from claude_usage_monitor.monitor.organization.reader import OrganizationReader
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 FIRST = AccountStatus(CONSOLE)
-EVERYTHING = 1 + 2 + 3 + 1 + NOW.day
+ALL_REQUESTS = 1 + 2 + 3 + 1 + NOW.day
 
 
 class Clock:
@@ -87,8 +87,8 @@ def code(status: AccountStatus) -> str | None:
 # --- figures -----------------------------------------------------------------------------------
 
 
-def test_every_figure_is_the_straight_sum_of_what_was_spent(api: AdminApi, clock: Clock) -> None:
-    """To the cent, and beyond: month, days, workspaces, models, users, all from the raw cells."""
+def test_every_figure_is_the_exact_sum_of_the_reports_rows(api: AdminApi, clock: Clock) -> None:
+    """Month, days, workspaces and users, compared with the rows that the server has."""
     status, invented = read(clock), api.organization
     assert (None, None) == (status.problem, status.notice)
     spend = status.spend
@@ -116,7 +116,7 @@ def test_every_figure_is_the_straight_sum_of_what_was_spent(api: AdminApi, clock
     assert 0 == report.missing_days
 
 
-def test_who_it_is_and_where_the_key_is_from(api: AdminApi, clock: Clock) -> None:
+def test_the_status_names_the_organization_and_the_keys_place(api: AdminApi, clock: Clock) -> None:
     status = read(clock)
     assert status.profile is not None
     assert ("Acme Corporation", ORGANIZATION_ID) == (
@@ -126,18 +126,18 @@ def test_who_it_is_and_where_the_key_is_from(api: AdminApi, clock: Clock) -> Non
     assert "ANTHROPIC_ADMIN_API_KEY variable" == status.credential_origin
 
 
-def test_a_first_read_makes_each_request_once_and_two_at_a_time(
+def test_the_first_read_sends_each_request_once_and_two_at_a_time(
     api: AdminApi, clock: Clock
 ) -> None:
     api.latency = 0.01
     read(clock)
-    assert EVERYTHING == len(api.calls)
+    assert ALL_REQUESTS == len(api.calls)
     assert NOW.day == api.calls.count(CLAUDE_CODE)
     assert "me" == api.calls[0]
     assert 2 == api.most_at_once
 
 
-def test_figures_are_shown_while_the_rest_comes(api: AdminApi, clock: Clock) -> None:
+def test_figures_are_published_during_a_long_read(api: AdminApi, clock: Clock) -> None:
     shown: list[AccountStatus] = []
     reader(clock).read(FIRST, shown.append)
     with_figures = [status.spend for status in shown if status.spend]
@@ -148,7 +148,7 @@ def test_figures_are_shown_while_the_rest_comes(api: AdminApi, clock: Clock) -> 
 
 
 @pytest.mark.parametrize("configured", [True, False])
-def test_you_are_who_is_configured_or_who_claude_code_names(
+def test_your_address_is_the_configured_one_or_claude_codes(
     api: AdminApi, clock: Clock, store: Store, configured: bool
 ) -> None:
     path = store.path.parent.parent / ".claude.json"
@@ -164,10 +164,10 @@ def test_you_are_who_is_configured_or_who_claude_code_names(
     assert expected == (status.spend.claude_code.you.amount or 0) * 100
 
 
-# --- rhythm ------------------------------------------------------------------------------------
+# --- when to read ------------------------------------------------------------------------------
 
 
-def test_the_next_start_makes_no_request_before_its_time_and_then_few(
+def test_the_next_process_sends_no_request_before_it_is_due_and_then_few(
     api: AdminApi, clock: Clock
 ) -> None:
     first = read(clock)
@@ -193,8 +193,8 @@ def read_calls(api: AdminApi, clock: Clock) -> list[str]:
     return api.calls
 
 
-def test_closed_days_are_never_asked_for_again(api: AdminApi, clock: Clock) -> None:
-    """A day of reading every five minutes asks each closed day not once."""
+def test_final_days_are_never_requested_again(api: AdminApi, clock: Clock) -> None:
+    """Half a day of reads every twelve minutes."""
     running, status = reader(clock), FIRST
     running.read(FIRST)
     api.requests.clear()
@@ -207,14 +207,12 @@ def test_closed_days_are_never_asked_for_again(api: AdminApi, clock: Clock) -> N
     assert days.count("2026-11-21") <= 24
 
 
-def test_an_interval_of_seconds_is_a_minute_for_an_organisation(
-    api: AdminApi, clock: Clock
-) -> None:
+def test_an_interval_of_seconds_counts_as_a_minute(api: AdminApi, clock: Clock) -> None:
     status = read(clock, Settings(interval=timedelta(seconds=5)))
     assert NOW + timedelta(seconds=60) == status.next_read_at
 
 
-def test_a_wish_for_fresh_figures_waits_for_its_minute(api: AdminApi, clock: Clock) -> None:
+def test_a_requested_refresh_waits_until_a_minute_has_passed(api: AdminApi, clock: Clock) -> None:
     running = reader(clock)
     status = running.read(FIRST)
     api.requests.clear()
@@ -228,7 +226,7 @@ def test_a_wish_for_fresh_figures_waits_for_its_minute(api: AdminApi, clock: Clo
     assert clock() + timedelta(minutes=5) == status.next_read_at
 
 
-def test_two_processes_never_ask_the_same(api: AdminApi, clock: Clock) -> None:
+def test_concurrent_readers_send_each_request_once(api: AdminApi, clock: Clock) -> None:
     api.latency = 0.01
     statuses: list[AccountStatus] = []
     running = [threading.Thread(target=lambda: statuses.append(read(clock))) for _ in range(3)]
@@ -236,48 +234,48 @@ def test_two_processes_never_ask_the_same(api: AdminApi, clock: Clock) -> None:
         thread.start()
     for thread in running:
         thread.join()
-    assert EVERYTHING == len(api.calls)
+    assert ALL_REQUESTS == len(api.calls)
     assert 1 == len({repr(status.spend) for status in statuses})
     assert 2 == api.most_at_once
 
 
-def test_what_another_process_read_in_between_is_shown(api: AdminApi, clock: Clock) -> None:
-    """It looked while nothing was there, and may not ask: by then there are figures."""
+def test_reports_stored_by_another_process_are_shown(api: AdminApi, clock: Clock) -> None:
+    """The reader found no reports, and may send no request: meanwhile there are reports."""
     others: list[AccountStatus] = []
 
-    def meanwhile() -> str | None:
+    def read_elsewhere() -> str | None:
         if not others:
             others.append(read(clock))
         return None
 
     def connect() -> HttpClient:
-        raise AssertionError("nothing is left to ask")
+        raise AssertionError("no request is due")
 
     late = OrganizationReader(
         CONSOLE,
-        lambda: require_admin_key(os.environ),
+        lambda: find_admin_key(os.environ),
         connect,
         StateStore(state_path(os.environ)),
         Settings(),
         clock,
-        own_email=meanwhile,
+        own_email=read_elsewhere,
     )
     status = late.read(FIRST)
     assert (others[0].spend, None) == (status.spend, status.problem)
 
 
-def test_a_new_month_begins_with_nothing_of_the_old(api: AdminApi, clock: Clock) -> None:
+def test_a_new_month_starts_without_the_last_months_figures(api: AdminApi, clock: Clock) -> None:
     read(clock)
     clock.now = datetime(2026, 12, 1, 0, 10, tzinfo=UTC)
-    held = reader(clock).cached_status(FIRST)
-    assert None is held.spend
+    cached = reader(clock).cached_status(FIRST)
+    assert None is cached.spend
     status = read(clock)
     assert status.spend is not None
     assert Decimal(0) == status.spend.month_to_date
     assert "3 complete days" in (status.spend.projection_note or "")
 
 
-def test_what_one_process_keeps_another_shows(api: AdminApi, clock: Clock) -> None:
+def test_reports_that_one_process_stores_are_shown_by_another(api: AdminApi, clock: Clock) -> None:
     watching = reader(clock)
     assert None is watching.cached_status(FIRST).spend
     read(clock)
@@ -286,10 +284,10 @@ def test_what_one_process_keeps_another_shows(api: AdminApi, clock: Clock) -> No
     assert not watching.changed()
 
 
-def test_a_clock_that_is_wrong_changes_neither_figures_nor_rhythm(
+def test_a_wrong_clock_changes_neither_figures_nor_the_next_read(
     api: AdminApi, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An hour ahead: what was read now is as of now, by the API's clock, and due in its time."""
+    """This computer's clock is an hour ahead."""
     true_now = NOW - timedelta(hours=1)
     monkeypatch.setattr(
         WSGIRequestHandler, "date_time_string", lambda _: format_datetime(true_now, usegmt=True)
@@ -301,10 +299,10 @@ def test_a_clock_that_is_wrong_changes_neither_figures_nor_rhythm(
     assert NOW + timedelta(minutes=5) == status.next_read_at
 
 
-# --- what goes wrong ---------------------------------------------------------------------------
+# --- errors ------------------------------------------------------------------------------------
 
 
-def test_a_refused_key_is_sent_once_and_its_origin_named(api: AdminApi, clock: Clock) -> None:
+def test_a_refused_key_is_sent_once_and_its_place_is_named(api: AdminApi, clock: Clock) -> None:
     api.key = "another"
     running = reader(clock)
     status = running.read(FIRST)
@@ -318,7 +316,7 @@ def test_a_refused_key_is_sent_once_and_its_origin_named(api: AdminApi, clock: C
     assert ["me"] == api.calls
 
 
-def test_a_new_key_is_taken_at_once(
+def test_a_new_key_is_used_at_once(
     api: AdminApi, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.key = "sk-ant-admin01-" + "b" * 40
@@ -328,7 +326,7 @@ def test_a_new_key_is_taken_at_once(
     assert None is code(running.read(status))
 
 
-def test_without_a_key_nothing_is_asked_and_the_figures_stay(
+def test_without_a_key_no_request_is_sent_and_the_figures_stay(
     api: AdminApi, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = reader(clock)
@@ -342,7 +340,7 @@ def test_without_a_key_nothing_is_asked_and_the_figures_stay(
 
 
 @pytest.mark.parametrize("call", [CLAUDE_CODE, MESSAGES, "users", "workspaces", "api_keys", "me"])
-def test_a_call_that_is_forbidden_is_named_and_the_rest_goes_on(
+def test_a_forbidden_endpoint_is_named_and_the_other_reports_are_read(
     api: AdminApi, clock: Clock, call: str
 ) -> None:
     api.fail(call, 403, "permission_error", "needs read:analytics, has read:members")
@@ -365,7 +363,7 @@ def test_a_call_that_is_forbidden_is_named_and_the_rest_goes_on(
     assert None is status.notice
 
 
-def test_without_the_cost_report_the_rest_is_shown(api: AdminApi, clock: Clock) -> None:
+def test_without_the_cost_report_the_other_reports_are_shown(api: AdminApi, clock: Clock) -> None:
     api.fail(COSTS, 403, "permission_error", "no billing")
     status = read(clock)
     assert status.spend is not None
@@ -374,19 +372,19 @@ def test_without_the_cost_report_the_rest_is_shown(api: AdminApi, clock: Clock) 
     assert "cost_report" in (status.notice or "")
 
 
-def test_a_key_that_may_nothing_is_a_problem(api: AdminApi, clock: Clock) -> None:
+def test_a_key_without_any_permission_is_a_problem(api: AdminApi, clock: Clock) -> None:
     for call in ("me", COSTS, CLAUDE_CODE, MESSAGES, "users", "workspaces", "api_keys"):
         api.fail(call, 403, "permission_error", "no scope")
     status = read(clock)
     assert ("forbidden", None) == (code(status), status.spend)
     assert status.problem is not None
-    assert "Nor " in status.problem.message
+    assert "Also forbidden: usage_report/claude_code, " in status.problem.message
 
 
 @pytest.mark.parametrize(
     ("headers", "waits"), [({"Retry-After": "600"}, [600, 600]), ({}, [60, 120])]
 )
-def test_a_rate_limit_is_waited_out_and_what_came_before_it_stays(
+def test_a_rate_limit_is_waited_out_and_reports_read_before_it_stay(
     api: AdminApi, clock: Clock, headers: dict[str, str], waits: list[int]
 ) -> None:
     api.fail("users", 429, "rate_limit_error", headers=headers)
@@ -415,7 +413,7 @@ def test_a_rate_limit_is_waited_out_and_what_came_before_it_stays(
     ("status_code", "kind", "expected"),
     [(500, "api_error", "server_error"), (529, "overloaded_error", "server_error")],
 )
-def test_while_the_figures_of_money_fail_those_from_before_are_held_over(
+def test_while_the_cost_report_fails_the_last_figures_are_shown_as_stale(
     api: AdminApi, clock: Clock, status_code: int, kind: str, expected: str
 ) -> None:
     before = read(clock)
@@ -432,7 +430,7 @@ def test_while_the_figures_of_money_fail_those_from_before_are_held_over(
     assert None is read(clock).problem
 
 
-def test_a_report_that_fails_is_told_and_asked_for_again(api: AdminApi, clock: Clock) -> None:
+def test_a_failed_report_is_named_and_requested_again(api: AdminApi, clock: Clock) -> None:
     api.fail(CLAUDE_CODE, 500)
     status = read(clock)
     assert None is status.problem
@@ -448,10 +446,10 @@ def test_a_report_that_fails_is_told_and_asked_for_again(api: AdminApi, clock: C
 
 
 @pytest.mark.parametrize(("status_code", "kind"), [(500, "api_error"), (404, "not_found_error")])
-def test_a_name_that_cannot_be_had_keeps_no_figures_away(
+def test_figures_are_shown_while_the_organizations_name_is_unknown(
     api: AdminApi, clock: Clock, status_code: int, kind: str
 ) -> None:
-    """What was kept without knowing whose it is moves to its organisation when that is known."""
+    """Once the organization is known, the reports that are already stored belong to it."""
     api.fail("me", status_code, kind)
     status = read(clock)
     assert (None, None) == (status.problem, status.profile)
@@ -465,16 +463,14 @@ def test_a_name_that_cannot_be_had_keeps_no_figures_away(
     assert sorted(["me", COSTS, COSTS, MESSAGES]) == sorted(api.calls)
 
 
-def test_an_api_that_is_not_there_is_a_problem(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_api_is_a_problem(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
     status = read(clock)
     assert ("unreachable", NOW + timedelta(seconds=60)) == (code(status), status.next_read_at)
 
 
-def test_an_organisation_of_seats_alone_says_so_and_claims_no_zero(
+def test_an_organization_with_subscription_seats_only_has_no_amount_rather_than_zero(
     api: AdminApi, clock: Clock
 ) -> None:
     api.organization.claude_code.clear()

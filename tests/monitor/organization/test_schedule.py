@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -9,14 +8,13 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import Forbidden, ServerError
 from claude_usage_monitor.monitor.organization.schedule import (
-    AT_A_TURN,
-    IN_FLIGHT,
-    ReportRequest,
-    ReportThreads,
-    next_turn,
+    MAX_REPEATED_REQUESTS,
+    next_due_at,
     requests_due,
 )
 from claude_usage_monitor.store.state.reports import (
+    COST_REPORTS,
+    NAME_LISTS,
     USAGE_REPORT,
     ReportFailure,
     StoredReports,
@@ -26,52 +24,52 @@ from claude_usage_monitor.store.state.reports import (
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 INTERVAL = timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
-EVERYTHING = 2 + 3 + 1 + NOW.day
+ALL_REPORTS = 2 + 3 + 1 + NOW.day
 
 
 def read(at: datetime, **other: datetime) -> StoredReports:
-    """Return a store of which everything was read at one moment, but for some parts."""
+    """Return stored reports that were all read at one moment, except for the given ones."""
     days = [day_report(NOW.date().replace(day=n)) for n in range(1, NOW.day + 1)]
-    parts = ["workspace_id", "description", "workspaces", "users", "api_keys", USAGE_REPORT, *days]
-    return StoredReports({**dict.fromkeys(parts, at), **other}, {}, {}, None, {}, {})
+    reports = (*COST_REPORTS, *NAME_LISTS, USAGE_REPORT, *days)
+    return StoredReports({**dict.fromkeys(reports, at), **other}, {}, {}, None, {}, {})
 
 
-def parts(stored: StoredReports, now: datetime = NOW) -> list[str]:
-    return [request.part for request in requests_due(stored, now, INTERVAL)]
+def due(stored: StoredReports, now: datetime = NOW) -> list[str]:
+    return [request.report for request in requests_due(stored, now, INTERVAL)]
 
 
-def test_the_first_time_everything_is_asked_for_money_first() -> None:
-    found = parts(StoredReports({}, {}, {}, None, {}, {}))
-    assert EVERYTHING == len(found) == len(set(found))
+def test_the_first_read_requests_every_report_costs_first() -> None:
+    found = due(StoredReports({}, {}, {}, None, {}, {}))
+    assert ALL_REPORTS == len(found) == len(set(found))
     assert ["workspaces", "workspace_id", "description", "day:2026-11-21"] == found[:4]
     assert "day:2026-11-01" == found[-1]
 
 
-def test_nothing_is_asked_before_its_time() -> None:
-    assert [] == parts(read(NOW - INTERVAL + MINUTE))
+def test_no_report_is_requested_before_its_interval_is_over() -> None:
+    assert [] == due(read(NOW - INTERVAL + MINUTE))
 
 
-def test_money_and_tokens_are_asked_for_at_every_turn() -> None:
-    assert ["workspace_id", "description", USAGE_REPORT] == parts(read(NOW - INTERVAL))
+def test_costs_and_tokens_are_requested_once_an_interval() -> None:
+    assert ["workspace_id", "description", USAGE_REPORT] == due(read(NOW - INTERVAL))
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=20)))
-def test_once_all_is_read_a_turn_makes_at_most_four_requests(age: timedelta) -> None:
-    """However long ago that was; money is always among them when it is due."""
+def test_once_every_report_was_read_a_read_sends_at_most_four_requests(age: timedelta) -> None:
+    """However old the reports are. Costs are among the requests whenever they are due."""
     stored = read(NOW - age)
     today = {day_report(NOW.date()): NOW - age} if age < timedelta(hours=12) else {}
-    found = parts(stored._replace(read_at={**stored.read_at, **today}))
-    assert len(found) <= AT_A_TURN
+    found = due(stored._replace(read_at={**stored.read_at, **today}))
+    assert len(found) <= MAX_REPEATED_REQUESTS
     assert (age >= INTERVAL) == ({"workspace_id", "description"} <= set(found))
 
 
-def test_what_had_to_wait_has_its_turn() -> None:
-    """A day after all was read most of it is due: it is asked for within a few turns."""
-    stored, now, asked = read(NOW - timedelta(days=1, hours=1)), NOW, set()
+def test_a_report_that_had_to_wait_is_requested_within_six_reads() -> None:
+    """A day after everything was read, most reports are due."""
+    stored, now, requested = read(NOW - timedelta(days=1, hours=1)), NOW, set()
     for _ in range(6):
-        for part in parts(stored, now):
-            stored.read_at[part] = now
-            asked.add(part)
+        for report in due(stored, now):
+            stored.read_at[report] = now
+            requested.add(report)
         now += INTERVAL
     assert {
         "users",
@@ -80,39 +78,44 @@ def test_what_had_to_wait_has_its_turn() -> None:
         USAGE_REPORT,
         "day:2026-11-21",
         "day:2026-11-20",
-    } <= asked
+    } <= requested
 
 
 @pytest.mark.parametrize(
-    ("day", "read_at", "now", "due"),
+    ("day", "read_at", "now", "expected"),
     [
         (21, NOW, NOW + 59 * MINUTE, False),  # today, hourly
         (21, NOW, NOW + 60 * MINUTE, True),
         (20, NOW, NOW + 60 * MINUTE, True),  # yesterday, hourly
-        (20, NOW, NOW + 13 * 60 * MINUTE, False),  # it was over when it was read: closed
+        (20, NOW, NOW + 13 * 60 * MINUTE, False),  # read after its end: final
         (19, NOW, NOW + timedelta(days=9), False),
-        (20, NOW - timedelta(hours=11), NOW, True),  # read an hour after its end: late figures
+        (
+            20,
+            NOW - timedelta(hours=11),
+            NOW,
+            True,
+        ),  # read an hour after its end
         (20, NOW - timedelta(hours=11), NOW + timedelta(days=3), True),
     ],
 )
-def test_a_day_that_is_over_is_closed(
-    day: int, read_at: datetime, now: datetime, due: bool
+def test_a_day_that_was_over_when_it_was_read_is_final(
+    day: int, read_at: datetime, now: datetime, expected: bool
 ) -> None:
-    part = day_report(date(2026, 11, day))
-    stored = read(now, **{part: read_at})
-    assert due == (part in parts(stored, now))
+    report = day_report(date(2026, 11, day))
+    stored = read(now, **{report: read_at})
+    assert expected == (report in due(stored, now))
 
 
-def test_the_first_day_of_a_month_asks_for_no_day_of_the_last() -> None:
-    found = parts(StoredReports({}, {}, {}, None, {}, {}), datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
-    assert ["day:2026-12-01"] == [part for part in found if part.startswith("day:")]
+def test_on_the_first_of_a_month_no_day_of_the_last_month_is_requested() -> None:
+    found = due(StoredReports({}, {}, {}, None, {}, {}), datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
+    assert ["day:2026-12-01"] == [report for report in found if report.startswith("day:")]
 
 
-def test_a_call_that_is_forbidden_rests_for_an_hour() -> None:
-    trouble = ReportFailure(Forbidden.code, "no", NOW - 59 * MINUTE)
-    stored = StoredReports({}, {}, {}, None, {}, {"usage_report/claude_code": trouble})
-    assert EVERYTHING - NOW.day == len(parts(stored))
-    assert EVERYTHING == len(parts(stored, NOW + MINUTE))
+def test_a_forbidden_endpoint_is_not_requested_for_an_hour() -> None:
+    failure = ReportFailure(Forbidden.code, "no", NOW - 59 * MINUTE)
+    stored = StoredReports({}, {}, {}, None, {}, {"usage_report/claude_code": failure})
+    assert ALL_REPORTS - NOW.day == len(due(stored))
+    assert ALL_REPORTS == len(due(stored, NOW + MINUTE))
 
 
 @pytest.mark.parametrize(
@@ -124,76 +127,13 @@ def test_a_call_that_is_forbidden_rests_for_an_hour() -> None:
         (read(NOW, workspace_id=NOW - MINUTE), NOW - MINUTE + INTERVAL),
     ],
 )
-def test_when_the_next_turn_is(stored: StoredReports, expected: datetime) -> None:
-    assert expected == next_turn(stored, NOW, INTERVAL)
+def test_when_the_next_requests_are_due(stored: StoredReports, expected: datetime) -> None:
+    assert expected == next_due_at(stored, NOW, INTERVAL)
 
 
-def test_what_met_trouble_waits_for_the_next_turn() -> None:
-    """A report that fails again and again is not asked for as if it had never been."""
+def test_an_unread_report_that_failed_is_requested_with_the_next_costs() -> None:
     stored = read(NOW)
     del stored.read_at["day:2026-11-20"]
-    assert NOW == next_turn(stored, NOW, INTERVAL)
+    assert NOW == next_due_at(stored, NOW, INTERVAL)
     stored.failures["usage_report/claude_code"] = ReportFailure(ServerError.code, "500", NOW)
-    assert NOW + INTERVAL == next_turn(stored, NOW, INTERVAL)
-
-
-# --- two askers --------------------------------------------------------------------------------
-
-ERRANDS = [ReportRequest(day_report(date(2026, 11, n)), date(2026, 11, n)) for n in range(1, 21)]
-
-
-def test_errands_are_done_two_at_a_time_and_all_of_them() -> None:
-    both = threading.Barrier(IN_FLIGHT, timeout=20)
-    lock, at_once, most = threading.Lock(), 0, 0
-
-    def ask(request: ReportRequest) -> str:
-        nonlocal at_once, most
-        with lock:
-            at_once += 1
-            most = max(most, at_once)
-        both.wait()
-        with lock:
-            at_once -= 1
-        return request.part
-
-    outcomes = list(ReportThreads(ERRANDS, ask, never).outcomes(lambda: None))
-    assert IN_FLIGHT == most
-    assert {request.part for request in ERRANDS} == {outcome.answer for outcome in outcomes}
-
-
-def never(request: ReportRequest, error: Exception) -> bool:
-    return False
-
-
-def test_what_is_raised_comes_back_with_its_errand() -> None:
-    error = ZeroDivisionError()
-
-    def ask(request: ReportRequest) -> object:
-        raise error
-
-    (outcome,) = ReportThreads(ERRANDS[:1], ask, never).outcomes(lambda: None)
-    assert (ERRANDS[0], None, error) == outcome
-
-
-@pytest.mark.parametrize("everything", [False, True])
-def test_an_error_ends_its_call_or_everything(everything: bool) -> None:
-    """Nothing more of it is begun, however slow the one is who takes the outcomes."""
-    asked: list[ReportRequest] = []
-
-    def ask(request: ReportRequest) -> str:
-        asked.append(request)
-        if request.day is not None:
-            raise ZeroDivisionError
-        return request.part
-
-    threads = ReportThreads(
-        [*ERRANDS, ReportRequest("users")], ask, lambda _errand, _error: everything
-    )
-    outcomes = list(threads.outcomes(lambda: None))
-    assert len(asked) == len(outcomes)
-    assert 1 <= sum(request.day is not None for request in asked) <= IN_FLIGHT
-    assert (ReportRequest("users") in asked) is not everything
-
-
-def test_no_errands_no_outcomes() -> None:
-    assert [] == list(ReportThreads([], lambda request: request, never).outcomes(lambda: None))
+    assert NOW + INTERVAL == next_due_at(stored, NOW, INTERVAL)

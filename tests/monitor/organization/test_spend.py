@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from claude_usage_monitor.monitor.organization.spend import last_day, spend_of
+from claude_usage_monitor.monitor.organization.spend import spend_from_reports
 from claude_usage_monitor.store.state.reports import USAGE_REPORT, StoredReports, day_report
 from claude_usage_monitor.usage.money.spend import Costs, NamedAmount, Tokens, UserSpend, You
 
@@ -23,22 +23,22 @@ def costs(*groups: tuple[str | None, str | None], daily: str | None = "2.50") ->
     return Costs("USD", dict.fromkeys(DAYS, None if daily is None else Decimal(daily)), amounts)
 
 
-def kept(**parts: object) -> StoredReports:
-    """Return a store with these parts, each read at noon."""
-    found = StoredReports({}, {}, {}, None, {}, {})._replace(**parts)  # type: ignore[arg-type]
+def stored(**reports: object) -> StoredReports:
+    """Return stored reports, each read at noon."""
+    found = StoredReports({}, {}, {}, None, {}, {})._replace(**reports)  # type: ignore[arg-type]
     names = [*found.costs, *found.names, *map(day_report, found.days)]
     names += [USAGE_REPORT] if found.tokens is not None else []
     found.read_at.update(dict.fromkeys(names, NOW))
     return found
 
 
-def test_of_nothing_there_is_nothing() -> None:
-    assert None is spend_of(kept(), NOW, None, None)
-    assert None is spend_of(kept(names={"users": {"a": "A"}}), NOW, None, None)
+def test_without_a_report_there_is_no_spend() -> None:
+    assert None is spend_from_reports(stored(), NOW, None, None)
+    assert None is spend_from_reports(stored(names={"users": {"a": "A"}}), NOW, None, None)
 
 
 def test_the_month_to_date_is_the_sum_of_its_days_today_included() -> None:
-    found = spend_of(kept(costs={"workspace_id": costs()}), NOW, Decimal(100), None)
+    found = spend_from_reports(stored(costs={"workspace_id": costs()}), NOW, Decimal(100), None)
     assert found is not None
     assert (Decimal("10.00"), "USD", NOW) == (found.month_to_date, found.currency, found.as_of)
     assert (date(2026, 11, 1), date(2026, 11, 30)) == (found.period_start, found.period_end)
@@ -46,12 +46,12 @@ def test_the_month_to_date_is_the_sum_of_its_days_today_included() -> None:
     assert Decimal(100) == found.budget
 
 
-def test_what_has_no_name_is_unknown_and_null_is_the_default_workspace() -> None:
-    stored = kept(
+def test_null_is_the_default_workspace_and_an_unlisted_id_has_no_name() -> None:
+    reports = stored(
         costs={"workspace_id": costs(("w1", "1"), (None, "3"), ("w9", "2"))},
         names={"workspaces": {"w1": "Research"}},
     )
-    found = spend_of(stored, NOW, None, None)
+    found = spend_from_reports(reports, NOW, None, None)
     assert found is not None
     assert found.by_workspace == (
         NamedAmount("Default", Decimal(3)),
@@ -60,16 +60,18 @@ def test_what_has_no_name_is_unknown_and_null_is_the_default_workspace() -> None
     )
 
 
-def test_an_unknown_day_makes_the_month_unknown_and_says_so() -> None:
-    found = spend_of(kept(costs={"workspace_id": costs(daily=None)}), NOW, None, None)
+def test_without_one_days_amount_the_month_is_unknown_and_a_note_says_so() -> None:
+    found = spend_from_reports(stored(costs={"workspace_id": costs(daily=None)}), NOW, None, None)
     assert found is not None
     assert (None, None) == (found.month_to_date, found.projected)
     assert "unknown" in (found.projection_note or "")
 
 
-def test_keys_are_named_and_sorted_by_their_tokens() -> None:
+def test_api_keys_have_names_and_are_sorted_by_tokens() -> None:
     tokens = {None: Tokens(1, 1, 1, 1), "k1": Tokens(9, 0, 0, None), "k2": Tokens(5, 0, 0, 0)}
-    found = spend_of(kept(tokens=tokens, names={"api_keys": {"k1": "ci"}}), NOW, None, None)
+    found = spend_from_reports(
+        stored(tokens=tokens, names={"api_keys": {"k1": "ci"}}), NOW, None, None
+    )
     assert found is not None
     assert found.by_api_key is not None
     assert ["ci", None, "Console Playground"] == [key.name for key in found.by_api_key]
@@ -84,16 +86,14 @@ def test_keys_are_named_and_sorted_by_their_tokens() -> None:
         (None, None),
     ],
 )
-def test_you_are_the_row_of_a_known_address_and_no_other(
-    email: str | None, you: You | None
-) -> None:
-    """Never a guess: part of an address, or the name of the computer's user, is nobody."""
+def test_your_row_is_the_one_with_your_whole_address(email: str | None, you: You | None) -> None:
+    """It is never guessed from a part of an address or the name of the computer's user."""
     days = {
         DAYS[0]: (user("ada@example.com", "1"), user(None, "4", "ci")),
         DAYS[1]: (user("ada@example.com", "2"), user("bob@example.com", None)),
     }
-    stored = kept(days=days, names={"users": {"ada@example.com": "Ada"}})
-    found = spend_of(stored, NOW - timedelta(days=2), None, email)
+    reports = stored(days=days, names={"users": {"ada@example.com": "Ada"}})
+    found = spend_from_reports(reports, NOW - timedelta(days=2), None, email)
     assert found is not None
     report = found.claude_code
     assert report is not None
@@ -103,9 +103,9 @@ def test_you_are_the_row_of_a_known_address_and_no_other(
     assert 10 == report.by_user[1].sessions
 
 
-def test_while_days_are_missing_no_sum_is_claimed() -> None:
+def test_while_days_are_missing_there_is_no_sum() -> None:
     days = {DAYS[3]: (user("ada@example.com", "1"),)}
-    found = spend_of(kept(days=days), NOW, None, "ada@example.com")
+    found = spend_from_reports(stored(days=days), NOW, None, "ada@example.com")
     assert found is not None
     report = found.claude_code
     assert report is not None
@@ -116,13 +116,16 @@ def test_while_days_are_missing_no_sum_is_claimed() -> None:
     )
 
 
-def test_an_empty_report_is_no_amount_not_zero() -> None:
-    found = spend_of(kept(days={DAYS[0]: ()}), NOW, None, None)
+def test_an_empty_report_has_no_amount_rather_than_zero() -> None:
+    found = spend_from_reports(stored(days={DAYS[0]: ()}), NOW, None, None)
     assert found is not None
     assert found.claude_code is not None
     assert (None, ()) == (found.claude_code.month_to_date, found.claude_code.by_user)
 
 
-def test_the_last_day_of_every_month() -> None:
-    lengths = [last_day(date(2028, month, 1)).day for month in range(1, 13)]
-    assert [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] == lengths
+@pytest.mark.parametrize(("month", "last"), [(1, 31), (2, 29), (4, 30), (11, 30), (12, 31)])
+def test_the_period_ends_on_the_last_day_of_the_month(month: int, last: int) -> None:
+    now = datetime(2028, month, 4, 12, tzinfo=UTC)
+    spend = spend_from_reports(stored(days={now.date(): ()}), now, None, None)
+    assert spend is not None
+    assert (date(2028, month, 1), date(2028, month, last)) == (spend.period_start, spend.period_end)
