@@ -1,4 +1,4 @@
-"""A simulated account: figures that move, a window that resets, a limit near its end."""
+"""A simulated account: moving figures, a window that resets, a limit that is almost used up."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PROFILE = Profile(
     rate_limit_tier="default_claude_max_5x",
 )
 
-_FIRST_RESET = timedelta(minutes=3)  # soon enough to be watched
-_PAUSE = timedelta(seconds=20)  # nobody has sent a message yet
+_FIRST_RESET = timedelta(minutes=3)  # soon enough for the user to see it
+_PAUSE = timedelta(seconds=20)  # between two session windows, before the next message
 _FIVE_HOURS = timedelta(hours=5)
 _LIMIT = Decimal(140)
 
 
 def demo_usage(now: datetime, started: datetime) -> Usage:
-    """Return the demo account's figures at ``now``, for a demo that began at ``started``."""
+    """Return the demo account's figures at ``now``, for a demo that ``started`` then."""
     minutes = (now - started).total_seconds() / 60
     week_end = started + timedelta(days=3, hours=2, minutes=20)
     used = Decimal("47.52") + Decimal(round(minutes * 12)) / 100
@@ -60,13 +60,15 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
 
 
 def _five_hour(now: datetime, started: datetime) -> tuple[float, datetime | None]:
-    """Return the session window: at its end at first, then not started, then a new one."""
+    """Return the utilization and the reset of the session window.
+
+    At first the window is almost over; later windows follow it, each after a pause.
+    """
     first_reset = started + _FIRST_RESET
     if now < first_reset:
         return round(78 + (now - started) / _FIRST_RESET * 4, 1), first_reset
-    round_length = _FIVE_HOURS + _PAUSE
-    into_round = (now - first_reset) % round_length
-    if into_round < _PAUSE:
+    since_reset = (now - first_reset) % (_PAUSE + _FIVE_HOURS)
+    if since_reset < _PAUSE:
         return 0.0, None
-    running = into_round - _PAUSE
+    running = since_reset - _PAUSE
     return round(min(1 + running / timedelta(minutes=4), 99.0), 1), now - running + _FIVE_HOURS

@@ -1,14 +1,16 @@
-"""Foreign strings made harmless, once, where they are parsed.
+"""Foreign strings made safe to show and store: every one is cleaned where it is parsed.
 
-A name from the network may hold escape sequences, bidi overrides, surrogates or a thousand
-combining marks. What leaves here is printable text of a length and a width that can be relied on.
+A name from the network may contain escape sequences, bidirectional overrides, surrogates, a
+thousand combining marks, or an echo of the key that was sent. A cleaned string is printable, of
+bounded length and width, and contains no token or key.
 """
 
 from __future__ import annotations
 
+import re
 from unicodedata import category, normalize
 
-MAX_LENGTH = 200  # no real name or address is longer
+MAX_LENGTH = 200  # characters; no real name or address is longer
 _MAX_MARKS = 2  # combining marks on one character, enough for every living script
 
 _DROPPED = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
@@ -17,34 +19,36 @@ _MARKS = frozenset(("Mn", "Me"))
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _REGIONAL_LETTERS = range(0x1F1E6, 0x1F200)  # pairs of them are flags
+_SECRET = re.compile(r"sk-ant-[^\s\"']+", re.IGNORECASE)  # every token and key begins so
 
 
 def clean(raw: str, limit: int = MAX_LENGTH) -> str:
     """Return the string as one line of printable text, at most ``limit`` characters.
 
-    Control, format, surrogate, private and unassigned characters are dropped, white space is
-    folded, and what terminals draw in differing widths (emoji variants, flags) is simplified.
+    Control, format, surrogate, private and unassigned characters are removed, white space is
+    collapsed, and characters that terminals draw in different widths (emoji variants, flags) are
+    simplified. A token or key becomes ``…``.
     """
-    kept: list[str] = []
-    marks = _MAX_MARKS  # a mark at the very beginning has nothing to stand on
+    cleaned: list[str] = []
+    marks = _MAX_MARKS  # so that a mark at the start, which has no character to sit on, is removed
     for character in normalize("NFC", raw[: limit * 8]):
         kind = category(character)
         code = ord(character)
         if kind in _SPACES or character in "\t\n\r":
             marks = _MAX_MARKS
-            if kept and kept[-1] != " ":
-                kept.append(" ")
+            if cleaned and cleaned[-1] != " ":
+                cleaned.append(" ")
         elif kind in _DROPPED or code in _VARIATION_SELECTORS or code in _SKIN_TONES:
             continue
         elif kind in _MARKS:
             marks += 1
             if marks <= _MAX_MARKS:
-                kept.append(character)
+                cleaned.append(character)
         else:
             marks = 0
             regional = code in _REGIONAL_LETTERS
-            kept.append(chr(code - 0x1F1E6 + ord("A")) if regional else character)
-        if len(kept) > limit:
+            cleaned.append(chr(code - 0x1F1E6 + ord("A")) if regional else character)
+        if len(cleaned) > limit:
             break
-    line = "".join(kept).strip()
+    line = _SECRET.sub("…", "".join(cleaned)).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"

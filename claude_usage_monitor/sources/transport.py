@@ -1,4 +1,4 @@
-"""How requests is made to keep to our rules: the token, redirects, and sockets that can be shut."""
+"""requests, restricted: no credential but ours, no redirects, no cookies, sockets we can close."""
 
 from __future__ import annotations
 
@@ -6,147 +6,173 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
 
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
-    import urllib3
 
-
-class Bearer(AuthBase):
-    """The token as an ``auth`` object: a header would lose to ``.netrc``."""
-
-    def __init__(self, token: Secret) -> None:
-        self._token = token
+class NoAuth(AuthBase):
+    """No credential, not even one from ``.netrc``."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the token on a request."""
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        """Leave the request unchanged."""
         return request
 
 
-class ApiKey(AuthBase):
-    """An Admin API key, as an ``auth`` object too: requests then adds no other credential."""
+class SecretHeader(AuthBase):
+    """A header with a token or key: as an ``auth`` object it takes precedence over ``.netrc``."""
 
-    def __init__(self, key: Secret) -> None:
-        self._key = key
+    def __init__(self, name: str, secret: Secret, prefix: str = "") -> None:
+        self._name = name
+        self._secret = secret
+        self._prefix = prefix
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the key on a request."""
-        request.headers["x-api-key"] = self._key.reveal()
+        """Add the header to a request."""
+        request.headers[self._name] = self._prefix + self._secret.reveal()
         return request
 
 
-class Nobody(AuthBase):
-    """No credential at all, not even one from ``.netrc``."""
+class _NoCookies(RequestsCookieJar):
+    """Ignores every cookie: the standard library prints a traceback for an invalid one."""
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Leave the request as it is."""
-        return request
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Store nothing."""
 
 
-NO_PROXY: Any = {"http": None, "https": None, "all": None}  # None masks the environment's
+_NO_PROXY: Any = {"http": None, "https": None, "all": None}  # overrides the environment
 
 
 class Session(requests.Session):
-    """A session for one exchange, which can be cut off from another thread."""
+    """A session for one request, which another thread can abort."""
 
     def __init__(self, before_sending: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self._watched = (_Adapter(before_sending), _Adapter(before_sending))
-        for scheme, adapter in zip(("https://", "http://"), self._watched, strict=True):
+        self.cookies = _NoCookies()
+        self._adapters = (_Adapter(before_sending), _Adapter(before_sending))
+        for scheme, adapter in zip(("https://", "http://"), self._adapters, strict=True):
             self.mount(scheme, adapter)
+
+    def fetch(
+        self, request: requests.Request, *, idle_timeout: float, ca_file: str | None
+    ) -> requests.Response:
+        """Send a request and return the response, its body unread.
+
+        An ``http`` URL is on loopback, and a proxy would see its token: it never uses one.
+        """
+        prepared = self.prepare_request(request)
+        url = prepared.url or ""
+        proxies = _NO_PROXY if urlsplit(url).scheme == "http" else {}
+        settings = self.merge_environment_settings(
+            url, proxies, stream=True, verify=ca_file or True, cert=None
+        )
+        return self.send(prepared, timeout=idle_timeout, allow_redirects=False, **settings)
 
     @property
     def connected(self) -> bool:
-        """Whether a connection came to be, so that something may have been sent."""
-        return any(adapter.connected for adapter in self._watched)
+        """Whether a connection was established, so that the request may have been sent."""
+        return any(adapter.connected for adapter in self._adapters)
 
-    def cut_off(self) -> None:
-        """End what is under way, and let nothing begin."""
-        for adapter in self._watched:
-            adapter.shut_sockets()
+    def abort(self) -> None:
+        """End the request, and do not let it send anything more."""
+        for adapter in self._adapters:
+            adapter.abort()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Know no target: even unfollowed, requests would read a redirect's body whole."""
+        """Return no target: otherwise requests reads the whole body of a redirect."""
         del resp
         return None
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter that can shut its sockets, so that a reply that drips for ever ends."""
+    """An adapter that keeps track of its sockets, to shut them down from another thread."""
 
     def __init__(self, before_sending: Callable[[], None]) -> None:
         self._before_sending = before_sending
         self.connected = False
         self._connections: WeakSet[urllib3.connection.HTTPConnection] = WeakSet()
         self._sockets: WeakSet[Any] = WeakSet()
-        self._lock = threading.Lock()  # over the two sets
-        self._shut = False
+        self._lock = threading.Lock()  # guards _connections, _sockets and _aborted
+        self._aborted = False
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().init_poolmanager(*args, **kwargs)
-        self._watch(self.poolmanager)
+        self._track(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
-        known = proxy in self.proxy_manager
+        is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not known:
-            self._watch(manager)
+        if is_new:
+            self._track(manager)
         return manager
 
-    def _watch(self, manager: urllib3.PoolManager) -> None:
+    def build_response(
+        self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
+    ) -> requests.Response:
+        """Return the response. The method that this replaces would also read its cookies."""
+        response = requests.Response()
+        response.request, response.url = req, req.url or ""
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        return response
+
+    def _track(self, manager: urllib3.PoolManager) -> None:
+        """Let every connection of a pool manager report to this adapter."""
         manager.pool_classes_by_scheme = {
-            scheme: self._watched(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+            scheme: self._tracking(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
         }
 
-    def _watched(self, pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPConnectionPool]:
+    def _tracking(self, pool: type[urllib3.HTTPConnectionPool]) -> type[urllib3.HTTPConnectionPool]:
         adapter = self
-        plain: Any = pool.ConnectionCls  # that of a SOCKS proxy is one of its own
+        connection_class: Any = pool.ConnectionCls  # SOCKS proxies have their own
 
-        class Watched(plain):  # type: ignore[misc]
+        class TrackedConnection(connection_class):  # type: ignore[misc]
             def connect(self) -> None:
                 adapter.before_connect(self)
                 super().connect()
                 adapter.after_connect(self)
 
-        class WatchedPool(pool):  # type: ignore[misc,valid-type]
-            ConnectionCls = Watched
+        class TrackedPool(pool):  # type: ignore[misc,valid-type]
+            ConnectionCls = TrackedConnection
 
-        return WatchedPool
+        return TrackedPool
 
     def before_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Remember a connection: while it connects, its socket changes."""
+        """Remember a connection: while it connects, it replaces its socket."""
         with self._lock:
             self._connections.add(connection)
 
     def after_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Remember a socket: a connection lets go of it at a reply's head, not at its end.
+        """Remember a socket: its connection forgets it once the headers have arrived.
 
-        Nothing is sent any more once the sockets were shut: a TLS handshake survives that.
+        Raises if the request was aborted meanwhile: a TLS handshake survives `abort`.
         """
         with self._lock:
             self._sockets.add(connection.sock)
-            late = self._shut
-        if late:
+            aborted = self._aborted
+        if aborted:
             raise ConnectionAbortedError
         self._before_sending()
         self.connected = True
 
-    def shut_sockets(self) -> None:
-        """End every exchange under way, and let none begin."""
+    def abort(self) -> None:
+        """Shut down every socket, and let no connection send anything."""
         with self._lock:
-            self._shut = True
-            found = {*self._sockets, *(connection.sock for connection in self._connections)}
-        for sock in found - {None}:
+            self._aborted = True
+            sockets = {*self._sockets, *(connection.sock for connection in self._connections)}
+        for sock in sockets - {None}:
             with contextlib.suppress(OSError):  # it is closed already
-                # Of the plain socket, also under TLS: no farewell that could block. TLS inside
-                # TLS is no socket, but has one.
+                # Shut down the plain socket: TLS would send a last message, which can block.
+                # urllib3's TLS inside TLS is not a socket, but has one.
                 socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)

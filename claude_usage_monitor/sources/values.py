@@ -1,8 +1,8 @@
-"""Foreign JSON read field by field, so that one bad field costs no other.
+"""Foreign JSON, read field by field, so that one bad field spoils no other.
 
-Every reader returns ``None`` for what is absent, null, of another type or out of all reason:
-unknown, never a default. Parsing is the standard library's: a strict parser would refuse a whole
-reply for one ``NaN`` in it.
+Each reader returns ``None`` for a value that is absent, null, of another type or out of range:
+unknown, never a default. The standard library parses: a strict parser would refuse a whole reply
+because of one ``NaN``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ JsonObject: TypeAlias = dict[str, object]
 
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-_MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
-_HIGHEST_PERCENT = 1000.0
-_LONGEST_INTEGER = 18  # digits; more is no figure of ours, and int() refuses thousands of them
+_MIN_MILLISECONDS = 1e11  # a smaller epoch is in seconds: as seconds this is the year 5138
+_MAX_PERCENT = 1000.0
+_MAX_DIGITS = 18  # of an integer; int() refuses thousands of them
 
 
 def parse_json(body: bytes, *, exact: bool = False) -> object:
-    """Return the parsed body; a byte order mark and UTF-16 are understood.
+    """Return the parsed body, in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
-    ``exact`` makes its fractions Decimals. Raises ValueError when it is not JSON or nested beyond
-    reason.
+    With ``exact``, fractions become Decimals. Raises ValueError when it is not JSON, or nested too
+    deeply.
     """
     encoding = json.detect_encoding(body)
-    fraction = _exact() if exact else None
+    fraction = _decimal_class() if exact else None
     try:
         return json.loads(
             body.decode(encoding, errors="replace"), parse_int=_integer, parse_float=fraction
@@ -40,14 +40,22 @@ def parse_json(body: bytes, *, exact: bool = False) -> object:
         raise ValueError("JSON nested too deeply") from None
 
 
-def _exact() -> Callable[[str], object]:
-    from decimal import Decimal  # 5 ms that only figures of money need
+def parse_json_object(body: bytes, *, exact: bool = False) -> JsonObject | None:
+    """Return the JSON object in a body, parsed as `parse_json` does; ``None`` if it is not one."""
+    try:
+        return json_object(parse_json(body, exact=exact))
+    except ValueError:
+        return None
+
+
+def _decimal_class() -> Callable[[str], object]:
+    from decimal import Decimal  # 5 ms that only amounts of money need
 
     return Decimal
 
 
 def _integer(digits: str) -> float:
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else float("nan")
+    return int(digits) if len(digits) <= _MAX_DIGITS else float("nan")
 
 
 def json_object(value: object) -> JsonObject | None:
@@ -61,16 +69,16 @@ def boolean(value: object) -> bool | None:
 
 
 def number(value: object) -> float | None:
-    """Return a finite, non-negative JSON number, else ``None``: no figure here is below zero."""
+    """Return a finite, non-negative JSON number, else ``None``: no figure here is negative."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if isfinite(value) and value >= 0 else None
 
 
 def percent(value: object) -> float | None:
-    """Return a percentage up to 1000, else ``None``: an epoch has been seen in its place."""
+    """Return a percentage up to 1000, else ``None``: the field once contained an epoch."""
     figure = number(value)
-    return figure if figure is not None and figure <= _HIGHEST_PERCENT else None
+    return figure if figure is not None and figure <= _MAX_PERCENT else None
 
 
 def text(value: object, limit: int = MAX_LENGTH) -> str | None:
@@ -81,25 +89,25 @@ def text(value: object, limit: int = MAX_LENGTH) -> str | None:
 def instant(value: object) -> datetime | None:
     """Return an aware UTC instant between 2020 and 2100, else ``None``.
 
-    From ISO 8601 (``Z``, an offset, or none, then UTC; any length of fraction) or from an epoch
-    in seconds or milliseconds, as a number or in digits.
+    Accepts ISO 8601 (``Z``, an offset, or none, then UTC; any length of fraction) and an epoch in
+    seconds or milliseconds, as a number or in digits.
     """
     moment: datetime | None = None
     if isinstance(value, str):
         try:
-            return instant(float(value)) if _is_digits(value) else _plausible(_from_iso(value))
+            return instant(float(value)) if _is_epoch(value) else _in_range(_from_iso(value))
         except (ValueError, OverflowError):
             return None
     epoch = number(value)
     if epoch is not None:
-        seconds = epoch / 1000 if epoch >= _MILLISECONDS_FROM else epoch
+        seconds = epoch / 1000 if epoch >= _MIN_MILLISECONDS else epoch
         if seconds < _LATEST.timestamp():
             moment = datetime.fromtimestamp(seconds, UTC)
-    return _plausible(moment)
+    return _in_range(moment)
 
 
-def _is_digits(value: str) -> bool:
-    return value.isascii() and value.isdigit() and len(value) <= _LONGEST_INTEGER
+def _is_epoch(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
 
 
 def _from_iso(value: str) -> datetime:
@@ -107,5 +115,5 @@ def _from_iso(value: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _plausible(moment: datetime | None) -> datetime | None:
+def _in_range(moment: datetime | None) -> datetime | None:
     return moment if moment is not None and _EARLIEST <= moment < _LATEST else None

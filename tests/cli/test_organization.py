@@ -139,7 +139,7 @@ def test_the_key_in_claude_codes_credentials_file_is_used(
     [
         (None, "There is no Admin API key."),
         ("sk-ant-api03-" + "w" * 40, "ANTHROPIC_ADMIN_API_KEY variable: This is a workspace's"),
-        ("nonsense", "ANTHROPIC_ADMIN_API_KEY variable: This is no Admin API key"),
+        ("nonsense", "ANTHROPIC_ADMIN_API_KEY variable: This is not an Admin API key"),
     ],
 )
 def test_without_a_usable_key_the_exit_code_is_3_with_an_error_and_a_hint(

@@ -32,12 +32,8 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.sources.anthropic.api_url import API_URL, API_URL_VARIABLE, base_url_from
 from claude_usage_monitor.sources.anthropic.oauth_api import get_profile, get_usage
-from claude_usage_monitor.sources.http import (
-    HttpClient,
-    Reply,
-    TimeLimits,
-)
-from claude_usage_monitor.sources.transport import Bearer
+from claude_usage_monitor.sources.http import HttpClient, TimeLimits
+from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.login import TOKEN
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
@@ -62,7 +58,7 @@ if TYPE_CHECKING:
 
 CANARY = "canary-5f2a91"  # what of the token no one may ever see
 USER_AGENT = "claude-code/2.1.240"
-PATIENT = TimeLimits(silence=PATIENCE, total=PATIENCE)
+PATIENT = TimeLimits(idle=PATIENCE, total=PATIENCE)
 USAGE = as_bytes(usage_body())
 HTML = b"<!DOCTYPE html><title>Welcome to Hotel Wi-Fi</title>"
 FIGURES = saying(reply(USAGE))
@@ -106,7 +102,7 @@ def client_of(url: str, limits: TimeLimits = PATIENT, now: datetime = NOW) -> Ht
 
 
 def ask(client: HttpClient, token: str = TOKEN) -> Reply:
-    return client.get("/api/oauth/usage", Bearer(Secret(token)), {})
+    return client.get("/api/oauth/usage", {}, bearer=Secret(token))
 
 
 def failure(client: HttpClient, token: str = TOKEN) -> UsageMonitorError:
@@ -374,7 +370,7 @@ SLOW: dict[str, ServerScript] = {
 @pytest.mark.parametrize("script", SLOW.values(), ids=SLOW)
 def test_a_reply_that_never_ends_is_cut_off(serve: Serve, script: ServerScript) -> None:
     """No time-out but the total one sees a drip. Caller and exchange both end."""
-    error = failure(client_of(serve(script).url, TimeLimits(silence=10, total=0.1)))
+    error = failure(client_of(serve(script).url, TimeLimits(idle=10, total=0.1)))
     assert isinstance(error, Unreachable)
     assert "127.0.0.1 cannot be reached (no answer" in error.message
     assert no_exchange_lasts()
@@ -390,7 +386,7 @@ def test_a_reply_that_never_ends_is_cut_off_under_tls(
 
 
 def test_silence_is_noticed_before_the_time_is_up(serve: Serve) -> None:
-    error = failure(client_of(serve(silent).url, TimeLimits(silence=0.1, total=PATIENCE)))
+    error = failure(client_of(serve(silent).url, TimeLimits(idle=0.1, total=PATIENCE)))
     assert "127.0.0.1 cannot be reached (no answer in time)." == error.message
 
 
@@ -398,7 +394,7 @@ def test_a_profile_is_waited_for_less_long(serve: Serve) -> None:
     """``at_most`` shortens the limits, of silence too."""
     client = client_of(serve(silent).url)
     with pytest.raises(Unreachable):
-        client.get("/", Bearer(Secret(TOKEN)), {}, at_most=0.1)
+        client.get("/", {}, bearer=Secret(TOKEN), timeout=0.1)
 
 
 def test_a_tls_handshake_that_stalls_is_cut_off(serve: Serve) -> None:
@@ -429,7 +425,7 @@ def test_after_a_cut_off_the_client_works_again(serve: Serve) -> None:
     client = client_of(serve(take_turns).url)
     for _ in range(2):
         with pytest.raises(Unreachable):
-            client.get("/", Bearer(Secret(TOKEN)), {}, at_most=0.15)
+            client.get("/", {}, bearer=Secret(TOKEN), timeout=0.15)
         assert 200 == ask(client).status
 
 
@@ -847,7 +843,7 @@ def test_no_token_goes_to_a_server_that_is_not_trusted(
 def test_a_tls_failure_names_the_ca_in_force(serve: Serve, trusted: Trusted) -> None:
     server = serve(FIGURES, tls=trusted.context("localhost"))
     hint = failure(client_of(server.url)).hint
-    assert f"The CA in force is REQUESTS_CA_BUNDLE={trusted.file}." in hint
+    assert f"The CA in use is REQUESTS_CA_BUNDLE={trusted.file}." in hint
 
 
 def test_without_a_variable_the_ca_in_force_is_certifis(
@@ -856,7 +852,7 @@ def test_without_a_variable_the_ca_in_force_is_certifis(
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     server = serve(FIGURES, tls=trusted.context())
     hint = failure(client_of(server.url)).hint
-    assert "The CA in force is certifi's." in hint
+    assert "The CA in use is certifi's." in hint
     assert "REQUESTS_CA_BUNDLE" in hint
 
 

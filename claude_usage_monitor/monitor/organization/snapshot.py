@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import CredentialError, Forbidden, Unauthorized
 from claude_usage_monitor.monitor.organization.admin_key import AdminKey
-from claude_usage_monitor.sources.anthropic.admin_api import MAKE_ONE
+from claude_usage_monitor.sources.anthropic.admin_api import CREATE_KEY_HINT
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.store.state.reports import NAME_LISTS, ReportFailure, StoredReports
@@ -55,7 +55,9 @@ class OrganizationSnapshot(NamedTuple):
         failures = self.stored.failures
         if problem is None and spend is None and failures:
             code = next(iter(failures.values())).code
-            return Problem(code, failure_text(failures), f"Use a key with full access. {MAKE_ONE}")
+            return Problem(
+                code, failure_text(failures), f"Use a key with full access. {CREATE_KEY_HINT}"
+            )
         return problem
 
 

@@ -1,12 +1,9 @@
-"""The Admin API: one organisation, named by its key alone. No path holds an organisation's id.
-
-Two pagers that must not be mixed: lists go on with ``after_id``, reports with ``page``.
-"""
+"""The Admin API of one organization. The key alone identifies it: no path contains its id."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -16,167 +13,174 @@ from claude_usage_monitor.errors import (
     ServerError,
     Unauthorized,
     UnexpectedResponse,
-    UsageMonitorError,
 )
-from claude_usage_monitor.sources.values import JsonObject, json_object, parse_json, text
+from claude_usage_monitor.sources.anthropic.failed_reply import (
+    NEWER_VERSION,
+    ErrorRow,
+    FailedReply,
+    Failure,
+)
+from claude_usage_monitor.sources.values import JsonObject, parse_json_object, text
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
-    from claude_usage_monitor.sources.http import HttpClient, Reply
+if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request imports it
+    from claude_usage_monitor.sources.http import HttpClient
 
     Query = Sequence[tuple[str, str]]
 
 _ROOT = "/v1/organizations/"
 _HEADERS = {"anthropic-version": "2023-06-01"}
-_MOST_BYTES = 32 << 20  # a page of a thousand groups a day for a month is a tenth of that
-_MOST_PAGES = 50
-_LIST_LIMIT = "1000"  # the most the API gives; without it, twenty
+_MAX_BYTES = 32 << 20  # ten times a page of a thousand groups a day for a month
+_MAX_PAGES = 50
+_LIST_LIMIT = "1000"  # the API's maximum; its default is 20
 
 _USABLE = re.compile(r"sk-ant-(?:admin\d\d|api01)-[\x21-\x7e]{8,500}")
 _WORKSPACE_KEY = re.compile(r"sk-ant-api(?!01)\d\d-")
-_ANY_KEY = re.compile(r"sk-ant-[^\s\"']+")
 
-MAKE_ONE = "An admin makes one at platform.claude.com/settings/admin-keys (sk-ant-admin01-…)."
+CREATE_KEY_HINT = (
+    "An admin creates one at platform.claude.com/settings/admin-keys (sk-ant-admin01-…)."
+)
+
+_ERRORS = {
+    Failure.RATE_LIMITED: ErrorRow(
+        RateLimited,
+        "The Admin API asks to wait ({details}).",
+        "All programs that read reports of this organization share its limit.",
+    ),
+    Failure.UNAUTHORIZED: ErrorRow(
+        Unauthorized,
+        "The API refuses this Admin key ({details}).",
+        f"It may be revoked or expired. {CREATE_KEY_HINT}",
+    ),
+    Failure.FORBIDDEN: ErrorRow(
+        Forbidden,
+        "This key may not call {call} ({details}){quote}.",
+        f"Give it the scope, or use a full Admin key. {CREATE_KEY_HINT}",
+    ),
+    Failure.NOT_FOUND: ErrorRow(
+        UnexpectedResponse,
+        "The API does not have organizations/{call} ({details}).",
+        f"Only organizations can use the Admin API. If yours is one: {NEWER_VERSION}",
+    ),
+    Failure.SERVER_ERROR: ErrorRow(ServerError, "The API has a problem with {call} ({details})."),
+    Failure.UNEXPECTED: ErrorRow(
+        UnexpectedResponse, "The reply to {call} was not figures (HTTP {details}){quote}."
+    ),
+}
 
 
 class Organization(NamedTuple):
-    """Whose key it is; ``None`` where the API does not say."""
+    """The organization of a key; ``None`` where the API does not tell."""
 
     id: str | None
     name: str | None
 
 
 def checked_admin_key(raw: str) -> Secret:
-    """Return the key, if it is of a kind that may ask for an organisation's figures.
+    """Return the key, if it is of a kind that can read an organization's figures.
 
-    Console keys begin ``sk-ant-admin01-``, those of Claude Enterprise ``sk-ant-api01-``. Raises
-    NoCredentials that says what is wrong, without quoting any of it.
+    Console keys start with ``sk-ant-admin01-``, those of Claude Enterprise with
+    ``sk-ant-api01-``. Raises NoCredentials that explains what is wrong and quotes none of the key.
     """
     key = raw.strip()
     if not key:
-        raise NoCredentials("The Admin API key is empty.", MAKE_ONE)
+        raise NoCredentials("The Admin API key is empty.", CREATE_KEY_HINT)
     if _USABLE.fullmatch(key):
         return Secret(key)
     if _WORKSPACE_KEY.match(key):
         raise NoCredentials(
-            "This is a workspace's API key: it cannot read the organisation's figures.", MAKE_ONE
+            "This is a workspace's API key: it cannot read the organization's figures.",
+            CREATE_KEY_HINT,
         )
     if key.startswith("sk-ant-oat"):
-        raise NoCredentials("This is the token of a login, not an Admin API key.", MAKE_ONE)
+        raise NoCredentials("This is a login's token, not an Admin API key.", CREATE_KEY_HINT)
     raise NoCredentials(
-        "This is no Admin API key: it is cut off, or of another kind.",
-        f"Copy the whole key. {MAKE_ONE}",
+        "This is not an Admin API key: it is incomplete or of another kind.",
+        f"Copy the whole key. {CREATE_KEY_HINT}",
     )
 
 
 def get_organization(client: HttpClient, key: Secret) -> Organization:
-    """Ask whose key this is, once: also the cheapest check of a key.
+    """Request the key's organization, once. This is also the cheapest check of a key.
 
-    Raises Unauthorized when the key is refused, Forbidden when it may not ask this, ServiceError
-    when no answer came.
+    Raises Unauthorized when the API refuses the key, Forbidden when the key may not make this
+    call, ServiceError when there is no usable reply.
     """
     document = get_document(client, key, "me")
     return Organization(text(document.get("id")), text(document.get("name")))
 
 
-def listed(client: HttpClient, key: Secret, call: str, query: Query = ()) -> Iterator[JsonObject]:
-    """Yield the items of a list (``users``, ``workspaces``, ``api_keys``), to its end.
+def list_items(
+    client: HttpClient, key: Secret, call: str, query: Query = ()
+) -> Iterator[JsonObject]:
+    """Yield the items of all pages of a list: ``users``, ``workspaces`` or ``api_keys``.
 
     Raises as `get_organization` does.
     """
-    seen: set[str] = set()
-    last: str | None = None
-    for _ in range(_MOST_PAGES):
-        after = [("after_id", last)] if last is not None else []
-        page = get_document(client, key, call, [*query, ("limit", _LIST_LIMIT), *after])
-        yield from _data(page, call)
-        last = text(page.get("last_id"))
-        if page.get("has_more") is not True:
-            return
-        if last is None or last in seen:
-            break
-        seen.add(last)
-    raise UnexpectedResponse(f"{call} does not come to an end: its pages repeat.")
+
+    def next_id(page: JsonObject) -> str | None:
+        return (text(page.get("last_id")) or "") if page.get("has_more") is True else None
+
+    return _all_pages(client, key, call, [*query, ("limit", _LIST_LIMIT)], "after_id", next_id)
 
 
-def reported(client: HttpClient, key: Secret, call: str, query: Query) -> Iterator[JsonObject]:
-    """Yield the entries of a report, to its end. Raises as `get_organization` does."""
-    seen: set[str] = set()
-    page_query: Query = ()
-    for _ in range(_MOST_PAGES):
-        page = get_document(client, key, call, [*query, *page_query])
-        yield from _data(page, call)
-        following = page.get("next_page")
-        if page.get("has_more") is False or not isinstance(following, str) or not following:
+def report_entries(
+    client: HttpClient, key: Secret, call: str, query: Query
+) -> Iterator[JsonObject]:
+    """Yield the entries of all pages of a report. Raises as `get_organization` does."""
+
+    def next_page(page: JsonObject) -> str | None:
+        token = page.get("next_page")
+        if page.get("has_more") is False or not isinstance(token, str):
+            return None
+        return token or None
+
+    return _all_pages(client, key, call, query, "page", next_page)
+
+
+def _all_pages(  # noqa: PLR0913, PLR0917 - two pagers in one
+    client: HttpClient,
+    key: Secret,
+    call: str,
+    query: Query,
+    parameter: str,
+    next_of: Callable[[JsonObject], str | None],
+) -> Iterator[JsonObject]:
+    """Yield what is on each page.
+
+    ``next_of`` returns the position of the page that follows, or ``None`` after the last one;
+    ``parameter`` is its name in the query.
+    """
+    requested = {""}
+    position: Query = ()
+    for _ in range(_MAX_PAGES):
+        page = get_document(client, key, call, [*query, *position])
+        data = page.get("data")
+        if not isinstance(data, list):
+            raise UnexpectedResponse(f"The reply to {call} was not a list of figures.")
+        yield from (item for item in data if isinstance(item, dict))
+        following = next_of(page)
+        if following is None:
             return
-        if following in seen:
+        if following in requested:
             break
-        seen.add(following)
-        page_query = [("page", following)]
-    raise UnexpectedResponse(f"{call} does not come to an end: its pages repeat.")
+        requested.add(following)
+        position = [(parameter, following)]
+    raise UnexpectedResponse(f"The pages of {call} never end.")
 
 
 def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) -> JsonObject:
-    """Return the JSON object that a call answers with; its decimals are exact.
+    """Return the JSON object in the reply to a call; its fractions are exact.
 
     Raises as `get_organization` does.
     """
-    from claude_usage_monitor.sources.transport import ApiKey  # brings requests in, 100 ms
-
-    reply = client.get(_ROOT + call, ApiKey(key), _HEADERS, query=query, most_bytes=_MOST_BYTES)
-    document = _parsed_or_none(reply.body)
+    reply = client.get(_ROOT + call, _HEADERS, api_key=key, query=query, max_bytes=_MAX_BYTES)
+    document = parse_json_object(reply.body, exact=True)
     if reply.status == 200 and document is not None and document.get("type") != "error":
         return document
-    raise _error_from(reply, document or {}, call)
-
-
-def _data(page: JsonObject, call: str) -> Iterator[JsonObject]:
-    data = page.get("data")
-    if not isinstance(data, list):
-        raise UnexpectedResponse(f"The reply to {call} was not a list of figures.")
-    yield from (item for item in data if isinstance(item, dict))
-
-
-def _parsed_or_none(body: bytes) -> JsonObject | None:
-    try:
-        return json_object(parse_json(body, exact=True))
-    except ValueError:
-        return None
-
-
-def _error_from(reply: Reply, document: JsonObject, call: str) -> UsageMonitorError:
-    error = json_object(document.get("error")) or {}
-    status, kind = reply.status, text(error.get("type"))
-    # Quoted only without anything that could be a key.
-    words = _ANY_KEY.sub("…", text(error.get("message")) or "").rstrip(".")
-    said = f": {words}" if words else ""
-    request = text(document.get("request_id")) or text(reply.headers.get("request-id"))
-    number = f"{status}, request {request}" if request else f"{status}"
-    if status == 429 or kind == "rate_limit_error":
-        return RateLimited(
-            f"The Admin API asks to wait ({number}).",
-            "All who read reports of this organisation share its limit.",
-            retry_after=reply.retry_after(),
-        )
-    if status == 401 or kind == "authentication_error":
-        return Unauthorized(
-            f"The API refuses this Admin key ({number}).",
-            f"It may be revoked or expired. {MAKE_ONE}",
-        )
-    if (status == 403 and document) or kind == "permission_error":
-        return Forbidden(
-            f"This key may not call {call} ({number}){said}.",
-            f"Give it the scope, or use a full Admin key. {MAKE_ONE}",
-        )
-    if (status >= 500 and status != 511) or status == 408 or kind in _THEIR_OWN:
-        return ServerError(f"The API has a problem with {call} ({number}).")
-    if status == 404:
-        return UnexpectedResponse(
-            f"The API does not know organizations/{call} ({number}).",
-            "The Admin API is there for organisations only; else look for a newer version of "
-            "claude-usage-monitor.",
-        )
-    return UnexpectedResponse(f"The reply to {call} was not figures (HTTP {number}){said}.")
-
-
-_THEIR_OWN = frozenset(("overloaded_error", "api_error", "timeout_error"))
+    failed = FailedReply(reply)
+    details = (
+        f"{reply.status}, request {failed.request_id}" if failed.request_id else str(reply.status)
+    )
+    quote = f": {failed.message.rstrip('.')}" if failed.message else ""
+    raise failed.error(_ERRORS, call=call, details=details, quote=quote)

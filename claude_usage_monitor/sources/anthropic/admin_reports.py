@@ -1,8 +1,7 @@
-"""The Admin API's lists and reports of one organisation, summed as they come in.
+"""The Admin API's lists and reports of one organization, summed page by page.
 
-The seam that the announced analytics endpoints can take the place of: a client and a key in,
-ground types out. Amounts come in cents, as decimal strings or numbers with fractions; what leaves
-here is in the currency's unit, exact.
+The API gives amounts in cents, as decimal strings or as numbers with fractions. The functions here
+return exact amounts in the currency's unit. Each raises as `admin_api.get_organization` does.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.anthropic.admin_api import listed, reported
+from claude_usage_monitor.sources.anthropic.admin_api import list_items, report_entries
 from claude_usage_monitor.sources.values import JsonObject, instant, json_object
 from claude_usage_monitor.usage.money.spend import (
     Costs,
@@ -33,75 +32,79 @@ COSTS = "cost_report"
 MESSAGES = "usage_report/messages"
 CLAUDE_CODE = "usage_report/claude_code"
 
-CURRENCY = "USD"  # of every amount, the documentation says; an empty report names none
-_CENTS = 2
-_MOST_BUCKETS = "31"
-_MOST_RECORDS = "1000"
+CURRENCY = "USD"  # of every amount, according to the documentation; an empty report has none
+_CENT_EXPONENT = -2
+_DAILY_BUCKETS = (("bucket_width", "1d"), ("limit", "31"))  # a whole month on one page
+_MAX_RECORDS = "1000"  # the API's maximum; its default is 20
 _DECIMAL = re.compile(r"-?\d{1,15}(?:\.\d{1,40})?", re.ASCII)
-_DIGITS = range(-40, 16)  # exponents of an amount in cents; an honest one is far within
-_MOST_TOKENS = 10**18
-_SEATS = "subscription"  # such rows are not billed by use
+_EXPONENTS = range(-40, 16)  # of an amount in cents, far beyond any real one
+_MAX_TOKENS = 10**18
+_SEATS = "subscription"  # the customer type of rows that are not billed by usage
 
 
-_text = lru_cache(4096)(values.text)  # the same few names stand in thousands of rows
+_cached_text = lru_cache(4096)(values.text)  # thousands of rows have the same few names
 
 
 def text(value: object) -> str | None:
     """Return a cleaned, non-empty string, else ``None``."""
-    return _text(value) if isinstance(value, str) else None
+    return _cached_text(value) if isinstance(value, str) else None  # only strings are hashable
 
 
 def get_names(client: HttpClient, key: Secret, kind: str) -> dict[str, str]:
-    """Ask what the ids of ``workspaces``, of ``api_keys``, or the e-mails of ``users`` stand for.
-
-    Raises as `admin_api.get_organization` does, like all here.
-    """
-    # Archived ones spent money this month too.
+    """Request the names of ``workspaces`` and ``api_keys`` by id, or of ``users`` by e-mail."""
+    # Archived workspaces spent money this month too.
     query = [("include_archived", "true")] if kind == "workspaces" else []
     names: dict[str, str] = {}
-    for item in listed(client, key, kind, query):
-        known_as = text(item.get("email" if kind == "users" else "id"))
+    for item in list_items(client, key, kind, query):
+        identifier = text(item.get("email" if kind == "users" else "id"))
         name = text(item.get("name"))
-        if known_as is not None and name is not None:
-            names[known_as.lower() if kind == "users" else known_as] = name
+        if identifier is not None and name is not None:
+            names[identifier.lower() if kind == "users" else identifier] = name
     return names
 
 
 def get_costs(client: HttpClient, key: Secret, today: date, by: str) -> Costs:
-    """Ask what the month of ``today`` has cost so far, today included.
+    """Request the costs of the month up to and including ``today``.
 
-    ``by`` is ``workspace_id`` or ``description`` (models and other types of cost).
+    They are grouped ``by`` ``workspace_id``, or by ``description``: models and other cost types.
+    Raises UnexpectedResponse also for a report in several currencies.
     """
-    daily: dict[date, Decimal | None] = {day: Decimal(0) for day in _month_until(today)}
+    days = [today.replace(day=number) for number in range(1, today.day + 1)]
+    daily: dict[date, Decimal | None] = dict.fromkeys(days, Decimal(0))
     groups: dict[str | None, Decimal | None] = {}
     currencies: set[str] = set()
-    for bucket in reported(client, key, COSTS, _month_query(today, by)):
+    for bucket in report_entries(client, key, COSTS, _month_query(today, by)):
         day = _day(bucket)
-        for row in _rows(bucket) if day in daily else ():  # one that was not asked for
+        if day not in daily:
+            continue
+        for row in _results(bucket):
             amount = _amount(row.get("amount"))
             daily[day] = add_amounts(daily[day], amount)
-            group = text(row.get("workspace_id")) if by == "workspace_id" else _cost_of(row)
+            group = text(row.get("workspace_id")) if by == "workspace_id" else _cost_name(row)
             groups[group] = add_amounts(groups.get(group, Decimal(0)), amount)
             currencies.add(text(row.get("currency")) or CURRENCY)
     if len(currencies) > 1:
-        raise UnexpectedResponse(f"{COSTS} has amounts in several currencies: they have no sum.")
+        raise UnexpectedResponse(
+            f"{COSTS} has amounts in several currencies, which cannot be added up."
+        )
     return Costs(currencies.pop() if currencies else CURRENCY, daily, groups)
 
 
-def _cost_of(row: JsonObject) -> str | None:
-    """Return what a cost is of: its model, else its type, as ``Web search``."""
-    kind = text(row.get("cost_type"))
-    return text(row.get("model")) or (kind.replace("_", " ").capitalize() if kind else None)
+def _cost_name(row: JsonObject) -> str | None:
+    """Return the model of a cost, else its type, e.g. ``Web search``."""
+    cost_type = text(row.get("cost_type"))
+    label = cost_type.replace("_", " ").capitalize() if cost_type else None
+    return text(row.get("model")) or label
 
 
 def get_key_tokens(client: HttpClient, key: Secret, today: date) -> dict[str | None, Tokens]:
-    """Ask for the tokens of each API key's id in the month; ``None`` is the Console itself."""
+    """Request the month's tokens by API key id; ``None`` is the Console's own playground."""
     tokens: dict[str | None, Tokens] = {}
-    for bucket in reported(client, key, MESSAGES, _month_query(today, "api_key_id")):
-        for row in _rows(bucket):
-            of_key = text(row.get("api_key_id"))
-            before = tokens.get(of_key, Tokens(0, 0, 0, 0))
-            tokens[of_key] = Tokens(*map(add_amounts, before, _message_tokens(row)))
+    for bucket in report_entries(client, key, MESSAGES, _month_query(today, "api_key_id")):
+        for row in _results(bucket):
+            key_id = text(row.get("api_key_id"))
+            sum_so_far = tokens.get(key_id, Tokens(0, 0, 0, 0))
+            tokens[key_id] = Tokens(*map(add_amounts, sum_so_far, _message_tokens(row)))
     return tokens
 
 
@@ -119,14 +122,14 @@ def _message_tokens(row: JsonObject) -> Tokens:
 
 
 def get_claude_code_day(client: HttpClient, key: Secret, day: date) -> tuple[UserSpend, ...]:
-    """Ask what each user and key did with Claude Code on one UTC day, one row for each.
+    """Request the use of Claude Code on one UTC day: one row for each user and API key.
 
-    ``name`` is an API key's; a user has an ``email`` only. Rows of subscription seats are left
-    out: what they cost is not in the bill.
+    A user has an ``email`` and no ``name``, an API key the reverse. Rows of subscription seats are
+    left out: their cost is not on the bill.
     """
-    query = [("starting_at", day.isoformat()), ("limit", _MOST_RECORDS)]
+    query = [("starting_at", day.isoformat()), ("limit", _MAX_RECORDS)]
     users: dict[tuple[str | None, str | None], list[UserSpend]] = {}
-    for record in reported(client, key, CLAUDE_CODE, query):
+    for record in report_entries(client, key, CLAUDE_CODE, query):
         if record.get("customer_type") != _SEATS:
             row = _user_row(record)
             users.setdefault(row[:2], []).append(row)
@@ -140,7 +143,7 @@ def _user_row(record: JsonObject) -> UserSpend:
     lines = json_object(metrics.get("lines_of_code")) or {}
     amount: Decimal | None = Decimal(0)
     tokens = Tokens(0, 0, 0, 0)
-    for model in _list(record.get("model_breakdown")):
+    for model in _objects(record.get("model_breakdown")):
         cost = json_object(model.get("estimated_cost")) or {}
         amount = add_amounts(amount, _amount(cost.get("amount")))
         used = json_object(model.get("tokens")) or {}
@@ -160,53 +163,48 @@ def _user_row(record: JsonObject) -> UserSpend:
 
 
 def _month_query(today: date, group_by: str) -> list[tuple[str, str]]:
-    """Return the query for a month up to the end of today: an earlier end drops today's bucket."""
+    """Return the query for a month. Its end is tomorrow: a report leaves out unfinished buckets."""
     return [
         ("starting_at", f"{today.replace(day=1).isoformat()}T00:00:00Z"),
         ("ending_at", f"{(today + timedelta(days=1)).isoformat()}T00:00:00Z"),
-        ("bucket_width", "1d"),
-        ("limit", _MOST_BUCKETS),
+        *_DAILY_BUCKETS,
         ("group_by[]", group_by),
     ]
-
-
-def _month_until(today: date) -> list[date]:
-    return [today.replace(day=number) for number in range(1, today.day + 1)]
 
 
 def _day(bucket: JsonObject) -> date:
     moment = instant(bucket.get("starting_at"))
     if moment is None:
-        raise UnexpectedResponse(f"{COSTS} has a day without a date.")
+        raise UnexpectedResponse("A day of a report has no date.")
     return moment.astimezone(UTC).date()
 
 
-def _rows(bucket: JsonObject) -> list[JsonObject]:
+def _results(bucket: JsonObject) -> list[JsonObject]:
     results = bucket.get("results")
     if not isinstance(results, list):
-        raise UnexpectedResponse("A report's day has no list of results.")
-    return _list(results)
+        raise UnexpectedResponse("A day of a report has no list of results.")
+    return _objects(results)
 
 
-def _list(value: object) -> list[JsonObject]:
+def _objects(value: object) -> list[JsonObject]:
+    """Return the JSON objects in a list; none if it is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _amount(cents: object) -> Decimal | None:
-    """Return an amount of cents in the currency's unit, exact; ``None`` if it is no number."""
+    """Return an amount of cents in the currency's unit, exact; ``None`` if it is not a number."""
+    amount = None
     if isinstance(cents, str):
         amount = Decimal(cents) if _DECIMAL.fullmatch(cents) else None
-    else:
-        number = isinstance(cents, int | Decimal) and not isinstance(cents, bool)
-        amount = Decimal(cents) if number else None  # type: ignore[arg-type] # checked
-    if amount is None or not _DIGITS.start <= int(amount.as_tuple().exponent) < _DIGITS.stop:
+    elif isinstance(cents, int | Decimal) and not isinstance(cents, bool):
+        amount = Decimal(cents)
+    if amount is None or not amount.is_finite() or amount.as_tuple().exponent not in _EXPONENTS:
         return None
-    return amount.scaleb(-_CENTS) if amount.adjusted() < _DIGITS.stop else None
+    return amount.scaleb(_CENT_EXPONENT) if amount.adjusted() < _EXPONENTS.stop else None
 
 
 def _count(value: object) -> int | None:
     """Return a whole, non-negative number, else ``None``."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    whole = 0 <= value < _MOST_TOKENS and value == int(value)
-    return int(value) if whole else None
+    return int(value) if 0 <= value < _MAX_TOKENS and value == int(value) else None

@@ -1,4 +1,4 @@
-"""Where the API is, and where a token may be sent to."""
+"""The addresses of the API and of the token endpoint, and which ones may receive a token."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LOOPBACK = re.compile(r"127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}", re.ASCII)
 def base_url_from(environ: Mapping[str, str]) -> str:
     """Return the API's base URL, without a slash at its end.
 
-    Raises InvalidSetting for anything but ``https``, or ``http`` on loopback: a token is not
-    sent in the clear.
+    Raises InvalidSetting for anything but ``https``, or ``http`` on loopback: no token may cross
+    a network unencrypted.
     """
     url = environ.get(API_URL_VARIABLE) or API_URL
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, _ = parts.hostname, parts.port  # either may raise
     except ValueError:
         parts, host = urlsplit(""), None
-    plain = not any(mark in url for mark in "@?#\\ ")  # no user, no query, no fragment
-    legible = url.isascii() and url.isprintable()
+    base_only = not any(mark in url for mark in "@?#\\ ")  # no user, query or fragment
+    printable = url.isascii() and url.isprintable()
     secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    if not (host and plain and legible and secure):
+    if not (host and base_only and printable and secure):
         raise InvalidSetting(
             f"{API_URL_VARIABLE} is not an address that a token may be sent to.",
             "Use an https:// address (http:// on loopback only), or unset it.",
@@ -38,7 +38,7 @@ def base_url_from(environ: Mapping[str, str]) -> str:
 
 
 def token_base_url_from(environ: Mapping[str, str]) -> str:
-    """Return the base URL of the token endpoint: the API's, where one is set, else its own.
+    """Return the token endpoint's base URL: that of the API if it is set, else its own.
 
     Raises as `base_url_from` does.
     """

@@ -1,4 +1,4 @@
-"""The OAuth usage API: what Claude Code's own ``/usage`` asks. Undocumented."""
+"""The undocumented OAuth API that Claude Code's own ``/usage`` calls."""
 
 from __future__ import annotations
 
@@ -12,104 +12,94 @@ from claude_usage_monitor.errors import (
     ServerError,
     Unauthorized,
     UnexpectedResponse,
-    UsageMonitorError,
 )
-from claude_usage_monitor.sources import values
+from claude_usage_monitor.sources.anthropic.failed_reply import (
+    NEWER_VERSION,
+    ErrorRow,
+    FailedReply,
+    Failure,
+)
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.sources.values import JsonObject, boolean, json_object, text
+from claude_usage_monitor.sources.reply import Reply
+from claude_usage_monitor.sources.values import boolean, json_object, parse_json_object, text
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile, plan_label
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
-    from claude_usage_monitor.sources.http import HttpClient, Reply
+if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request imports it
+    from claude_usage_monitor.sources.http import HttpClient
 
 USAGE_PATH = "/api/oauth/usage"
 PROFILE_PATH = "/api/oauth/profile"
-_PROFILE_SECONDS = 5.0  # a name is not worth a long wait
 BETA_HEADER = {"anthropic-beta": "oauth-2025-04-20"}
+_PROFILE_TIMEOUT = 5.0  # seconds; the figures do not wait long for a name
+
+_ERRORS = {
+    Failure.RATE_LIMITED: ErrorRow(RateLimited),
+    Failure.UNAUTHORIZED: ErrorRow(Unauthorized),
+    Failure.FORBIDDEN: ErrorRow(Forbidden),
+    Failure.NOT_FOUND: ErrorRow(
+        UnexpectedResponse,
+        "The API no longer answers at the address for usage (404).",
+        NEWER_VERSION,
+    ),
+    Failure.SERVER_ERROR: ErrorRow(ServerError, "The API has a problem ({reason})."),
+    Failure.UNEXPECTED: ErrorRow(
+        UnexpectedResponse, "The reply was not usage figures (HTTP {status})."
+    ),
+}
 
 
 def get_usage(client: HttpClient, token: Secret) -> Usage:
-    """Ask for the account's limits, once.
+    """Request the account's limits, once.
 
-    Raises CredentialError when the API refuses the token, ServiceError when no figures came.
+    Raises CredentialError when the API refuses the token, ServiceError when there is no usable
+    reply.
     """
-    reply = _get(client, USAGE_PATH, token)
-    raise_for_problem(reply)
+    reply = client.get(USAGE_PATH, BETA_HEADER, bearer=token)
+    _raise_for_error(reply)
     return usage_from(reply.body, reply.at)
 
 
 def get_profile(client: HttpClient, token: Secret) -> Profile:
-    """Ask who the account is, once. Raises as `get_usage` does."""
-    reply = _get(client, PROFILE_PATH, token, at_most=_PROFILE_SECONDS)
-    raise_for_problem(reply)
+    """Request the account's profile, once. Raises as `get_usage` does."""
+    reply = client.get(PROFILE_PATH, BETA_HEADER, bearer=token, timeout=_PROFILE_TIMEOUT)
+    _raise_for_error(reply)
     return profile_from(reply.body)
 
 
-def _get(client: HttpClient, path: str, token: Secret, at_most: float | None = None) -> Reply:
-    # Brings requests in, 100 ms; the client has by now.
-    from claude_usage_monitor.sources.transport import Bearer
-
-    return client.get(path, Bearer(token), BETA_HEADER, at_most=at_most)
-
-
-def raise_for_problem(reply: Reply) -> None:
-    """Raise the error that a reply's status and body tell of; return for a plain 200."""
-    document = json_object(_parsed_or_none(reply.body))
-    error = json_object(document.get("error")) if document else None
-    if reply.status != 200 or error is not None:
-        raise _error_from(reply, error or {}, in_json=document is not None)
-
-
-def _error_from(reply: Reply, error: JsonObject, *, in_json: bool) -> UsageMonitorError:
-    status = reply.status
-    kind, words = text(error.get("type")), text(error.get("message")) or ""
-    if status == 429 or (status == 200 and kind == "rate_limit_error"):
-        return RateLimited(retry_after=reply.retry_after())
-    if status == 401 or (status == 200 and kind == "authentication_error"):
-        if "expired" in words:
-            return CredentialsExpired("The API says that this login has expired.")
-        return Unauthorized()
-    if (status == 403 and in_json) or (status == 200 and kind == "permission_error"):
-        return MissingScope() if "scope" in words else Forbidden()
-    if status == 200 and kind in ("overloaded_error", "api_error"):
-        return ServerError(f"The API has a problem ({kind}).")
-    if (status >= 500 and status != 511) or status == 408:
-        return ServerError(f"The API has a problem ({status}).")
-    if status == 404:
-        return UnexpectedResponse(
-            "The API does not know the usage address any more (404).",
-            "Look for a newer version of claude-usage-monitor.",
-        )
-    return UnexpectedResponse(f"The reply was not usage figures (HTTP {status}).")
-
-
-def _parsed_or_none(body: bytes) -> object:
-    try:
-        return values.parse_json(body)
-    except ValueError:
-        return None
+def _raise_for_error(reply: Reply) -> None:
+    """Raise the error in a reply, unless it is a 200 without one."""
+    document = parse_json_object(reply.body) or {}
+    if reply.status == 200 and json_object(document.get("error")) is None:
+        return
+    failed = FailedReply(reply)
+    # Only the text of a 401 or 403 tells an expired token and a missing scope from other causes.
+    if failed.failure is Failure.UNAUTHORIZED and "expired" in failed.message:
+        raise CredentialsExpired("The API reports that this login has expired.")
+    if failed.failure is Failure.FORBIDDEN and "scope" in failed.message:
+        raise MissingScope
+    raise failed.error(_ERRORS)
 
 
 def profile_from(body: bytes) -> Profile:
-    """Return who a profile body speaks of. Raises UnexpectedResponse when it is no such body."""
-    document = json_object(_parsed_or_none(body))
+    """Return the profile in a reply's body. Raises UnexpectedResponse when it is not one."""
+    document = parse_json_object(body)
     if document is None:
         raise UnexpectedResponse("The reply was not a profile.")
     account = json_object(document.get("account")) or {}
     organization = json_object(document.get("organization")) or {}
     tier = text(organization.get("rate_limit_tier"))
-    kind = text(organization.get("organization_type"))
-    if kind is None and boolean(account.get("has_claude_max")):
-        kind = "max"
-    elif kind is None and boolean(account.get("has_claude_pro")):
-        kind = "pro"
+    organization_type = text(organization.get("organization_type"))
+    if organization_type is None and boolean(account.get("has_claude_max")):
+        organization_type = "max"
+    elif organization_type is None and boolean(account.get("has_claude_pro")):
+        organization_type = "pro"
     return Profile(
         display_name=text(account.get("display_name")) or text(account.get("full_name")),
         email=text(account.get("email")),
         organization=text(organization.get("name")),
-        plan=plan_label(kind, tier, text(organization.get("seat_tier"))),
+        plan=plan_label(organization_type, tier, text(organization.get("seat_tier"))),
         rate_limit_tier=tier,
         account_uuid=text(account.get("uuid")),
         organization_uuid=text(organization.get("uuid")),

@@ -1,7 +1,7 @@
-"""Logging in and renewing a login: PKCE (RFC 7636) and the token endpoint. Undocumented.
+"""Logging in and refreshing a login: PKCE (RFC 7636) and the undocumented token endpoint.
 
-The client id is Claude Code's own: there is no other for a subscription. Codes and refresh tokens
-are good for one use, so each function here sends one request and never repeats it.
+The client id is Claude Code's own: subscriptions have no other. Codes and refresh tokens are
+single-use, so each function here sends one request and never repeats it.
 """
 
 from __future__ import annotations
@@ -26,51 +26,89 @@ from claude_usage_monitor.errors import (
     UnexpectedResponse,
     UsageMonitorError,
 )
-from claude_usage_monitor.sources import values
+from claude_usage_monitor.sources.anthropic.failed_reply import (
+    NEWER_VERSION,
+    ErrorRow,
+    FailedReply,
+    Failure,
+)
 from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN_PATTERN
-from claude_usage_monitor.sources.values import json_object, number, text
+from claude_usage_monitor.sources.reply import Reply
+from claude_usage_monitor.sources.values import json_object, number, parse_json_object, text
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
-    from claude_usage_monitor.sources.http import HttpClient, Reply
+if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request imports it
+    from claude_usage_monitor.sources.http import HttpClient
 
 CLIENT_ID = "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
-SCOPES = "user:profile user:inference"  # the least with which usage and profile can be read
+SCOPES = "user:profile user:inference"  # the minimum that can read usage and profile
 AUTHORIZE_URL = "https://claude.ai/oauth/authorize"
 MANUAL_REDIRECT = "https://platform.claude.com/oauth/code/callback"  # shows `code#state` to copy
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105 - a path
 
-_LONGEST_LIFE = timedelta(days=3660).total_seconds()  # more is no token's lifetime
-_LONGEST_SCOPES = 2000  # characters; a full login has ninety
-_ENDED = re.compile(r"\binvalid_grant\b|refresh token not found or invalid", re.IGNORECASE)
-# What errors may quote. Anything else in a reply may be an echo of what was sent.
-_KNOWN_KINDS = frozenset(
+_MAX_LIFETIME = timedelta(days=3660).total_seconds()
+_MAX_SCOPES = 2000  # characters; those of a full login have ninety
+
+_REVOKED = re.compile(r"\binvalid_grant\b|refresh token not found or invalid", re.IGNORECASE)
+# The error types that a message may quote: any other text may be an echo of what was sent.
+_QUOTABLE = frozenset(
     (
         "access_denied",
+        "api_error",
         "authentication_error",
         "invalid_client",
         "invalid_request",
         "invalid_request_error",
         "invalid_scope",
         "not_found_error",
+        "overloaded_error",
         "permission_error",
+        "timeout_error",
         "unauthorized_client",
         "unsupported_grant_type",
     )
 )
-_OTHER_PROGRAM = "Look for a newer version of claude-usage-monitor."
+_ERRORS = {
+    Failure.RATE_LIMITED: ErrorRow(
+        RateLimited,
+        "The login service asks to wait.",
+        "Nothing is lost. Wait a few minutes before you try again.",
+    ),
+    Failure.UNAUTHORIZED: ErrorRow(
+        Unauthorized, "The login service refuses the login ({reason}).", "Log in again."
+    ),
+    Failure.FORBIDDEN: ErrorRow(
+        UnexpectedResponse,
+        "The login service does not allow the login ({reason}).",
+        "Ask your organization's admin, or log in with another account.",
+    ),
+    Failure.INVALID_REQUEST: ErrorRow(
+        UnexpectedResponse,
+        "The login service does not understand the request ({reason}).",
+        NEWER_VERSION,
+    ),
+    Failure.NOT_FOUND: ErrorRow(
+        UnexpectedResponse,
+        "The login service is no longer at its address (404).",
+        NEWER_VERSION,
+    ),
+    Failure.SERVER_ERROR: ErrorRow(ServerError, "The login service has a problem ({reason})."),
+    Failure.UNEXPECTED: ErrorRow(
+        UnexpectedResponse, "The reply did not come from the login service (HTTP {status})."
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """What ties a code to the one who asked for it: a secret verifier and an independent state."""
+    """What ties a code to this login: a secret verifier, and a state independent of it."""
 
     verifier: Secret
     state: str
 
     @classmethod
     def fresh(cls) -> Challenge:
-        """Return one that nobody can guess, for one login."""
+        """Return a random challenge, for one login."""
         return cls(Secret(secrets.token_urlsafe(64)), secrets.token_urlsafe(32))
 
     def url(self, redirect_uri: str) -> str:
@@ -90,7 +128,7 @@ class Challenge:
 
 
 class Grant(NamedTuple):
-    """What a token reply gave; ``None`` and empty mean: not said."""
+    """The tokens in a reply, and whose they are; ``None`` and empty mean that it does not tell."""
 
     access_token: Secret
     refresh_token: Secret | None = None
@@ -103,78 +141,24 @@ class Grant(NamedTuple):
     organization: str | None = None
 
 
-def exchange_code(
-    client: HttpClient, code: Secret, challenge: Challenge, redirect_uri: str
-) -> Grant:
-    """Trade a code for tokens, once. ``redirect_uri`` is the one of the URL the code came by.
-
-    Raises LoginFailed when the code is not accepted, else as `refresh_grant` does.
-    """
-    document = {
-        "grant_type": "authorization_code",
-        "code": code.reveal(),
-        "state": challenge.state,
-        "redirect_uri": redirect_uri,
-        "client_id": CLIENT_ID,
-        "code_verifier": challenge.verifier.reveal(),
-    }
-    reply = _post(client, document)
-    with contextlib.suppress(RefreshTokenRevoked):  # said of a code, it is no login that has ended
-        return grant_from(reply)
-    raise LoginFailed(
-        "The code was not accepted: it is too old, was used already, or is not whole.",
-        "Log in again, and paste the code as it is shown.",
-    )
-
-
-def refresh_grant(
-    client: HttpClient, refresh_token: Secret, before_sending: Callable[[], None]
-) -> Grant:
-    """Trade a refresh token for the next pair, once. ``before_sending`` as in `HttpClient.post`.
-
-    Raises GrantEnded when the token is not good any more, RateLimited, ServerError and Unreachable
-    when waiting may help, Unauthorized and UnexpectedResponse otherwise. ``sent`` of Unreachable
-    and UnexpectedResponse tells whether the token may have been used up all the same.
-    """
-    document = {
-        "grant_type": "refresh_token",
-        "refresh_token": refresh_token.reveal(),
-        "client_id": CLIENT_ID,
-    }
-    return grant_from(_post(client, document, before_sending))
-
-
-def _post(
-    client: HttpClient,
-    document: Mapping[str, str],
-    before_sending: Callable[[], None] = lambda: None,
-) -> Reply:
-    try:
-        return client.post(TOKEN_PATH, document, before_sending)
-    except UnexpectedResponse as error:  # larger than any reply
-        error.message = "The login service's reply was no login: it is too large."
-        error.args, error.sent = (error.message,), True
-        raise
-
-
 def grant_from(reply: Reply) -> Grant:
-    """Return what a reply of the token endpoint grants. Raises as `refresh_grant` does."""
-    document = json_object(_parsed_or_none(reply.body))
+    """Return the tokens in a reply of the token endpoint. Raises as `refresh_grant` does."""
+    document = parse_json_object(reply.body)
     if not 200 <= reply.status < 300 or (document or {}).get("error") is not None:
-        raise _error_from(reply, document)
-    access, refresh = (
-        _token((document or {}).get(key)) for key in ("access_token", "refresh_token")
-    )
-    if document is None or access is None or (refresh is None and document.get("refresh_token")):
-        raise _unusable("The login service's reply was no login.")
+        raise _error_from(reply)
+    access_token = _token((document or {}).get("access_token"))
+    refresh_token = _token((document or {}).get("refresh_token"))
+    invalid = refresh_token is None and (document or {}).get("refresh_token")
+    if document is None or access_token is None or invalid:
+        raise _useless_success("The login service's reply has no login.")
     account = json_object(document.get("account")) or {}
     organization = json_object(document.get("organization")) or {}
     return Grant(
-        access_token=access,
-        refresh_token=refresh,
-        expires_in=_span(document.get("expires_in")),
-        refresh_expires_in=_span(document.get("refresh_token_expires_in")),
-        scopes=tuple((text(document.get("scope"), _LONGEST_SCOPES) or "").split()),
+        access_token=access_token,
+        refresh_token=refresh_token,
+        expires_in=_lifetime(document.get("expires_in")),
+        refresh_expires_in=_lifetime(document.get("refresh_token_expires_in")),
+        scopes=tuple((text(document.get("scope"), _MAX_SCOPES) or "").split()),
         account_uuid=text(account.get("uuid")),
         email=text(account.get("email_address")),
         organization_uuid=text(organization.get("uuid")),
@@ -182,73 +166,37 @@ def grant_from(reply: Reply) -> Grant:
     )
 
 
-def _error_from(reply: Reply, document: values.JsonObject | None) -> UsageMonitorError:
-    status = reply.status
-    kind, words = _kind_and_words(document or {})
-    if status in (200, 400, 401) and _ENDED.search(f"{kind} {words}"):
+def _error_from(reply: Reply) -> UsageMonitorError:
+    failed = FailedReply(reply)
+    if reply.status in (200, 400, 401) and _REVOKED.search(f"{failed.error_type} {failed.message}"):
         return RefreshTokenRevoked()
-    if status == 429 or kind == "rate_limit_error":
-        return RateLimited(
-            "The login service asks to wait.",
-            "Nothing is lost; wait a few minutes before you try again.",
-            retry_after=reply.retry_after(),
-        )
-    if (status >= 500 and status != 511) or status == 408:
-        return ServerError(f"The login service has a problem ({status}).")
-    if kind in ("overloaded_error", "api_error"):
-        return ServerError(f"The login service has a problem ({kind}).")
-    named = kind if kind in _KNOWN_KINDS else f"HTTP {status}"
-    if status < 300:
-        return _unusable(f"The login service's reply was no login ({named}).")
-    if status == 401 and document is not None and kind != "invalid_client":
-        return Unauthorized(f"The login service refuses the login ({named}).", "Log in again.")
-    if status in (400, 401) and document is not None:
-        return UnexpectedResponse(
-            f"The login service does not understand the request ({named}).", _OTHER_PROGRAM
-        )
-    if status == 403 and document is not None:
-        return UnexpectedResponse(
-            f"The login service does not allow the login ({named}).",
-            "Ask your organisation's admin, or log in with another account.",
-        )
-    if status == 404:
-        return UnexpectedResponse(
-            "The login service is not at its address any more (404).", _OTHER_PROGRAM
-        )
-    return UnexpectedResponse(f"The reply was not the login service's (HTTP {status}).")
+    label = failed.error_type if failed.error_type in _QUOTABLE else f"HTTP {reply.status}"
+    failure = failed.failure
+    if failure in (Failure.RATE_LIMITED, Failure.SERVER_ERROR):
+        return failed.error(_ERRORS)
+    if failed.succeeded:
+        return _useless_success(f"The login service's reply has no login ({label}).")
+    if failed.error_type == "invalid_client":
+        failure = Failure.INVALID_REQUEST
+    elif failure is Failure.UNAUTHORIZED and not failed.is_json:
+        failure = Failure.UNEXPECTED
+    return failed.error(_ERRORS, failure, reason=label)
 
 
-def _kind_and_words(document: values.JsonObject) -> tuple[str, str]:
-    """Return an error's type and its text, of either shape: OAuth's own or the API's."""
-    error = document.get("error")
-    if (found := json_object(error)) is not None:
-        kind, words = found.get("type"), found.get("message")
-    else:
-        kind, words = error, document.get("error_description") or document.get("message")
-    return text(kind) or "", text(words) or ""
-
-
-def _unusable(message: str) -> UnexpectedResponse:
-    """Return the error for a success that gives nothing: the code or token is used up."""
+def _useless_success(message: str) -> UnexpectedResponse:
+    """Return the error for a success without a login: the code or refresh token is used up."""
     error = UnexpectedResponse(message)
     error.sent = True
     return error
-
-
-def _parsed_or_none(body: bytes) -> object:
-    try:
-        return values.parse_json(body)
-    except ValueError:
-        return None
 
 
 def _token(value: object) -> Secret | None:
     return Secret(value) if isinstance(value, str) and TOKEN_PATTERN.fullmatch(value) else None
 
 
-def _span(value: object) -> timedelta | None:
+def _lifetime(value: object) -> timedelta | None:
     seconds = number(value)
-    return timedelta(seconds=seconds) if seconds is not None and seconds <= _LONGEST_LIFE else None
+    return timedelta(seconds=seconds) if seconds is not None and seconds <= _MAX_LIFETIME else None
 
 
 def credentials_of(
@@ -256,8 +204,8 @@ def credentials_of(
 ) -> dict[str, object]:
     """Return a grant as Claude Code stores it: ``{"claudeAiOauth": {…}, …}``.
 
-    Of the ``previous`` document stays whatever the grant says nothing of, unknown keys too; but
-    for the access token's end, which was the old token's.
+    Everything that the grant does not tell is copied from the ``previous`` document, unknown keys
+    included, except for the expiry of the old access token.
     """
     document: dict[str, object] = dict(previous or {})
     login = dict(json_object(document.get("claudeAiOauth")) or {})
@@ -272,7 +220,7 @@ def credentials_of(
     if grant.scopes:
         login["scopes"] = list(grant.scopes)
     elif previous is None:
-        login["scopes"] = SCOPES.split()  # a reply that names none grants what was asked for
+        login["scopes"] = SCOPES.split()  # a reply without scopes grants the requested ones
     document["claudeAiOauth"] = login
     if grant.organization_uuid is not None:
         document["organizationUuid"] = grant.organization_uuid
@@ -281,3 +229,53 @@ def credentials_of(
 
 def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+def _post(
+    client: HttpClient, document: Mapping[str, str], before_sending: Callable[[], None]
+) -> Grant:
+    return grant_from(client.post(TOKEN_PATH, document, before_sending))
+
+
+def exchange_code(
+    client: HttpClient, code: Secret, challenge: Challenge, redirect_uri: str
+) -> Grant:
+    """Exchange a code for tokens, once.
+
+    ``redirect_uri`` must be the one in the URL at which the user got the code. Raises LoginFailed
+    when the code is not accepted, else as `refresh_grant` does.
+    """
+    document = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "state": challenge.state,
+        "redirect_uri": redirect_uri,
+        "client_id": CLIENT_ID,
+        "code_verifier": challenge.verifier.reveal(),
+    }
+    with contextlib.suppress(RefreshTokenRevoked):  # a code has no refresh token to revoke
+        return _post(client, document, before_sending=lambda: None)
+    raise LoginFailed(
+        "The code was not accepted: it is too old, was used already, or is incomplete.",
+        "Log in again, and paste the whole code.",
+    )
+
+
+def refresh_grant(
+    client: HttpClient, refresh_token: Secret, before_sending: Callable[[], None]
+) -> Grant:
+    """Exchange a refresh token for new tokens, once; ``before_sending`` as in `HttpClient.post`.
+
+    Raises RefreshTokenRevoked when the token is no longer valid; RateLimited, ServerError and
+    Unreachable when a later attempt may succeed; Unauthorized and UnexpectedResponse otherwise.
+    ``sent`` of Unreachable and UnexpectedResponse is whether the token may be used up.
+    """
+    document = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token.reveal(),
+        "client_id": CLIENT_ID,
+    }
+    return _post(client, document, before_sending)

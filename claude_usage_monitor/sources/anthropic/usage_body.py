@@ -1,7 +1,7 @@
-"""The body of a usage reply, whichever shape it has and wherever it was found.
+"""The body of a usage reply, in any of its shapes and from any source.
 
-The shape changes monthly (``limits[]`` since 2026-07, the flat keys before and beside it). Each
-window is read by itself, and unknown is never zero.
+The shape changes monthly: ``limits[]`` exists since 2026-07, the flat keys before and beside it.
+Each window is read separately, and an unknown figure is never zero.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
-from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.values import (
     JsonObject,
     boolean,
     instant,
     json_object,
     number,
+    parse_json_object,
     percent,
     text,
 )
@@ -33,9 +32,11 @@ from claude_usage_monitor.usage.limits.windows import (
     sorted_for_display,
 )
 
-MAX_ROWS = 200  # of windows and of pools; no account has more than a dozen
-_MAX_NAME = 60
-_MAX_AMOUNT = 1e13  # in minor units; more is no amount of money here
+MAX_ROWS = 200  # windows, and pools; no account has more than a dozen
+_MAX_NAME = 60  # characters
+_MAX_AMOUNT = 1e13  # in minor units; no account has more
+_DEFAULT_DECIMAL_PLACES = 2
+_MAX_DECIMAL_PLACES = 6
 
 _POOL_KEYS = frozenset(("iguana_necktie", "cinder_cove", "amber_ladder", "wattle_ember"))
 _NEVER_SHOWN = frozenset(("nimbus_quill", "seven_day_breakdown", "spend", "extra_usage", "limits"))
@@ -50,29 +51,27 @@ _OTHER_KNOWN_KEYS = frozenset(
     )
 )
 _WINDOW_PREFIXES = ("five_hour", "seven_day")
-_KINDS = {"session": "five_hour", "weekly_all": "seven_day"}
-_MODEL_KEYS = {"opus": "seven_day_opus", "sonnet": "seven_day_sonnet"}
+_WINDOW_OF_KIND = {"session": "five_hour", "weekly_all": "seven_day"}
+_WINDOW_OF_MODEL = {"opus": "seven_day_opus", "sonnet": "seven_day_sonnet"}
 
 
 def usage_from(body: bytes, as_of: datetime, source: Source = "api") -> Usage:
-    """Return what a usage body reports. Raises UnexpectedResponse when it is no such body."""
-    try:
-        document = json_object(values.parse_json(body))
-    except ValueError:
-        document = None
+    """Return the usage in a body. Raises UnexpectedResponse when it is not a usage body."""
+    document = parse_json_object(body)
     if document is None:
         raise UnexpectedResponse
     return usage_from_document(document, as_of, source)
 
 
 def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -> Usage:
-    """Return what a parsed usage body reports. Raises UnexpectedResponse when it is none."""
-    windows = _merged(_flat_windows(document, as_of, source), _rows(document, as_of, source))
-    pools = tuple(
+    """Return the usage in a parsed body. Raises UnexpectedResponse when it is not a usage body."""
+    document = _with_clean_keys(document)
+    windows = _merged(_flat_windows(document, as_of, source), _row_windows(document, as_of, source))
+    pools = [
         pool
         for key, value in document.items()
-        if (found := json_object(value)) is not None and (pool := _pool(key, found)) is not None
-    )
+        if (fields := json_object(value)) is not None and (pool := _pool(key, fields)) is not None
+    ]
     if document and not windows and not pools and not _is_usage_body(document):
         raise UnexpectedResponse
     return Usage(
@@ -80,8 +79,17 @@ def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -
         source=source,
         as_of=as_of,
         extra_usage=_extra_usage(json_object(document.get("extra_usage"))),
-        credit_pools=pools[:MAX_ROWS],
+        credit_pools=tuple(pools[:MAX_ROWS]),
     )
+
+
+def _with_clean_keys(document: JsonObject) -> JsonObject:
+    """Return the document with its keys as they can be shown.
+
+    Of keys that differ in invisible characters alone, the one without them wins.
+    """
+    cleaned = {name: value for key, value in document.items() if (name := text(key, _MAX_NAME))}
+    return cleaned | {key: document[key] for key in cleaned.keys() & document.keys()}
 
 
 def _is_usage_body(document: JsonObject) -> bool:
@@ -89,71 +97,55 @@ def _is_usage_body(document: JsonObject) -> bool:
     return any(key in known or key.startswith(_WINDOW_PREFIXES) for key in document)
 
 
-# --- windows under flat keys ---------------------------------------------------------------
+# --- windows under flat keys ----------------------------------------------------------------------
 
 
 def _flat_windows(document: JsonObject, as_of: datetime, source: Source) -> list[UsageWindow]:
     windows = []
     for key, value in document.items():
-        found = json_object(value)
-        if found is None or key in _NEVER_SHOWN or _is_pool(key, found):
+        fields = json_object(value)
+        if fields is None or key in _NEVER_SHOWN or _is_pool(key, fields):
             continue
-        utilization = percent(found.get("utilization"))
-        resets_at = instant(found.get("resets_at"))
+        utilization = percent(fields.get("utilization"))
+        resets_at = instant(fields.get("resets_at"))
         if key.startswith(_WINDOW_PREFIXES):
-            shaped = "utilization" in found or "resets_at" in found
-        else:  # an unknown code name: a placeholder of 0 % that never resets is no window
-            shaped = "utilization" in found and (resets_at is not None or bool(utilization))
-        name = text(key, _MAX_NAME)
-        if shaped and name:
-            label = label_for(name)
-            model = label if name in _MODEL_KEYS.values() else None
-            windows.append(UsageWindow(name, label, utilization, resets_at, source, as_of, model))
+            is_window = "utilization" in fields or "resets_at" in fields
+        else:  # an unknown code name at 0 % that never resets is a placeholder
+            is_window = "utilization" in fields and (resets_at is not None or bool(utilization))
+        if is_window:
+            label = label_for(key)
+            model = label if key in _WINDOW_OF_MODEL.values() else None
+            windows.append(UsageWindow(key, label, utilization, resets_at, source, as_of, model))
     return windows
 
 
-# --- rows of limits[] ----------------------------------------------------------------------
+# --- rows of limits[] -----------------------------------------------------------------------------
 
 
-class _Scope(NamedTuple):
-    model: str | None
-    surface: str | None
-
-
-def _scope(value: object) -> _Scope:
-    found = json_object(value) or {}
-    return _Scope(_named(found.get("model")), _named(found.get("surface")))
-
-
-def _named(value: object) -> str | None:
-    """Return a name given as a string or as an object with a display name or an id."""
-    found = json_object(value)
-    if found is None:
-        return text(value, _MAX_NAME)
-    return text(found.get("display_name"), _MAX_NAME) or text(found.get("id"), _MAX_NAME)
-
-
-def _rows(document: JsonObject, as_of: datetime, source: Source) -> list[UsageWindow]:
+def _row_windows(document: JsonObject, as_of: datetime, source: Source) -> dict[str, UsageWindow]:
+    """Return the windows of ``limits[]`` by key; the first of several rows with one key wins."""
     limits = document.get("limits")
     windows: dict[str, UsageWindow] = {}
     for value in limits[:MAX_ROWS] if isinstance(limits, list) else ():
         row = json_object(value)
-        window = _row(row, as_of, source) if row is not None else None
+        window = _row_window(row, as_of, source) if row is not None else None
         if window is not None:
             windows.setdefault(window.key, window)
-    return list(windows.values())
+    return windows
 
 
-def _row(row: JsonObject, as_of: datetime, source: Source) -> UsageWindow | None:
+def _row_window(row: JsonObject, as_of: datetime, source: Source) -> UsageWindow | None:
     kind = text(row.get("kind"), _MAX_NAME)
-    scope = _scope(row.get("scope"))
-    name = scope.model or scope.surface
-    if kind in _KINDS and name is None:
-        key, label = _KINDS[kind], label_for(_KINDS[kind])
+    scope = json_object(row.get("scope")) or {}
+    model = _name(scope.get("model"))
+    name = model or _name(scope.get("surface"))
+    if kind in _WINDOW_OF_KIND and name is None:
+        key = _WINDOW_OF_KIND[kind]
+        label = label_for(key)
     elif name is not None and (kind or "").startswith("weekly"):
-        known = _MODEL_KEYS.get(name.casefold()) if scope.model else None
-        key = known or f"seven_day:{name.lower()}"
-        label = label_for(known) if known else name
+        known_key = _WINDOW_OF_MODEL.get(name.casefold()) if model else None
+        key = known_key or f"seven_day:{name.lower()}"
+        label = label_for(known_key) if known_key else name
     elif kind is not None:
         key = kind if name is None else f"{kind}:{name.lower()}"
         label = name or label_for(kind)
@@ -166,67 +158,79 @@ def _row(row: JsonObject, as_of: datetime, source: Source) -> UsageWindow | None
         resets_at=instant(row.get("resets_at")),
         source=source,
         as_of=as_of,
-        model=scope.model,
+        model=model,
         is_active=boolean(row.get("is_active")) is True,
     )
 
 
-def _merged(flat: list[UsageWindow], rows: list[UsageWindow]) -> list[UsageWindow]:
-    """Return one window a limit: the flat one where both shapes have it, flagged by the row."""
-    by_key = {row.key: row for row in rows}
+def _name(value: object) -> str | None:
+    """Return a name that is a string, or an object with a display name or an id."""
+    fields = json_object(value)
+    if fields is None:
+        return text(value, _MAX_NAME)
+    return text(fields.get("display_name"), _MAX_NAME) or text(fields.get("id"), _MAX_NAME)
+
+
+def _merged(flat: list[UsageWindow], rows: dict[str, UsageWindow]) -> list[UsageWindow]:
+    """Return one window for each key.
+
+    Where both shapes have it, the figures are the flat ones, and the row adds its flag.
+    """
     merged = []
     for window in flat:
-        row = by_key.pop(window.key, None)
+        row = rows.pop(window.key, None)
         if row is None:
             merged.append(window)
         elif window.utilization is None:
             merged.append(dataclasses.replace(row, resets_at=window.resets_at or row.resets_at))
         else:
             merged.append(dataclasses.replace(window, is_active=row.is_active))
-    return merged + list(by_key.values())
+    return merged + list(rows.values())
 
 
-# --- money ---------------------------------------------------------------------------------
+# --- money ----------------------------------------------------------------------------------------
 
 
-def _is_pool(key: str, found: JsonObject) -> bool:
-    return key in _POOL_KEYS or number(found.get("limit_dollars")) is not None
+def _is_pool(key: str, fields: JsonObject) -> bool:
+    return key in _POOL_KEYS or number(fields.get("limit_dollars")) is not None
 
 
-def _pool(key: str, found: JsonObject) -> CreditPool | None:
-    name = text(key, _MAX_NAME)
-    if key in _NEVER_SHOWN or name is None or not _is_pool(key, found):
+def _pool(key: str, fields: JsonObject) -> CreditPool | None:
+    if key in _NEVER_SHOWN or not _is_pool(key, fields):
         return None
-    used, limit = _decimal(found.get("used_dollars")), _decimal(found.get("limit_dollars"))
-    remaining = _decimal(found.get("remaining_dollars"))
+    used, limit = _decimal(fields.get("used_dollars")), _decimal(fields.get("limit_dollars"))
+    remaining = _decimal(fields.get("remaining_dollars"))
     if used is None and limit is not None and remaining is not None:
         used = max(Decimal(), limit - remaining)
-    utilization = percent(found.get("utilization"))
+    utilization = percent(fields.get("utilization"))
     if utilization is None:
         utilization = _ratio(used, limit)
     if used is None and limit is None and utilization is None:
         return None
-    label = text(found.get("label"), _MAX_NAME) or label_for(name)
-    expires_at = instant(found.get("resets_at"))
-    return CreditPool(name, label, used, limit, utilization, "USD", expires_at)
+    label = text(fields.get("label"), _MAX_NAME) or label_for(key)
+    return CreditPool(
+        key, label, used, limit, utilization, "USD", expires_at=instant(fields.get("resets_at"))
+    )
 
 
-def _extra_usage(found: JsonObject | None) -> ExtraUsage | None:
-    if found is None:
+def _extra_usage(fields: JsonObject | None) -> ExtraUsage | None:
+    if fields is None:
         return None
-    places = number(found.get("decimal_places"))
-    minor = Decimal(10) ** (int(places) if places is not None and places <= 6 else 2)
-    used, limit = _decimal(found.get("used_credits")), _decimal(found.get("monthly_limit"))
-    used = None if used is None else used / minor
-    limit = None if limit is None else limit / minor
-    utilization = percent(found.get("utilization"))
+    places = number(fields.get("decimal_places"))
+    if places is None or places > _MAX_DECIMAL_PLACES:
+        places = _DEFAULT_DECIMAL_PLACES
+    used, limit = (
+        None if amount is None else amount / 10 ** int(places)
+        for amount in (_decimal(fields.get(key)) for key in ("used_credits", "monthly_limit"))
+    )
+    utilization = percent(fields.get("utilization"))
     return ExtraUsage(
-        enabled=boolean(found.get("is_enabled")),
+        enabled=boolean(fields.get("is_enabled")),
         used=used,
         limit=limit,
-        currency=_currency(found.get("currency")),
+        currency=_currency(fields.get("currency")),
         utilization=_ratio(used, limit) if utilization is None else utilization,
-        disabled_reason=text(found.get("disabled_reason"), _MAX_NAME),
+        disabled_reason=text(fields.get("disabled_reason"), _MAX_NAME),
     )
 
 
@@ -241,4 +245,5 @@ def _currency(value: object) -> str | None:
 
 
 def _ratio(used: Decimal | None, limit: Decimal | None) -> float | None:
-    return float(used / limit * 100) if used is not None and limit else None
+    """Return the percentage that is used, if it can be computed."""
+    return number(float(used / limit * 100)) if used is not None and limit else None

@@ -304,7 +304,7 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     (("Work", "--credentials-file", "/nowhere"), b"", 3, "There is no file /nowhere"),
     (("Work", "--credentials-file", "/"), b"", 3, "not a regular file"),
     (("Work", "--from-claude-code"), b"", 3, "Not logged in to Claude Code"),
-    (("Work", "--admin-key"), b"\xff\xfe", 3, "no Admin API key"),
+    (("Work", "--admin-key"), b"\xff\xfe", 3, "not an Admin API key"),
     (("Work", "--login", "--no-browser"), b"", 3, "input ended before a code"),
     (("Console", "--from-claude-code"), b"", 2, "taken"),
     (("a\x1b[2Jb", "--login"), b"", 2, "cannot be printed"),

@@ -24,8 +24,8 @@ from claude_usage_monitor.sources.anthropic.admin_api import (
     Organization,
     checked_admin_key,
     get_organization,
-    listed,
-    reported,
+    list_items,
+    report_entries,
 )
 from claude_usage_monitor.sources.http import HttpClient
 from claude_usage_monitor.usage.secret import Secret
@@ -57,11 +57,11 @@ def test_keys_of_both_kinds_are_taken(raw: str) -> None:
         ("", "empty"),
         (" \n", "empty"),
         ("sk-ant-api03-" + "w" * 40, "a workspace's API key"),
-        ("sk-ant-oat01-" + "t" * 40, "the token of a login"),
-        ("sk-ant-admin01-", "no Admin API key"),
-        (RAW_KEY + " " + RAW_KEY, "no Admin API key"),
-        (RAW_KEY + "é", "no Admin API key"),
-        ("export ANTHROPIC_ADMIN_KEY", "no Admin API key"),
+        ("sk-ant-oat01-" + "t" * 40, "a login's token"),
+        ("sk-ant-admin01-", "not an Admin API key"),
+        (RAW_KEY + " " + RAW_KEY, "not an Admin API key"),
+        (RAW_KEY + "é", "not an Admin API key"),
+        ("export ANTHROPIC_ADMIN_KEY", "not an Admin API key"),
     ],
 )
 def test_every_other_key_gets_its_own_words(raw: str, words: str) -> None:
@@ -166,7 +166,7 @@ def test_a_key_that_an_error_repeats_is_not_repeated(
 def test_a_list_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
     """2500 users in pages of a thousand, the most there may be: none is left out at twenty."""
     api = AdminApi(httpserver, Invented(users=[{"id": f"user_{n}"} for n in range(2500)]))
-    found = [user["id"] for user in listed(client, KEY_OF_API, "users")]
+    found = [user["id"] for user in list_items(client, KEY_OF_API, "users")]
     assert [f"user_{n}" for n in range(2500)] == found
     afters = [request.args.get("after_id") for request in api.requests]
     assert [None, "user_999", "user_1999"] == afters
@@ -178,7 +178,9 @@ def test_a_report_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer)
     records: list[dict[str, object]] = [{"row": n} for n in range(45)]
     api = AdminApi(httpserver, Invented(claude_code={day: records}))
     query = [("starting_at", day.isoformat())]
-    found = [row["row"] for row in reported(client, KEY_OF_API, "usage_report/claude_code", query)]
+    found = [
+        row["row"] for row in report_entries(client, KEY_OF_API, "usage_report/claude_code", query)
+    ]
     assert list(range(45)) == found
     assert [None, "page_20", "page_40"] == [r.args.get("page") for r in api.requests]
     assert {day.isoformat()} == {request.args["starting_at"] for request in api.requests}
@@ -195,8 +197,8 @@ def test_pages_that_repeat_end(
     client: HttpClient, httpserver: HTTPServer, page: dict[str, object]
 ) -> None:
     httpserver.expect_request("/v1/organizations/users").respond_with_json(page)
-    for pager in (listed, reported):
-        with pytest.raises(UnexpectedResponse, match="does not come to an end"):
+    for pager in (list_items, report_entries):
+        with pytest.raises(UnexpectedResponse, match="never end"):
             list(pager(client, KEY, "users", []))
 
 
@@ -205,7 +207,7 @@ def test_a_report_without_has_more_ends_with_its_pages(
 ) -> None:
     page = {"data": [{"id": "a"}], "next_page": None}
     httpserver.expect_request("/v1/organizations/x").respond_with_json(page)
-    assert 1 == len(list(reported(client, KEY, "x", [])))
+    assert 1 == len(list(report_entries(client, KEY, "x", [])))
 
 
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"id": 1}}, {"data": "x"}])
@@ -213,6 +215,6 @@ def test_a_page_without_a_list_is_an_unexpected_response(
     client: HttpClient, httpserver: HTTPServer, body: object
 ) -> None:
     httpserver.expect_request("/v1/organizations/users").respond_with_json(body)
-    for pager in (listed, reported):
+    for pager in (list_items, report_entries):
         with pytest.raises(UnexpectedResponse, match="users"):
             list(pager(client, KEY, "users", []))

@@ -43,7 +43,8 @@ from claude_usage_monitor.sources.anthropic.oauth_login import (
     grant_from,
     refresh_grant,
 )
-from claude_usage_monitor.sources.http import MAX_BODY, HttpClient, Reply, TimeLimits
+from claude_usage_monitor.sources.http import MAX_BODY, HttpClient, TimeLimits
+from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.payloads import NOW, as_bytes
 from tests.support.raw_servers import PATIENCE
@@ -248,7 +249,7 @@ def test_a_consumed_token_ends_the_login(server: TokenServer, as_objects: bool) 
     error = failure(lambda: refresh_grant(client, token, nothing), token.reveal())
     assert isinstance(error, RefreshTokenRevoked)
     assert isinstance(error, CredentialsExpired)
-    assert ("credentials_expired", "This login has ended.") == (error.code, error.message)
+    assert ("credentials_expired", "This login is no longer valid.") == (error.code, error.message)
     assert not server.alive(server.family_of(first))
 
 
@@ -300,11 +301,11 @@ def test_these_replies_end_a_login(body: object, status: int) -> None:
         ({"error": {"type": "permission_error"}}, 403, UnexpectedResponse, "permission_error"),
         ({"error": {"type": "authentication_error"}}, 401, Unauthorized, "authentication_error"),
         ({}, 401, Unauthorized, "refuses"),
-        (HTML, 400, UnexpectedResponse, "not the login service's (HTTP 400)"),
-        (HTML, 401, UnexpectedResponse, "not the login service's (HTTP 401)"),
-        (HTML, 403, UnexpectedResponse, "not the login service's (HTTP 403)"),
-        (HTML, 302, UnexpectedResponse, "not the login service's (HTTP 302)"),
-        (HTML, 511, UnexpectedResponse, "not the login service's (HTTP 511)"),
+        (HTML, 400, UnexpectedResponse, "did not come from the login service (HTTP 400)"),
+        (HTML, 401, UnexpectedResponse, "did not come from the login service (HTTP 401)"),
+        (HTML, 403, UnexpectedResponse, "did not come from the login service (HTTP 403)"),
+        (HTML, 302, UnexpectedResponse, "did not come from the login service (HTTP 302)"),
+        (HTML, 511, UnexpectedResponse, "did not come from the login service (HTTP 511)"),
         (HTML, 502, ServerError, "502"),
         (b"", 408, ServerError, "408"),
         (b"", 529, ServerError, "529"),
