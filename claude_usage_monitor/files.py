@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ class NotARegularFile(OSError):
 
 class FileTooLarge(OSError):
     """Raised when a file has more bytes than the caller accepts."""
+
+
+class NotPrivate(OSError):
+    """Raised for a file or folder that another user owns or can change."""
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
@@ -86,6 +91,38 @@ def create_private_file(path: Path) -> None:
         if not stat.S_ISREG(path.lstat().st_mode):
             kind = "a symbolic link" if path.is_symlink() else "not a regular file"
             raise NotARegularFile(errno.EINVAL, kind, str(path)) from None
+
+
+def require_own_file(path: Path) -> None:
+    """Raise OSError unless there is a regular file of this user that no other user can write."""
+    status = _status(path)
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a regular file"
+        raise NotARegularFile(errno.EINVAL, kind, str(path))
+    if not hasattr(os, "getuid"):
+        return
+    if status.st_uid != os.getuid():
+        reason = f"another user owns it: `sudo chown {os.getuid()} {shlex.quote(str(path))}`"
+        raise NotPrivate(errno.EPERM, reason, str(path))
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        reason = f"other users can write to it: `chmod go-w {shlex.quote(str(path))}`"
+        raise NotPrivate(errno.EPERM, reason, str(path))
+
+
+def require_private_folder(path: Path) -> None:
+    """Create a folder with mode 0700, or raise OSError if others own it or have access to it."""
+    with _impossible_names_as_os_errors(path), suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    status = _status(path)
+    own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    if not stat.S_ISDIR(status.st_mode) or not own or stat.S_IMODE(status.st_mode) & 0o077:
+        raise NotPrivate(errno.EPERM, "not a folder of this user alone", str(path))
+
+
+def _status(path: Path) -> os.stat_result:
+    """Return what is at a path, of a symbolic link the link itself."""
+    with _impossible_names_as_os_errors(path):
+        return path.lstat()
 
 
 def _create(path: Path) -> int:

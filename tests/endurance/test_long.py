@@ -13,8 +13,8 @@ from werkzeug import Response
 
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.services import Services
-from claude_usage_monitor.store.database import open_database
 from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.state.state_file import open_state_file
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.monitor.login.test_refresh import kill_renewals
 from tests.store.secrets.test_encrypted_file import kill_writers
@@ -152,13 +152,13 @@ def test_ten_million_readings_slow_no_start(
     store.login(expires_in=86400)
     command.run("--json")
     without = _seconds_of_json()
-    kept = open_database(database(home))
+    kept = open_state_file(database(home))
     kept.connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO reading SELECT 'another', 'five_hour', i, i % 100, NULL, 'api' FROM n",
         (ROWS,),
     )
-    kept.close()
+    kept.connection.close()
     with_all = _seconds_of_json()
     print(json.dumps({"without": without, "with ten million": with_all}))
     assert with_all < 2 * without + 0.05

@@ -2,162 +2,158 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.store.database import SCHEMA_VERSION, in_memory, open_database
-from claude_usage_monitor.store.state.state_store import StateStore
-from tests.support.payloads import NOW
+from claude_usage_monitor.files import NotARegularFile, NotPrivate
+from claude_usage_monitor.store.database import (
+    connect,
+    inode_of,
+    is_busy,
+    is_corrupt,
+    reason_for,
+    result_code,
+    transaction,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ANY_ROW = "INSERT INTO login VALUES ('place', 'account', 1)"
+NOBODY = 65534
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "ours" / "state.db"
+    path = tmp_path / "a ü%20?.db"
+    path.touch(mode=0o600)
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE item (name TEXT UNIQUE)")
+    connection.close()
+    return path
 
 
-def rows(path: Path) -> list[tuple[object, ...]]:
-    database = open_database(path)
-    found = database.connection.execute("SELECT * FROM login").fetchall()
-    database.close()
-    return found
+def names(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM item")]
 
 
-def test_the_file_is_the_users_alone_from_the_beginning(path: Path) -> None:
-    before = os.umask(0)
-    try:
-        database = open_database(path)
-        database.connection.execute(ANY_ROW)
-        modes = {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
-    finally:
-        os.umask(before)
-    assert {0o600} == modes
-    assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
-    assert len(list(path.parent.iterdir())) == 3
-    database.close()
+def error_of(connection: sqlite3.Connection, statement: str) -> sqlite3.Error:
+    with pytest.raises(sqlite3.Error) as caught:
+        connection.execute(statement)
+    return caught.value
 
 
-def test_what_was_kept_is_there_again(path: Path) -> None:
-    database = open_database(path)
-    assert (path, None) == (database.path, database.notice)
-    database.connection.execute(ANY_ROW)
-    database.close()
-    assert [("place", "account", 1)] == rows(path)
+def test_a_missing_file_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        connect(tmp_path / "missing.db")
+    assert not (tmp_path / "missing.db").exists()
 
 
-def test_an_empty_file_is_an_empty_database(path: Path) -> None:
-    path.parent.mkdir()
-    path.touch()
-    assert [] == rows(path)
+def test_a_statement_commits_by_itself(path: Path) -> None:
+    connect(path).execute("INSERT INTO item VALUES ('a')")
+    assert ["a"] == names(connect(path))
 
 
-@pytest.mark.parametrize("damage", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_set_aside_never_deleted(path: Path, damage: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(damage)
-    database = open_database(path)
-    assert database.notice is not None
-    assert "was damaged: set aside" in database.notice
-    (aside,) = path.parent.glob("state.db.damaged-*")
-    assert damage == aside.read_bytes()
-    database.connection.execute(ANY_ROW)
-    database.close()
-    assert [("place", "account", 1)] == rows(path)
+def test_a_name_that_is_not_utf8_is_a_name(path: Path) -> None:
+    odd = path.with_name(os.fsdecode(b"\xff.db"))
+    path.rename(odd)
+    assert [] == names(connect(odd))
 
 
-def test_a_newer_file_is_left_alone(path: Path) -> None:
-    path.parent.mkdir()
-    with sqlite3.connect(path) as newer:
-        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    newer.close()
-    before = path.read_bytes()
-    database = open_database(path)
-    assert database.path is None
-    assert "newer version" in (database.notice or "")
-    database.connection.execute(ANY_ROW)
-    assert before == path.read_bytes()
+def test_a_read_only_connection_cannot_write(path: Path) -> None:
+    error = error_of(connect(path, read_only=True), "INSERT INTO item VALUES ('a')")
+    assert "it is read-only" == reason_for(error)
 
 
-@pytest.mark.parametrize("what", ["file", "folder", "link"])
-def test_a_place_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str) -> None:
-    if what == "file":
-        path.parent.write_text("in the way")
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_only_a_regular_file_is_opened(path: Path, kind: str) -> None:
+    """SQLite itself waits forever for the other end of a FIFO."""
+    other = path.with_name("other.db")
+    if kind == "link":
+        other.symlink_to(path)
+    elif kind == "fifo":
+        os.mkfifo(other)
     else:
-        path.parent.mkdir()
-        if what == "folder":
-            path.mkdir()
-        else:
-            path.symlink_to("elsewhere")
-    database = open_database(path)
-    assert database.path is None
-    assert "nothing is kept" in (database.notice or "")
-    database.connection.execute(ANY_ROW)
+        other.mkdir()
+    with pytest.raises(NotARegularFile):
+        connect(other)
 
 
-def test_twenty_processes_may_begin_at_once(path: Path) -> None:
-    code = (
-        "import sys, pathlib\n"
-        "from claude_usage_monitor.store.database import open_database\n"
-        "database = open_database(pathlib.Path(sys.argv[1]))\n"
-        "assert database.notice is None, database.notice\n"
-    )
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(20)]
-    assert [0] * 20 == [process.wait(60) for process in running]
-
-
-@pytest.mark.parametrize("version", [0, SCHEMA_VERSION])
-def test_a_schema_that_is_not_ours_is_set_aside(path: Path, version: int) -> None:
-    """Whatever half made it: a migration of ours is one transaction."""
-    path.parent.mkdir()
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE newest (something)")
-        other.execute(f"PRAGMA user_version = {version}")
-    other.close()
-    state = StateStore(path)
-    assert state.latest_usage("account", NOW) is None
-    assert "set aside" in (state.notice or "")
-    assert 1 == len(list(path.parent.glob("state.db.damaged-*")))
-    assert StateStore(path).notice is None
-
-
-def test_where_the_place_cannot_be_used_all_processes_share_another(
-    path: Path, tmp_path: Path
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_can_write_is_refused_with_the_command_that_helps(
+    path: Path, mode: int
 ) -> None:
-    path.parent.write_text("in the way")
-    fallback = tmp_path / "temporary" / "ours" / "state.db"
-    database = open_database(path, fallback=fallback)
-    assert fallback == database.path
-    assert f"kept in {fallback} for now" in (database.notice or "")
-    assert 0o700 == stat.S_IMODE(fallback.parent.stat().st_mode)
+    path.chmod(mode)
+    with pytest.raises(NotPrivate, match="other users can write to it: `chmod go-w '") as caught:
+        connect(path)
+    os.system((caught.value.strerror or "").split("`")[1])  # noqa: S605
+    connect(path)
 
 
-def test_a_shared_place_that_others_made_is_refused(path: Path, tmp_path: Path) -> None:
-    path.parent.write_text("in the way")
-    fallback = tmp_path / "temporary" / "ours" / "state.db"
-    fallback.parent.mkdir(mode=0o777)
-    fallback.parent.chmod(0o777)
-    database = open_database(path, fallback=fallback)
-    assert database.path is None
-    assert [] == list(fallback.parent.iterdir())
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(path: Path) -> None:
+    os.chown(path, NOBODY, NOBODY)
+    with pytest.raises(NotPrivate, match="another user owns it: `sudo chown 0 '"):
+        connect(path)
 
 
-def test_every_folder_that_is_made_is_the_users_alone(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        open_database(tmp_path / "one" / "two" / "state.db").close()
-    finally:
-        os.umask(before)
-    for folder in (tmp_path / "one", tmp_path / "one" / "two"):
-        assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
+def write(connection: sqlite3.Connection, *statements: str, error: Exception | None = None) -> None:
+    with transaction(connection):
+        for statement in statements:
+            connection.execute(statement)
+        if error is not None:
+            raise error
 
 
-def test_memory_has_the_same_schema() -> None:
-    assert [(SCHEMA_VERSION,)] == in_memory().connection.execute("PRAGMA user_version").fetchall()
+def test_a_transaction_writes_all_or_nothing(path: Path) -> None:
+    connection = connect(path)
+    with pytest.raises(sqlite3.IntegrityError):
+        write(connection, *["INSERT INTO item VALUES ('a')"] * 2)
+    with pytest.raises(ZeroDivisionError):
+        write(connection, "INSERT INTO item VALUES ('b')", error=ZeroDivisionError())
+    assert [] == names(connection)
+    write(connection, "INSERT INTO item VALUES ('c')")
+    assert ["c"] == names(connection)
+
+
+def test_a_transaction_that_sqlite_itself_rolled_back_raises_the_first_error(path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        write(connect(path), "ROLLBACK", error=ZeroDivisionError())
+
+
+def test_errors_are_told_apart_by_code(path: Path) -> None:
+    connection = connect(path, timeout=0)
+    with transaction(connect(path)):
+        busy = error_of(connection, "INSERT INTO item VALUES ('a')")
+    assert (True, False, "another program has locked it") == (
+        is_busy(busy),
+        is_corrupt(busy),
+        reason_for(busy),
+    )
+    unknown = error_of(connection, "SELECT locked, busy, malformed FROM item")
+    assert (False, False, sqlite3.SQLITE_ERROR) == (
+        is_busy(unknown),
+        is_corrupt(unknown),
+        result_code(unknown),
+    )
+    path.write_bytes(b"garbage" * 1000)
+    garbage = error_of(connect(path), "SELECT * FROM item")
+    assert (False, True, "it is not a database") == (
+        is_busy(garbage),
+        is_corrupt(garbage),
+        reason_for(garbage),
+    )
+    closed = connect(path)
+    closed.close()
+    assert None is result_code(error_of(closed, "SELECT 1"))
+    assert "Is a directory" == reason_for(IsADirectoryError(21, "Is a directory"))
+
+
+def test_a_replaced_file_has_another_inode(path: Path) -> None:
+    before = inode_of(path)
+    other = path.with_name("other")
+    other.touch()
+    other.replace(path)
+    assert None is not before != inode_of(path)
+    assert None is inode_of(path.with_name("missing"))
+    assert None is inode_of(path.with_name("a\0b"))

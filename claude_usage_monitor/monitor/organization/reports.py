@@ -30,6 +30,8 @@ from claude_usage_monitor.store.state.reports import (
     USAGE_REPORT,
     ReportContent,
     ReportFailure,
+    record_report,
+    record_report_failure,
 )
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.threads import run_in_thread
@@ -141,16 +143,18 @@ class Reports:
         ):
             if not isinstance(outcome, UsageMonitorError):
                 read_at = self._api_now()
-                self._state.record_report(organization_id, month, request.report, outcome, read_at)
+                self._state.run(
+                    record_report, organization_id, month, request.report, outcome, read_at
+                )
                 if request.endpoint not in failed:
-                    self._state.record_report_failure(organization_id, request.endpoint, None)
+                    self._state.run(record_report_failure, organization_id, request.endpoint, None)
             elif stops_read(request, outcome):
                 stopped_by = stopped_by or outcome
                 continue
             else:
                 failed.add(request.endpoint)
                 failure = ReportFailure(outcome.code, outcome.message, self._api_now())
-                self._state.record_report_failure(organization_id, request.endpoint, failure)
+                self._state.run(record_report_failure, organization_id, request.endpoint, failure)
             yield request.report
         if stopped_by is not None:
             raise stopped_by

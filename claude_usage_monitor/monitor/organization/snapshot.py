@@ -12,7 +12,12 @@ from claude_usage_monitor.monitor.organization.admin_key import AdminKey
 from claude_usage_monitor.sources.anthropic.admin_api import CREATE_KEY_HINT
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.ledger import Backoff
-from claude_usage_monitor.store.state.reports import NAME_LISTS, ReportFailure, StoredReports
+from claude_usage_monitor.store.state.reports import (
+    NAME_LISTS,
+    ReportFailure,
+    StoredReports,
+    stored_reports,
+)
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.money.spend import Spend
 from claude_usage_monitor.usage.status import Problem
@@ -76,7 +81,7 @@ def read_snapshot(
     organization_id = state.identity_of(fingerprint)
     if backoff is not None:
         now -= backoff.clock_skew
-    stored = state.stored_reports(organization_id, now.date().replace(day=1))
+    stored = state.run(stored_reports, organization_id, now.date().replace(day=1))
     return OrganizationSnapshot(key, None, fingerprint, organization_id, backoff, now, stored)
 
 

@@ -7,17 +7,15 @@ counts, or an error.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
+from claude_usage_monitor.files import create_private_file, require_own_file
 from claude_usage_monitor.store.accounts.saved_account import (
     RefreshState,
     SavedAccount,
@@ -28,8 +26,15 @@ from claude_usage_monitor.store.accounts.saved_account import (
     row_from_account,
 )
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION, migrate
-from claude_usage_monitor.store.database import BUSY_SECONDS, inode_of, is_busy, transaction
-from claude_usage_monitor.store.state.readings import instant, milliseconds
+from claude_usage_monitor.store.columns import milliseconds, optional_instant
+from claude_usage_monitor.store.database import (
+    BUSY_TIMEOUT,
+    connect,
+    inode_of,
+    is_busy,
+    reason_for,
+    transaction,
+)
 from claude_usage_monitor.usage.profile import Profile
 
 _SPENT_KEPT = 10_000  # fingerprints: years of ten accounts
@@ -96,7 +101,7 @@ class AccountStore:
                 fingerprint,
                 int(unanswered or 0),
                 int(failures or 0),
-                instant(next_request_at),
+                optional_instant(next_request_at),
                 code and str(code),
                 str(message or ""),
                 str(hint or ""),
@@ -240,7 +245,8 @@ class AccountStore:
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """Yield the connection, ``None`` where no account was ever added."""
         with self._lock, self._as_ours():
-            self._refuse_link()
+            with suppress(FileNotFoundError, NotADirectoryError):
+                require_own_file(self.path)
             inode = inode_of(self.path)
             if inode is None:
                 self._close()
@@ -253,7 +259,7 @@ class AccountStore:
         """Yield the connection within one transaction."""
         with self._lock, self._as_ours():
             if inode_of(self.path) is None:
-                self._create()
+                create_private_file(self.path)
             with self._reading() as connection:
                 assert connection is not None  # noqa: S101 - it was just made
                 if connection.in_transaction:  # of `exclusively`, by this thread
@@ -273,36 +279,14 @@ class AccountStore:
     def _unavailable(self, error: Exception) -> AccountsUnavailable:
         if is_busy(error):
             return AccountsUnavailable(f"{self.path} is in use.", "Try again in a moment.")
-        reason = error.strerror if isinstance(error, OSError) else str(error)
         return AccountsUnavailable(
-            f"{self.path} cannot be used ({reason}).",
+            f"{self.path} cannot be used ({reason_for(error)}).",
             "Free space, give yourself access, or move the file away and add the accounts again.",
         )
 
-    def _refuse_link(self) -> None:
-        """Raise OSError for a link in the file's place, and where it cannot be looked for."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if stat.S_ISLNK(self.path.lstat().st_mode):
-                raise OSError(errno.ELOOP, "it is a symbolic link")
-
-    def _create(self) -> None:
-        for folder in reversed(self.path.parents):
-            if not folder.exists():  # each by itself: parents=True would take the umask's mode
-                folder.mkdir(mode=0o700, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        os.close(os.open(self.path, flags, 0o600))
-
     def _open(self, inode: int) -> None:
         self._close()
-        # "rw" and not "rwc": a file is made by us, with our mode; read-only places can be read.
-        mode = "rw" if os.access(self.path, os.W_OK) else "ro"
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = connect(self.path, BUSY_TIMEOUT, read_only=not os.access(self.path, os.W_OK))
         try:
             # Text that is none costs its row, not the list.
             connection.text_factory = lambda content: content.decode(errors="replace")

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, cast, get_args
 
-from claude_usage_monitor.store.state.readings import instant, milliseconds
+from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Kind
 

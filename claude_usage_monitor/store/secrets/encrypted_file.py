@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
-from claude_usage_monitor.store.database import BUSY_SECONDS, transaction
+from claude_usage_monitor.store.database import BUSY_TIMEOUT, transaction
 from claude_usage_monitor.store.secrets.machine import machine_id, user_id
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class EncryptedFile:
                 _make_folder(lock.parent)
                 with suppress(FileExistsError):  # of the user alone; SQLite would ask the umask
                     os.close(_created(lock))
-                connection = sqlite3.connect(lock, timeout=BUSY_SECONDS, isolation_level=None)
+                connection = sqlite3.connect(lock, timeout=BUSY_TIMEOUT, isolation_level=None)
                 held.enter_context(closing(connection))
                 held.enter_context(transaction(connection))
             except (OSError, ValueError, sqlite3.Error) as error:

@@ -1,97 +1,91 @@
-"""Whose a token is: fingerprints linked to accounts, and the profiles that were asked for.
+"""Which identity a token belongs to, and which identity each program is logged in as.
 
-An account is its uuid, with its organisation's where that is known. Until it is known the token's
-fingerprint stands in; then what was kept under the fingerprint moves over. Tokens themselves are
-never kept.
+An identity is the uuid of a person, with that of the organization where it is known. Until it is
+known, a provisional identity made of the token's fingerprint takes its place; then the rows of the
+provisional identity move to the real one. Tokens themselves are never stored.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import asdict, fields
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
+from claude_usage_monitor.store.columns import optional_instant, optional_milliseconds
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.store.state.readings import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
-    import sqlite3
-
-
-_OF_AN_ACCOUNT = (
-    "reading", "hourly", "newest", "complete", "request", "login", "spend_part", "spend_trouble",
-)  # fmt: skip
+_DATA_TABLES = ("reading", "hourly", "newest", "complete", "login", "spend_part", "spend_trouble")
 _PROVISIONAL_PREFIX = "token:"
-_LONGEST_KEPT = 1000  # fingerprints: years of one token every eight hours
+_MAX_FINGERPRINTS = 1000  # a year of one new token every eight hours
 
 
 def token_fingerprint(token: Secret) -> str:
-    """Return a name for a token that does not give it away: the beginning of its SHA-256."""
+    """Return a name for a token that does not reveal it: the beginning of its SHA-256."""
     return sha256(token.reveal().encode()).hexdigest()[:16]
 
 
+def is_provisional(identity: str) -> bool:
+    """Return whether an identity is made of a token's fingerprint."""
+    return identity.startswith(_PROVISIONAL_PREFIX)
+
+
+def may_be_same_identity(one: str, other: str) -> bool:
+    """Return whether two may be the same identity: one of them may lack its organization."""
+    both_complete = "/" in one and "/" in other
+    return one == other if both_complete else one.partition("/")[0] == other.partition("/")[0]
+
+
 def identity_of(connection: sqlite3.Connection, fingerprint: str) -> str:
-    """Return the account a token belongs to, or what stands in for it until that is known."""
+    """Return the identity that a token belongs to, a provisional one until that is known."""
     row = connection.execute(
         "SELECT account FROM identity WHERE fingerprint = ?", (fingerprint,)
     ).fetchone()
     return str(row[0]) if row else _PROVISIONAL_PREFIX + fingerprint
 
 
-def is_provisional(account: str) -> bool:
-    """Return whether this is not an account's uuid but what stands in for it."""
-    return account.startswith(_PROVISIONAL_PREFIX)
-
-
-def may_be_same_identity(one: str, other: str) -> bool:
-    """Return whether two may be the same account: one of them need not name its organisation."""
-    whole = "/" in one and "/" in other
-    return one == other if whole else one.partition("/")[0] == other.partition("/")[0]
-
-
-def link_identity(connection: sqlite3.Connection, fingerprint: str, account: str) -> None:
-    """Keep that a token belongs to an account; what stood under its fingerprint moves there."""
-    if identity_of(connection, fingerprint) == account:
+def link_identity(connection: sqlite3.Connection, fingerprint: str, identity: str) -> None:
+    """Store which identity a token belongs to, and move the provisional identity's rows there."""
+    if identity_of(connection, fingerprint) == identity:
         return
     provisional_identity = _PROVISIONAL_PREFIX + fingerprint
     with transaction(connection):
         connection.execute(
             "INSERT INTO identity (fingerprint, account) VALUES (?1, ?2)"
             " ON CONFLICT DO UPDATE SET account = ?2",
-            (fingerprint, account),
+            (fingerprint, identity),
         )
-        for table in _OF_AN_ACCOUNT:
-            # Where both have a row the account's own stays.
+        for table in (*_DATA_TABLES, "request"):
+            # Where both have a row, the real identity's stays and the other one is deleted below.
             connection.execute(
-                f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608 - a literal
-                (account, provisional_identity),
+                f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608
+                (identity, provisional_identity),
             )
-            if table != "request":
-                # The table's name is a literal of this module.
-                delete = f"DELETE FROM {table} WHERE account = ?"  # noqa: S608
-                connection.execute(delete, (provisional_identity,))
+        _delete_data(connection, provisional_identity)
         connection.execute(
             "DELETE FROM identity WHERE rowid IN (SELECT rowid FROM identity"
             " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-            (_LONGEST_KEPT,),
+            (_MAX_FINGERPRINTS,),
         )
 
 
-def delete_account_data(connection: sqlite3.Connection, account: str) -> None:
-    """Delete an account's figures and whose its tokens were; its requests still count."""
+def delete_account_data(connection: sqlite3.Connection, identity: str) -> None:
+    """Delete an identity's figures and tokens; its requests still count for the budget."""
     with transaction(connection):
-        for table in (*_OF_AN_ACCOUNT, "identity"):
-            if table == "request":
-                continue
-            connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a literal
+        _delete_data(connection, identity)
+        connection.execute("DELETE FROM identity WHERE account = ?", (identity,))
+
+
+def _delete_data(connection: sqlite3.Connection, identity: str) -> None:
+    for table in _DATA_TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE account = ?", (identity,))  # noqa: S608
 
 
 def store_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:
-    """Keep what was answered to the one question for a profile that a token gets."""
+    """Store the profile that the API returned for a token. It is requested once a token."""
     connection.execute(
         "INSERT INTO identity (fingerprint, account, profile) VALUES (?1, ?2, ?3)"
         " ON CONFLICT DO UPDATE SET profile = ?3",
@@ -100,44 +94,51 @@ def store_profile(connection: sqlite3.Connection, fingerprint: str, profile: Pro
 
 
 def profile_of(connection: sqlite3.Connection, fingerprint: str) -> Profile | None:
-    """Return the profile that was asked for with a token; ``None`` if none was yet."""
+    """Return the profile of a token; ``None`` if it was not requested yet."""
     row = connection.execute(
         "SELECT profile FROM identity WHERE fingerprint = ?", (fingerprint,)
     ).fetchone()
     if not row or not row[0]:
         return None
-    known = {field.name for field in fields(Profile)}  # a later version may have kept more
-    return Profile(**{name: value for name, value in json.loads(row[0]).items() if name in known})
+    names = {field.name for field in fields(Profile)}  # a later version may store more
+    return Profile(**{name: value for name, value in json.loads(row[0]).items() if name in names})
 
 
-def email_of(connection: sqlite3.Connection, account: str) -> str | None:
-    """Return the e-mail address in the profile that was last asked for of an account."""
+def email_of(connection: sqlite3.Connection, identity: str) -> str | None:
+    """Return the e-mail address in the identity's newest profile."""
     row = connection.execute(
         "SELECT profile FROM identity WHERE account = ? AND profile IS NOT NULL"
         " ORDER BY rowid DESC LIMIT 1",
-        (account,),
+        (identity,),
     ).fetchone()
-    found = json.loads(row[0]).get("email") if row else None
-    return str(found) if found else None
+    email = json.loads(row[0]).get("email") if row else None
+    return str(email) if email else None
 
 
 def record_login(
-    connection: sqlite3.Connection, place: str, account: str, now: datetime
+    connection: sqlite3.Connection, program: str, identity: str, now: datetime
 ) -> datetime | None:
-    """Keep who a place is logged in as; returns since when, ``None`` for as long as is known."""
-    known = last_login(connection, place)
-    if known is not None and known[0] == account:
-        return known[1]
-    renamed = known is not None and may_be_same_identity(known[0], account)
-    at = now if known is not None and not renamed else known and known[1]
-    since = None if at is None else milliseconds(at)
-    connection.execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?)", (place, account, since))
-    return instant(since)
+    """Store which identity a program is logged in as, and return since when.
+
+    ``None`` means that it was so when the program was first observed.
+    """
+    previous = last_login(connection, program)
+    if previous is not None and previous[0] == identity:
+        return previous[1]
+    if previous is None:
+        since = None
+    elif may_be_same_identity(previous[0], identity):  # its organization became known, or changed
+        since = previous[1]
+    else:
+        since = now
+    stored = optional_milliseconds(since)
+    connection.execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?)", (program, identity, stored))
+    return optional_instant(stored)
 
 
-def last_login(connection: sqlite3.Connection, place: str) -> tuple[str, datetime | None] | None:
-    """Return who a place was last seen logged in as, and since when."""
+def last_login(connection: sqlite3.Connection, program: str) -> tuple[str, datetime | None] | None:
+    """Return the identity that a program was last logged in as, and since when."""
     row = connection.execute(
-        "SELECT account, since FROM login WHERE place = ?", (place,)
+        "SELECT account, since FROM login WHERE place = ?", (program,)
     ).fetchone()
-    return (str(row[0]), instant(row[1])) if row else None
+    return (str(row[0]), optional_instant(row[1])) if row else None

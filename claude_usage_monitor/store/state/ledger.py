@@ -1,56 +1,61 @@
 """The request ledger: all processes of this user share one budget of requests for usage.
 
-At most one request a token and floor, at most twenty an account and hour, one in flight. What kept
-the last one from figures is kept too, with the instant of the next try: no process asks before.
-What another program was told about an account keeps all of its tokens from asking.
+A token sends at most one request per floor interval, an identity at most twenty an hour, and one
+request is in flight at a time. The problem of a failed request is stored with the time of the next
+attempt, which holds for every process. A back-off that another program was given for an identity
+holds for all of its tokens.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from claude_usage_monitor.store.columns import (
+    instant,
+    milliseconds,
+    optional_instant,
+    optional_milliseconds,
+)
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.store.state.readings import instant, milliseconds
 from claude_usage_monitor.usage.status import Problem
 
-if TYPE_CHECKING:
-    import sqlite3
-
-MAX_REQUESTS_PER_HOUR = 20  # of about 28 that the account has: the rest is Claude Code's own
+MAX_REQUESTS_PER_HOUR = 20  # of about 28 that an account has: the rest is for Claude Code
 HOUR = timedelta(hours=1)
-_KEPT = timedelta(days=1)  # an hour's requests, also when the clock jumps ahead and back
-LEASE = timedelta(seconds=45)  # no request takes longer: it is cut off after 20 s, and its retry
-LONGEST_WAIT = timedelta(minutes=75)  # of any problem's
-_LEASE_EXTENSION = timedelta(minutes=1)  # how often a longer one is
+LEASE = timedelta(seconds=45)  # longer than any request with its retry, each cut off after 20 s
+MAX_BACKOFF = timedelta(minutes=75)  # longer than that of any problem
+
+_REQUEST_RETENTION = timedelta(days=1)  # an hour, and more where the clock jumps ahead and back
+_BACKOFF_UPDATE_INTERVAL = timedelta(minutes=1)  # see set_account_backoff
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Granted(NamedTuple):
-    """The request may be made; `record_result` must follow."""
+    """The request may be sent; `record_result` or `release` must follow."""
 
     request: int
 
 
 class InFlight(NamedTuple):
-    """Another process is asking right now: its answer will be in the store."""
+    """Another process has sent a request, and will store its figures."""
 
     request: int
 
 
 class Wait(NamedTuple):
-    """No request before ``until``; ``problem`` is what the last one met, if it met one."""
+    """No request may be sent before ``until``; ``problem`` is why, if the last one failed."""
 
     until: datetime
     problem: Problem | None = None
 
 
 class Backoff(NamedTuple):
-    """What a token has met: its problem, and how many of a kind in a row."""
+    """When a token may send its next request, and its failures: the last, and the count of each."""
 
     requested_at: datetime
     next_request_at: datetime
@@ -63,189 +68,194 @@ class Backoff(NamedTuple):
 def acquire(
     connection: sqlite3.Connection,
     fingerprint: str,
-    account: str,
+    identity: str,
     now: datetime,
-    per_hour: int = MAX_REQUESTS_PER_HOUR,
+    max_per_hour: int = MAX_REQUESTS_PER_HOUR,
 ) -> Granted | InFlight | Wait:
-    """Ask for a request. What is granted is in the ledger before this returns."""
+    """Decide whether a request may be sent now. A granted one is stored before this returns."""
     with transaction(connection):
-        return _decide(connection, fingerprint, account, now, per_hour)
+        # After the clock was set back, requests from the future count as sent just now.
+        connection.execute(
+            "UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (milliseconds(now),)
+        )
+        connection.execute(
+            "DELETE FROM request WHERE asked_at <= ?", (milliseconds(now - _REQUEST_RETENTION),)
+        )
+        refusal = (
+            _request_in_flight(connection, fingerprint, now)
+            or _backing_off(connection, fingerprint, now)
+            or _backing_off(connection, identity, now)
+            or _hour_used_up(connection, identity, now, max_per_hour)
+        )
+        if refusal is not None:
+            return refusal
+        cursor = connection.execute(
+            "INSERT INTO request (fingerprint, account, asked_at, process) VALUES (?, ?, ?, ?)",
+            (fingerprint, identity, milliseconds(now), this_process()),
+        )
+        return Granted(int(cursor.lastrowid or 0))
 
 
-def _decide(
-    connection: sqlite3.Connection,
-    fingerprint: str,
-    account: str,
-    now: datetime,
-    per_hour: int,
-) -> Granted | InFlight | Wait:
-    present = milliseconds(now)
-    # A clock that was set back: what lies in the future was asked just now at the latest.
-    connection.execute("UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (present,))
-    connection.execute("DELETE FROM request WHERE asked_at <= ?", (milliseconds(now - _KEPT),))
-    flying = connection.execute(
-        "SELECT id FROM request WHERE fingerprint = ? AND answered = 0 ORDER BY id DESC",
-        (fingerprint,),
-    ).fetchall()
-    for (request,) in flying:
-        if in_flight(connection, request, now):
-            return InFlight(request)
-    for backoff in (
-        _current_backoff(connection, fingerprint, now),
-        _current_backoff(connection, account, now),
-    ):
-        if backoff is not None and now < backoff.next_request_at:
-            return Wait(backoff.next_request_at, backoff.problem)
-    oldest = connection.execute(
-        "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
-        " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
-        (account, milliseconds(now - HOUR), per_hour - 1),
-    ).fetchone()
-    if oldest is not None:
-        return Wait((instant(oldest[0]) or now) + HOUR)
-    cursor = connection.execute(
-        "INSERT INTO request (fingerprint, account, asked_at, process) VALUES (?, ?, ?, ?)",
-        (fingerprint, account, present, this_process()),
-    )
-    return Granted(int(cursor.lastrowid or 0))
-
-
-def _current_backoff(
+def _request_in_flight(
     connection: sqlite3.Connection, fingerprint: str, now: datetime
-) -> Backoff | None:
-    """Return the gate, its waits counted from now if the clock was set back, none without end."""
-    backoff = backoff_of(connection, fingerprint)
+) -> InFlight | None:
+    unanswered = connection.execute(
+        "SELECT id FROM request WHERE fingerprint = ? AND answered = 0", (fingerprint,)
+    ).fetchall()
+    return next(
+        (InFlight(row[0]) for row in unanswered if in_flight(connection, row[0], now)), None
+    )
+
+
+def _backing_off(connection: sqlite3.Connection, key: str, now: datetime) -> Wait | None:
+    """Return how long the back-off of a token or identity lasts, if it does.
+
+    If the clock was set back, the wait starts again now; no wait is longer than any problem's.
+    """
+    backoff = backoff_of(connection, key)
     if backoff is None:
         return None
-    wait = min(backoff.next_request_at - backoff.requested_at, LONGEST_WAIT)
+    wait = min(backoff.next_request_at - backoff.requested_at, MAX_BACKOFF)
     requested_at = min(backoff.requested_at, now)
-    if (requested_at, requested_at + wait) == (backoff.requested_at, backoff.next_request_at):
-        return backoff
-    problem = backoff.problem and replace(backoff.problem, retry_at=requested_at + wait)
-    backoff = backoff._replace(
-        requested_at=requested_at, next_request_at=requested_at + wait, problem=problem
-    )
-    _store_backoff(connection, fingerprint, backoff)
-    return backoff
+    until, problem = requested_at + wait, backoff.problem
+    if (requested_at, until) != (backoff.requested_at, backoff.next_request_at):
+        problem = problem and replace(problem, retry_at=until)
+        corrected = backoff._replace(
+            requested_at=requested_at, next_request_at=until, problem=problem
+        )
+        _store_backoff(connection, key, corrected)
+    return Wait(until, problem) if now < until else None
+
+
+def _hour_used_up(
+    connection: sqlite3.Connection, identity: str, now: datetime, max_per_hour: int
+) -> Wait | None:
+    row = connection.execute(
+        "SELECT asked_at FROM request WHERE account = ? AND asked_at > ?"
+        " ORDER BY asked_at DESC LIMIT 1 OFFSET ?",
+        (identity, milliseconds(now - HOUR), max_per_hour - 1),
+    ).fetchone()
+    return None if row is None else Wait(instant(row[0]) + HOUR)
 
 
 def record_result(
     connection: sqlite3.Connection, request: int, fingerprint: str, backoff: Backoff
 ) -> None:
-    """Close a granted request with what it met and when the next one is due.
+    """End a granted request, and store when the next one may be sent.
 
-    A process that was stopped meanwhile changes nothing that a later request has met.
+    The result of a process that was stopped meanwhile does not replace that of a later request.
     """
     with transaction(connection):
         release(connection, request)
-        known = backoff_of(connection, fingerprint)
+        stored = backoff_of(connection, fingerprint)
         if (
-            known is None
-            or known.requested_at <= backoff.requested_at
-            or known.requested_at > backoff.next_request_at
+            stored is None
+            or stored.requested_at <= backoff.requested_at
+            or stored.requested_at > backoff.next_request_at  # by a clock that was set back since
         ):
             _store_backoff(connection, fingerprint, backoff)
 
 
-def set_account_backoff(
-    connection: sqlite3.Connection, account: str, problem: Problem | None, now: datetime
-) -> None:
-    """Let no token of an account ask before ``problem.retry_at``; ``None`` lets them again.
-
-    Writes only what is news: other processes look again whenever something was written.
-    """
-    known = backoff_of(connection, account)
-    until = problem.retry_at if problem is not None else None
-    if problem is None or until is None or until <= now:
-        if known is not None:
-            connection.execute("DELETE FROM gate WHERE fingerprint = ?", (account,))
-        return
-    longest = now + LONGEST_WAIT  # no gate waits longer at once; a longer wait is renewed
-    until, slack = (until, timedelta()) if until <= longest else (longest, _LEASE_EXTENSION)
-    if known is None or abs(known.next_request_at - until) > slack + _MILLISECOND:
-        _store_backoff(connection, account, Backoff(now, until, problem))
+def release(connection: sqlite3.Connection, request: int) -> None:
+    """End a granted request: no process waits for it any more."""
+    connection.execute("UPDATE request SET answered = 1 WHERE id = ?", (request,))
 
 
 def extend_lease(connection: sqlite3.Connection, request: int, now: datetime) -> None:
-    """Begin a granted request's lease anew: its process is at work, and has more to ask."""
+    """Start the lease of a granted request again, whose process has more to request."""
     connection.execute(
         "UPDATE request SET asked_at = ? WHERE id = ? AND answered = 0",
         (milliseconds(now), request),
     )
 
 
-def release(connection: sqlite3.Connection, request: int) -> None:
-    """Close a granted request that met nothing: nobody waits for it any more."""
-    connection.execute("UPDATE request SET answered = 1 WHERE id = ?", (request,))
+def in_flight(connection: sqlite3.Connection, request: int, now: datetime) -> bool:
+    """Return whether a granted request has not ended: its process runs and its lease lasts.
+
+    The lease ends the wait for a process that was stopped.
+    """
+    row = connection.execute(
+        "SELECT process, asked_at FROM request WHERE id = ? AND answered = 0", (request,)
+    ).fetchone()
+    return row is not None and now < instant(row[1]) + LEASE and is_alive(row[0])
 
 
-def _store_backoff(connection: sqlite3.Connection, fingerprint: str, backoff: Backoff) -> None:
+def set_account_backoff(
+    connection: sqlite3.Connection, identity: str, problem: Problem | None, now: datetime
+) -> None:
+    """Let no token of an identity send a request before ``problem.retry_at``; ``None`` ends this.
+
+    Only changes are written, because other processes read again after every write.
+    """
+    stored = backoff_of(connection, identity)
+    until = problem.retry_at if problem is not None else None
+    if problem is None or until is None or until <= now:
+        if stored is not None:
+            connection.execute("DELETE FROM gate WHERE fingerprint = ?", (identity,))
+        return
+    tolerance = _MILLISECOND
+    if until > now + MAX_BACKOFF:  # stored in steps, since a stored wait is never longer
+        until, tolerance = now + MAX_BACKOFF, _BACKOFF_UPDATE_INTERVAL
+    if stored is None or abs(stored.next_request_at - until) > tolerance:
+        _store_backoff(connection, identity, Backoff(now, until, problem))
+
+
+def backoff_of(connection: sqlite3.Connection, key: str) -> Backoff | None:
+    """Return the back-off of a token (by its fingerprint) or an identity; ``None`` without one."""
+    row = connection.execute(
+        "SELECT asked_at, next_at, clock_ahead, rate_limits, failures, code, message, hint, since"
+        " FROM gate WHERE fingerprint = ?",
+        (key,),
+    ).fetchone()
+    if row is None:
+        return None
+    requested_at, next_request_at = instant(row[0]), instant(row[1])
+    clock_skew = timedelta(milliseconds=row[2])
+    rate_limits, failures, code, message, hint, since = row[3:]
+    problem = None
+    if code:
+        problem = Problem(
+            str(code), message or "", hint or "", next_request_at, optional_instant(since)
+        )
+    return Backoff(requested_at, next_request_at, problem, rate_limits, failures, clock_skew)
+
+
+def _store_backoff(connection: sqlite3.Connection, key: str, backoff: Backoff) -> None:
     problem = backoff.problem
     connection.execute(
         "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            fingerprint,
+            key,
             milliseconds(backoff.requested_at),
             milliseconds(backoff.next_request_at),
-            round(backoff.clock_skew / timedelta(milliseconds=1)),
+            round(backoff.clock_skew / _MILLISECOND),
             problem.code if problem else None,
             problem.message if problem else None,
             problem.hint if problem else None,
-            milliseconds(problem.since) if problem and problem.since else None,
+            optional_milliseconds(problem.since) if problem else None,
             backoff.rate_limits,
             backoff.failures,
         ),
     )
 
 
-def backoff_of(connection: sqlite3.Connection, fingerprint: str) -> Backoff | None:
-    """Return what a token has met, if it has asked before."""
-    row = connection.execute(
-        "SELECT asked_at, next_at, clock_ahead, rate_limits, failures, code, message, hint, since"
-        " FROM gate WHERE fingerprint = ?",
-        (fingerprint,),
-    ).fetchone()
-    if row is None:
-        return None
-    requested_at, next_request_at = (datetime.fromtimestamp(at / 1000, UTC) for at in row[:2])
-    code, message, hint, since = row[5:]
-    problem = (
-        Problem(str(code), message or "", hint or "", next_request_at, instant(since))
-        if code
-        else None
-    )
-    ahead = timedelta(milliseconds=row[2])
-    return Backoff(requested_at, next_request_at, problem, row[3], row[4], ahead)
-
-
-def in_flight(connection: sqlite3.Connection, request: int, now: datetime) -> bool:
-    """Return whether a request still waits for its answer: its process alive, its lease not over.
-
-    A process may be stopped for ever, so its being alive is not enough.
-    """
-    row = connection.execute(
-        "SELECT process, asked_at FROM request WHERE id = ? AND answered = 0", (request,)
-    ).fetchone()
-    return row is not None and now < (instant(row[1]) or now) + LEASE and is_alive(row[0])
-
-
-def requests_in_last_hour(connection: sqlite3.Connection, account: str, now: datetime) -> int:
-    """Return how many requests the account has in the trailing hour."""
+def requests_in_last_hour(connection: sqlite3.Connection, identity: str, now: datetime) -> int:
+    """Return how many requests the identity sent in the last sixty minutes."""
     (count,) = connection.execute(
         "SELECT count(*) FROM request WHERE account = ? AND asked_at > ?",
-        (account, milliseconds(now - HOUR)),
+        (identity, milliseconds(now - HOUR)),
     ).fetchone()
     return int(count)
 
 
 def this_process() -> str:
-    """Return a name for this process that no later one will have."""
-    return f"{os.getpid()}:{_started(os.getpid())}"
+    """Return a name for this process that no later process has: its number and its start."""
+    return f"{os.getpid()}:{_start_time(os.getpid())}"
 
 
 def is_alive(process: str) -> bool:
-    """Return whether a process lives; ``True`` where that cannot be told (the lease then ends)."""
-    pid, _, started = process.partition(":")
+    """Return whether a process runs; ``True`` where that is unknown, and the lease decides."""
+    pid, _, start_time = process.partition(":")
     if sys.platform == "win32":
         return True  # signal 0 would be Ctrl+C there
     try:
@@ -254,10 +264,10 @@ def is_alive(process: str) -> bool:
         return False
     except PermissionError:
         return True
-    return started == _started(int(pid))
+    return start_time == _start_time(int(pid))
 
 
-def _started(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """Return when a process started, in the kernel's ticks; empty where there is no /proc."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19].decode()

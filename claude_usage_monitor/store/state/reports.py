@@ -1,37 +1,31 @@
-"""What is kept of an organisation's reports: each part as it was last read, by any process.
+"""The reports of organizations, each as it was last read by any process.
 
-A part is a report of one month, or a list of names (which belongs to none). Months that are over
-are dropped, so that this does not grow.
+A report is of one month, or a list of names (of no month). Past months are deleted.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+import sqlite3
+from datetime import date, datetime, timedelta
+from typing import NamedTuple, TypeAlias
 
+from claude_usage_monitor.store.columns import amount, amount_text, instant, milliseconds
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.store.state.readings import milliseconds
 from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend
 
-if TYPE_CHECKING:
-    import sqlite3
-
-ReportContent: TypeAlias = (
-    "Costs | dict[str, str] | dict[str | None, Tokens] | tuple[UserSpend, ...]"
-)
+ReportContent: TypeAlias = Costs | dict[str, str] | dict[str | None, Tokens] | tuple[UserSpend, ...]
 
 NAME_LISTS = ("workspaces", "users", "api_keys")
 COST_REPORTS = ("workspace_id", "description")
 USAGE_REPORT = "tokens"
-DAYS = "day:"  # and its date
+_DAY_PREFIX = "day:"
 
-_KEPT = timedelta(days=62)  # what nobody has read since then is nobody's any more
+_RETENTION = timedelta(days=62)  # of reports that no process reads any more
 
 
 class ReportFailure(NamedTuple):
-    """What the last request of a call met: a stable code, and the words for it."""
+    """Why the last request for a report failed: a stable code and a message."""
 
     code: str
     message: str
@@ -39,9 +33,9 @@ class ReportFailure(NamedTuple):
 
 
 class StoredReports(NamedTuple):
-    """All that is kept of an organisation's month, and when each part was read.
+    """The reports of an organization's month, and when each was read.
 
-    ``days`` are those of the Claude Code report; ``failures`` is by call.
+    ``days`` are those of the Claude Code report; ``failures`` are by the API's call.
     """
 
     read_at: dict[str, datetime]
@@ -53,107 +47,103 @@ class StoredReports(NamedTuple):
 
 
 def day_report(day: date) -> str:
-    """Return the name of a day's part."""
-    return f"{DAYS}{day.isoformat()}"
+    """Return the name of a day's Claude Code report."""
+    return f"{_DAY_PREFIX}{day.isoformat()}"
 
 
-def record_report(  # noqa: PLR0913, PLR0917 - a part's columns
+def record_report(  # noqa: PLR0913, PLR0917 - the columns of a row
     connection: sqlite3.Connection,
-    account: str,
+    organization_id: str,
     month: date,
-    part: str,
+    name: str,
     content: ReportContent,
     read_at: datetime,
 ) -> None:
-    """Keep a part that was asked for at ``read_at``, unless a newer one is kept.
+    """Store a report that was requested at ``read_at``, unless a newer one is stored.
 
-    ``month`` is its first day. Months before it are dropped.
+    ``month`` is its first day. Reports of earlier months are deleted.
     """
-    of_month = "" if part in NAME_LISTS else month.isoformat()
+    of_month = "" if name in NAME_LISTS else month.isoformat()
     with transaction(connection):
         connection.execute(
             "INSERT INTO spend_part VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE"
             " SET read_at = ?4, content = ?5 WHERE read_at <= ?4",
-            (account, of_month, part, milliseconds(read_at), json.dumps(_packed(content))),
+            (organization_id, of_month, name, milliseconds(read_at), _as_json(content)),
         )
         connection.execute(
             "DELETE FROM spend_part WHERE (month != '' AND month < ?) OR read_at < ?",
-            (month.isoformat(), milliseconds(read_at - _KEPT)),
+            (month.isoformat(), milliseconds(read_at - _RETENTION)),
         )
 
 
 def record_report_failure(
-    connection: sqlite3.Connection, account: str, call: str, failures: ReportFailure | None
+    connection: sqlite3.Connection, organization_id: str, call: str, failure: ReportFailure | None
 ) -> None:
-    """Keep what a call met, or that it met nothing."""
-    if failures is None:
+    """Store why a call failed, or that it succeeded."""
+    if failure is None:
         connection.execute(
-            "DELETE FROM spend_trouble WHERE account = ? AND call = ?", (account, call)
+            "DELETE FROM spend_trouble WHERE account = ? AND call = ?", (organization_id, call)
         )
         return
     connection.execute(
         "INSERT OR REPLACE INTO spend_trouble VALUES (?, ?, ?, ?, ?)",
-        (account, call, failures.code, failures.message, milliseconds(failures.failed_at)),
+        (organization_id, call, failure.code, failure.message, milliseconds(failure.failed_at)),
     )
 
 
-def stored_reports(connection: sqlite3.Connection, account: str, month: date) -> StoredReports:
-    """Return what is kept of an organisation's month; ``month`` is its first day."""
-    found = StoredReports({}, {}, {}, None, {}, {})
+def stored_reports(
+    connection: sqlite3.Connection, organization_id: str, month: date
+) -> StoredReports:
+    """Return the stored reports of an organization's month; ``month`` is its first day."""
+    reports = StoredReports({}, {}, {}, None, {}, {})
     rows = connection.execute(
         "SELECT part, read_at, content FROM spend_part WHERE account = ? AND month IN ('', ?)",
-        (account, month.isoformat()),
+        (organization_id, month.isoformat()),
     )
-    for part, read_at, content in rows:
+    for name, read_at, content in rows:
         body = json.loads(content)
-        found.read_at[part] = datetime.fromtimestamp(read_at / 1000, UTC)
-        if part in NAME_LISTS:
-            found.names[part] = dict(body)
-        elif part in COST_REPORTS:
-            found.costs[part] = _costs(body)
-        elif part == USAGE_REPORT:
-            found = found._replace(tokens={name: Tokens(*row) for name, row in body})
+        reports.read_at[name] = instant(read_at)
+        if name in NAME_LISTS:
+            reports.names[name] = dict(body)
+        elif name in COST_REPORTS:
+            reports.costs[name] = _costs(body)
+        elif name == USAGE_REPORT:
+            reports = reports._replace(tokens={key: Tokens(*row) for key, row in body})
         else:
-            day = date.fromisoformat(part.removeprefix(DAYS))
-            found.days[day] = tuple(_user(row) for row in body)
-    troubles = connection.execute(
-        "SELECT call, code, message, met_at FROM spend_trouble WHERE account = ?", (account,)
+            day = date.fromisoformat(name.removeprefix(_DAY_PREFIX))
+            reports.days[day] = tuple(_user(row) for row in body)
+    failures = connection.execute(
+        "SELECT call, code, message, met_at FROM spend_trouble WHERE account = ?",
+        (organization_id,),
     )
-    for call, code, message, failed_at in troubles:
-        found.failures[call] = ReportFailure(
-            code, message, datetime.fromtimestamp(failed_at / 1000, UTC)
-        )
-    return found
+    for call, code, message, failed_at in failures:
+        reports.failures[call] = ReportFailure(code, message, instant(failed_at))
+    return reports
 
 
-def _packed(content: ReportContent) -> object:
-    """Return a part as JSON can hold it: amounts as text, exact."""
+def _as_json(content: ReportContent) -> str:
+    """Return a report as JSON, with amounts as exact text."""
+    body: object
     if isinstance(content, Costs):
-        daily = {day.isoformat(): _text(amount) for day, amount in content.daily.items()}
-        groups = [[name, _text(amount)] for name, amount in content.groups.items()]
-        return {"currency": content.currency, "daily": daily, "groups": groups}
-    if isinstance(content, tuple):
-        return [[*user[:2], _text(user.amount), *user[3:]] for user in content]
-    return [[known_as, value] for known_as, value in content.items()]
+        daily = {day.isoformat(): amount_text(cost) for day, cost in content.daily.items()}
+        groups = [[name, amount_text(cost)] for name, cost in content.groups.items()]
+        body = {"currency": content.currency, "daily": daily, "groups": groups}
+    elif isinstance(content, tuple):
+        body = [[*user[:2], amount_text(user.amount), *user[3:]] for user in content]
+    else:
+        body = [[name, value] for name, value in content.items()]
+    return json.dumps(body)
 
 
 def _costs(body: dict[str, object]) -> Costs:
     daily, groups = dict(body["daily"]), list(body["groups"])  # type: ignore[call-overload] # ours
     return Costs(
         str(body["currency"]),
-        {date.fromisoformat(day): _decimal(amount) for day, amount in daily.items()},
-        {name: _decimal(amount) for name, amount in groups},
+        {date.fromisoformat(day): amount(text) for day, text in daily.items()},
+        {name: amount(text) for name, text in groups},
     )
 
 
 def _user(row: list[object]) -> UserSpend:
-    row[2] = _decimal(row[2])
+    row[2] = amount(row[2])
     return UserSpend._make(row)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)
-
-
-def _decimal(amount: object) -> Decimal | None:
-    return None if amount is None else Decimal(str(amount))

@@ -525,7 +525,7 @@ def test_a_second_thread_waits_for_who_is_alone(store: AccountStore) -> None:
 def test_another_process_is_kept_out_of_writing_and_not_of_reading(
     store: AccountStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(subject, "BUSY_TIMEOUT", 0.05)
     store.add(account("Work"))
     other = AccountStore(path)
     with store.exclusively():

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.store.database import in_memory
 from claude_usage_monitor.store.state import identities, reports
 from claude_usage_monitor.store.state.readings import latest_usage, record_usage
+from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.payloads import NOW, as_bytes, usage_body
@@ -22,7 +22,7 @@ PRINT = identities.token_fingerprint(Secret("sk-ant-oat01-canary"))
 
 @pytest.fixture
 def connection() -> sqlite3.Connection:
-    return in_memory().connection
+    return open_in_memory().connection
 
 
 def test_a_fingerprint_gives_nothing_away() -> None:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_usage_monitor.store.database import in_memory
 from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.ledger import (
     LEASE,
-    LONGEST_WAIT,
+    MAX_BACKOFF,
     MAX_REQUESTS_PER_HOUR,
     Backoff,
     Granted,
@@ -30,6 +29,7 @@ from claude_usage_monitor.store.state.ledger import (
     set_account_backoff,
     this_process,
 )
+from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.usage.status import Problem
 from tests.support.payloads import NOW
 
@@ -43,7 +43,7 @@ LIMITED = Problem("rate_limited", "m", "h")
 
 @pytest.fixture
 def connection() -> sqlite3.Connection:
-    return in_memory().connection
+    return open_in_memory().connection
 
 
 def ask(
@@ -199,7 +199,7 @@ def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
 @given(st.lists(st.tuples(st.floats(0, 400), st.sampled_from("abc")), max_size=80))
 def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]) -> None:
     """The law of the ledger: one a token and floor, twenty an account and hour."""
-    connection = in_memory().connection
+    connection = open_in_memory().connection
     now, granted = NOW, list[tuple[datetime, str]]()
     for seconds, token in steps:
         now += timedelta(seconds=seconds)
@@ -209,7 +209,7 @@ def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]
             record_result(connection, answer.request, token, Backoff(now, now + FLOOR))
         else:
             assert isinstance(answer, Wait)
-            assert now < answer.until <= now + max(LONGEST_WAIT, timedelta(hours=1))
+            assert now < answer.until <= now + max(MAX_BACKOFF, timedelta(hours=1))
     for at, token in granted:
         near = [t for moment, t in granted if timedelta() <= moment - at < FLOOR - SECOND / 100]
         assert 1 == near.count(token)
@@ -268,15 +268,15 @@ def test_a_hold_of_hours_is_renewed_while_it_is_known(connection: sqlite3.Connec
     last = NOW + timedelta(minutes=290)
     assert isinstance(ask(connection, NOW + timedelta(hours=5)), Granted)
     set_account_backoff(connection, "b", held(timedelta(hours=9)), last)
-    assert isinstance(ask(connection, last + LONGEST_WAIT - SECOND, "t", "b"), Wait)
-    assert isinstance(ask(connection, last + LONGEST_WAIT, "t", "b"), Granted)
+    assert isinstance(ask(connection, last + MAX_BACKOFF - SECOND, "t", "b"), Wait)
+    assert isinstance(ask(connection, last + MAX_BACKOFF, "t", "b"), Granted)
 
 
 def test_an_account_with_a_larger_allowance_is_asked_as_often_as_it_may_be(
     connection: sqlite3.Connection,
 ) -> None:
     for number in range(60):
-        answer = acquire(connection, "t", "a", NOW + number * SECOND, per_hour=60)
+        answer = acquire(connection, "t", "a", NOW + number * SECOND, max_per_hour=60)
         assert isinstance(answer, Granted)
         release(connection, answer.request)
     assert isinstance(acquire(connection, "t", "a", NOW + timedelta(minutes=2), 60), Wait)

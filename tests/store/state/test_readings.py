@@ -5,19 +5,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.store.database import in_memory
 from claude_usage_monitor.store.state import readings
 from claude_usage_monitor.store.state.readings import (
-    HOURLY_KEPT,
-    KEPT,
+    HOURLY_RETENTION,
+    READING_RETENTION,
     latest_usage,
-    milliseconds,
     record_usage,
 )
+from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, label_for
 from tests.support.payloads import NOW, PAYLOADS, as_bytes, payload, usage_body
 
@@ -33,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def connection() -> sqlite3.Connection:
-    return in_memory().connection
+    return open_in_memory().connection
 
 
 def api(moment: datetime = NOW, **figures: float) -> Usage:
@@ -154,19 +151,19 @@ def count(connection: sqlite3.Connection, table: str) -> int:
 def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_year(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readings, "_THINNED_BEHIND", 0)
+    monkeypatch.setattr(readings, "_CLOCK_JUMP_READINGS", 0)
     first = NOW.replace(minute=0)
     for minutes, percent in ((0, 5.0), (20, 9.0), (40, 7.0), (60, 1.0)):
         moment = first + timedelta(minutes=minutes)
         record_usage(connection, ADA, api(moment, five_hour=percent))
     assert (12, 6) == (count(connection, "reading"), count(connection, "hourly"))
-    record_usage(connection, ADA, api(first + KEPT + MINUTE * 61))
+    record_usage(connection, ADA, api(first + READING_RETENTION + MINUTE * 61))
     assert (3, 9) == (count(connection, "reading"), count(connection, "hourly"))
     highest = connection.execute(
         "SELECT utilization FROM hourly WHERE key = 'five_hour' ORDER BY hour"
     ).fetchall()
     assert [(9.0,), (1.0,), (78.0,)] == highest
-    record_usage(connection, ADA, api(first + HOURLY_KEPT + KEPT * 2))
+    record_usage(connection, ADA, api(first + HOURLY_RETENTION + READING_RETENTION * 2))
     assert (3, 3) == (count(connection, "reading"), count(connection, "hourly"))
 
 
@@ -192,11 +189,3 @@ def test_what_is_shown_is_found_by_key_not_by_search(connection: sqlite3.Connect
         (0,),
     ).fetchall()
     assert all("SEARCH" in row[3] for row in plan)
-
-
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_an_instant_is_kept_to_the_millisecond(naive: datetime) -> None:
-    from datetime import UTC
-
-    moment = naive.replace(tzinfo=UTC)
-    assert abs(moment.timestamp() * 1000 - milliseconds(moment)) <= 0.51

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.store.database import in_memory
 from claude_usage_monitor.store.state.reports import (
     USAGE_REPORT,
     ReportContent,
@@ -19,6 +18,7 @@ from claude_usage_monitor.store.state.reports import (
     record_report_failure,
     stored_reports,
 )
+from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend
 from tests.support.payloads import NOW
 
@@ -33,7 +33,7 @@ COSTS = Costs("USD", {MONTH: Decimal("0.1"), DAY: None}, {None: Decimal("0.1"), 
 
 @pytest.fixture
 def connection() -> sqlite3.Connection:
-    return in_memory().connection
+    return open_in_memory().connection
 
 
 def keep(
@@ -60,7 +60,7 @@ def test_what_is_kept_comes_back_as_it_was(connection: sqlite3.Connection) -> No
 
 @given(st.decimals(-(10**12), 10**12, allow_nan=False))
 def test_no_amount_loses_a_digit(amount: Decimal) -> None:
-    connection = in_memory().connection
+    connection = open_in_memory().connection
     keep(connection, "workspace_id", Costs("USD", {DAY: amount}, {}))
     assert str(amount) == str(
         stored_reports(connection, "org", MONTH).costs["workspace_id"].daily[DAY]

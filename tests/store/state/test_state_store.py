@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.store.state import state_store as rooms
+from claude_usage_monitor.store.state import state_store as subject
 from claude_usage_monitor.store.state.ledger import Granted
 from claude_usage_monitor.store.state.state_store import StateStore
 from tests.support.payloads import NOW, as_bytes, usage_body
@@ -65,7 +65,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may grow: as on a full disk
 state.record_usage(ADA, later_usage())
 assert state.latest_usage(ADA, NOW).windows[0].utilization == 80.0
-assert "nothing is kept" in state.notice
+assert "nothing is stored" in state.notice
 assert isinstance(state.acquire("t", ADA, NOW + FLOOR / 2), Wait)
 """
 
@@ -94,7 +94,7 @@ def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.Monkey
     state = StateStore(path)
     assert state.notice is not None
     path.rmdir()
-    monkeypatch.setattr(rooms, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(subject, "_RETRY_INTERVAL", 0.0)
     state.record_usage(ADA, USAGE)
     again: str | None = state.notice
     assert again is None

@@ -1,0 +1,141 @@
+"""Open state.db; where that fails, a file elsewhere or a database in memory.
+
+Opening never fails: a damaged file is renamed and a new one begun, a newer version's file is left
+alone, and where nothing can be written a database in memory ends with the process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from claude_usage_monitor.files import create_private_file, require_private_folder
+from claude_usage_monitor.store.database import (
+    BUSY_TIMEOUT,
+    UnusableDatabase,
+    connect,
+    inode_of,
+    is_corrupt,
+    reason_for,
+    result_code,
+)
+from claude_usage_monitor.store.state.schema import has_all_columns, migrate
+
+_COPIED_TABLES = (  # all but the history
+    "newest", "complete", "identity", "login", "request", "gate", "spend_part", "spend_trouble",
+)  # fmt: skip
+
+
+class StateFile(NamedTuple):
+    """An open database with our tables.
+
+    ``path`` is ``None`` in memory; ``notice`` says why it is not the file that it should be.
+    """
+
+    connection: sqlite3.Connection
+    path: Path | None = None
+    notice: str | None = None
+    inode: int | None = None
+
+
+class DamagedFile(Exception):
+    """Raised for a file whose content or tables are not ours."""
+
+
+def open_state_file(
+    path: Path, timeout: float = BUSY_TIMEOUT, fallback: Path | None = None
+) -> StateFile:
+    """Open state.db, created, migrated or replaced as needed. Never fails.
+
+    A write waits ``timeout`` seconds for another process. Where ``path`` cannot be used, all
+    processes share the file ``fallback``, so that they still share one request budget.
+    """
+    inode = inode_of(path)
+    try:
+        return _open(path, timeout)
+    except DamagedFile:
+        return replace_damaged_file(path, timeout, inode)
+    except (sqlite3.Error, OSError, UnusableDatabase) as error:
+        reason = reason_for(error)
+    if fallback is not None:
+        with suppress(sqlite3.Error, OSError, UnusableDatabase, DamagedFile):
+            require_private_folder(fallback.parent)
+            notice = f"{path} cannot be used ({reason}). Until it can, {fallback} is used."
+            return _open(fallback, timeout)._replace(notice=notice)
+    return open_in_memory(not_stored(path, reason))
+
+
+def open_in_memory(notice: str | None = None) -> StateFile:
+    """Open a database that ends with the process."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    migrate(connection)
+    return StateFile(connection, notice=notice)
+
+
+def replace_damaged_file(path: Path, timeout: float, inode: int | None) -> StateFile:
+    """Rename a damaged file, never delete it, and begin a new one.
+
+    ``inode`` is the damaged file's: if it has another by now, another process has replaced it.
+    """
+    renamed = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
+    try:
+        if inode_of(path) == inode:
+            for suffix in ("", "-wal", "-shm"):
+                part = path.with_name(path.name + suffix)
+                if part.exists():
+                    part.replace(renamed.with_name(renamed.name + suffix))
+        notice = f"{path} was damaged. It is now {renamed.name}, and a new file was begun."
+        return _open(path, timeout)._replace(notice=notice)
+    except (sqlite3.Error, OSError, UnusableDatabase, DamagedFile) as error:
+        return open_in_memory(not_stored(path, f"it is damaged; {reason_for(error)}"))
+
+
+def not_stored(path: Path, reason: str) -> str:
+    """Return the notice for a database in memory."""
+    return f"{path} cannot be used ({reason}). Until it can, nothing is stored."
+
+
+def copy_from_unwritable_file(path: Path, target: sqlite3.Connection) -> None:
+    """Copy what a file of ours that cannot be written still has, if it can be read."""
+    with suppress(sqlite3.Error, OSError):
+        source = connect(path, read_only=True)
+        if has_all_columns(source):
+            copy_current_rows(source, target)
+        source.close()
+
+
+def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy every readable table but the history; rows that the target has already stay."""
+    for table in _COPIED_TABLES:
+        with suppress(sqlite3.Error):
+            for row in source.execute(f"SELECT * FROM {table}").fetchall():  # noqa: S608
+                marks = ", ".join("?" * len(row))
+                target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+
+
+def is_damage(error: Exception, connection: sqlite3.Connection) -> bool:
+    """Return whether an error means that a file's content or tables are not ours."""
+    if result_code(error) == sqlite3.SQLITE_ERROR:  # also of a bug in a statement of ours
+        return not has_all_columns(connection)
+    return is_corrupt(error)
+
+
+def _open(path: Path, timeout: float) -> StateFile:
+    create_private_file(path)
+    connection = connect(path, timeout)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection)
+    except sqlite3.Error as error:
+        damaged = is_damage(error, connection)
+        connection.close()
+        if damaged:
+            raise DamagedFile from error
+        raise
+    except UnusableDatabase:
+        connection.close()
+        raise
+    return StateFile(connection, path, None, inode_of(path))

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.store.state.schema import SCHEMA_VERSION
+from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
+from claude_usage_monitor.store.state.state_store import StateStore
+from tests.support.payloads import NOW
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANY_ROW = "INSERT INTO login VALUES ('place', 'account', 1)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ours" / "state.db"
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    database = open_state_file(path)
+    found = database.connection.execute("SELECT * FROM login").fetchall()
+    database.connection.close()
+    return found
+
+
+def test_the_file_is_the_users_alone_from_the_beginning(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = open_state_file(path)
+        database.connection.execute(ANY_ROW)
+        modes = {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert {0o600} == modes
+    assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
+    assert len(list(path.parent.iterdir())) == 3
+    database.connection.close()
+
+
+def test_what_was_kept_is_there_again(path: Path) -> None:
+    database = open_state_file(path)
+    assert (path, None) == (database.path, database.notice)
+    database.connection.execute(ANY_ROW)
+    database.connection.close()
+    assert [("place", "account", 1)] == rows(path)
+
+
+def test_an_empty_file_is_an_empty_database(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert [] == rows(path)
+
+
+@pytest.mark.parametrize("damage", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_set_aside_never_deleted(path: Path, damage: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(damage)
+    database = open_state_file(path)
+    assert database.notice is not None
+    assert "was damaged. It is now" in database.notice
+    (aside,) = path.parent.glob("state.db.damaged-*")
+    assert damage == aside.read_bytes()
+    database.connection.execute(ANY_ROW)
+    database.connection.close()
+    assert [("place", "account", 1)] == rows(path)
+
+
+def test_a_newer_file_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as newer:
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer.close()
+    before = path.read_bytes()
+    database = open_state_file(path)
+    assert database.path is None
+    assert "newer version" in (database.notice or "")
+    database.connection.execute(ANY_ROW)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_a_place_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str) -> None:
+    if what == "file":
+        path.parent.write_text("in the way")
+    else:
+        path.parent.mkdir()
+        if what == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to("elsewhere")
+    database = open_state_file(path)
+    assert database.path is None
+    assert "nothing is stored" in (database.notice or "")
+    database.connection.execute(ANY_ROW)
+
+
+def test_twenty_processes_may_begin_at_once(path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from claude_usage_monitor.store.state.state_file import open_state_file\n"
+        "database = open_state_file(pathlib.Path(sys.argv[1]))\n"
+        "assert database.notice is None, database.notice\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(20)]
+    assert [0] * 20 == [process.wait(60) for process in running]
+
+
+@pytest.mark.parametrize("version", [0, SCHEMA_VERSION])
+def test_a_schema_that_is_not_ours_is_set_aside(path: Path, version: int) -> None:
+    """Whatever half made it: a migration of ours is one transaction."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE newest (something)")
+        other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+    state = StateStore(path)
+    assert state.latest_usage("account", NOW) is None
+    assert "was damaged" in (state.notice or "")
+    assert 1 == len(list(path.parent.glob("state.db.damaged-*")))
+    assert StateStore(path).notice is None
+
+
+def test_where_the_place_cannot_be_used_all_processes_share_another(
+    path: Path, tmp_path: Path
+) -> None:
+    path.parent.write_text("in the way")
+    fallback = tmp_path / "temporary" / "ours" / "state.db"
+    database = open_state_file(path, fallback=fallback)
+    assert fallback == database.path
+    assert f"Until it can, {fallback} is used." in (database.notice or "")
+    assert 0o700 == stat.S_IMODE(fallback.parent.stat().st_mode)
+
+
+def test_a_shared_place_that_others_made_is_refused(path: Path, tmp_path: Path) -> None:
+    path.parent.write_text("in the way")
+    fallback = tmp_path / "temporary" / "ours" / "state.db"
+    fallback.parent.mkdir(mode=0o777)
+    fallback.parent.chmod(0o777)
+    database = open_state_file(path, fallback=fallback)
+    assert database.path is None
+    assert [] == list(fallback.parent.iterdir())
+
+
+def test_every_folder_that_is_made_is_the_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        open_state_file(tmp_path / "one" / "two" / "state.db").connection.close()
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "one", tmp_path / "one" / "two"):
+        assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
+
+
+def test_memory_has_the_same_schema() -> None:
+    assert [(SCHEMA_VERSION,)] == open_in_memory().connection.execute(
+        "PRAGMA user_version"
+    ).fetchall()
