@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from claude_usage_monitor.render.header import FRAME_FROM, edge, framed, wrapped
+from claude_usage_monitor.render import frame
+from claude_usage_monitor.render.layout import wrapped
 from claude_usage_monitor.render.panels.accounts import ACTIVE
 from claude_usage_monitor.render.theme import (
     FAINT,
@@ -30,8 +31,8 @@ _RANGES = (
 def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
     """Return the help, none of its lines wider than ``width``, no more than ``height``."""
     width = min(width, _WIDTH)
-    framing = width >= FRAME_FROM
-    inner = width - 4 if framing else width
+    framed = width >= frame.MIN_WIDTH
+    inner = width - frame.SIDES if framed else width
     body: list[Text] = []
     for name, meaning, style in _entries(options):
         said = wrapped(meaning, max(1, inner - _KEY_COLUMN), options, "")
@@ -39,16 +40,14 @@ def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
         body += [
             Text(" " * _KEY_COLUMN) + line if i else first + line for i, line in enumerate(said)
         ]
-    if not framing:
+    if not framed:
         body = _cut(body, height)
         for line in body:
             line.truncate(width)
         return body
-    edges = (
-        edge("Help", "", width, options, top=True),
-        edge("q quits, any key goes back", "", width, options, top=False),
-    )
-    return framed(_cut(body, max(0, height - 2)), edges, width, options)[:height]
+    top = frame.top_border("Help", "", width, options)
+    bottom = frame.bottom_border("q quits, any key goes back", "", width, options)
+    return frame.framed(_cut(body, max(0, height - 2)), top, bottom, width, options)[:height]
 
 
 def _cut(lines: list[Text], height: int) -> list[Text]:

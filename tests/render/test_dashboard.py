@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_usage_monitor import errors
-from claude_usage_monitor.render.dashboard import EMPTY, dashboard
-from claude_usage_monitor.render.header import READING
+from claude_usage_monitor.render.captions import READING
+from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
+from claude_usage_monitor.render.panels.limits import NO_LIMITS
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
@@ -233,7 +234,7 @@ def test_extra_usage_is_a_row_when_there_is_something_to_say(
 
 
 def test_an_account_without_limits_says_so() -> None:
-    assert EMPTY in text_of(with_body({}))
+    assert NO_LIMITS in text_of(with_body({}))
     assert READING in text_of(AccountStatus(Account("claude-code")))
 
 

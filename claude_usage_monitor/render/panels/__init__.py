@@ -1,1 +1,32 @@
-"""The sections of the dashboard, one module each."""
+"""The table of panels: the sections of an account's frame, from top to bottom.
+
+A new panel is one module here with a function ``draw(context, level)``, and one row in the table.
+"""
+
+from __future__ import annotations
+
+from claude_usage_monitor.render.panel import Panel
+from claude_usage_monitor.render.panels import account, limits, spend, spend_tables, throttling
+
+# Priorities of what belongs to the frame. Where rows run short, the lowest priority yields first.
+BLANK_ROWS = 30
+FIGURES = 80  # from here on figures are lost
+BORDER = 90
+AGE_WITHOUT_BORDER = 95
+
+PANELS = (
+    Panel("person", account.draw_person, (40,)),
+    Panel("limits", limits.draw, (50, 60)),
+    Panel("spend", spend.draw_totals, (80, 82, 84)),
+    Panel("spend chart", spend.draw_chart, (4, 60)),
+    Panel("spend tables", spend_tables.draw, (2, 4, 6, 8, 30, 50), grows=True),
+    Panel("throttling", throttling.draw, (10, 20)),
+    Panel("problem", account.draw_problem, (70, 95)),
+    Panel("notices", account.draw_notices, (70,)),
+)
+
+# The steps by which a frame gets lower: everything with a priority up to the cutoff has yielded.
+CUTOFFS = (
+    0,
+    *sorted({BLANK_ROWS, BORDER, AGE_WITHOUT_BORDER}.union(*(p.priorities for p in PANELS))),
+)

@@ -1,182 +1,73 @@
-"""The rows of a panel, at each density a pane has room for. Every line is exactly as wide as asked.
-
-Three lines a row (bar, reset and pace, forecast), two (label over bar), or one.
-"""
+"""The limits of an account: a row for each window, extra usage and credit pool."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render.bar import bar
-from claude_usage_monitor.render.theme import (
-    FAINT,
-    SEVERITY_SIGNS,
-    SEVERITY_STYLES,
-    STRONG,
-    RenderOptions,
-    styled,
-)
-from claude_usage_monitor.usage.limits.windows import severity_of
+from claude_usage_monitor.render import limit_lines
+from claude_usage_monitor.render.captions import READING
+from claude_usage_monitor.render.frame import MIN_WIDTH, SIDES
+from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, PanelContext
+from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled
 
-if TYPE_CHECKING:
-    from claude_usage_monitor.render.meters import Meter
-
-_LONGEST_LABEL = 14
-_LEAST_BAR = 8
-_LEAST_LABEL = 8
-_BRIEF_ROOM = 7  # cells that a label leaves for a countdown or an amount
-_TINY_ROOM = 6
+NO_LIMITS = "This account reports no limits."
+_MIN_BAR_WIDTH = 26  # cells of a line from which a bar of its own row is worth it
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The widths that all rows of a panel share, so that figures stand one under another."""
-
-    width: int
-    label: int
-    percent: int
-    options: RenderOptions
-    sign: int = 0  # cells after the percent, where a sign tells the severity
-    short: bool = False  # labels in their short form, the marker beside the label
-    unit: str = " %"
-    cuts_labels: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        rows: Sequence[Meter],
-        width: int,
-        options: RenderOptions,
-        *,
-        short: bool = False,
-        unit: str = " %",
-    ) -> Columns:
-        """Return the columns for these rows in ``width`` cells."""
-        labels = [row.short_label if short else row.label for row in rows]
-        digits = max([3, *(len(row.percent) for row in rows)])  # a new digit moves nothing
-        signs = [0, *(len(_sign(row)) for row in rows)]
-        sign = 0 if options.color or not max(signs) else max(signs) + (unit != "%")
-        percent = digits + len(unit) + sign
-        room = width - percent - (2 if short else 4) - (_BRIEF_ROOM if unit != "%" else _TINY_ROOM)
-        longest = max(map(cell_len, labels), default=0)
-        label = max(1, min(longest, _LONGEST_LABEL, max(_LEAST_LABEL, width // 4), room))
-        return cls(width, label, percent, options, sign, short, unit, longest > label)
-
-    @property
-    def indent(self) -> int:
-        """The column at which bars and details begin."""
-        return self.label + (2 if self.short else 4)
+def draw(context: PanelContext, level: int) -> list[Text]:
+    """Draw every row. Level 2: bar, reset and forecast; 1: without forecast; 0: one line each."""
+    status, width, options = context.status, context.width, context.options
+    if status.account.kind == "console":
+        return []
+    lines: list[Text] = []
+    for row in context.rows:
+        if lines and context.blanks and context.detailed:
+            lines.append(Text())
+        lines += _row(row, context, level)
+    if not context.rows and status.usage is not None:
+        lines = [Text(options.fit(NO_LIMITS, width))]
+    elif not context.rows and status.problem is None:
+        lines = [styled(options.fit(READING, width), FAINT)]
+    return context.dimmed_if_stale(lines)
 
 
-def detailed(row: Meter, columns: Columns, *, forecast: bool) -> list[Text]:
-    """Draw a row as its bar, its reset and pace beneath, and on a third line its forecast."""
-    room = columns.width - columns.indent
-    lines = [one_line_bar(row, columns)]
-    detail = first_fitting(row.detail, room)
-    if detail:
-        lines.append(_indented(detail, columns))
-    foreseen = first_fitting(row.forecast, room) if forecast else ""
-    if foreseen:
-        lines.append(_indented(foreseen, columns, style="default"))
-    return lines
+def _row(row: LimitRow, context: PanelContext, level: int) -> list[Text]:
+    columns = context.columns
+    if not context.framed or level == 0 or context.width < _MIN_BAR_WIDTH:
+        return [one_line(row, columns)]
+    if context.detailed:
+        return limit_lines.detailed(row, columns, forecast=level == 2)
+    return limit_lines.over_bar(row, columns)
 
 
-def one_line_bar(row: Meter, columns: Columns, *, brief: int = 0) -> Text:
-    """Draw a row as label, bar and percent on one line, and ``brief`` cells of its countdown."""
-    width = columns.width - columns.indent - columns.percent - 2 - (brief + 2 if brief else 0)
-    line = _label(row, columns)
-    if row.unlimited:
-        line.append(" " * max(0, width))
-    else:
-        line.append_text(bar(row.utilization, row.tick, max(0, width), columns.options, row.target))
-    line.append("  ")
-    line.append_text(_percent(row, columns))
-    if brief:
-        line.append("  " + first_fitting(row.brief, brief).rjust(brief), style=FAINT)
-    return _exactly(line, columns.width)
+def one_line(row: LimitRow, columns: LimitColumns) -> Text:
+    """Draw a row on one line, with a bar if the columns have room for it."""
+    if columns.tiny:
+        return limit_lines.tiny(row, columns)
+    if columns.width >= MIN_DETAILED_WIDTH and columns.fits_bar_and_brief:
+        return limit_lines.one_line_bar(row, columns, brief=True)
+    return limit_lines.one_line(row, columns)
 
 
-def over_bar(row: Meter, columns: Columns) -> list[Text]:
-    """Draw a row as label, countdown and percent, and its bar beneath."""
-    beneath = Text("  ")
-    beneath.append_text(
-        bar(row.utilization, row.tick, columns.width - 2, columns.options, row.target)
-    )
-    return [one_line(row, columns), beneath]
+def columns_for(rows: Sequence[LimitRow], width: int, options: RenderOptions) -> LimitColumns:
+    """Return the columns that these rows share in a frame of this width."""
+    if width < MIN_WIDTH:
+        return LimitColumns.of(rows, width, options, tiny=True)
+    inner = width - SIDES
+    columns = LimitColumns.of(rows, inner, options, short=inner < _MIN_BAR_WIDTH)
+    if columns.cuts_labels and inner < MIN_DETAILED_WIDTH:
+        return LimitColumns.of(rows, inner, options, short=True)
+    return columns
 
 
-def one_line(row: Meter, columns: Columns) -> Text:
-    """Draw a row as label, countdown and percent."""
-    room = columns.width - columns.indent - columns.percent - 1
-    line = _label(row, columns)
-    brief = first_fitting(row.brief, room)
-    line.append(brief + " " * (room - cell_len(brief) + 1))
-    line.append_text(_percent(row, columns))
-    return _exactly(line, columns.width)
-
-
-def tiny(row: Meter, columns: Columns) -> Text:
-    """Draw a row as ``▸Fable 94% 3d2h``: what is left when nothing else has room."""
-    line = styled(columns.options.glyphs.binding if row.binding else " ", STRONG)
-    line.append(_padded(columns.options.fit(row.short_label, columns.label), columns.label) + " ")
-    line.append_text(_percent(row, columns))
-    room = columns.width - columns.label - 3 - columns.percent
-    line.append(" " + first_fitting(row.brief[::-1], room))
-    return _exactly(line, columns.width)
-
-
-def first_fitting(variants: Sequence[str], room: int) -> str:
-    """Return the first variant that fits in so many cells, else nothing."""
-    return next((words for words in variants if cell_len(words) <= room), "")
-
-
-def has_room_for_bar(columns: Columns, brief: int) -> bool:
-    """Return whether a one-line row keeps a bar worth drawing beside ``brief`` cells of text."""
-    return columns.width - columns.indent - columns.percent - brief - 4 >= _LEAST_BAR
-
-
-def _label(row: Meter, columns: Columns) -> Text:
-    options = columns.options
-    marker = options.glyphs.binding if row.binding else " "
-    line = styled(marker if columns.short else f"{marker} ", STRONG)
-    name = options.fit(row.short_label if columns.short else row.label, columns.label)
-    gap = " " if columns.short else "  "
-    line.append(_padded(name, columns.label) + gap, style=STRONG if row.binding else "")
-    return line
-
-
-def _percent(row: Meter, columns: Columns) -> Text:
-    options = columns.options
-    sign_room = columns.sign
-    if row.utilization is None:
-        shown = options.text(row.percent).rjust(columns.percent - sign_room)
-        return styled(shown + " " * sign_room, FAINT)
-    severity = severity_of(row.utilization)
-    shown = (row.percent + columns.unit).rjust(columns.percent - sign_room)
-    line = styled(shown, SEVERITY_STYLES[severity])
-    if sign_room:
-        gap = " " if columns.unit != "%" else ""
-        line.append((gap + _sign(row)).ljust(sign_room), style=STRONG)
-    return line
-
-
-def _sign(row: Meter) -> str:
-    return "" if row.utilization is None else SEVERITY_SIGNS[severity_of(row.utilization)]
-
-
-def _indented(words: str, columns: Columns, style: str = FAINT) -> Text:
-    return _exactly(Text(" " * columns.indent).append(words, style=style), columns.width)
-
-
-def _padded(words: str, width: int) -> str:
-    return words + " " * (width - cell_len(words))
-
-
-def _exactly(line: Text, width: int) -> Text:
-    line.truncate(width, overflow="crop", pad=True)
-    return line
+def most_urgent(rows: Sequence[LimitRow], count: int) -> tuple[LimitRow, ...]:
+    """Return ``count`` rows in their order: the binding one, then those used most."""
+    if len(rows) <= count:
+        return tuple(rows)
+    ranked = sorted(rows, key=lambda row: (not row.binding, -(row.utilization or 0.0)))
+    selected = {id(row) for row in ranked[:count]}
+    return tuple(row for row in rows if id(row) in selected)

@@ -1,300 +1,184 @@
-"""An organisation's panel: what the month cost, where it ends, its days, and whose it was.
-
-Totals stand first and yield last: as a pane gets lower tables lose rows, then headings, then the
-chart goes, then the projection; what stays is the month to date and what is wrong.
-"""
+"""An organization's spend: the month so far, its budget and projection, and a chart of its days."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render import header
+from claude_usage_monitor.render.bar import bar
+from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.chart import chart
-from claude_usage_monitor.render.panels.spend_tables import (
-    API_KEYS,
-    CLAUDE_CODE,
-    WORKSPACES,
-    Row,
-    Table,
-    TableColumns,
-    shown_money,
-    tables,
+from claude_usage_monitor.render.layout import exactly, first_fitting, indented, padded
+from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.panels.spend_tables import shown_money
+from claude_usage_monitor.render.theme import (
+    ASCII,
+    FAINT,
+    PROBLEM,
+    SEVERITY_SIGNS,
+    SEVERITY_STYLES,
+    STRONG,
+    RenderOptions,
+    styled,
 )
-from claude_usage_monitor.render.panels.spend_totals import totals
-from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled
-from claude_usage_monitor.usage.durations import month_names
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.durations import calendar_day
+from claude_usage_monitor.usage.limits.windows import percent_text, severity_of
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from claude_usage_monitor.usage.money.spend import Spend
 
-    class Density(Protocol):
-        """How much of everything the dashboard wants drawn."""
-
-        @property
-        def rows(self) -> int:
-            """From 3, everything, to 0, a line or two without a frame."""
-
-        @property
-        def blanks(self) -> bool:
-            """Whether there is room for blank rows."""
-
-        @property
-        def problem(self) -> int:
-            """2: a problem with its hint, 1: its message, 0: two words."""
+_CAPTION_WIDTH = 22  # cells beside the chart
+_CHART_ROWS = {2: 3, 1: 1}  # by level
+_WARNING = "yellow"
 
 
-DETAILED_FROM = 46  # panel widths: a fact beside its label, and more than one to a line
-FRAME_FROM = 24
-_CAPTION = 22  # cells beside the chart
-_PAIRS_FROM = 88  # cells inside the frame: two tables side by side
+class _Fact(NamedTuple):
+    """A label and its value, each as candidates from the richest to the poorest."""
 
-READING = "Reading…"
-
-
-class _Plan(NamedTuple):
-    """How much is drawn: rows of the chart, and of each table at the least (``None``: all)."""
-
-    blanks: bool
-    chart: int
-    least: int | None
-    headings: bool = True
-    dropped: frozenset[str] = frozenset()  # tables
-    problem: int = 2
-    totals: int = 4  # lines of them
-    frame: bool = True
+    labels: tuple[str, ...]
+    values: tuple[Text, ...]
 
 
-_WHOLE = _Plan(blanks=True, chart=3, least=None)
-_PLANS = (
-    _WHOLE,
-    _Plan(blanks=True, chart=3, least=3),
-    _Plan(blanks=True, chart=1, least=2),
-    _Plan(blanks=True, chart=1, least=2, dropped=frozenset((API_KEYS,))),
-    _Plan(blanks=True, chart=1, least=4, headings=False),
-    _Plan(blanks=False, chart=1, least=2, headings=False),
-    _Plan(blanks=False, chart=1, least=0),
-    _Plan(blanks=False, chart=0, least=0),
-    _Plan(blanks=False, chart=0, least=0, problem=1),
-    _Plan(blanks=False, chart=0, least=0, problem=1, totals=3),
-    _Plan(blanks=False, chart=0, least=0, problem=1, totals=2),
-    _Plan(blanks=False, chart=0, least=0, problem=1, totals=1),
-    _Plan(blanks=False, chart=0, least=0, problem=1, totals=1, frame=False),
-    _Plan(blanks=False, chart=0, least=0, problem=0, totals=1, frame=False),
-)
-_NARROW = (
-    _Plan(blanks=False, chart=0, least=None, headings=False, problem=1, frame=False),
-    _Plan(blanks=False, chart=0, least=0, problem=1, frame=False),
-    _Plan(blanks=False, chart=0, least=0, problem=1, totals=3, frame=False),
-    _Plan(blanks=False, chart=0, least=0, problem=1, totals=2, frame=False),
-    *_PLANS[-2:],
-)
+def draw_totals(context: PanelContext, level: int) -> list[Text]:
+    """Draw month to date, budget, projection and when the budget is used up: ``level + 1`` lines.
 
-
-@dataclass(frozen=True, slots=True)
-class SpendPanel:
-    """One organisation's part of the frame: what it depends on, drawn as much as fits."""
-
-    status: AccountStatus
-    now: datetime
-    width: int
-    options: RenderOptions
-    last: bool = True  # of several accounts, the one that tells of the help
-
-    def drawn_within(self, height: int | None) -> list[Text]:
-        """Draw as much as fits, the tables with as many rows as are left."""
-        plans = _PLANS if self.width >= FRAME_FROM else _NARROW
-        if height is None:
-            return self._drawn(plans[0], None)
-        for plan in plans:
-            allotted = [self._least(plan, unit) for unit in self._units(plan)]
-            lines = self._drawn(plan, allotted)
-            if len(lines) <= height:
-                return self._grown(plan, allotted, lines, height)
-        return self._drawn(plans[-1], [])[:height]
-
-    def drawn(self, density: Density) -> list[Text]:
-        """Draw at one of the dashboard's densities."""
-        if density.rows == 0 or self.width < FRAME_FROM:
-            plan = _PLANS[-2]._replace(problem=density.problem)
-        elif density.rows >= 3:
-            plan = _WHOLE if density.blanks else _PLANS[1]._replace(blanks=False)
-        else:
-            plan = _PLANS[5] if density.rows == 2 else _PLANS[7]
-            plan = plan._replace(problem=density.problem)
-        return self._drawn(plan, [self._least(plan, unit) for unit in self._units(plan)])
-
-    def least(self, density: Density) -> int:
-        """Return how many lines a density takes."""
-        return len(self.drawn(density))
-
-    # --- how much ------------------------------------------------------------------------------
-
-    @staticmethod
-    def _least(plan: _Plan, unit: Sequence[Table]) -> int:
-        rows = _rows(unit)
-        return rows if plan.least is None else min(plan.least, rows)
-
-    def _grown(
-        self, plan: _Plan, allotted: list[int], lines: list[Text], height: int
-    ) -> list[Text]:
-        """Give the tables, one after another, the rows that are left."""
-        units = self._units(plan)
-        left = height - len(lines)
-        while left > 0 and plan.least:
-            wanting = [
-                n for n, unit in enumerate(units) if allotted[n] < max(len(t.rows) for t in unit)
-            ]
-            if not wanting:
-                break
-            for number in wanting[:left]:
-                allotted[number] += 1
-            left -= len(wanting[:left])
-        return self._drawn(plan, allotted)
-
-    def _units(self, plan: _Plan) -> list[tuple[Table, ...]]:
-        """Return the tables, those together that stand side by side."""
-        spend = self.status.spend
-        if spend is None or plan.least == 0:
-            return []
-        found = [t for t in tables(spend, self.options) if t.heading not in plan.dropped]
-        if not plan.headings:
-            flat = _flat(found, "You" if self.width >= DETAILED_FROM else "You, est.")
-            return [(flat,)] if flat.rows else []
-        if self._inner >= _PAIRS_FROM and [t.heading for t in found[:2]] == [
-            "Workspaces",
-            "Models",
-        ]:
-            return [(found[0], found[1]), *((table,) for table in found[2:])]
-        return [(table,) for table in found]
-
-    # --- drawing -------------------------------------------------------------------------------
-
-    @property
-    def _inner(self) -> int:
-        return self.width - 4
-
-    def _drawn(self, plan: _Plan, allotted: list[int] | None) -> list[Text]:
-        room = self._inner if plan.frame else self.width
-        body: list[Text] = []
-        for block in self._blocks(plan, allotted, room):
-            if block and body and plan.blanks:
-                body.append(Text())
-            body += self._dimmed(block)
-        for block in (self._trouble(plan, room), self._notes(plan, room)):
-            if block and body and plan.blanks:
-                body.append(Text())
-            body += block
-        if not plan.frame:
-            age = header.freshness(self.status, self.now, self.options)[-1]
-            return (
-                [*body, styled(self.options.fit(age, self.width), FAINT)] if plan.problem else body
-            )
-        if plan.blanks:
-            body = [Text(), *body, Text()]
-        top, bottom = self._dimmed([self._top(), self._bottom()])
-        return header.framed(body, (top, bottom), self.width, self.options)
-
-    def _dimmed(self, lines: Iterable[Text]) -> list[Text]:
-        """Dim figures that are held over; what is wrong with them stays bright."""
-        found = list(lines)
-        if self.status.stale(self.now):
-            for line in found:
-                line.stylize(FAINT)
-        return found
-
-    def _top(self) -> Text:
-        wide = self.width >= DETAILED_FROM
-        return header.edge(
-            self._title(), "Admin API" if wide else "", self.width, self.options, top=True
+    Values stand beside their labels, or in narrow panes at the right edge.
+    """
+    status, options = context.status, context.options
+    if status.account.kind != "console":
+        return []
+    spend = status.spend
+    if spend is None:
+        reading = styled(options.fit(READING, context.width), FAINT)
+        return [] if status.problem is not None else context.dimmed_if_stale([reading])
+    indent, width = _indent(context)
+    facts = _facts(spend, options)
+    if context.detailed:
+        label_width = max(cell_len(fact.labels[0]) for fact in facts)
+        lines = [_beside_label(fact, label_width, width, options) for fact in facts]
+    else:
+        lines = [_at_right_edge(fact, width, options) for fact in facts]
+    if spend.budget_percent is not None:
+        now = status.api_time(context.now)
+        lines.insert(
+            1, _budget_bar(spend.budget_percent, spend.elapsed_percent(now), width, options)
         )
-
-    def _title(self) -> str:
-        name = header.name(self.status, self.options)
-        if self.status.spend is None:
-            return name
-        months = month_names(self.status.spend.period_start)
-        variants = [self.options.text(f"{name} · {month}") for month in months]
-        return next((v for v in variants if cell_len(v) <= self.width - 6), name)
-
-    def _bottom(self) -> Text:
-        variants = header.freshness(self.status, self.now, self.options)
-        fitting = next((v for v in variants if cell_len(v) <= self.width - 6), variants[-1])
-        helping = self.options.live and self.width >= DETAILED_FROM and self.last
-        help_key = "? help" if helping else ""
-        return header.edge(fitting, help_key, self.width, self.options, top=False)
-
-    def _trouble(self, plan: _Plan, room: int) -> list[Text]:
-        return header.problem_lines(self.status, self.now, room, self.options, detail=plan.problem)
-
-    def _notes(self, plan: _Plan, room: int) -> list[Text]:
-        if plan.problem < 2:
-            return []
-        notes = header.notices(self.status)
-        return [line for note in notes for line in header.wrapped(note, room, self.options, FAINT)]
-
-    def _blocks(self, plan: _Plan, allotted: list[int] | None, room: int) -> Iterable[list[Text]]:
-        spend = self.status.spend
-        if spend is None:
-            reading = styled(self.options.fit(self.options.text(READING), room), FAINT)
-            yield [reading] if self.status.problem is None else []
-            return
-        indent = 2 if room + 4 >= DETAILED_FROM else 0
-        yield self._totals(spend, plan, room, indent)
-        if plan.chart and spend.daily:
-            yield self._chart(spend, plan.chart, room, indent)
-        units = self._units(plan)
-        if not units:
-            return
-        columns = TableColumns.of([t for unit in units for t in unit], room - indent, self.options)
-        for number, unit in enumerate(units):
-            whole = allotted is None or plan.least is None
-            cut = unit if whole or allotted is None else [t.cut(allotted[number]) for t in unit]
-            lines = columns.lines(cut, heading=plan.headings)
-            yield [_indented(line, indent) for line in lines]
-
-    def _totals(self, spend: Spend, plan: _Plan, room: int, indent: int) -> list[Text]:
-        now = self.status.api_time(self.now)
-        lines = totals(spend, now, room - indent, self.options, aside=indent > 0)
-        return [_indented(line, indent) for line in lines[: plan.totals]]
-
-    def _chart(self, spend: Spend, rows: int, room: int, indent: int) -> list[Text]:
-        days, room = spend.period_end.day, room - indent
-        beside = room - _CAPTION if room - _CAPTION >= days else room
-        lines = chart([day.amount for day in spend.daily], days, beside, rows, self.options)
-        known = [day.amount for day in spend.daily if day.amount is not None]
-        captions = [(0, "highest", max(known))] if known and rows > 1 else []
-        captions += [(-1, "today", known[-1])] if known == [d.amount for d in spend.daily] else []
-        for row, name, amount in captions if beside < room else ():
-            words = f"  {name} {shown_money(amount, spend.currency, self.options)}"
-            lines[row].append(words, style=FAINT)
-        return [_indented(line, indent) for line in lines]
+    return context.dimmed_if_stale(indented(lines[: level + 1], indent))
 
 
-def _rows(unit: Sequence[Table]) -> int:
-    return max(len(table.rows) for table in unit)
+def draw_chart(context: PanelContext, level: int) -> list[Text]:
+    """Draw the month's days as bars. Level 2: three rows high; 1: one row."""
+    spend, options = context.status.spend, context.options
+    if spend is None or not spend.daily or not context.framed or not level:
+        return []
+    indent, width = _indent(context)
+    days = spend.period_end.day
+    has_captions = width - _CAPTION_WIDTH >= days
+    amounts = [day.amount for day in spend.daily]
+    chart_width = width - _CAPTION_WIDTH if has_captions else width
+    lines = chart(amounts, days, chart_width, _CHART_ROWS[level], options)
+    if has_captions:
+        known = [amount for amount in amounts if amount is not None]
+        captions = [(0, "highest", max(known))] if known and len(lines) > 1 else []
+        captions += [(-1, "today", known[-1])] if known == amounts else []
+        for row, name, amount in captions:
+            caption = f"  {name} {shown_money(amount, spend.currency, options)}"
+            lines[row].append(caption, style=FAINT)
+    return context.dimmed_if_stale(indented(lines, indent))
 
 
-def _flat(found: Sequence[Table], you: str) -> Table:
-    """Return the rows that matter most as one table without a heading: you, then workspaces."""
-    by_heading = {table.heading: table for table in found}
-    rows: list[Row] = []
-    claude_code = by_heading.get(CLAUDE_CODE)
-    if claude_code is not None and claude_code.rows and claude_code.rows[0].strong:
-        detail = ("estimate, an hour late", "estimate")
-        rows.append(replace(claude_code.rows[0], name=you, detail=detail))
-    if WORKSPACES in by_heading:
-        rows += by_heading[WORKSPACES].rows
-    return Table("", tuple(rows))
+def _indent(context: PanelContext) -> tuple[int, int]:
+    """Return the indent of the lines, and the width that is left."""
+    indent = 2 if context.detailed else 0
+    return indent, context.width - indent
 
 
-def _indented(line: Text, indent: int) -> Text:
-    return Text(" " * indent) + line if indent else line
+def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
+    """Return the month to date, its projection, and when the budget is used up."""
+    facts = [_Fact(("Month to date", "To date", "MTD", ""), _month_to_date(spend, options))]
+    month_end = calendar_day(spend.period_end)
+    labels = (f"By {month_end}", month_end)
+    if spend.projected is not None:
+        facts.append(_Fact(labels, _projection(spend, options)))
+    elif spend.projection_note:
+        known = all(day.amount is not None for day in spend.daily)
+        notes = (spend.projection_note, "No projection yet" if known else "No projection")
+        facts.append(_Fact(labels, _styled(list(map(options.text, notes)), FAINT)))
+    budget = _budget(spend)
+    if budget:
+        facts.append(_Fact(("",), budget))
+    return facts
+
+
+def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
+    if spend.month_to_date is None:
+        return (styled(options.text("—"), FAINT),)
+    amount = styled(shown_money(spend.month_to_date, spend.currency, options), STRONG)
+    if spend.budget is None:
+        return (amount,)
+    budget = f" of {shown_money(spend.budget, spend.currency, options)}"
+    return (amount.copy().append(budget), amount)
+
+
+def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
+    projected, budget = spend.projected, spend.budget
+    over = projected is not None and budget is not None and projected >= budget
+    amount = styled(shown_money(projected, spend.currency, options), _WARNING if over else "")
+    if spend.projected_low is None or spend.projected_high is None:
+        return (amount,)
+    dash = "-" if options.glyphs is ASCII else "–"
+    interval = f" ({spend.projected_low:,.0f}{dash}{spend.projected_high:,.0f})"
+    return (amount.copy().append(interval, style=FAINT), amount)
+
+
+def _budget(spend: Spend) -> tuple[Text, ...]:
+    """Return whether, and when, the month reaches the budget."""
+    if spend.budget is None or spend.month_to_date is None:
+        return ()
+    if spend.budget_reached_on is not None:
+        day = calendar_day(spend.budget_reached_on)
+        if spend.month_to_date >= spend.budget:
+            texts = [f"used up the budget on {day}", f"budget used up {day}", f"full {day}"]
+            return _styled(texts, PROBLEM)
+        texts = [f"reaches the budget on {day}", f"budget reached {day}", f"full {day}"]
+        return _styled(texts, _WARNING)
+    if spend.projected_high is None:
+        return ()
+    if spend.projected_high >= spend.budget:
+        return _styled(["may reach the budget"], FAINT)
+    return _styled(["stays within the budget", "within budget"], FAINT)
+
+
+def _styled(texts: Sequence[str], style: str) -> tuple[Text, ...]:
+    return tuple(styled(text, style) for text in texts)
+
+
+def _budget_bar(percent: float, elapsed: float, width: int, options: RenderOptions) -> Text:
+    """Draw how much of the budget is spent; the tick is where an even pace would be now."""
+    severity = severity_of(percent)
+    sign = "" if options.color else SEVERITY_SIGNS[severity]
+    text = f"{percent_text(percent)} %".rjust(7) + (f" {sign}" if sign else "")
+    line = bar(percent, elapsed, max(0, width - len(text)), options)
+    line.append(text, style=SEVERITY_STYLES[severity])
+    line.truncate(width, overflow="crop")
+    return line
+
+
+def _beside_label(fact: _Fact, label_width: int, width: int, options: RenderOptions) -> Text:
+    line = Text(padded(options.text(fact.labels[0]), label_width + 2))
+    value = first_fitting(fact.values, width - label_width - 2, _cells) or fact.values[-1]
+    return exactly(line.append_text(value), width)
+
+
+def _at_right_edge(fact: _Fact, width: int, options: RenderOptions) -> Text:
+    pairs = [(options.text(label), value) for value in fact.values for label in fact.labels]
+    fitting = first_fitting(pairs, width - 1, lambda pair: cell_len(pair[0]) + _cells(pair[1]))
+    label, value = fitting or ("", fact.values[-1])
+    return exactly(Text(padded(label, width - _cells(value))).append_text(value), width)
+
+
+def _cells(text: Text) -> int:
+    return text.cell_len

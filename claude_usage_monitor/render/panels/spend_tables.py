@@ -1,23 +1,29 @@
-"""The tables of an organisation's panel: whose spend it is, in as many rows as there are."""
+"""The tables of an organization's spend: by workspace, model, user and API key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render.header import wrapped
-from claude_usage_monitor.render.theme import ASCII, FAINT, SPENT, STRONG, RenderOptions, styled
-from claude_usage_monitor.usage.limits.windows import percent_text
+from claude_usage_monitor.render.layout import indented
+from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.table import Row, Table, TableColumns
+from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.money.money import compact, money
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from claude_usage_monitor.usage.money.spend import KeyTokens, NamedAmount, Spend, UserSpend
+    from claude_usage_monitor.usage.money.spend import (
+        ClaudeCodeSpend,
+        KeyTokens,
+        NamedAmount,
+        Spend,
+        UserSpend,
+    )
 
 UNKNOWN = "unknown"
 UNPRICED = "unpriced"
@@ -26,112 +32,137 @@ CLAUDE_CODE = "Claude Code, est."
 ESTIMATE = "Estimate of API-billed use only, an hour late."
 NO_CLAUDE_CODE = "No API-billed Claude Code use; subscription seats are not in this API."
 
-_LONGEST_NAME = 28
-_LEAST_NAME = 17  # a heading's, and a model's
-_LEAST_BESIDE = 8
-_LONGEST_BAR = 30
-_GAP = 4  # cells between two tables side by side
+_MIN_PAIR_WIDTH = 88  # cells for two tables side by side
+
+_MIN_ROWS = {5: 3, 4: 2, 3: 2, 2: 4, 1: 2}  # of each table, by level
+_WITHOUT_API_KEYS = 3  # from this level down
+_WITHOUT_HEADINGS = 2  # from this level down, as one table
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A table's row: a name, its figure, and what else there is to say of it, richest first.
+def draw(context: PanelContext, level: int) -> list[Text]:
+    """Draw the tables with as many rows as fit.
 
-    ``short_name`` is used where the name would be cut.
+    Level 6: all rows; 5 and 4: the first of each table; 3: without API keys; 2 and 1: the most
+    important rows in one table without a heading. Spare rows make the tables longer.
     """
+    spend = context.status.spend
+    if spend is None or level == 0:
+        return []
+    indent = 2 if context.detailed else 0
+    blocks = _blocks(spend, context, level)
+    everything = [table for block in blocks for table in block]
+    columns = TableColumns.of(everything, context.width - indent, context.options)
+    if level in _MIN_ROWS and context.framed:
+        counts = _row_counts([_height(block) for block in blocks], level, context.spare_rows)
+        blocks = [
+            tuple(table.cut(count) for table in block)
+            for block, count in zip(blocks, counts, strict=True)
+        ]
+    lines: list[Text] = []
+    for block in blocks:
+        if lines and context.blanks:
+            lines.append(Text())
+        lines += columns.lines(block)
+    return context.dimmed_if_stale(indented(lines, indent))
 
-    name: str
-    figure: str
-    share: float | None = None  # of the table's total, in percent
-    detail: tuple[str, ...] = ()
-    strong: bool = False
-    short_name: str = ""
+
+def _blocks(spend: Spend, context: PanelContext, level: int) -> list[tuple[Table, ...]]:
+    """Return the tables, those that stand side by side together."""
+    found = tables(spend, context.options)
+    if level <= _WITHOUT_HEADINGS or not context.framed:
+        table = _without_headings(found, "You" if context.detailed else "You, est.")
+        return [(table,)] if table.rows else []
+    if level <= _WITHOUT_API_KEYS:
+        found = tuple(table for table in found if table.heading != API_KEYS)
+    headings = [table.heading for table in found[:2]]
+    if context.width >= _MIN_PAIR_WIDTH and headings == [WORKSPACES, MODELS]:
+        return [found[:2], *((table,) for table in found[2:])]
+    return [(table,) for table in found]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A heading and its rows. ``figure`` and a note stand beside the heading.
+def _height(block: Sequence[Table]) -> int:
+    return max(len(table.rows) for table in block)
 
-    ``remark`` stands beneath a table that is whole, unless the richest note tells as much.
-    """
 
-    heading: str
-    rows: tuple[Row, ...]
-    figure: str = ""
-    notes: tuple[str, ...] = ()
-    short_heading: str = ""
-    remark: str = ""
+def _row_counts(heights: Sequence[int], level: int, spare_rows: int) -> list[int]:
+    """Return how many rows each block gets: the level's least, then one more each in turn."""
+    counts = [min(_MIN_ROWS[level], height) for height in heights]
+    while spare_rows > 0 and counts != list(heights):
+        for at, height in enumerate(heights):
+            if counts[at] < height and spare_rows > 0:
+                counts[at] += 1
+                spare_rows -= 1
+    return counts
 
-    def cut(self, count: int) -> Table:
-        """Return the table with its first rows, and how many of how many in its note."""
-        if not self.rows:
-            return self
-        if count >= len(self.rows):
-            return replace(self, remark="")
-        told = f"{count} of {len(self.rows)}"
-        notes = (*(f"{told} · {note}" for note in self.notes), told)
-        return replace(self, rows=self.rows[:count], notes=notes, remark="")
+
+def _without_headings(found: Sequence[Table], you: str) -> Table:
+    """Return the most important rows as one table: your own spend, then the workspaces."""
+    rows: list[Row] = []
+    for table in found:
+        if table.heading == CLAUDE_CODE and table.rows and table.rows[0].strong:
+            notes = ("estimate, an hour late", "estimate")
+            rows.insert(0, replace(table.rows[0], name=you, notes=notes))
+        elif table.heading == WORKSPACES:
+            rows += table.rows
+    return Table("", tuple(rows))
 
 
 def tables(spend: Spend, options: RenderOptions) -> tuple[Table, ...]:
-    """Return the tables of all reports that were read, in the order they are shown."""
+    """Return a table for each report that was read, in the order they are shown."""
     found = []
     if spend.by_workspace:
-        found.append(Table(WORKSPACES, _priced(spend.by_workspace, spend, options)))
+        found.append(Table(WORKSPACES, _amounts(spend.by_workspace, spend, options)))
     if spend.by_model:
-        found.append(Table(MODELS, _priced(spend.by_model, spend, options)))
+        found.append(Table(MODELS, _amounts(spend.by_model, spend, options)))
     if spend.claude_code is not None:
-        found.append(_claude_code(spend, options))
+        found.append(_claude_code(spend.claude_code, spend, options))
     if spend.by_api_key:
-        found.append(Table(API_KEYS, _keys(spend.by_api_key, options), "tokens"))
+        found.append(Table(API_KEYS, _api_keys(spend.by_api_key, options), "tokens"))
     return tuple(found)
 
 
 def shown_money(amount: Decimal | None, currency: str | None, options: RenderOptions) -> str:
-    """Return an amount, or that it is not known."""
+    """Return the amount with its currency, or that it is unknown."""
     if amount is None:
         return UNPRICED
     return money(amount, currency, ascii_only=options.glyphs is ASCII)
 
 
-def _priced(rows: Iterable[NamedAmount], spend: Spend, options: RenderOptions) -> tuple[Row, ...]:
-    whole = spend.month_to_date
+def _amounts(rows: Iterable[NamedAmount], spend: Spend, options: RenderOptions) -> tuple[Row, ...]:
+    total = spend.month_to_date
     return tuple(
         Row(
             options.text(row.name or UNKNOWN),
             shown_money(row.amount, spend.currency, options),
-            float(row.amount / whole * 100) if row.amount is not None and whole else None,
+            float(row.amount / total * 100) if row.amount is not None and total else None,
             short_name=options.text((row.name or UNKNOWN).removeprefix("claude-")),
         )
         for row in rows
     )
 
 
-def _claude_code(spend: Spend, options: RenderOptions) -> Table:
-    report = spend.claude_code
-    assert report is not None  # noqa: S101 - its caller looked
+def _claude_code(report: ClaudeCodeSpend, spend: Spend, options: RenderOptions) -> Table:
     rows = [_user(row, spend, options) for row in report.by_user]
     if report.you is not None:
-        mine = next(n for n, row in enumerate(report.by_user) if row.email == report.you.email)
-        rows.insert(0, replace(rows.pop(mine), name="You", strong=True))
+        at = next(n for n, row in enumerate(report.by_user) if row.email == report.you.email)
+        rows.insert(0, replace(rows.pop(at), name="You", strong=True))
     figure = shown_money(report.month_to_date, spend.currency, options) if rows else ""
-    figure = options.glyphs.ellipsis if report.missing_days else figure
-    notes = ["estimate, API-billed only, an hour late", "an hour late"]
+    notes: tuple[str, ...] = ()
     if report.missing_days:
-        notes = [f"{report.missing_days} days not read yet", "not all read"]
-    elif report.unpriced and rows:
-        some = f"{report.unpriced} unpriced"
-        notes = [*(f"{some}, {note}" for note in notes), some]
-    elif not rows:
-        notes = []
+        figure = options.glyphs.ellipsis
+        notes = (f"{report.missing_days} days not read yet", "not all read")
+    elif rows:
+        notes = ("estimate, API-billed only, an hour late", "an hour late")
+        if report.unpriced:
+            unpriced = f"{report.unpriced} unpriced"
+            notes = (*(f"{unpriced}, {note}" for note in notes), unpriced)
     remark = ESTIMATE if rows or report.missing_days else NO_CLAUDE_CODE
-    return Table(CLAUDE_CODE, tuple(rows), figure, tuple(notes), "Users, est.", remark)
+    return Table(CLAUDE_CODE, tuple(rows), figure, notes, "Users, est.", remark)
 
 
 def _user(row: UserSpend, spend: Spend, options: RenderOptions) -> Row:
-    tokens = _sum(row[3:7])
     parts = [
-        f"{_count(tokens)} tokens",
+        f"{_count(_sum(row[3:7]))} tokens",
         f"{_count(row.sessions)} sessions",
         f"+{_count(row.lines_added)} -{_count(row.lines_removed)} lines",
         f"{_count(row.commits)} commits",
@@ -140,19 +171,18 @@ def _user(row: UserSpend, spend: Spend, options: RenderOptions) -> Row:
     return Row(
         options.text(row.name or UNKNOWN),
         shown_money(row.amount, spend.currency, options),
-        detail=tuple(options.text(" · ".join(parts[:most])) for most in range(len(parts), 0, -1)),
+        notes=tuple(options.text(" · ".join(parts[:n])) for n in range(len(parts), 0, -1)),
     )
 
 
-def _keys(rows: Iterable[KeyTokens], options: RenderOptions) -> tuple[Row, ...]:
-    found = []
+def _api_keys(rows: Iterable[KeyTokens], options: RenderOptions) -> tuple[Row, ...]:
+    result = []
     for row in rows:
-        cached = _sum(row[3:])
-        parts = [f"{_count(row.input_tokens)} in", f"{_count(row.output_tokens)} out"]
-        whole = options.text(" · ".join([*parts, f"{_count(cached)} cached"]))
-        detail = (whole, options.text(" · ".join(parts)))
-        found.append(Row(options.text(row.name or UNKNOWN), _count(_sum(row[1:])), detail=detail))
-    return tuple(found)
+        short = f"{_count(row.input_tokens)} in · {_count(row.output_tokens)} out"
+        notes = (f"{short} · {_count(_sum(row[3:]))} cached", short)
+        name, tokens = options.text(row.name or UNKNOWN), _count(_sum(row[1:]))
+        result.append(Row(name, tokens, notes=tuple(map(options.text, notes))))
+    return tuple(result)
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:
@@ -162,81 +192,3 @@ def _sum(counts: Sequence[int | None]) -> int | None:
 
 def _count(count: int | None) -> str:
     return "?" if count is None else compact(count)
-
-
-@dataclass(frozen=True, slots=True)
-class TableColumns:
-    """The widths that all tables of a panel share, so that figures stand one under another."""
-
-    width: int
-    name: int
-    figure: int
-    options: RenderOptions
-
-    @classmethod
-    def of(cls, found: Sequence[Table], width: int, options: RenderOptions) -> TableColumns:
-        """Return the columns for these tables in ``width`` cells."""
-        rows = [row for table in found for row in table.rows]
-        figures = [row.figure for row in rows] + [table.figure for table in found]
-        names = [row.name for row in rows] + [table.heading for table in found]
-        figure = max(map(cell_len, figures), default=0)
-        longest = max(map(cell_len, names), default=0)
-        most = min(_LONGEST_NAME, max(_LEAST_NAME, width // 3))
-        name = max(1, min(longest, most, width - figure - 2))
-        return cls(width, name, figure, options)
-
-    @property
-    def _beside_room(self) -> int:
-        """How many cells are left beside the figures; too few for anything, and they stand last."""
-        room = self.width - self.name - self.figure - 4
-        return room if room >= _LEAST_BESIDE else 0
-
-    def lines(self, found: Sequence[Table], *, heading: bool) -> list[Text]:
-        """Draw a table, or two side by side, each line exactly as wide as the columns."""
-        if len(found) == 1:
-            return self._table(found[0], heading=heading)
-        half = (self.width - _GAP) // 2
-        columns = TableColumns.of(found, half, self.options)
-        left, right = (columns.lines((table,), heading=heading) for table in found)
-        lines = []
-        for number in range(max(len(left), len(right))):
-            line = left[number] if number < len(left) else Text(" " * half)
-            line.append(" " * _GAP)
-            lines.append(line + right[number] if number < len(right) else line)
-        return lines
-
-    def _table(self, table: Table, *, heading: bool) -> list[Text]:
-        highest = max((row.share or 0.0 for row in table.rows), default=0.0)
-        lines = [self._line(row, highest) for row in table.rows]
-        if heading:
-            short = table.short_heading or table.heading
-            row = Row(table.heading, table.figure, None, table.notes, strong=True)
-            if not self._beside_room:
-                row = replace(row, name=short)
-            lines.insert(0, self._line(row, highest))
-        told = bool(table.notes) and cell_len(table.notes[0]) <= self._beside_room
-        return lines if told else lines + wrapped(table.remark, self.width, self.options, FAINT)
-
-    def _line(self, row: Row, highest: float) -> Text:
-        style, room = STRONG if row.strong else "", self._beside_room
-        width = self.name if room else self.width - cell_len(row.figure) - 1
-        name = row.name if cell_len(row.name) <= width else row.short_name or row.name
-        line = styled(self.options.fit(name, width), style)
-        figure = row.figure.rjust(self.figure) if room else row.figure
-        at = self.name + 2 if room else self.width - cell_len(figure)
-        line.append(" " * (at - line.cell_len))
-        line.append(figure, style=style)
-        if room:
-            line.append("  ")
-            line.append_text(self._beside(row, room, highest))
-        line.truncate(self.width, overflow="crop", pad=True)
-        return line
-
-    def _beside(self, row: Row, room: int, highest: float) -> Text:
-        if row.share is None:
-            words = next((words for words in row.detail if cell_len(words) <= room), "")
-            return styled(self.options.text(words), FAINT)
-        beside = styled(f"{percent_text(row.share)} %".rjust(5), FAINT)
-        cells = min(max(room - 7, 0), _LONGEST_BAR)
-        filled = round(row.share / highest * cells) if highest > 0 else 0
-        return beside.append("  ").append(self.options.glyphs.filled * filled, style=SPENT)

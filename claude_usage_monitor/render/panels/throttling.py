@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from claude_usage_monitor.render.header import wrapped
+from claude_usage_monitor.render.layout import wrapped
+from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.panel import PanelContext
 from claude_usage_monitor.render.panels.throttling_words import Part, Words
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.render.meters import Meter
     from claude_usage_monitor.usage.throttling import Throttling
 
 _NAME = "Pace Maker"
@@ -28,8 +29,8 @@ _MOST_GAPS = 2  # the others are named by doctor and in the JSON document
 
 
 def with_target(
-    rows: Sequence[Meter], throttling: Throttling | None, now: datetime
-) -> tuple[Meter, ...]:
+    rows: Sequence[LimitRow], throttling: Throttling | None, now: datetime
+) -> tuple[LimitRow, ...]:
     """Return the rows, that of the window Pace Maker paces by with its target on it."""
     if throttling is None or throttling.enabled is False:
         return tuple(rows)
@@ -37,6 +38,21 @@ def with_target(
     return tuple(
         replace(row, target=target) if row.key is not None and row.key == key else row
         for row in rows
+    )
+
+
+def draw(context: PanelContext, level: int) -> list[Text]:
+    """Draw the panel. Level 2: all of it; 1: its heading."""
+    throttling = context.status.throttling
+    if throttling is None or level == 0 or not context.framed:
+        return []
+    return section(
+        throttling,
+        context.now,
+        context.options,
+        width=context.width,
+        indent=context.columns.indent if context.detailed else 0,
+        full=level == 2,
     )
 
 

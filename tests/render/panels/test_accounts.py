@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from claude_usage_monitor.errors import NoCredentials, Unreachable
+from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.header import READING
 from claude_usage_monitor.render.help import help_lines
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.sources.text import clean

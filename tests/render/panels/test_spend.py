@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import NoCredentials
+from claude_usage_monitor.render.account_frame import account_frames
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.panels.spend import SpendPanel
+from claude_usage_monitor.render.panels import CUTOFFS
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
@@ -146,18 +147,13 @@ def test_a_frame_of_any_height_is_whole() -> None:
     assert " of 200" not in text
 
 
-class Density(NamedTuple):
-    rows: int
-    blanks: bool = False
-    problem: int = 2
-
-
 @pytest.mark.parametrize("width", [20, 28, 60, 100])
-def test_each_density_is_lower_than_the_one_before(width: int) -> None:
-    panel = SpendPanel(LIMITED, NOW, width, LIVE)
-    densities = [Density(3, blanks=True), Density(3), Density(2), Density(1), Density(0, problem=1)]
-    heights = [len(panel.drawn(density)) for density in densities]
-    assert heights == sorted(heights, reverse=True)
+def test_a_frame_never_gets_higher_from_one_cutoff_to_the_next(width: int) -> None:
+    for status in STATUSES.values():
+        (frame,) = account_frames((status,), NOW, width, LIVE, mark_active=False)
+        heights = [len(frame.draw(cutoff)) for cutoff in CUTOFFS]
+        assert heights == sorted(heights, reverse=True)
+        assert heights == [frame.height(cutoff) for cutoff in CUTOFFS]
 
 
 # --- what is said ------------------------------------------------------------------------------
@@ -236,7 +232,7 @@ def test_without_colour_a_sign_tells_how_much_of_the_budget_is_gone() -> None:
 def test_the_title_tells_whose_and_which_month() -> None:
     assert "Acme Corporation · November" in drawn(ORGANIZATION, 60)[0]
     assert "Acme Corporation · Nov " in drawn(ORGANIZATION, 28)[0]
-    assert "Organisation" in drawn(READING, 60)[0]
+    assert "Organization" in drawn(READING, 60)[0]
 
 
 @settings(deadline=None)

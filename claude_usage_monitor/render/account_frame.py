@@ -1,0 +1,222 @@
+"""An account's frame: title, panels and footer, as much of them as a height allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from rich.text import Text
+
+from claude_usage_monitor.render import captions, frame
+from claude_usage_monitor.render.layout import first_fitting, fitting_text
+from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.limit_rows import LimitRow, limit_rows, month_row
+from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, Panel, PanelContext
+from claude_usage_monitor.render.panels import (
+    AGE_WITHOUT_BORDER,
+    BLANK_ROWS,
+    BORDER,
+    CUTOFFS,
+    FIGURES,
+    PANELS,
+)
+from claude_usage_monitor.render.panels.limits import columns_for, most_urgent
+from claude_usage_monitor.render.panels.throttling import with_target
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.usage.status import AccountStatus
+
+HELP = "? help"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFrame:
+    """One account's part of the screen.
+
+    ``columns`` are shared by all accounts on the screen. ``several`` is whether there are others,
+    ``active`` whether this is the active one of them, ``last`` whether it is the lowest, which
+    mentions the help.
+    """
+
+    status: AccountStatus
+    now: datetime
+    width: int
+    options: RenderOptions
+    rows: tuple[LimitRow, ...]
+    columns: LimitColumns
+    several: bool = False
+    active: bool = False
+    last: bool = True
+    _drawn: dict[tuple[object, ...], list[Text]] = field(default_factory=dict, init=False)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the figures are old."""
+        return self.status.stale(self.now)
+
+    @property
+    def min_height(self) -> int:
+        """A lower bound of the height at every cutoff: no limit is left out."""
+        heading = 2 if self.width >= frame.MIN_WIDTH else 1
+        return heading + max(1, len(self.rows))
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The steps by which this frame may get lower.
+
+        Several accounts share a frame before one of them loses figures.
+        """
+        if self.several and self.width >= frame.MIN_WIDTH:
+            return tuple(cutoff for cutoff in CUTOFFS if cutoff < FIGURES)
+        return CUTOFFS
+
+    @property
+    def grows(self) -> bool:
+        """Whether there is a panel that can use spare rows."""
+        context = self._context(0, 0)
+        return any(panel.grows and self._block(panel, panel.level(0), context) for panel in PANELS)
+
+    def fit(self, height: int | None) -> list[Text]:
+        """Draw as much as fits; at least the problem and the most urgent rows."""
+        if height is None:
+            return self.draw(0)
+        cutoff = first_fitting(self.cutoffs, height, self.height)
+        if cutoff is not None:
+            return self.draw(cutoff, height - self.height(cutoff))
+        count = max(1, height - (1 if self.status.problem else 0))
+        return replace(self, rows=most_urgent(self.rows, count)).draw(CUTOFFS[-1])[:height]
+
+    def height(self, cutoff: int) -> int:
+        """Return the number of lines at a cutoff."""
+        blocks = self._blocks(cutoff)
+        lines = sum(map(len, blocks))
+        if self._framed(cutoff):
+            return lines + 2 + (len(blocks) + 1 if cutoff < BLANK_ROWS else 0)
+        return lines + self.several + (cutoff < AGE_WITHOUT_BORDER)
+
+    def draw(self, cutoff: int, spare_rows: int = 0) -> list[Text]:
+        """Draw what has not yielded at a cutoff; panels that grow use the spare rows."""
+        blocks = self._blocks(cutoff, spare_rows)
+        if not self._framed(cutoff):
+            return self._without_border(blocks, age=cutoff < AGE_WITHOUT_BORDER)
+        body: list[Text] = []
+        for block in blocks:
+            body += [Text(), *block] if cutoff < BLANK_ROWS else block
+        if cutoff < BLANK_ROWS:
+            body.append(Text())
+        return frame.framed(body, self._top(), self._bottom(), self.width, self.options)
+
+    def title(self, width: int) -> str:
+        """Return the title in ``width`` cells."""
+        return captions.title(
+            self.status, width, self.options, several=self.several, active=self.active
+        )
+
+    def _framed(self, cutoff: int) -> bool:
+        return cutoff < BORDER and self.width >= frame.MIN_WIDTH
+
+    def _blocks(self, cutoff: int, spare_rows: int = 0) -> list[list[Text]]:
+        """Return the lines of each panel that has any."""
+        context = self._context(cutoff, spare_rows)
+        blocks = (self._block(panel, panel.level(cutoff), context) for panel in PANELS)
+        return [block for block in blocks if block]
+
+    def _block(self, panel: Panel, level: int, context: PanelContext) -> list[Text]:
+        """Draw a panel, once for all cutoffs at which it looks the same."""
+        spare_rows = context.spare_rows if panel.grows else 0
+        key = (panel.name, level, context.framed, context.blanks, spare_rows)
+        if key not in self._drawn:
+            self._drawn[key] = panel.draw(context, level)
+        return self._drawn[key]
+
+    def _context(self, cutoff: int, spare_rows: int) -> PanelContext:
+        framed = self._framed(cutoff)
+        columns = self.columns
+        if not framed and not self.several:
+            columns = LimitColumns.of(self.rows, self.width, self.options, tiny=True)
+        return PanelContext(
+            self.status,
+            self.now,
+            self.width - frame.SIDES if framed else self.width,
+            self.options,
+            self.rows,
+            columns,
+            framed,
+            blanks=framed and cutoff < BLANK_ROWS,
+            spare_rows=spare_rows,
+        )
+
+    def _top(self) -> Text:
+        width = self.width - frame.MARGIN
+        if self.status.account.kind == "console":
+            title, right = (
+                captions.month_title(self.status, width, self.options),
+                captions.ADMIN_API,
+            )
+        else:
+            title, right = self.title(width), captions.email(self.status, self.options)
+        right = right if self._detailed else ""
+        return self._dimmed(frame.top_border(title, right, self.width, self.options))
+
+    def _bottom(self) -> Text:
+        candidates = captions.freshness(self.status, self.now, self.options)
+        text = fitting_text(candidates, self.width - frame.MARGIN) or candidates[-1]
+        help_key = HELP if self.options.live and self._detailed and self.last else ""
+        return self._dimmed(frame.bottom_border(text, help_key, self.width, self.options))
+
+    @property
+    def _detailed(self) -> bool:
+        return self.width - frame.SIDES >= MIN_DETAILED_WIDTH
+
+    def _dimmed(self, line: Text) -> Text:
+        if self.stale:
+            line.stylize(FAINT)
+        return line
+
+    def _without_border(self, blocks: Sequence[list[Text]], *, age: bool) -> list[Text]:
+        lines = [line for block in blocks for line in block]
+        if self.several:
+            lines.insert(0, self._dimmed(styled(self.title(self.width), STRONG)))
+        if age:
+            text = captions.freshness(self.status, self.now, self.options)[-1]
+            lines.append(styled(self.options.fit(text, self.width), FAINT))
+        return lines
+
+
+def account_frames(
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    width: int,
+    options: RenderOptions,
+    *,
+    mark_active: bool,
+) -> list[AccountFrame]:
+    """Return the frames of accounts that share the screen, with common columns."""
+    rows = [account_rows(status, now, options) for status in statuses]
+    columns = columns_for([row for account in rows for row in account], width, options)
+    return [
+        AccountFrame(
+            status,
+            now,
+            width,
+            options,
+            account,
+            columns,
+            several=len(statuses) > 1,
+            active=mark_active and status.account.active and status.account.kind == "code",
+            last=number == len(statuses),
+        )
+        for number, (status, account) in enumerate(zip(statuses, rows, strict=True), 1)
+    ]
+
+
+def account_rows(
+    status: AccountStatus, now: datetime, options: RenderOptions
+) -> tuple[LimitRow, ...]:
+    """Return an account's limits as rows; of an organization, its month."""
+    if status.spend is not None:
+        return (month_row(status.spend, status.api_time(now), options),)
+    if status.usage is None:
+        return ()
+    rows = limit_rows(status.usage, status.api_time(now), options)
+    return with_target(rows, status.throttling, now)

@@ -1,0 +1,87 @@
+"""Borders: around an account, or around several that share a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from rich.text import Span, Text
+
+from claude_usage_monitor.render.layout import exactly
+from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions, styled
+
+MIN_WIDTH = 24  # narrower panes need every cell for figures
+SIDES = 4  # cells of a line for the two sides and the blanks beside them
+MARGIN = 6  # cells of a border line for its corners, dashes and blanks
+_MIN_RULE = 4  # cells of border between two texts
+
+
+class Caption(NamedTuple):
+    """A text in a border line."""
+
+    text: str
+    style: str = ""
+
+
+def framed(
+    body: Sequence[Text], top: Text, bottom: Text, width: int, options: RenderOptions
+) -> list[Text]:
+    """Put a border around lines."""
+    return [top, *with_sides(body, width, options), bottom]
+
+
+def with_sides(body: Sequence[Text], width: int, options: RenderOptions) -> list[Text]:
+    """Put the border's two sides beside lines; the result is ``width`` cells wide."""
+    side = options.glyphs.vertical
+    lines = []
+    for content in body:
+        exactly(content, width - SIDES)
+        size = len(content)
+        spans = [Span(start + 2, end + 2, style) for start, end, style in content.spans]
+        left, right = Span(0, 2, FAINT), Span(size + 2, size + SIDES, FAINT)
+        lines.append(Text(f"{side} {content.plain} {side}", spans=[left, *spans, right]))
+    return lines
+
+
+def top_border(left: str, right: str, width: int, options: RenderOptions) -> Text:
+    """Draw the top border with a title and, where there is room, a text at its right."""
+    return _edge(options.glyphs.corners[:2], Caption(left, STRONG), right, width, options)
+
+
+def bottom_border(left: str, right: str, width: int, options: RenderOptions) -> Text:
+    """Draw the bottom border with a text and, where there is room, another at its right."""
+    return _edge(options.glyphs.corners[2:], Caption(left), right, width, options)
+
+
+def _edge(
+    corners: Sequence[str], left: Caption, right: str, width: int, options: RenderOptions
+) -> Text:
+    left = left._replace(text=options.fit(left.text, width - MARGIN))
+    if cell_len(left.text) + cell_len(right) + MARGIN + _MIN_RULE > width:
+        right = ""
+    return _ruled(corners, left, Caption(right), width, options)
+
+
+def heading(
+    left: Caption, right: Caption, width: int, options: RenderOptions, *, first: bool
+) -> Text:
+    """Draw the border above an account that shares a frame with others."""
+    tees = ("+", "+") if options.glyphs is ASCII else ("├", "┤")
+    return _ruled(options.glyphs.corners[:2] if first else tees, left, right, width, options)
+
+
+def _ruled(
+    ends: Sequence[str], left: Caption, right: Caption, width: int, options: RenderOptions
+) -> Text:
+    """Draw a horizontal border from one end to the other, with captions in it."""
+    dash = options.glyphs.horizontal
+    first, last = (f" {caption.text} " if caption.text else "" for caption in (left, right))
+    after = dash if last else ""
+    line = styled(ends[0] + dash, FAINT)
+    line.append(first, style=left.style)
+    fill = width - 3 - cell_len(first) - cell_len(last) - len(after)
+    line.append(dash * fill, style=FAINT)
+    line.append(last, style=right.style)
+    line.append(after + ends[1], style=FAINT)
+    return line

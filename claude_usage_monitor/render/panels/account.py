@@ -1,0 +1,56 @@
+"""The panels about the account itself: the person, its problem, and notices."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from claude_usage_monitor.render.layout import wrapped
+from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.theme import FAINT, PROBLEM, styled
+from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.durations import countdown
+
+
+def draw_person(context: PanelContext, level: int) -> list[Text]:
+    """Draw the name of the person and of the organization."""
+    profile, options = context.status.profile, context.options
+    shown = level and context.framed and context.detailed
+    if not shown or profile is None or context.status.account.kind == "console":
+        return []
+    organization = profile.organization
+    if organization and profile.email and profile.email in organization:
+        organization = None  # a personal organization has its only member's address as its name
+    person = options.text(" · ".join(filter(None, (profile.display_name, organization))))
+    if not person:
+        return []
+    line = Text("  ").append(options.fit(person, context.width - 2), style=FAINT)
+    return context.dimmed_if_stale([line])
+
+
+def draw_problem(context: PanelContext, level: int) -> list[Text]:
+    """Draw why there are no new figures. Level 2: with a hint; 1: a sentence; 0: a few words."""
+    status, now, options = context.status, context.now, context.options
+    problem, width = status.problem, context.width
+    if problem is None:
+        return []
+    if level == 0:
+        return [styled(options.fit(problem_text.short(problem, now), width), PROBLEM)]
+    message = problem_text.message(problem, now, options.clock)
+    if level == 1 or not context.framed:
+        return wrapped(message, width, options, PROBLEM)
+    hint = problem_text.hint(status, now, options.clock, live=options.live)
+    lines = [*wrapped(message, width - 2, options, PROBLEM), *wrapped(hint, width - 2, options, "")]
+    return [styled("  " if at else "! ", PROBLEM) + line for at, line in enumerate(lines)]
+
+
+def draw_notices(context: PanelContext, level: int) -> list[Text]:
+    """Draw what the user should know that is not a problem."""
+    status = context.status
+    if not level or not context.framed:
+        return []
+    notices = [status.notice] if status.notice else []
+    if status.clock_skew:
+        skew = countdown(abs(status.clock_skew))
+        side = "ahead of" if status.clock_skew.total_seconds() > 0 else "behind"
+        notices.append(f"This clock is {skew} {side} the API's: times here follow the API.")
+    return [line for n in notices for line in wrapped(n, context.width, context.options, FAINT)]
