@@ -90,8 +90,8 @@ PICTURES = {
     "problem": Picture(RATE_LIMITED, 60),
     "expired": Picture(EXPIRED, 40),
     "pace-maker": Picture(PACED, 60),
-    "organisation": Picture(ORGANIZATION, 60),
-    "no-colour": Picture(NEAR_THE_LIMIT, 60, _PLAIN),
+    "organization": Picture(ORGANIZATION, 60),
+    "no-color": Picture(NEAR_THE_LIMIT, 60, _PLAIN),
     "several-accounts": Picture(SEVERAL[0], 60, rows=24, beneath=SEVERAL[1:]),
 }
 
