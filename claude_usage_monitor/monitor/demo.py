@@ -1,11 +1,11 @@
-"""The demo account behind the same door as a real one: no login, no network, no files."""
+"""The simulated account of `--demo`, as a reader: no login, no network, no files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
@@ -13,26 +13,26 @@ DEMO = Account("demo")
 _INTERVAL = timedelta(seconds=5)
 
 
-class DemoAccounts:
-    """The one simulated account, on show for ever."""
+class DemoAccounts(DisplayedAccounts):
+    """The simulated account, always displayed."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._seat = DisplayedAccount(DEMO.name, DEMO, DemoReader(clock))
+        self._displayed = DisplayedAccount(DEMO.name, DEMO, DemoReader(clock))
 
     def current(self) -> tuple[DisplayedAccount, ...]:
         """Return the simulated account."""
-        return (self._seat,)
+        return (self._displayed,)
 
     def show_next(self) -> None:
-        """Do nothing: there is no other."""
+        """Do nothing: there is no other account."""
 
     def version(self) -> object:
-        """Return that nothing ever changes."""
+        """Return the same value always."""
         return None
 
 
-class DemoReader:
-    """Reads the simulated account, which began when it was made."""
+class DemoReader(Reader):
+    """Reads the simulated account, whose windows started when this reader was made."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -41,12 +41,12 @@ class DemoReader:
     def read(
         self,
         previous: AccountStatus,
-        publish: Callable[[AccountStatus], None] = lambda _: None,  # noqa: ARG002 - in one step
+        publish: Callable[[AccountStatus], None] = lambda _: None,  # noqa: ARG002 - part of the protocol
     ) -> AccountStatus:
         """Return the simulated account's status."""
         return self.cached_status(previous)
 
-    def cached_status(self, previous: AccountStatus) -> AccountStatus:  # noqa: ARG002 - none is held over
+    def cached_status(self, previous: AccountStatus) -> AccountStatus:  # noqa: ARG002 - part of the protocol
         """Return the simulated account's status."""
         now = self._clock()
         return AccountStatus(
@@ -58,8 +58,8 @@ class DemoReader:
         )
 
     def request_refresh(self) -> None:
-        """Do nothing: it is read every few seconds."""
+        """Do nothing: the account is read every few seconds."""
 
     def changed(self) -> bool:
-        """Return that nobody else changes it."""
+        """Return False: no other process changes the account."""
         return False

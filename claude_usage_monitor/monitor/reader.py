@@ -1,4 +1,4 @@
-"""What a reader of an account and the accounts on the screen look like to those who use them."""
+"""The protocols between those who read accounts and those who show them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Reader(Protocol):
     """Reads one account: a subscription, an organization, or the demo."""
 
     def read(
-        self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
+        self, previous: AccountStatus, publish: Callable[[AccountStatus], None] = ...
     ) -> AccountStatus:
         """Return the status, requesting figures if a read is due and the budget allows it.
 
-        ``publish`` is called with what is already known before a request is sent.
+        ``publish`` is called with the stored figures before a request is sent.
         """
         ...
 
@@ -25,7 +25,7 @@ class Reader(Protocol):
         ...
 
     def request_refresh(self) -> None:
-        """Request figures at the next chance, not only when the interval is over."""
+        """Request figures as soon as the budget allows, not only when the interval is over."""
         ...
 
     def changed(self) -> bool:
@@ -42,14 +42,14 @@ class DisplayedAccount(NamedTuple):
 
 
 class DisplayedAccounts(Protocol):
-    """All accounts on the screen."""
+    """The accounts on the screen."""
 
     def current(self) -> Sequence[DisplayedAccount]:
         """Return the accounts to show now."""
         ...
 
     def show_next(self) -> None:
-        """Go on to the next account."""
+        """Display the next account instead."""
         ...
 
     def version(self) -> object:

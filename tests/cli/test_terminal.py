@@ -86,7 +86,7 @@ def test_a_dumb_terminal_is_told_each_reading_once(
     often = """
 import datetime
 import claude_usage_monitor.monitor.live.poller as poller
-poller._LOGIN_LOOK = datetime.timedelta(seconds=0.1)
+poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.1)
 """
     environ = {**short_floor(home, tmp_path, often), "TERM": "dumb"}
     store.login(expires_in=-60)

@@ -86,4 +86,4 @@ def refresh_token(saved: SavedAccount) -> str:
 def read(found: AccountRegistry, saved: SavedAccount) -> AccountStatus:
     """Read an account as a face would."""
     entry = next(entry for entry in found.entries() if entry.key == saved.id)
-    return found.reader(entry).read(AccountStatus(entry.account), lambda _: None)
+    return found.reader(entry).read(AccountStatus(entry.account))

@@ -43,12 +43,7 @@ def show(request: DashboardRequest) -> int:
         request.settings, request.environ, utc_clock(), live=True
     )
     keyboard = Keyboard()
-    poller = Poller(
-        accounts,
-        lambda displayed: AccountStatus(displayed.account, interval=request.settings.interval),
-        utc_clock,
-        keyboard.wake,
-    )
+    poller = Poller(accounts, request.settings.interval, utc_clock, keyboard.wake)
     plain = console.is_dumb_terminal or not console.is_terminal
     screen = PlainScreen(console) if plain else Screen(console)
 

@@ -1,28 +1,29 @@
-"""The worker that keeps figures fresh: reads when it is time, publishes statuses, waits."""
+"""Live mode's worker: it reads each account when a read is due and publishes the statuses."""
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
 
-from claude_usage_monitor.monitor.live.parallel import MOST_AT_ONCE
+from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
+from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
+from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 
-if TYPE_CHECKING:
-    from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
-
-
-_SLICE = 1.0  # seconds; the wall clock is looked at this often, so a laptop that wakes up reads
-_LOGIN_LOOK = timedelta(seconds=5)  # how often a missing login is looked for: no request
+_MAX_SLEEP_SECONDS = (
+    1.0  # between two looks at the wall clock: a laptop that wakes up reads at once
+)
+_LOGIN_CHECK_INTERVAL = timedelta(seconds=5)  # for a login that is missing; sends no request
 
 
 class AccountLoop:
-    """One account on show: its status, and when to read it next."""
+    """One displayed account: its status, and when to read it next."""
 
     def __init__(
         self, displayed: DisplayedAccount, status: AccountStatus, clock: Callable[[], datetime]
@@ -30,184 +31,183 @@ class AccountLoop:
         self.reader = displayed.reader
         self.account = displayed.account
         self.status = status
-        self.reading = False
+        self.read: Future[AccountStatus] | None = None  # while one is under way
         self._clock = clock
-        self.looked = 0.0
-        self.due, self._deadline = clock(), 0.0  # at once
+        self._checked = time.monotonic()  # when the cached status was last fetched
+        self.read_now()
 
-    def plan(self) -> None:
-        """Note when to read next: by the wall clock or, if that was set, by the span."""
-        now = self._clock()
-        self.looked = time.monotonic()
-        self.due = self.status.next_read_at or now + _LOGIN_LOOK
-        self._deadline = self.looked + (self.due - now).total_seconds()
+    def read_now(self) -> None:
+        """Make the next read due at once."""
+        self._due_at, self._deadline = self._clock(), time.monotonic()
 
-    def left(self) -> float:
-        """Return the seconds until it is time to read; 0 when it is."""
-        if self._clock() >= self.due:
+    def schedule(self) -> None:
+        """Set the time of the next read, as the status says it."""
+        now, self._checked = self._clock(), time.monotonic()
+        self._due_at = self.status.next_read_at or now + _LOGIN_CHECK_INTERVAL
+        self._deadline = self._checked + (self._due_at - now).total_seconds()
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the next read, 0 when it is due.
+
+        It is due by the wall clock, or when the time has passed by a clock that nobody can set.
+        """
+        if self._clock() >= self._due_at:
             return 0.0
         return max(0.0, self._deadline - time.monotonic())
 
-    def wants_cached_status(self) -> bool:
-        """Return whether there may be news that cost nothing: as often as the interval says."""
+    def cache_is_due(self) -> bool:
+        """Return whether the cached status may have changed since it was last fetched."""
         interval = self.status.interval.total_seconds()
-        return self.reader.changed() or time.monotonic() - self.looked >= interval
+        return self.reader.changed() or time.monotonic() - self._checked >= interval
+
+    def cached_status(self) -> AccountStatus:
+        """Return the status without a request."""
+        self._checked = time.monotonic()
+        return self.reader.cached_status(self.status)
 
 
 class Poller:
-    """Keeps the statuses of the accounts on show fresh. ``statuses`` is replaced whole.
+    """Keeps the statuses of the displayed accounts fresh.
 
-    One thread decides when; each read runs on a thread of its own, so that none delays another.
-    ``changed`` is called after every publication and when the worker ends.
+    One worker thread decides what to read; each read has a thread of its own, so that a slow one
+    delays no other account. ``changed`` is called after every publication, and when the worker has
+    failed. ``interval`` is the one the user has set.
     """
 
     def __init__(
         self,
-        displayed_accounts: DisplayedAccounts,
-        first: Callable[[DisplayedAccount], AccountStatus],
+        accounts: DisplayedAccounts,
+        interval: timedelta,
         clock: Callable[[], datetime],
         changed: Callable[[], None],
     ) -> None:
-        self._displayed_accounts = displayed_accounts
-        self._first = first
+        self.statuses: tuple[AccountStatus, ...] = ()
+        """Of the displayed accounts. The tuple is immutable and replaced as a whole."""
+        self.failure: BaseException | None = None
+        """The unexpected exception that ended the worker; the main thread raises it."""
+        self._accounts = accounts
+        self._interval = interval
         self._clock = clock
         self._changed = changed
         self._wake = threading.Event()
-        self._wanted = False
-        self._pending_next = 0  # that were asked for and not yet taken
-        self._known: dict[str, AccountLoop] = {}
-        self._shown: tuple[AccountLoop, ...] = ()
-        self._waiting: deque[AccountLoop] = deque()
-        self._at_work = 0
-        self._lock = threading.Lock()  # over the lanes' statuses and the queue
-        self._version = displayed_accounts.version()
-        self.statuses: tuple[AccountStatus, ...] = ()
-        self.failure: BaseException | None = None
-        """The bug that ended the worker; the main thread raises it."""
-        self._seat()
+        self._commands: deque[Callable[[], None]] = deque()  # from the main thread
+        self._loops: dict[str, AccountLoop] = {}  # of every account displayed so far, by key
+        self._displayed: tuple[AccountLoop, ...] = ()
+        self._lock = threading.Lock()  # guards the statuses: reads publish from their threads
+        self._version = accounts.version()
+        self._update_displayed()
 
     def start(self) -> None:
-        """Begin reading. The threads end with the process, also during a hung read."""
+        """Start the worker. Its threads end with the process, even during a hung read."""
         threading.Thread(target=self._run, name="poller", daemon=True).start()
 
     def read_now(self) -> None:
-        """Ask for a read of the accounts on show as soon as the request budget allows."""
-        self._wanted = True
-        self._wake.set()
+        """Read the displayed accounts as soon as the request budget allows it."""
+        self._send(self._request_refresh)
 
     def show_next(self) -> None:
-        """Show the next account."""
-        with self._lock:
-            self._pending_next += 1
+        """Display the next account."""
+        self._send(self._show_next)
+
+    def _send(self, command: Callable[[], None]) -> None:
+        self._commands.append(command)
         self._wake.set()
 
-    # --- deciding ------------------------------------------------------------------------------
+    # --- the worker thread -------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while self.failure is None:
-                self._take_wishes()
-                for loop in self._shown:
-                    if not loop.reading and loop.left() <= 0:
-                        self._begin(loop)
-                    elif not loop.reading and loop.wants_cached_status():
-                        self._update_from_cache(loop)
-                self._wake.wait(self._pause())
+            while True:
                 self._wake.clear()
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            self._fail(error)
+                while self._commands:
+                    self._commands.popleft()()
+                self._follow_changes()
+                self._finish_reads()
+                self._start_reads()
+                self._wake.wait(self._seconds_to_sleep())
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it
+            self.failure = error
+            self._changed()
 
-    def _pause(self) -> float:
-        lefts = [loop.left() for loop in self._shown if not loop.reading]
-        return min([_SLICE, *lefts])
+    def _show_next(self) -> None:
+        self._accounts.show_next()
+        self._update_displayed()
 
-    def _take_wishes(self) -> None:
-        version = self._displayed_accounts.version()
-        with self._lock:
-            turns, self._pending_next = self._pending_next, 0
-        for _ in range(turns):
-            self._displayed_accounts.show_next()
-        if turns:
-            self._seat()
-        elif version != self._version:
-            self._seat()
-            for loop in self._shown:
-                if not loop.reading:
+    def _request_refresh(self) -> None:
+        for loop in self._displayed:
+            if loop.read is None:
+                loop.reader.request_refresh()
+                loop.read_now()
+
+    def _follow_changes(self) -> None:
+        """Display the accounts anew after one was added, changed or removed."""
+        version = self._accounts.version()
+        if version != self._version:
+            self._version = version
+            self._update_displayed()
+            for loop in self._displayed:
+                if loop.read is None:
                     self._update_from_cache(loop)
-        self._version = version
-        if self._wanted:
-            self._wanted = False
-            for loop in self._shown:
-                if not loop.reading:
-                    loop.reader.request_refresh()
-                    self._begin(loop)
 
-    def _seat(self) -> None:
-        """Give every account on show its lane, and take over what it is called now."""
+    def _update_displayed(self) -> None:
         with self._lock:
-            shown = []
-            for displayed in self._displayed_accounts.current():
-                loop = self._known.get(displayed.key)
-                if loop is None:
-                    loop = AccountLoop(displayed, self._first(displayed), self._clock)
-                    self._known[displayed.key] = loop
-                loop.account = displayed.account
-                loop.status = dataclasses.replace(loop.status, account=displayed.account)
-                shown.append(loop)
-            self._shown = tuple(shown)
-            self.statuses = tuple(loop.status for loop in shown)
+            self._displayed = tuple(map(self._loop_of, self._accounts.current()))
+            self.statuses = tuple(loop.status for loop in self._displayed)
         self._changed()
 
+    def _loop_of(self, displayed: DisplayedAccount) -> AccountLoop:
+        """Return the loop of an account, under the account's present name."""
+        loop = self._loops.get(displayed.key)
+        if loop is None:
+            status = AccountStatus(displayed.account, interval=self._interval)
+            loop = self._loops[displayed.key] = AccountLoop(displayed, status, self._clock)
+        loop.account = displayed.account
+        loop.status = replace(loop.status, account=displayed.account)
+        return loop
+
+    def _finish_reads(self) -> None:
+        for loop in self._loops.values():
+            if loop.read is not None and loop.read.done():
+                status, loop.read = loop.read.result(), None
+                self._publish(loop, status)
+                loop.schedule()
+
+    def _start_reads(self) -> None:
+        for loop in self._displayed:
+            if loop.read is not None:
+                continue
+            if loop.seconds_left() > 0:
+                if loop.cache_is_due():
+                    self._update_from_cache(loop)
+            elif self._reads_in_flight() < MAX_PARALLEL_READS:
+                publish = partial(self._publish, loop)
+                loop.read = run_in_thread(partial(loop.reader.read, loop.status, publish), "reader")
+                loop.read.add_done_callback(lambda _: self._wake.set())
+
+    def _reads_in_flight(self) -> int:
+        return sum(loop.read is not None for loop in self._loops.values())
+
+    def _seconds_to_sleep(self) -> float:
+        if self._reads_in_flight() >= MAX_PARALLEL_READS:
+            return _MAX_SLEEP_SECONDS  # a read that ends wakes the worker
+        waits = (loop.seconds_left() for loop in self._displayed if loop.read is None)
+        return min([_MAX_SLEEP_SECONDS, *waits])
+
     def _update_from_cache(self, loop: AccountLoop) -> None:
-        before = loop.status.next_read_at
-        self._publish(loop, loop.reader.cached_status(loop.status))
-        loop.looked = time.monotonic()
-        if loop.status.next_read_at != before:
-            loop.plan()
+        next_read_at = loop.status.next_read_at
+        self._publish(loop, loop.cached_status())
+        if loop.status.next_read_at != next_read_at:
+            loop.schedule()
 
-    # --- reading -------------------------------------------------------------------------------
-
-    def _begin(self, loop: AccountLoop) -> None:
-        loop.reading = True
-        with self._lock:
-            self._waiting.append(loop)
-            if self._at_work >= MOST_AT_ONCE:
-                return
-            self._at_work += 1
-        threading.Thread(target=self._read_waiting, name="reader", daemon=True).start()
-
-    def _read_waiting(self) -> None:
-        """Read what waits to be read, one after the other, and end."""
-        try:
-            while (loop := self._next()) is not None:
-                self._publish(loop, loop.reader.read(loop.status, self._publisher(loop)))
-                loop.plan()
-                loop.reading = False
-                self._wake.set()
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            self._fail(error)
-
-    def _next(self) -> AccountLoop | None:
-        with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._at_work -= 1
-            return None
-
-    def _publisher(self, loop: AccountLoop) -> Callable[[AccountStatus], None]:
-        return lambda status: self._publish(loop, status)
+    # --- the worker's and the reads' threads ---------------------------------------------------
 
     def _publish(self, loop: AccountLoop, status: AccountStatus) -> None:
         with self._lock:
-            # By the name it has now, which may be another than when the read began.
-            account = dataclasses.replace(loop.account, email=status.account.email)
-            status = dataclasses.replace(status, account=account)
+            # The account may have been renamed since the read began.
+            account = replace(loop.account, email=status.account.email)
+            status = replace(status, account=account)
             if status == loop.status:
                 return
             loop.status = status
-            self.statuses = tuple(each.status for each in self._shown)
-        self._changed()
-
-    def _fail(self, error: BaseException) -> None:
-        self.failure = error
+            self.statuses = tuple(each.status for each in self._displayed)
         self._changed()

@@ -24,6 +24,7 @@ from claude_usage_monitor.monitor.organization.snapshot import (
     read_snapshot,
 )
 from claude_usage_monitor.monitor.organization.spend import spend_from_reports
+from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.reports import COST_REPORTS
@@ -38,7 +39,7 @@ _IN_FLIGHT_POLL_SECONDS = 0.05
 _PUBLISH_EVERY = 12  # reports of a long first read
 
 
-class OrganizationReader:
+class OrganizationReader(Reader):
     """Reads one organization through the stored state that all processes share.
 
     ``find_key`` returns the organization's key and raises CredentialError without one; it is called

@@ -44,7 +44,7 @@ def test_figures_come_up_and_q_leaves(command: Command, api: Api, store: Store) 
 LOOK_OFTEN = """
 import datetime
 import claude_usage_monitor.monitor.live.poller as poller
-poller._LOGIN_LOOK = datetime.timedelta(seconds=0.5)
+poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.5)
 """
 
 

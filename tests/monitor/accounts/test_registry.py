@@ -324,7 +324,7 @@ def test_who_is_asked_is_told_who_asks(server: TokenServer) -> None:
     found = AccountRegistry(Services(os.environ, settings, utc_now))
     saved = keep(server.issue("one", expires_in=-60), "one")
     entry = next(entry for entry in found.entries() if entry.key == saved.id)
-    found.reader(entry).read(AccountStatus(entry.account), lambda _: None)
+    found.reader(entry).read(AccountStatus(entry.account))
     agents = {seen.path: seen.user_agent for seen in server.requests}
     assert agents.pop("/v1/oauth/token").startswith("claude-usage-monitor/")
     assert {"my-own/1.0"} == set(agents.values())

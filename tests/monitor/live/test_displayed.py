@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, store: Store) -> Iterator[TokenServer]:
-    """Return the server; Claude Code is logged in, and three accounts were added."""
+    """A server, a login of Claude Code, and three saved accounts."""
     store.login()
     with TokenServer() as running:
         monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
@@ -30,20 +30,20 @@ def server(monkeypatch: pytest.MonkeyPatch, store: Store) -> Iterator[TokenServe
         yield running
 
 
-def displayed_accounts(*names: str, mode: Mode = "auto", every: bool = False) -> SelectedAccounts:
+def selection(*names: str, mode: Mode = "auto", every: bool = False) -> SelectedAccounts:
     return SelectedAccounts(registry(), names, mode, every=every)
 
 
-def on_show(subject: SelectedAccounts) -> list[str]:
-    return [displayed.account.name for displayed in subject.current()]
+def displayed(accounts: SelectedAccounts) -> list[str]:
+    return [each.account.name for each in accounts.current()]
 
 
-def turned(subject: SelectedAccounts, times: int) -> list[list[str]]:
-    """Return what is on show after each of so many turns."""
+def views(accounts: SelectedAccounts, times: int) -> list[list[str]]:
+    """Return the names displayed after each of so many `show_next`."""
     found = []
     for _ in range(times):
-        subject.show_next()
-        found.append(on_show(subject))
+        accounts.show_next()
+        found.append(displayed(accounts))
     return found
 
 
@@ -51,7 +51,7 @@ EVERY = ["claude-code", "one", "two", "three"]
 
 
 @pytest.mark.parametrize(
-    ("names", "every", "first", "turns"),
+    ("names", "every", "first", "others"),
     [
         ((), False, ["claude-code"], [["one"], ["two"], ["three"], ["claude-code"], ["one"]]),
         (("two",), False, ["two"], [["claude-code"], ["one"], ["three"], ["two"]]),
@@ -64,128 +64,128 @@ EVERY = ["claude-code", "one", "two", "three"]
         ((), True, EVERY, [["claude-code"], ["one"], ["two"], ["three"], EVERY]),
     ],
 )
-def test_turns_go_through_every_account_and_back_to_what_was_asked_for(
+def test_show_next_goes_through_every_account_and_back_to_the_selection(
     server: TokenServer,
     names: tuple[str, ...],
     every: bool,
     first: list[str],
-    turns: list[list[str]],
+    others: list[list[str]],
 ) -> None:
-    subject = displayed_accounts(*names, every=every)
-    assert first == on_show(subject)
-    assert turns == turned(subject, len(turns))
+    accounts = selection(*names, every=every)
+    assert first == displayed(accounts)
+    assert others == views(accounts, len(others))
 
 
-def test_with_one_account_a_turn_changes_nothing(store: Store) -> None:
+def test_with_one_account_show_next_changes_nothing(store: Store) -> None:
     store.login()
-    assert [["claude-code"]] * 3 == turned(displayed_accounts(), 3)
-    assert [["claude-code"]] * 3 == turned(displayed_accounts(every=True), 3)
+    assert [["claude-code"]] * 3 == views(selection(), 3)
+    assert [["claude-code"]] * 3 == views(selection(every=True), 3)
 
 
-def test_it_is_the_active_one_that_is_first(server: TokenServer) -> None:
+def test_the_active_account_is_first(server: TokenServer) -> None:
     manage.use(registry(), "two")
-    assert ["two"] == on_show(displayed_accounts())
-    assert ["two", "claude-code", "one", "three"] == on_show(displayed_accounts(every=True))
+    assert ["two"] == displayed(selection())
+    assert ["two", "claude-code", "one", "three"] == displayed(selection(every=True))
     assert [True, False, False, False] == [
-        s.account.active for s in displayed_accounts(every=True).current()
+        s.account.active for s in selection(every=True).current()
     ]
 
 
-def test_what_cannot_be_shown_is_refused_at_the_beginning(server: TokenServer) -> None:
+def test_an_unknown_name_is_refused_at_once(server: TokenServer) -> None:
     with pytest.raises(UnknownAccount):
-        displayed_accounts("one", "four")
+        selection("one", "four")
 
 
-def test_an_account_that_was_asked_for_stays_by_whatever_name(server: TokenServer) -> None:
-    subject = displayed_accounts("one")
-    before = subject.current()
+def test_a_named_account_stays_after_a_rename(server: TokenServer) -> None:
+    accounts = selection("one")
+    before = accounts.current()
     manage.rename(registry(), "one", "first")
-    after = subject.current()
+    after = accounts.current()
     assert ("first", before[0].key) == (after[0].account.name, after[0].key)
     assert before[0].reader is after[0].reader
 
 
-def test_who_takes_over_a_name_is_not_who_was_asked_for(server: TokenServer) -> None:
-    subject = displayed_accounts("one")
+def test_another_account_that_gets_the_name_is_not_displayed(server: TokenServer) -> None:
+    accounts = selection("one")
     manage.rename(registry(), "one", "first")
     manage.rename(registry(), "two", "one")
-    assert ["first"] == on_show(subject)
+    assert ["first"] == displayed(accounts)
 
 
-def test_what_is_added_or_removed_meanwhile_is_followed(server: TokenServer) -> None:
-    subject = displayed_accounts(every=True)
+def test_all_accounts_follows_added_and_removed_accounts(server: TokenServer) -> None:
+    accounts = selection(every=True)
     manage.remove(registry(), "two")
-    assert ["claude-code", "one", "three"] == on_show(subject)
+    assert ["claude-code", "one", "three"] == displayed(accounts)
     keep(server.issue("four"), "four")
-    assert ["claude-code", "one", "three", "four"] == on_show(subject)
-    assert [["claude-code"], ["one"], ["three"], ["four"]] == turned(subject, 4)
+    assert ["claude-code", "one", "three", "four"] == displayed(accounts)
+    assert [["claude-code"], ["one"], ["three"], ["four"]] == views(accounts, 4)
 
 
-def test_another_choice_is_followed_where_none_was_asked_for(server: TokenServer) -> None:
-    subject, asked = displayed_accounts(), displayed_accounts("one")
+def test_a_new_active_account_is_displayed_unless_accounts_were_named(server: TokenServer) -> None:
+    accounts, named = selection(), selection("one")
     manage.use(registry(), "three")
-    assert (["three"], ["one"]) == (on_show(subject), on_show(asked))
+    assert (["three"], ["one"]) == (displayed(accounts), displayed(named))
 
 
-def test_the_only_one_that_is_shown_stays_when_it_is_removed(server: TokenServer) -> None:
-    """It says that it was removed; a turn goes on to another."""
-    subject = displayed_accounts("one")
+def test_the_only_displayed_account_stays_when_it_is_removed(server: TokenServer) -> None:
+    """Its status says that it was removed; `show_next` displays another account."""
+    accounts = selection("one")
     manage.remove(registry(), "one")
-    assert ["one"] == on_show(subject) == on_show(subject)
-    subject.show_next()
-    assert ["claude-code"] == on_show(subject)
-    assert [["two"], ["three"]] == turned(subject, 2)
+    assert ["one"] == displayed(accounts) == displayed(accounts)
+    accounts.show_next()
+    assert ["claude-code"] == displayed(accounts)
+    assert [["two"], ["three"]] == views(accounts, 2)
 
 
-def test_one_that_a_turn_came_to_stays_when_it_is_removed(server: TokenServer) -> None:
-    subject = displayed_accounts()
-    assert [["one"], ["two"]] == turned(subject, 2)
+def test_an_account_reached_with_show_next_stays_when_it_is_removed(server: TokenServer) -> None:
+    accounts = selection()
+    assert [["one"], ["two"]] == views(accounts, 2)
     manage.remove(registry(), "two")
-    assert ["two"] == on_show(subject)
-    subject.show_next()
-    assert ["two"] != on_show(subject)
+    assert ["two"] == displayed(accounts)
+    accounts.show_next()
+    assert ["two"] != displayed(accounts)
 
 
-def test_of_several_asked_for_one_that_is_removed_goes(server: TokenServer) -> None:
-    subject = displayed_accounts("one", "two")
+def test_one_of_several_named_accounts_disappears_when_it_is_removed(server: TokenServer) -> None:
+    accounts = selection("one", "two")
     manage.remove(registry(), "one")
-    assert ["two"] == on_show(subject)
+    assert ["two"] == displayed(accounts)
 
 
 def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
-    subject = displayed_accounts()
-    before = subject.version()
-    assert before == subject.version()
+    accounts = selection()
+    before = accounts.version()
+    assert before == accounts.version()
     manage.rename(registry(), "one", "first")
-    assert before != subject.version()
+    assert before != accounts.version()
 
 
 @pytest.mark.parametrize("names", [(), ("one",)])
-def test_when_the_list_cannot_be_read_any_more_what_is_on_show_stays(
+def test_the_displayed_account_stays_when_the_list_becomes_unreadable(
     server: TokenServer, names: tuple[str, ...]
 ) -> None:
     """Live mode does not leave because of a problem, whatever key is pressed."""
-    subject = displayed_accounts(*names)
-    before = on_show(subject)
-    subject.version()
+    accounts = selection(*names)
+    before = displayed(accounts)
+    accounts.version()
     whole = accounts_path(os.environ).read_bytes()
     accounts_path(os.environ).unlink()
     accounts_path(os.environ).write_bytes(b"garbage" * 1000)
-    subject.version()
-    assert before == on_show(subject)
-    subject.show_next()
-    assert 1 == len(on_show(subject))
+    accounts.version()
+    assert before == displayed(accounts)
+    accounts.show_next()
+    assert 1 == len(displayed(accounts))
     accounts_path(os.environ).unlink()
     accounts_path(os.environ).write_bytes(whole)
     assert {"claude-code", "one", "two", "three"} == {
-        name for names in turned(subject, 4) for name in names
+        name for names in views(accounts, 4) for name in names
     }
 
 
-def test_every_account_cannot_be_asked_for_without_the_list(server: TokenServer) -> None:
+def test_all_accounts_need_a_readable_list(server: TokenServer) -> None:
     accounts_path(os.environ).write_bytes(b"garbage" * 1000)
     with pytest.raises(AccountsUnavailable):
-        displayed_accounts(every=True)
+        selection(every=True)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("auto", "claude-code"), ("console", "console")])
@@ -194,6 +194,6 @@ def test_without_the_list_a_built_in_account_is_shown_with_a_warning(
 ) -> None:
     manage.use(registry(), "one")
     accounts_path(os.environ).write_bytes(b"garbage" * 1000)
-    subject = SelectedAccounts(registry(), (), mode)
-    assert [expected] == on_show(subject)
-    assert "cannot be used" in (subject.warning or "")
+    accounts = SelectedAccounts(registry(), (), mode)
+    assert [expected] == displayed(accounts)
+    assert "cannot be used" in (accounts.warning or "")

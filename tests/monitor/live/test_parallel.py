@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.monitor.live.parallel import MOST_AT_ONCE, read_all
+from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS, read_all
 from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERVAL = timedelta(seconds=77)
-PATIENCE = 20.0
+TIMEOUT = 20.0
 OFFLINE = Problem("unreachable", "No answer.", "Check the network.")
 
 
 @dataclass
 class Scripted:
-    """A reader that does what a test tells it to."""
+    """A reader that calls what a test sets."""
 
     act: Callable[[], None] = lambda: None
     problem: Problem | None = None
     threads: list[str] = field(default_factory=list)
 
     def read(
-        self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
+        self,
+        previous: AccountStatus,
+        publish: Callable[[AccountStatus], None] = lambda _: None,
     ) -> AccountStatus:
         publish(previous)
         self.threads.append(threading.current_thread().name)
@@ -45,57 +47,57 @@ class Scripted:
         return False
 
 
-def current(readers: list[Scripted]) -> list[DisplayedAccount]:
+def accounts_of(readers: list[Scripted]) -> list[DisplayedAccount]:
     return [
         DisplayedAccount(str(n), Account(f"account {n}"), reader)
         for n, reader in enumerate(readers)
     ]
 
 
-def test_nobody_is_read_where_nobody_is() -> None:
+def test_no_accounts_have_no_statuses() -> None:
     assert () == read_all([], INTERVAL)
 
 
-def test_one_alone_is_read_without_a_thread() -> None:
+def test_a_single_account_is_read_in_the_callers_thread() -> None:
     reader = Scripted()
-    (status,) = read_all(current([reader]), INTERVAL)
+    (status,) = read_all(accounts_of([reader]), INTERVAL)
     assert ("account 0", INTERVAL) == (status.account.name, status.interval)
     assert [threading.current_thread().name] == reader.threads
 
 
-def test_statuses_are_in_the_order_of_the_accounts_whoever_is_done_first() -> None:
+def test_statuses_are_in_the_order_of_the_accounts() -> None:
     second_is_read = threading.Event()
     readers = [
         Scripted(lambda: assert_set(second_is_read)),
         Scripted(second_is_read.set, OFFLINE),
         Scripted(),
     ]
-    statuses = read_all(current(readers), INTERVAL)
+    statuses = read_all(accounts_of(readers), INTERVAL)
     assert [f"account {n}" for n in range(3)] == [status.account.name for status in statuses]
     assert [None, OFFLINE, None] == [status.problem for status in statuses]
 
 
 def assert_set(event: threading.Event) -> None:
-    assert event.wait(PATIENCE)
+    assert event.wait(TIMEOUT)
 
 
-def test_one_that_waits_delays_no_other() -> None:
-    """Each of the others is read while the first still waits."""
-    others = [Scripted() for _ in range(3 * MOST_AT_ONCE)]
+def test_an_account_that_waits_delays_no_other() -> None:
+    """Each of the others is read while the first one waits."""
+    others = [Scripted() for _ in range(3 * MAX_PARALLEL_READS)]
 
     def wait_for_the_others() -> None:
-        for _ in range(int(PATIENCE * 100)):
+        for _ in range(int(TIMEOUT * 100)):
             if all(reader.threads for reader in others):
                 return
             threading.Event().wait(0.01)
-        raise AssertionError("the others wait")
+        raise AssertionError("the other accounts were not read")
 
-    statuses = read_all(current([Scripted(wait_for_the_others), *others]), INTERVAL)
-    assert 3 * MOST_AT_ONCE + 1 == len(statuses)
+    statuses = read_all(accounts_of([Scripted(wait_for_the_others), *others]), INTERVAL)
+    assert 3 * MAX_PARALLEL_READS + 1 == len(statuses)
 
 
-def test_so_many_are_read_at_once_and_no_more() -> None:
-    meeting = threading.Barrier(MOST_AT_ONCE)
+def test_at_most_eight_accounts_are_read_at_the_same_time() -> None:
+    meeting = threading.Barrier(MAX_PARALLEL_READS)
     lock = threading.Lock()
     inside, most = 0, 0
 
@@ -104,26 +106,26 @@ def test_so_many_are_read_at_once_and_no_more() -> None:
         with lock:
             inside += 1
             most = max(most, inside)
-        meeting.wait(PATIENCE)
+        meeting.wait(TIMEOUT)
         with lock:
             inside -= 1
 
-    read_all(current([Scripted(meet) for _ in range(3 * MOST_AT_ONCE)]), INTERVAL)
-    assert MOST_AT_ONCE == most
+    read_all(accounts_of([Scripted(meet) for _ in range(3 * MAX_PARALLEL_READS)]), INTERVAL)
+    assert MAX_PARALLEL_READS == most
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
-def test_a_bug_in_one_is_raised_where_they_are_waited_for(error: type[BaseException]) -> None:
+def test_a_bug_in_one_read_is_raised_by_read_all(error: type[BaseException]) -> None:
     def fail() -> None:
         raise error
 
     with pytest.raises(error):
-        read_all(current([Scripted(), Scripted(fail), Scripted()]), INTERVAL)
+        read_all(accounts_of([Scripted(), Scripted(fail), Scripted()]), INTERVAL)
 
 
-def test_a_bug_in_the_only_one_is_raised_too() -> None:
+def test_a_bug_in_the_only_read_is_raised_too() -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        read_all(current([Scripted(fail)]), INTERVAL)
+        read_all(accounts_of([Scripted(fail)]), INTERVAL)
