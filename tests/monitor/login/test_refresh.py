@@ -335,7 +335,7 @@ def test_nothing_is_sent_that_cannot_be_noted(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the note cannot be written the new login could not be kept either."""
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.1)
     saved = expired(server)
     other = sqlite3.connect(accounts_path(os.environ), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

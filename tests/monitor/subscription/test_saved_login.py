@@ -390,7 +390,7 @@ def test_a_list_that_cannot_be_written_keeps_no_figures_away(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who the account is could not be noted there: that is no reason to fail."""
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
     saved = keep(server.issue(OURS), OURS)
     with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -401,7 +401,7 @@ def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a process that was stopped in the middle of a write."""
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
     saved = keep(server.issue(OURS, expires_in=-60), OURS)
     clock = Clock()
     found = registry(clock)

@@ -332,7 +332,7 @@ def test_a_full_disk_leaves_what_was_there(
 
 
 def test_one_who_holds_the_lock_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude_usage_monitor.store.secrets.encrypted_file.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("claude_usage_monitor.store.secrets.encrypted_file.BUSY_TIMEOUT", 0.1)
     holding = (
         "import pathlib, sys, sqlite3\n"
         "kept = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
