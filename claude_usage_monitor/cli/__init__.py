@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple, NoReturn
+from types import SimpleNamespace
+from typing import NoReturn
 
-from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
-from claude_usage_monitor.cli.options import PROGRAM, Parser, add_dashboard_options
-
-
-class Command(NamedTuple):
-    """A command: its module defines ``arguments(parser)`` and ``run(options) -> exit code``."""
-
-    name: str
-    module: str
-    help: str
-
 
 _FOLDER = "claude_usage_monitor.cli.commands"
-COMMANDS = (
-    Command("accounts", f"{_FOLDER}.accounts", "add, list, use, rename and remove accounts"),
-    Command("statusline", f"{_FOLDER}.statusline", "print Claude Code's status line"),
-    Command("doctor", f"{_FOLDER}.doctor", "check what works, and say how to fix what does not"),
-)
+COMMANDS = {  # name: (module with ``arguments(parser)`` and ``run(options) -> exit code``, help)
+    "accounts": (f"{_FOLDER}.accounts", "add, list, use, rename and remove accounts"),
+    "statusline": (f"{_FOLDER}.statusline", "print Claude Code's status line"),
+    "doctor": (f"{_FOLDER}.doctor", "check what works, and say how to fix what does not"),
+}
 _WITHOUT_COMMAND = f"{_FOLDER}.dashboard"
-
-_USAGE = """\
-%(prog)s [options]
-       %(prog)s COMMAND [options]"""
-_DESCRIPTION = """\
-A live dashboard of Claude Code's usage limits: how much of each is used, when it
-resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
-_EPILOG = """\
-Keys: q quit, r read now (within the request budget), Tab next account, ? help.
-Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
-4 the service gave no figures, 130 interrupted."""
 
 
 def command() -> NoReturn:
@@ -67,47 +45,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except output.OutputFailed as error:
         output.error(str(error), error.hint)
     except OSError as error:
-        file = f"{error.filename}: " if error.filename else ""
-        output.error(f"{file}{error.strerror or error}.", f"`{PROGRAM} doctor` checks the files.")
+        output.error(output.describe(error), output.OS_ERROR_HINT)
     return ExitCode.FAILED
 
 
-def build_parser(loaded: Container[str] | None = None) -> Parser:
-    """Return the parser of the whole command line.
-
-    Only the modules of the ``loaded`` commands are imported; the others are known by name and
-    help text. By default all are imported, as for shell completion or a man page.
-    """
-    parser = Parser(prog=PROGRAM, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
-    commands = parser.add_subparsers(
-        prog=PROGRAM, title="commands", dest="command", metavar="COMMAND"
-    )
-    for row in COMMANDS:
-        subparser = commands.add_parser(row.name, help=row.help)
-        if loaded is None or row.name in loaded:
-            module = import_module(row.module)
-            subparser.description = module.__doc__
-            module.arguments(subparser)
-    add_dashboard_options(parser)
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    return parser
-
-
 def _run(arguments: list[str]) -> int:
-    chosen = next((row for row in COMMANDS if arguments[:1] == [row.name]), None)
-    parser = build_parser({chosen.name} if chosen else ())
+    if arguments == ["statusline"]:
+        # Claude Code waits for this line after every message: argparse would add 5 ms to its 50.
+        return _run_command(COMMANDS["statusline"][0], SimpleNamespace(other_line=[]))
+    from claude_usage_monitor.cli.parser import build_parser
+
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    parser = build_parser(COMMANDS, () if name is None else (name,))
     options = parser.parse_args(arguments)
-    if chosen is None and options.command is not None:
+    if options.command != name:
         parser.error(f"`{options.command}` must come before all options")
-    return _run_command(chosen.module if chosen else _WITHOUT_COMMAND, options)
+    return _run_command(_WITHOUT_COMMAND if name is None else COMMANDS[name][0], options)
 
 
-def _run_command(module_name: str, options: argparse.Namespace) -> int:
+def _run_command(module_name: str, options: object) -> int:
     module = import_module(module_name)
     # Imported here because `--help` and `--version` do without them, which saves 2 ms.
+    from claude_usage_monitor.cli.core_files import disable_core_files
     from claude_usage_monitor.cli.signals import end_signals
     from claude_usage_monitor.errors import UsageMonitorError
 
+    disable_core_files()
     end_signals.install()
     try:
         code: int = module.run(options)
@@ -129,6 +92,6 @@ def _finish_critical_tasks(code: int) -> int:
         return code
     output.error(
         "A refreshed login could not be stored and is lost.",
-        f"`{PROGRAM} accounts list` shows which one. Log in to it again.",
+        "`claude-usage-monitor accounts list` shows which one. Log in to it again.",
     )
     return code or ExitCode.FAILED

@@ -10,7 +10,7 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
-from claude_usage_monitor.errors import UnknownAccount
+from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
@@ -52,9 +52,12 @@ class DashboardRequest(NamedTuple):
         return accounts
 
     def read_accounts(self) -> tuple[AccountStatus, ...]:
-        """Return the statuses of the accounts, read once. Raises as `open_accounts` does."""
-        accounts = self.open_accounts(output.note)
-        return read_all(accounts.current(), self.settings.interval)
+        """Return the statuses of the accounts, read once. Raises UsageMonitorError."""
+        try:
+            accounts = self.open_accounts(output.note)
+            return read_all(accounts.current(), self.settings.interval)
+        except OSError as error:
+            raise UsageMonitorError(output.describe(error), output.OS_ERROR_HINT) from error
 
     def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
         """Write every account's notice and problem to standard error; returns the exit code."""

@@ -16,6 +16,8 @@ from typing import TextIO
 
 _CREDENTIAL_PATTERN = r"sk-ant-[^\s'\"\\,…]{8,}(?!…)"  # "sk-ant-admin01-…" in a hint is not a key
 
+OS_ERROR_HINT = "`claude-usage-monitor doctor` checks the files."
+
 
 class OutputFailed(Exception):
     """Raised when standard output does not accept data; ``hint`` says what to do."""
@@ -68,6 +70,12 @@ def can_encode(text: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def describe(os_error: OSError) -> str:
+    """Return a sentence about a file that could not be used."""
+    file = f"{os_error.filename}: " if os_error.filename else ""
+    return f"{file}{os_error.strerror or os_error}."
 
 
 def message(text: str) -> None:

@@ -14,7 +14,7 @@ from claude_usage_monitor.usage.durations import ClockStyle
 DEFAULT_WIDTH = 80  # columns
 DEFAULT_HEIGHT = 24  # rows
 
-_POSIX_ZONE = re.compile(r":?(?:<[^>]+>|[A-Za-z]{3,})[-+]?\d.*")
+_POSIX_ZONE = r":?(?:<[^>]+>|[A-Za-z]{3,})[-+]?\d.*"
 _UTC_NAMES = frozenset(("UTC", "GMT", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/GMT"))
 
 
@@ -56,7 +56,7 @@ def _is_usable_zone(zone: str, now: datetime) -> bool:
         now.astimezone()
     except (ValueError, OverflowError):  # an offset of a day or more, as in <+99>-99
         return False
-    if not zone or zone in _UTC_NAMES or _POSIX_ZONE.fullmatch(zone):
+    if not zone or zone in _UTC_NAMES or re.fullmatch(_POSIX_ZONE, zone):
         return True
     from zoneinfo import ZoneInfo  # 4 ms that only users with TZ set pay
 

@@ -217,25 +217,41 @@ def test_a_zone_that_does_not_exist_is_utc_and_says_so(
     assert re.search(rf"resets in 3m, {label} ·", done.stdout)
 
 
-def test_a_zone_that_changes_while_running_is_followed(command: Command, tmp_path: Path) -> None:
-    """The next frame is in the zone that the system has by then."""
-    moved = tmp_path / "moved"
+@pytest.mark.parametrize("arguments", [("--demo",), ("--json",), ("--once",), ("doctor",)])
+def test_a_zone_with_an_impossible_offset_is_utc(
+    command: Command, api: Api, store: Store, arguments: tuple[str, ...]
+) -> None:
+    """A C library accepts an offset of 99 hours; Python does not."""
+    store.login()
+    api.answer(b"", 429, {"Retry-After": "300"})  # a problem with a clock time in its text
+    done = command.run(*arguments, environ={"TZ": "<+99>-99"})
+
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {0, 4}
+    if arguments == ("--demo",):
+        assert re.search(r"resets in 3m, \d\d:\d\d UTC ·", done.stdout)
+
+
+def test_a_change_of_the_time_zone_is_followed_in_the_next_frame(
+    command: Command, tmp_path: Path
+) -> None:
+    """The C library notices the change only when it is told to: Python's clock does not."""
+    changed = tmp_path / "changed"
     code = f"""
 import os, pathlib
 import claude_usage_monitor.cli.commands.live as live
-drawn = live.terminal_size
-def terminal_size():
-    if pathlib.Path({str(moved)!r}).exists():
+clock = live.utc_clock
+def utc_clock():
+    if pathlib.Path({str(changed)!r}).exists():
         os.environ["TZ"] = "XXX-5:30"
-    return drawn()
-live.terminal_size = terminal_size
+    return clock()
+live.utc_clock = utc_clock
 """
     terminal = command.open("--demo", environ=injected(tmp_path, code))
     terminal.wait_for("Fable")
     before = clock_on(terminal.text)
 
-    moved.touch()
-    terminal.repainted()
+    changed.touch()
     terminal.repainted()
 
     assert (clock_on(terminal.text) - before) % (24 * 60) == 5 * 60 + 30

@@ -274,10 +274,14 @@ class Command:
         *arguments: str,
         environ: Mapping[str, str | None] | None = None,
         stdin: bytes = b"",
+        through: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command to its end, its output captured as text."""
+        """Run the command to its end, its output captured as text.
+
+        ``through`` is another program that starts it, with its arguments.
+        """
         done = subprocess.run(
-            [PROGRAM, *arguments],
+            [*through, PROGRAM, *arguments],
             input=stdin,
             capture_output=True,
             timeout=60,

@@ -1,8 +1,8 @@
 """Add, list, use, rename and remove accounts: subscriptions and organizations.
 
-The account `claude-code` always exists: it is whatever Claude Code is logged in to.
-A name is any printable text up to 64 characters. Tokens and keys are never passed
-as arguments.
+The account `claude-code` always exists: it is whatever Claude Code is logged in
+to. A name is any printable text up to 64 characters. Tokens and keys are never
+passed as arguments.
 """
 
 from __future__ import annotations

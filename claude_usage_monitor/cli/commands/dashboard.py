@@ -10,7 +10,7 @@ from importlib import import_module
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
-from claude_usage_monitor.cli.options import add_dashboard_options as arguments
+from claude_usage_monitor.cli.parser import add_dashboard_options as arguments
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 

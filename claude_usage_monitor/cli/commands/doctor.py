@@ -1,7 +1,8 @@
 """Check what works: logins, figures, files, network and terminal.
 
-Each problem comes with what to do about it. The report contains no token, nor a part of one.
-Exit code 0: figures are available; 3: a login is needed; 4: the service gives no figures.
+Each problem comes with what to do about it. The report contains no part of any
+token. Exit code 0: figures are available; 3: a login is needed; 4: the service
+gives no figures.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Print Claude Code's status line: JSON on standard input, one line on standard output.
+"""Print Claude Code's status line: reads JSON, prints one line.
 
-The figures in the input are stored, so that the dashboard needs fewer requests. If
-the input has none, the newest stored figures are shown. No request is sent and no
-keyring is read. With a COMMAND, that status line is run on the same input, and ours
-is appended to its output.
+The figures in the input are stored, so that the dashboard needs fewer requests.
+If the input has none, the newest stored figures are shown. No request is sent and
+no keyring is read. With a COMMAND, that status line is run on the same input, and
+ours is appended to its output.
 
 In ~/.claude/settings.json:
 
@@ -12,32 +12,35 @@ In ~/.claude/settings.json:
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import output_of, read_input
-from claude_usage_monitor.cli.terminal import DEFAULT_WIDTH
 from claude_usage_monitor.formats.statusline import LineStyle, statusline
 from claude_usage_monitor.monitor.subscription.statusline import status_after
 
+if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
+    import argparse
+
+_DEFAULT_WIDTH = 80  # columns
 _MAX_WIDTH = 1000  # columns
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``statusline``."""
     parser.usage = "%(prog)s [-- COMMAND...]"
-    parser.add_argument("status_line", nargs="*", metavar="COMMAND", help="another status line")
+    parser.add_argument("other_line", nargs="*", metavar="COMMAND", help="another status line")
 
 
 def run(options: argparse.Namespace) -> int:
     """Store the figures of standard input and print the line. Returns 0, whatever happens."""
     content = read_input()
-    other_line = output_of(options.status_line, content) if options.status_line else ""
+    other_line = output_of(options.other_line, content) if options.other_line else ""
     try:
         line = _line(content, os.environ)
     except Exception as error:  # noqa: BLE001 - a bug must not break the prompt
@@ -54,7 +57,7 @@ def _line(content: bytes, environ: Mapping[str, str]) -> str:
     width = int(columns) if columns.isascii() and columns.isdigit() else 0
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
     style = LineStyle(
-        width=min(width or DEFAULT_WIDTH, _MAX_WIDTH),
+        width=min(width or _DEFAULT_WIDTH, _MAX_WIDTH),
         color=not plain,
         ascii=not output.can_encode("▸·—"),
     )

@@ -1,4 +1,4 @@
-"""The argument parser that all commands share, and the options of the dashboard."""
+"""The parser of the command line: one for all commands, and the options of the dashboard."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import argparse
 import math
 import os
 import sys
+from collections.abc import Container, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
+from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 
@@ -18,6 +21,17 @@ PROGRAM = "claude-usage-monitor"
 _MIN_INTERVAL = 5  # seconds
 _MAX_INTERVAL = 7 * 86_400  # seconds
 _HELP_WIDTH = 80  # columns, where standard output is not a terminal
+
+_USAGE = """\
+%(prog)s [options]
+       %(prog)s COMMAND [options]"""
+_DESCRIPTION = """\
+A live dashboard of Claude Code's usage limits: how much of each is used, when it
+resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
+_EPILOG = """\
+Keys: q quit, r read now (within the request budget), Tab next account, ? help.
+Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
+4 the service gave no figures, 130 interrupted."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +49,27 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002
         """Write the text of ``--help`` and ``--version``."""
         output.data(message)
+
+
+def build_parser(commands: Mapping[str, tuple[str, str]], loaded: Container[str]) -> Parser:
+    """Return the parser of the whole command line.
+
+    ``commands`` maps names to modules and help texts. Only the modules of the ``loaded`` ones are
+    imported, to add their arguments: all of them for a shell completion or a man page.
+    """
+    parser = Parser(prog=PROGRAM, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
+    subparsers = parser.add_subparsers(
+        prog=PROGRAM, title="commands", dest="command", metavar="COMMAND"
+    )
+    for name, (module_name, help_text) in commands.items():
+        subparser = subparsers.add_parser(name, help=help_text)
+        if name in loaded:
+            module = import_module(module_name)
+            subparser.description = module.__doc__
+            module.arguments(subparser)
+    add_dashboard_options(parser)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    return parser
 
 
 def add_dashboard_options(parser: argparse.ArgumentParser) -> None:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor import __version__
-from claude_usage_monitor.cli import build_parser
+from claude_usage_monitor.cli import COMMANDS
+from claude_usage_monitor.cli.parser import build_parser
 
 if TYPE_CHECKING:
     from tests.support.command import Command
 
 
 def parsed(*arguments: str) -> dict[str, Any]:
-    return vars(build_parser(()).parse_args(arguments))
+    return vars(build_parser(COMMANDS, ()).parse_args(arguments))
 
 
 def test_without_options_the_settings_decide() -> None:
