@@ -163,7 +163,7 @@ def test_every_module_has_its_tests() -> None:
         "render/table.py": "tried through render/panels/spend.py",
         "render/panels/account.py": "tried through render/dashboard.py",
         "render/panels/limits.py": "tried through render/dashboard.py",
-        "render/panels/throttling_words.py": "tried through render/panels/throttling.py",
+        "render/panels/throttling_text.py": "tried through render/panels/throttling.py",
         "render/captions.py": "tried through render/dashboard.py",
         "render/panels/spend_tables.py": "tried through render/panels/spend.py",
         "render/help.py": "tried through render/dashboard.py",

@@ -1,4 +1,4 @@
-"""Claude Pace Maker's state as the JSON document has it."""
+"""Claude Pace Maker's state in the JSON document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_usage_monitor.usage.throttling import COMPUTED, PacedWindow, Throttl
 
 
 def throttling_json(throttling: Throttling, now: datetime) -> Json:
-    """Return what it does now, and which of it is computed here."""
+    """Return the state; ``computed`` names the fields that Pace Maker did not store."""
     return {
         "enabled": throttling.enabled,
         "throttling": throttling.throttling(now),
@@ -25,15 +25,15 @@ def throttling_json(throttling: Throttling, now: datetime) -> Json:
         "limiters": asdict(throttling.limiters),
         "backoff_until": instant(throttling.backoff_until if throttling.backing_off(now) else None),
         "blockages": [asdict(blockage) for blockage in throttling.blockages(now)],
-        "windows": [_paced(window, now) for window in throttling.windows],
+        "windows": [_window_json(window, now) for window in throttling.windows],
         "computed": list(COMPUTED),
-        "gaps": list(throttling.gaps),
+        "gaps": [str(gap) for gap in throttling.gaps],
         "as_of": instant(throttling.as_of),
         "stale": throttling.stale(now),
     }
 
 
-def _paced(window: PacedWindow, now: datetime) -> Json:
+def _window_json(window: PacedWindow, now: datetime) -> Json:
     return {
         "key": window.key,
         "utilization": rounded(window.utilization, 1),

@@ -56,6 +56,12 @@ def age(span: timedelta) -> str:
     return "30s" if seconds < 60 else countdown(span)
 
 
+def ago(span: timedelta) -> str:
+    """Return an age with ``ago``, or ``now``."""
+    text = age(span)
+    return text if text == "now" else f"{text} ago"
+
+
 def due_in(span: timedelta) -> str:
     """Return ``now`` (under 30 s), ``in 30s`` (under a minute), then ``in`` the nearest minute."""
     seconds = int(span.total_seconds())

@@ -1,35 +1,74 @@
-"""What Claude Pace Maker does to this login's tool uses: delays them, by how much, and why.
+"""Claude Pace Maker's state: how long it delays this login's tool uses, and why.
 
-What it stored is a field. What it would reckon now is a method: computed here by its own rules,
-from the figures it has, so never its word.
+Fields are what Pace Maker has stored. Methods return what follows from that at a given time,
+computed here by Pace Maker's rules: outputs mark these figures as computed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from enum import Enum
+from typing import Literal, NamedTuple
 
-from claude_usage_monitor.usage import throttling_targets
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.windows import label_for
+from claude_usage_monitor.usage.throttling_targets import (
+    DEFAULT_PRELOAD,
+    five_hour_target,
+    seven_day_target,
+)
 
 Tempo = Literal["on", "off", "auto"]
 Mode = Literal["normal", "fallback"]
 
 DEFAULT_POLL_INTERVAL = timedelta(seconds=300)
-DEFAULT_TEMPO_REST = timedelta(minutes=10)
-COMPUTED = ("window", "target", "deviation", "tempo_engaged")  # names of what it did not store
+DEFAULT_TEMPO_THRESHOLD = timedelta(minutes=10)
+COMPUTED = ("window", "target", "deviation", "tempo_engaged")  # figures that are not stored
 
-_RESET_GRACE = timedelta(minutes=5)  # of a reset that has passed: its own rule
-_DECISION_INTERVALS = 2  # polls; a decision that is older is no longer applied
-_BLOCKAGE_SPAN = timedelta(hours=1)
+_RESET_GRACE = timedelta(minutes=5)  # Pace Maker ignores a window whose reset is longer ago
+_DECISION_POLLS = 2  # Pace Maker applies a decision until two of its polls have passed
+_BLOCKAGE_PERIOD = timedelta(hours=1)
+
+
+class GapReason(Enum):
+    """Why a part of Pace Maker's state is missing; the value says so after the part's name."""
+
+    MISSING_FILE = "does not exist yet"
+    EMPTY = "is empty"
+    NOT_A_REGULAR_FILE = "is not a regular file"
+    NOT_A_DATABASE = "is not a database"
+    NOT_JSON = "is truncated or not JSON"
+    LOCKED = "is locked by another program"
+    IN_USE = "cannot be read while another program uses it"
+    CHANGING = "changed during every attempt to read it"
+    NEWEST_CHANGES = "cannot be read up to its newest changes (in the -wal file)"
+    TOO_SLOW = "takes too long to read"
+    DAMAGED = "is damaged"
+    UNREADABLE = "cannot be read"
+    MISSING_TABLE = "is missing from usage.db"
+    MISSING_COLUMNS = "has no"
+    UNUSABLE_VALUE = "has an unusable value:"
+    TOO_MANY_ROWS = "has too many rows: only the newest are counted"
+
+
+class Gap(NamedTuple):
+    """A file or table that could not be read, or not completely; ``names`` are of its fields."""
+
+    part: str
+    reason: GapReason
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        names = f" {', '.join(self.names)}" if self.names else ""
+        return f"{self.part} {self.reason.value}{names}"
 
 
 @dataclass(frozen=True, slots=True)
 class Limiters:
-    """Which limits it paces by; ``None`` when that is not known."""
+    """Which limits Pace Maker paces by; ``None`` is unknown."""
 
     five_hour: bool | None = None
     seven_day: bool | None = None
@@ -37,7 +76,7 @@ class Limiters:
 
 @dataclass(frozen=True, slots=True)
 class Blockage:
-    """How often it stopped something, by its own category."""
+    """How often Pace Maker stopped something, by its own categories."""
 
     category: str
     count: int
@@ -45,9 +84,10 @@ class Blockage:
 
 @dataclass(frozen=True, slots=True)
 class PacedWindow:
-    """A window as Pace Maker knows it: percent, and when it resets.
+    """A window as Pace Maker knows it.
 
-    ``synthetic`` figures are its own estimates from token costs, made while the API refuses it.
+    ``synthetic`` means that Pace Maker estimates the utilization while the API refuses it. It does
+    not store its estimates, so ``utilization`` is then ``None``.
     """
 
     key: str
@@ -55,39 +95,46 @@ class PacedWindow:
     resets_at: datetime | None
     limited: bool | None = None
     synthetic: bool = False
-    preload: timedelta = throttling_targets.DEFAULT_PRELOAD
+    preload: timedelta = DEFAULT_PRELOAD
 
     @property
     def label(self) -> str:
-        """The window's label, as everywhere."""
+        """The window's label, the same in all outputs."""
         return label_for(self.key)
 
     def stale(self, now: datetime | None = None) -> bool:
-        """Return whether its reset is so long past that Pace Maker ignores the window."""
-        return self.resets_at is not None and (now or utc_now()) - self.resets_at > _RESET_GRACE
+        """Return whether the reset is so long ago that Pace Maker ignores the window.
+
+        A synthetic window is never stale: Pace Maker moves its reset on by itself.
+        """
+        return not self.synthetic and self._reset_is_over(now or utc_now())
 
     def target(self, now: datetime | None = None) -> float | None:
-        """Return how much may be used by now, in percent; ``None`` if not started or stale."""
+        """Return how much may be used by now, in percent; ``None`` if there is no coming reset."""
         moment = now or utc_now()
-        if self.resets_at is None or self.stale(moment):
+        if self.resets_at is None or self._reset_is_over(moment):
             return None
         if self.key == "five_hour":
-            return throttling_targets.five_hour_target(self.resets_at, moment)
-        return throttling_targets.seven_day_target(self.resets_at, moment, self.preload)
+            return five_hour_target(self.resets_at, moment)
+        return seven_day_target(self.resets_at, moment, self.preload)
 
     def deviation(self, now: datetime | None = None) -> float | None:
-        """Return utilization minus target, in points; ``None`` when either is unknown."""
+        """Return utilization minus target, in points; ``None`` if either is unknown."""
         target = self.target(now)
         return None if target is None or self.utilization is None else self.utilization - target
+
+    def _reset_is_over(self, now: datetime) -> bool:
+        return self.resets_at is not None and now - self.resets_at > _RESET_GRACE
 
 
 @dataclass(frozen=True, slots=True)
 class Throttling:
     """Claude Pace Maker's state, as read from its files. ``None`` is unknown.
 
-    ``delay_seconds`` is its last decision's, of ``decided_at``; ``as_of`` is when the figures it
-    decides by were read. ``gaps`` name, in words, what could not be read. Instants are of this
-    computer's clock, but a window's reset, which is the API's.
+    ``delay_seconds`` is the delay of its last decision, taken at ``decided_at``. ``as_of`` is when
+    it read the figures that it decides by. ``blockage_events`` are a category and a time each.
+    ``gaps`` are what could not be read. Instants are by this computer's clock, except the resets,
+    which are by the API's.
     """
 
     enabled: bool | None = None
@@ -99,34 +146,34 @@ class Throttling:
     limiters: Limiters = Limiters()
     backoff_until: datetime | None = None
     windows: tuple[PacedWindow, ...] = ()
-    blocked: tuple[tuple[str, datetime], ...] = ()
+    blockage_events: tuple[tuple[str, datetime], ...] = ()
     as_of: datetime | None = None
     last_interaction: datetime | None = None
-    tempo_rest: timedelta = DEFAULT_TEMPO_REST
+    tempo_threshold: timedelta = DEFAULT_TEMPO_THRESHOLD
     poll_interval: timedelta = DEFAULT_POLL_INTERVAL
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     def throttling(self, now: datetime | None = None) -> bool | None:
-        """Return whether tool uses are delayed now; ``None`` without a decision that holds."""
+        """Return whether tool uses are delayed now; ``None`` without a decision in force."""
         if self.enabled is False:
             return False
         return None if self.decision_stale(now) else self.should_throttle
 
     def decision_stale(self, now: datetime | None = None) -> bool:
-        """Return whether its last decision is older than two of its polls, or there is none."""
+        """Return whether there is no decision, or it is older than two of Pace Maker's polls."""
         if self.decided_at is None:
             return True
         age = (now or utc_now()) - self.decided_at
-        return age > _DECISION_INTERVALS * self.poll_interval
+        return age > _DECISION_POLLS * self.poll_interval
 
     def stale(self, now: datetime | None = None) -> bool:
-        """Return whether nothing here can be relied on as its present doing."""
+        """Return whether nothing here shows what Pace Maker does now."""
         moment = now or utc_now()
         windows_stale = bool(self.windows) and all(w.stale(moment) for w in self.windows)
         return windows_stale or self.decision_stale(moment)
 
     def constrained(self, now: datetime | None = None) -> PacedWindow | None:
-        """Return the window it paces by: the one furthest over its target; of equals the first."""
+        """Return the window it paces by: the one most over its target, or the first of equals."""
         moment = now or utc_now()
         ranked = [
             (deviation, window)
@@ -136,7 +183,7 @@ class Throttling:
         return max(ranked, key=lambda pair: pair[0], default=(0.0, None))[1]
 
     def window(self, now: datetime | None = None) -> str | None:
-        """Return the key of the window it paces by, if there is one."""
+        """Return the key of the window it paces by."""
         window = self.constrained(now)
         return None if window is None else window.key
 
@@ -151,27 +198,29 @@ class Throttling:
         return None if window is None else window.deviation(now)
 
     def tempo_engaged(self, now: datetime | None = None) -> bool | None:
-        """Return whether tempo acts now: on ``auto``, when the user has been away for a while."""
+        """Return whether tempo is active: with ``auto``, while the user has been away long enough.
+
+        ``None`` if the setting is unknown.
+        """
         if self.tempo != "auto":
             return None if self.tempo is None else self.tempo == "on"
         if self.last_interaction is None:
             return True
-        return (now or utc_now()) - self.last_interaction >= self.tempo_rest
+        return (now or utc_now()) - self.last_interaction >= self.tempo_threshold
 
     def backing_off(self, now: datetime | None = None) -> bool:
-        """Return whether the API's 429 still keeps it from asking."""
+        """Return whether Pace Maker still waits because the API answered 429."""
         return self.backoff_until is not None and self.backoff_until > (now or utc_now())
 
     def blockages(self, now: datetime | None = None) -> tuple[Blockage, ...]:
         """Return what it stopped in the last hour, the most frequent category first."""
-        since = (now or utc_now()) - _BLOCKAGE_SPAN
-        counts: dict[str, int] = {}
-        for category, at in self.blocked:
-            if at > since:
-                counts[category] = counts.get(category, 0) + 1
-        found = (Blockage(category, count) for category, count in counts.items())
-        return tuple(sorted(found, key=lambda blockage: (-blockage.count, blockage.category)))
+        since = (now or utc_now()) - _BLOCKAGE_PERIOD
+        counts = Counter(category for category, at in self.blockage_events if at > since)
+        return tuple(
+            Blockage(category, count)
+            for category, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        )
 
     def instants(self) -> Iterator[datetime]:
-        """Yield what ages and countdowns are counted from."""
+        """Yield the times from which ages and countdowns are counted."""
         yield from (at for at in (self.decided_at, self.as_of, self.backoff_until) if at)

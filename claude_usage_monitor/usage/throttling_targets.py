@@ -1,7 +1,7 @@
-"""Claude Pace Maker's targets: how much of a window may be used by now, in its own reckoning.
+"""Claude Pace Maker's targets: how much of a window may be used by now.
 
-Not this package's pace: the five-hour target begins at 10 %, the seven-day target rests on
-Saturdays and Sundays (in UTC) and begins with a preload.
+These are its rules, not this package's pace: the five-hour target begins at 10 %, the seven-day
+target stands still on Saturdays and Sundays (in UTC) and begins with a preload.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ FIVE_HOURS = timedelta(hours=5)
 SEVEN_DAYS = timedelta(days=7)
 DEFAULT_PRELOAD = timedelta(hours=12)
 
-_FIVE_HOUR_PRELOAD = 10.0  # percent: half an hour's worth
+_FIVE_HOUR_PRELOAD = 10.0  # percent: half an hour of the window
 _DAY = timedelta(days=1)
 _SATURDAY = 5
 
 
 def five_hour_target(resets_at: datetime, now: datetime) -> float:
-    """Return the target in percent: linear in time, 10 in the first half hour."""
+    """Return the target in percent: proportional to the time, but 10 in the first half hour."""
     return max(_FIVE_HOUR_PRELOAD, elapsed_percent(resets_at, FIVE_HOURS, now))
 
 
 def seven_day_target(resets_at: datetime, now: datetime, preload: timedelta) -> float:
-    """Return the target in percent: the share of the window's weekday time that has passed.
+    """Return the target in percent: the elapsed share of the window's weekday time.
 
-    At the least what ``preload``, a span of weekday time, is worth.
+    At least ``preload``, a span of weekday time, counts as elapsed.
     """
     start = resets_at - SEVEN_DAYS
     whole = weekday_time(start, resets_at)
-    passed = weekday_time(start, min(now, resets_at))
-    return min(100.0, max(preload, passed) / whole * 100.0)
+    elapsed = weekday_time(start, min(now, resets_at))
+    return min(100.0, max(preload, elapsed) / whole * 100.0)
 
 
 def weekday_time(start: datetime, end: datetime) -> timedelta:
-    """Return how much of a span, at most some weeks, is on Mondays to Fridays, in its own zone."""
+    """Return how much of a span of a few weeks is on Mondays to Fridays, in its own time zone."""
     total = timedelta()
     moment = start
     while moment < end:

@@ -27,16 +27,16 @@ def pace_maker() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = PaceMakerFolder(Path(temporary) / ".claude-pace-maker").install()
         now = datetime.now(UTC)
-        folder.polled(now)
-        folder.decided(now, 35)
+        folder.poll(now)
+        folder.decide(now, 35)
         _grow(folder, now)
         _settle(folder, now)
-        kept = PaceMaker(folder.path)
-        kept.read(now)
-        _print("unchanged", lambda: kept.read(now), 3)
+        subject = PaceMaker(folder.path)
+        subject.read(now)
+        _print("unchanged", lambda: subject.read(now), 3)
         size = folder.database.stat().st_size / 1e6
         _print(f"anew, {size:.0f} MB", lambda: PaceMaker(folder.path).read(now), 15)
-        with folder.written():
+        with folder.being_written():
             _print("being written", lambda: PaceMaker(folder.path).read(now), 15)
 
 
@@ -49,7 +49,7 @@ def absent(environ: Mapping[str, str]) -> None:
         subprocess.run([program, "--json"], env=dict(environ), capture_output=True, check=True)
 
     folder.install()
-    folder.polled(datetime.now(UTC))
+    folder.poll(datetime.now(UTC))
     away = folder.path.with_name("away")
     beside, without = [], []
     for _ in range(21):  # in turns: the machine has other things to do

@@ -222,13 +222,20 @@ def test_what_is_unknown_of_throttling_is_null_and_the_gap_is_named() -> None:
     unknown = ("enabled", "throttling", "delay_seconds", "window", "target", "tempo", "mode")
     assert {None} == {found[key] for key in unknown}
     assert {"five_hour": None, "seven_day": None} == found["limiters"]
-    assert 2 == len(found["gaps"])
+    assert [
+        "config.json is truncated or not JSON",
+        "usage.db is locked by another program",
+    ] == found["gaps"]
 
 
 def test_throttling_in_fallback_and_at_rest() -> None:
     refused = account(replace(STATUS, throttling=REFUSED))["throttling"]
     assert ("fallback", "2026-11-21T12:50:00Z") == (refused["mode"], refused["backoff_until"])
-    assert [True, True] == [window["synthetic"] for window in refused["windows"]]
+    assert [(True, None, None), (True, None, None)] == [
+        (window["synthetic"], window["utilization"], window["deviation"])
+        for window in refused["windows"]
+    ]
+    assert (None, None) == (refused["window"], refused["target"])
     at_rest = account(replace(STATUS, throttling=AT_REST))["throttling"]
     assert (None, 35.0, True) == (
         at_rest["throttling"],

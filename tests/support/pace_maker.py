@@ -1,4 +1,4 @@
-"""Claude Pace Maker's folder as it makes it: its schema, its settings, and states of it."""
+"""Claude Pace Maker's folder as it creates it: its schema, its settings, and changes to it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ CREATE TABLE secrets (
     created_at INTEGER NOT NULL DEFAULT 0);
 """
 
-# Keeps writing as a busy session does, on a connection of its own: path, writes a second.
+# Writes continuously, like a busy session. Arguments: path, writes a second.
 _WRITER = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -82,17 +82,17 @@ while True:
 
 @dataclass(frozen=True)
 class PaceMakerFolder:
-    """A folder of Claude Pace Maker's, and what may be done to it."""
+    """Claude Pace Maker's folder, and what Pace Maker does in it."""
 
     path: Path
 
     @property
     def database(self) -> Path:
-        """Its database."""
+        """The database."""
         return self.path / "usage.db"
 
     def install(self, *, journal: str = "WAL", schema: str = SCHEMA) -> PaceMakerFolder:
-        """Make the folder as a fresh installation has it."""
+        """Create the folder as a new installation has it."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.configure()
         with closing(sqlite3.connect(self.database)) as connection:
@@ -103,7 +103,7 @@ class PaceMakerFolder:
         return self
 
     def configure(self, **settings: object) -> None:
-        """Write config.json, as the plug-in's installation does, with these changes."""
+        """Write config.json as the plug-in's installer does, with these changes."""
         config = {
             "enabled": True,
             "weekly_limit_enabled": True,
@@ -114,18 +114,18 @@ class PaceMakerFolder:
         }
         (self.path / "config.json").write_text(json.dumps({**config, **settings}))
 
-    def remember(self, **state: object) -> None:
+    def write_state(self, **state: object) -> None:
         """Write state.json."""
         (self.path / "state.json").write_text(json.dumps(state))
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """Write to the database as Pace Maker does: open, write, close."""
+        """Write to the database in Pace Maker's way: open, write, close."""
         with closing(sqlite3.connect(self.database)) as connection:
             connection.execute(statement, parameters)
             connection.commit()
 
-    def polled(self, at: datetime, body: Mapping[str, object] | None = None) -> None:
-        """Let it have polled: its cache holds this body, as of then."""
+    def poll(self, at: datetime, body: Mapping[str, object] | None = None) -> None:
+        """Store a response of the API, received at that time."""
         found = usage_body(at) if body is None else body
         five, seven = found["five_hour"], found["seven_day"]
         assert isinstance(five, dict)
@@ -140,8 +140,8 @@ class PaceMakerFolder:
             json.dumps(found),
         )
 
-    def decided(self, at: datetime, delay: int) -> None:
-        """Let it have decided on a delay in seconds; 0 is none."""
+    def decide(self, at: datetime, delay: int) -> None:
+        """Store a decision: a delay in seconds, or 0 for none."""
         self.execute(
             "INSERT INTO pacing_decisions (timestamp, should_throttle, delay_seconds, session_id)"
             " VALUES (?, ?, ?, 's')",
@@ -150,8 +150,8 @@ class PaceMakerFolder:
             delay,
         )
 
-    def blocked(self, at: datetime, category: str, times: int = 1) -> None:
-        """Let it have stopped something."""
+    def block(self, at: datetime, category: str, times: int = 1) -> None:
+        """Store that something was stopped."""
         for _ in range(times):
             self.execute(
                 "INSERT INTO blockage_events (timestamp, category, reason, hook_type, session_id)"
@@ -160,42 +160,34 @@ class PaceMakerFolder:
                 category,
             )
 
-    def refused(self, until: datetime, repeats: int = 1) -> None:
-        """Let the API have refused it with a 429."""
+    def refuse(self, until: datetime, repeats: int = 1) -> None:
+        """Store a back-off after a 429."""
         self.execute(
             "INSERT OR REPLACE INTO backoff_state VALUES (1, ?, ?, NULL)",
             repeats,
             until.timestamp(),
         )
 
-    def fall_back(self, at: datetime, now: datetime, *, dollars: float, tier: str = "5x") -> None:
-        """Let it estimate since an instant, from the figures of the sketches, by these costs."""
+    def fall_back(self, at: datetime, now: datetime) -> None:
+        """Store that usage has been estimated since a time, from the figures of the sketches."""
         self.execute(
             "INSERT OR REPLACE INTO fallback_state_v2 (id, state, baseline_5h, baseline_7d,"
-            " resets_at_5h, resets_at_7d, tier, entered_at) VALUES (1, 'fallback', 78, 35,"
-            " ?, ?, ?, ?)",
+            " resets_at_5h, resets_at_7d, entered_at) VALUES (1, 'fallback', 78, 35, ?, ?, ?)",
             (now + timedelta(hours=2, minutes=11)).replace(tzinfo=None).isoformat(),
             (now + timedelta(days=3, hours=2)).replace(tzinfo=None).isoformat(),
-            tier,
             at.timestamp(),
         )
-        self.execute(
-            "INSERT INTO accumulated_costs (timestamp, session_id, cost_dollars)"
-            " VALUES (?, 's', ?)",
-            at.timestamp() + 1,
-            dollars,
-        )
 
-    def traces(self) -> dict[str, tuple[int, str]]:
-        """Return every file in the folder with its mtime and a digest of its bytes."""
+    def contents(self) -> dict[str, tuple[int, str]]:
+        """Return each file in the folder with its mtime and a digest of its bytes."""
         return {
             path.name: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
             for path in sorted(self.path.iterdir())
         }
 
     @contextmanager
-    def written(self, per_second: float = 20) -> Iterator[subprocess.Popen[str]]:
-        """Let another process write to it; ends it afterwards."""
+    def being_written(self, per_second: float = 20) -> Iterator[subprocess.Popen[str]]:
+        """Let another process write to the database, until the end of the context."""
         argv = [sys.executable, "-c", _WRITER, str(self.database), str(per_second)]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None

@@ -16,7 +16,13 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
-from claude_usage_monitor.usage.throttling import Limiters, PacedWindow, Throttling
+from claude_usage_monitor.usage.throttling import (
+    Gap,
+    GapReason,
+    Limiters,
+    PacedWindow,
+    Throttling,
+)
 from tests.support.payloads import NOW, as_bytes, usage_body
 
 PROFILE = Profile("Ada", "ada@example.com", "Analytical Engines", "Max 5x", "default_claude_max_5x")
@@ -172,7 +178,7 @@ THROTTLING = replace(
     should_throttle=True,
     delay_seconds=35.0,
     windows=PACED_WINDOWS,
-    blocked=(
+    blockage_events=(
         *((("intent_validation", NOW - timedelta(minutes=9)),) * 3),
         ("intent_validation_tdd", NOW - timedelta(minutes=30)),
     ),
@@ -181,18 +187,18 @@ REFUSED = replace(
     THROTTLING,
     mode="fallback",
     backoff_until=NOW + timedelta(minutes=31),
-    windows=tuple(replace(window, synthetic=True) for window in PACED_WINDOWS),
+    windows=tuple(replace(window, utilization=None, synthetic=True) for window in PACED_WINDOWS),
     as_of=NOW - timedelta(minutes=14),
 )
 AT_REST = replace(
     THROTTLING,
     decided_at=NOW - timedelta(hours=5),
     as_of=NOW - timedelta(hours=5),
-    blocked=(),
+    blockage_events=(),
     windows=(replace(PACED_WINDOWS[0], resets_at=NOW - timedelta(hours=1)), PACED_WINDOWS[1]),
 )
 UNREADABLE = Throttling(
-    gaps=("config.json is not whole, or not JSON", "usage.db is locked by another program")
+    gaps=(Gap("config.json", GapReason.NOT_JSON), Gap("usage.db", GapReason.LOCKED))
 )
 # A week spent too fast, with the five-hour limiter switched off.
 PACED = replace(

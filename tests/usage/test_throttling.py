@@ -5,24 +5,31 @@ from datetime import timedelta
 
 import pytest
 
-from claude_usage_monitor.usage.throttling import Blockage, Limiters, PacedWindow, Throttling
+from claude_usage_monitor.usage.throttling import (
+    Blockage,
+    Gap,
+    GapReason,
+    Limiters,
+    PacedWindow,
+    Throttling,
+)
 from tests.support.payloads import NOW
 from tests.support.statuses import AT_REST, ON_PACE, PACED_WINDOWS, THROTTLING
 
 HOUR = timedelta(hours=1)
 
 
-def test_what_it_does_now_is_its_last_decision() -> None:
+def test_the_last_decision_says_whether_it_throttles() -> None:
     assert THROTTLING.throttling(NOW) is True
     assert ON_PACE.throttling(NOW) is False
     assert Throttling().throttling(NOW) is None
 
 
-def test_switched_off_it_delays_nothing() -> None:
+def test_switched_off_it_does_not_throttle() -> None:
     assert replace(THROTTLING, enabled=False).throttling(NOW) is False
 
 
-def test_a_decision_holds_for_two_of_its_polls() -> None:
+def test_a_decision_is_in_force_for_two_polls() -> None:
     decided_at = NOW - timedelta(minutes=10)
     subject = replace(THROTTLING, decided_at=decided_at)
     assert (True, False) == (subject.throttling(NOW), subject.stale(NOW))
@@ -32,7 +39,7 @@ def test_a_decision_holds_for_two_of_its_polls() -> None:
     assert slower.throttling(NOW + second) is True
 
 
-def test_staleness_is_told_of_each_window() -> None:
+def test_each_window_can_be_stale() -> None:
     assert [True, False] == [window.stale(NOW) for window in AT_REST.windows]
     passed = replace(PACED_WINDOWS[0], resets_at=NOW - timedelta(minutes=5))
     assert (False, 100.0) == (passed.stale(NOW), passed.target(NOW))
@@ -44,13 +51,13 @@ def test_staleness_is_told_of_each_window() -> None:
     )
 
 
-def test_when_every_window_is_stale_so_is_the_whole() -> None:
+def test_the_state_is_stale_if_every_window_is() -> None:
     old = tuple(replace(window, resets_at=NOW - HOUR) for window in PACED_WINDOWS)
     subject = replace(THROTTLING, windows=old)
     assert (True, None, None) == (subject.stale(NOW), subject.window(NOW), subject.target(NOW))
 
 
-def test_the_window_furthest_over_its_target_is_the_one_it_paces_by() -> None:
+def test_it_paces_by_the_window_most_over_its_target() -> None:
     assert "five_hour" == THROTTLING.window(NOW)
     assert (56.3, 21.7) == (
         round(THROTTLING.target(NOW) or 0, 1),
@@ -66,14 +73,14 @@ def test_the_window_furthest_over_its_target_is_the_one_it_paces_by() -> None:
     "change",
     [{"limited": False}, {"resets_at": None}, {"utilization": None}, {"resets_at": NOW - HOUR}],
 )
-def test_a_window_that_is_off_unstarted_unknown_or_stale_is_passed_over(
+def test_it_does_not_pace_by_a_window_that_is_off_not_started_unknown_or_stale(
     change: dict[str, object],
 ) -> None:
     first = replace(PACED_WINDOWS[0], **change)  # type: ignore[arg-type] # by name
     assert "seven_day" == replace(THROTTLING, windows=(first, PACED_WINDOWS[1])).window(NOW)
 
 
-def test_of_equals_the_five_hour_window_counts() -> None:
+def test_of_equal_windows_it_paces_by_the_first() -> None:
     five = PacedWindow("five_hour", 100.0, NOW)
     seven = PacedWindow("seven_day", 100.0, NOW)
     assert "five_hour" == Throttling(windows=(five, seven)).window(NOW)
@@ -90,7 +97,7 @@ def test_of_equals_the_five_hour_window_counts() -> None:
         (None, 60, None),
     ],
 )
-def test_tempo_on_auto_waits_until_the_user_is_away(
+def test_automatic_tempo_is_engaged_while_the_user_is_away(
     tempo: str | None, minutes_away: int | None, expected: bool | None
 ) -> None:
     away = None if minutes_away is None else NOW - timedelta(minutes=minutes_away)
@@ -98,7 +105,7 @@ def test_tempo_on_auto_waits_until_the_user_is_away(
     assert expected is subject.tempo_engaged(NOW)
 
 
-def test_blockages_are_those_of_the_last_hour_by_category() -> None:
+def test_counts_the_blockages_of_the_last_hour_by_category() -> None:
     assert (
         Blockage("intent_validation", 3),
         Blockage("intent_validation_tdd", 1),
@@ -114,9 +121,38 @@ def test_a_back_off_ends() -> None:
     assert not Throttling().backing_off(NOW)
 
 
-def test_the_moment_is_now_unless_told() -> None:
+def test_the_default_time_is_now() -> None:
     subject = Throttling(
         enabled=True, limiters=Limiters(five_hour=True), windows=(replace(PACED_WINDOWS[0]),)
     )
     assert subject.throttling() is None
     assert subject.stale()
+
+
+def test_an_estimated_window_is_never_stale_and_has_a_target_until_its_reset() -> None:
+    window = replace(PACED_WINDOWS[0], utilization=None, synthetic=True)
+    assert (False, 56.3, None) == (
+        window.stale(NOW),
+        round(window.target(NOW) or 0, 1),
+        window.deviation(NOW),
+    )
+    later = NOW + 3 * HOUR
+    assert (False, None) == (window.stale(later), window.target(later))
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"),
+    [
+        (Gap("usage.db", GapReason.LOCKED), "usage.db is locked by another program"),
+        (
+            Gap("api_cache", GapReason.MISSING_COLUMNS, ("timestamp", "raw_response")),
+            "api_cache has no timestamp, raw_response",
+        ),
+        (
+            Gap("config.json", GapReason.UNUSABLE_VALUE, ("enabled",)),
+            "config.json has an unusable value: enabled",
+        ),
+    ],
+)
+def test_a_gap_names_the_part_and_the_reason(gap: Gap, expected: str) -> None:
+    assert expected == str(gap)

@@ -24,7 +24,9 @@ SPANS = st.timedeltas(timedelta(), SEVEN_DAYS)
     ("minutes", "expected"),
     [(0, 10.0), (15, 10.0), (30, 10.0), (60, 20.0), (150, 50.0), (300, 100.0), (303, 100.0)],
 )
-def test_the_five_hour_target_is_linear_from_ten_percent(minutes: int, expected: float) -> None:
+def test_the_five_hour_target_is_proportional_from_ten_percent_on(
+    minutes: int, expected: float
+) -> None:
     assert expected == five_hour_target(MONDAY + FIVE_HOURS, MONDAY + timedelta(minutes=minutes))
 
 
@@ -46,7 +48,7 @@ def test_the_seven_day_target_counts_weekday_hours(hours: int, expected: float) 
     assert expected == pytest.approx(found, abs=0.001)
 
 
-def test_a_weekend_in_the_midst_is_not_counted() -> None:
+def test_a_weekend_is_not_counted() -> None:
     thursday = MONDAY + timedelta(days=3)
     ends = [
         seven_day_target(thursday + SEVEN_DAYS, thursday + timedelta(days=days), timedelta())
@@ -56,7 +58,7 @@ def test_a_weekend_in_the_midst_is_not_counted() -> None:
 
 
 @given(INSTANTS)
-def test_any_seven_days_hold_five_weekdays(start: datetime) -> None:
+def test_any_seven_days_have_five_weekdays(start: datetime) -> None:
     assert timedelta(days=5) == weekday_time(start, start + SEVEN_DAYS)
 
 
@@ -67,7 +69,7 @@ def test_weekday_time_adds_up(start: datetime, first: timedelta, second: timedel
 
 
 @given(INSTANTS, SPANS, SPANS, st.timedeltas(timedelta(), timedelta(days=30)))
-def test_a_target_never_falls_and_stays_a_percentage(
+def test_a_target_never_falls_and_is_a_percentage(
     start: datetime, first: timedelta, second: timedelta, preload: timedelta
 ) -> None:
     earlier, later = sorted((start + first, start + second))

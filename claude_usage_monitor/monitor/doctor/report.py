@@ -32,7 +32,7 @@ from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import MAX_REQUESTS_PER_HOUR
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage import problem_text
-from claude_usage_monitor.usage.durations import ClockStyle, age, clock_time, countdown
+from claude_usage_monitor.usage.durations import ClockStyle, ago, clock_time, countdown
 from claude_usage_monitor.usage.findings import Finding
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 
@@ -128,7 +128,7 @@ class Doctor:
         if login.expires_at is None:
             until = "expiry not said"
         elif credential.expired(self._now):
-            until = f"expired {_ago(self._now - login.expires_at)}"
+            until = f"expired {ago(self._now - login.expires_at)}"
         else:
             until = f"expires in {countdown(login.expires_at - self._now)}"
         detail = f"found; {until}; scopes: {scopes}"
@@ -170,7 +170,7 @@ class Doctor:
                 for w in usage.windows
             }
             for source, as_of in sorted(sources.items()):
-                yield Finding(area, f"from {source}", "ok", f"newest {_ago(self._now - as_of)}")
+                yield Finding(area, f"from {source}", "ok", f"newest {ago(self._now - as_of)}")
         yield self._ledger(status)
         yield self._statusline()
         yield self._claude_json()
@@ -179,7 +179,7 @@ class Doctor:
         assert status.usage is not None  # noqa: S101 - only asked of one with figures
         figures_age = status.age(self._now) or timedelta()
         windows = len(status.usage.windows)
-        return f"{windows} windows, last complete reading {_ago(figures_age)}"
+        return f"{windows} windows, last complete reading {ago(figures_age)}"
 
     def _ledger(self, status: AccountStatus) -> Finding:
         try:
@@ -234,7 +234,7 @@ class Doctor:
             return Finding("Figures", "~/.claude.json", "note", "does not say who is logged in")
         if known.usage is None:
             return Finding("Figures", "~/.claude.json", "ok", "says who is logged in, no figures")
-        read = _ago(self._now - known.usage.as_of)
+        read = ago(self._now - known.usage.as_of)
         return Finding("Figures", "~/.claude.json", "ok", f"figures, read {read}")
 
     # --- the API -----------------------------------------------------------------------------
@@ -263,8 +263,3 @@ class Doctor:
             detail = "not asked: the request budget says to wait"
             return Finding("Network", "asked the API", "note", detail)
         return Finding("Network", "asked the API", "ok", "it answers")
-
-
-def _ago(span: timedelta) -> str:
-    words = age(span)
-    return words if words == "now" else f"{words} ago"

@@ -1,7 +1,7 @@
-"""Claude Pace Maker beside a login: its state, its reading if it is the login's, its back-off.
+"""Claude Pace Maker next to Claude Code's login: its state, its usage figures and its back-off.
 
-It asks the same API with the login that Claude Code keeps in ``~/.claude/.credentials.json``, so
-the request budget is one: what it was told counts here too.
+Pace Maker sends requests to the same API, with the login in ``~/.claude/.credentials.json``. Both
+programs share one request budget, so its responses count here too.
 """
 
 from __future__ import annotations
@@ -14,52 +14,57 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.errors import NoCredentials, RateLimited
 from claude_usage_monitor.monitor.login.credentials import FILE
 from claude_usage_monitor.monitor.subscription.snapshot import LoginSnapshot
-from claude_usage_monitor.sources.claude_code import credentials_file
+from claude_usage_monitor.sources.claude_code.credentials_file import (
+    credentials_path,
+    home_directory,
+)
 from claude_usage_monitor.store.state import identities
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Problem
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, Seen
-    from claude_usage_monitor.store.state.state_store import StateStore
+    from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, PaceMakerSnapshot
 
-FOLDER = ".claude-pace-maker"  # known here, so that looking for it loads nothing
-REFUSED = "The usage API asked Claude Pace Maker to wait."
+BACKOFF_MESSAGE = "The usage API asked Claude Pace Maker to wait."
 
-_CLOCKS_APART = timedelta(seconds=90)
-_ON_ITS_WAY = timedelta(seconds=60)  # its token is read before, its reading dated after, a request
+_FOLDER = ".claude-pace-maker"
+_MAX_CLOCK_DIFFERENCE = timedelta(seconds=90)
+_MAX_REQUEST_TIME = timedelta(seconds=60)  # from reading the token to dating the response
 
 
 class PaceMakerMonitor:
-    """Looks at Claude Pace Maker's folder, where there is one: else it costs one stat."""
+    """Adds Claude Pace Maker's state to a login. Where it is not installed, this costs one stat."""
 
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
         self._state = state
         self._pace_maker: PaceMaker | None = None
-        self._taken: tuple[str, datetime] | None = None
+        self._recorded: tuple[str, datetime] | None = None  # identity and time of the last usage
 
-    def added_to(self, snapshot: LoginSnapshot, now: datetime) -> LoginSnapshot:
-        """Return the look with what Pace Maker adds to it; keeps its reading and its back-off."""
-        backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
-        seen = self.seen(now, backoff.clock_skew if backoff else timedelta())
-        if seen is None:
-            return snapshot
-        snapshot = snapshot._replace(throttling=seen.throttling)
-        if snapshot.identity is None:
-            return snapshot
-        polled_at = self._take(snapshot, snapshot.identity, seen, now)
+    def added_to(self, login: LoginSnapshot, now: datetime) -> LoginSnapshot:
+        """Return the login with Pace Maker's state; store its usage and its back-off."""
+        backoff = self._state.backoff_of(login.fingerprint) if login.fingerprint else None
+        pace_maker = self.read(now, backoff.clock_skew if backoff else timedelta())
+        if pace_maker is None:
+            return login
+        login = login._replace(throttling=pace_maker.throttling)
+        if login.identity is None:
+            return login
+        polled_at = self._record_usage(login, login.identity, pace_maker, now)
         if polled_at is not None and backoff is not None and polled_at <= backoff.requested_at:
-            polled_at = None
-        problem = self._hold(snapshot, seen, now)
-        return snapshot._replace(pace_maker_polled_at=polled_at, pace_maker_problem=problem)
+            polled_at = None  # our own request is newer
+        return login._replace(
+            pace_maker_polled_at=polled_at,
+            pace_maker_problem=self._record_backoff(login, login.identity, pace_maker, now),
+        )
 
-    def seen(self, now: datetime, clock_skew: timedelta = timedelta()) -> Seen | None:
-        """Return what its folder holds; ``None`` where there is none."""
+    def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> PaceMakerSnapshot | None:
+        """Return Pace Maker's state; ``None`` if it is not installed."""
         folder = self.folder
-        if folder is None or not folder.is_dir():
+        if folder is None or not _is_folder(folder):
             return None
         if self._pace_maker is None or self._pace_maker.folder != folder:
-            # Only those who run Pace Maker pay for these rooms.
+            # 2 ms that only users of Pace Maker pay.
             from claude_usage_monitor.sources.pace_maker.reader import PaceMaker
 
             self._pace_maker = PaceMaker(folder)
@@ -67,86 +72,93 @@ class PaceMakerMonitor:
 
     @property
     def folder(self) -> Path | None:
-        """Where its folder would be; ``None`` without a home."""
+        """The path of its folder, whether or not it exists; ``None`` without a home directory."""
         try:
-            return credentials_file.home_directory(self._environ) / FOLDER
+            return home_directory(self._environ) / _FOLDER
         except NoCredentials:
             return None
 
-    def not_taken(self, snapshot: LoginSnapshot, seen: Seen, now: datetime) -> str | None:
-        """Return why its reading is not this account's, as far as can be known; else ``None``.
+    def why_unused(
+        self, login: LoginSnapshot, pace_maker: PaceMakerSnapshot, now: datetime
+    ) -> str | None:
+        """Return why its usage is not certain to be this login's; ``None`` if it is.
 
-        Its files do not say whose figures they are (the profile it keeps is that of whoever was
-        logged in when it was installed). But it asks with the token in the credentials file. So
-        they are this account's if that is where this login comes from, the API has said whose
-        this token is, and the file was last touched, by content or by name, before the request.
+        Its files do not say whose figures they are: its profile is that of the account which was
+        logged in when it was installed. It uses the token in the credentials file. So the figures
+        are this login's if the login comes from that file, the API has confirmed whose the token
+        is, and the file has not changed since before Pace Maker's request.
         """
-        if snapshot.credential is None or snapshot.identity is None or snapshot.problem is not None:
+        if login.credential is None or login.identity is None or login.problem is not None:
             return "no login to compare it with"
-        if not self._same_login(snapshot):
-            return "it asks with another login"
-        if seen.polled_at is None or seen.usage is None:
-            return "it has no figures"
-        if seen.polled_at > now + _CLOCKS_APART:
+        if not self._uses_this_login(login):
+            return "Pace Maker uses another login"
+        if pace_maker.polled_at is None or pace_maker.usage is None:
+            return "Pace Maker has no figures"
+        if pace_maker.polled_at > now + _MAX_CLOCK_DIFFERENCE:
             return "its figures are dated in the future"
-        owner = self._state.identity_of(snapshot.fingerprint or "")
-        if identities.is_provisional(owner) or owner != snapshot.identity:
-            return "whose this login is, is not confirmed yet"
-        touched_at = self._touched_at()
-        if touched_at is None or seen.polled_at < touched_at + _ON_ITS_WAY:
+        confirmed = self._state.identity_of(login.fingerprint or "")
+        if identities.is_provisional(confirmed) or confirmed != login.identity:
+            return "the account of this login is not confirmed yet"
+        changed_at = self._credentials_changed_at()
+        if changed_at is None or pace_maker.polled_at < changed_at + _MAX_REQUEST_TIME:
             return "its figures are older than this login"
         return None
 
-    def _take(
-        self, snapshot: LoginSnapshot, account: str, seen: Seen, now: datetime
+    def _record_usage(
+        self, login: LoginSnapshot, identity: str, pace_maker: PaceMakerSnapshot, now: datetime
     ) -> datetime | None:
-        """Keep its reading if it is this account's; returns when it was made."""
-        if seen.usage is None or self.not_taken(snapshot, seen, now) is not None:
+        """Store its usage if it is this login's; return when Pace Maker received it."""
+        if pace_maker.usage is None or self.why_unused(login, pace_maker, now) is not None:
             return None
-        if self._taken != (account, seen.usage.as_of):
-            self._taken = (account, seen.usage.as_of)
-            self._state.record_usage(account, seen.usage)
-        return seen.polled_at
+        if self._recorded != (identity, pace_maker.usage.as_of):
+            self._recorded = (identity, pace_maker.usage.as_of)
+            self._state.record_usage(identity, pace_maker.usage)
+        return pace_maker.polled_at
 
-    def _hold(self, snapshot: LoginSnapshot, seen: Seen, now: datetime) -> Problem | None:
-        """Keep its back-off in the ledger if it is this account's, and return it."""
-        account = snapshot.identity
-        if account is None or not self._same_login(snapshot):
+    def _record_backoff(
+        self, login: LoginSnapshot, identity: str, pace_maker: PaceMakerSnapshot, now: datetime
+    ) -> Problem | None:
+        """Store its back-off for all tokens of this login's account, and return it."""
+        if not self._uses_this_login(login):
             return None
-        if not seen.throttling.backing_off(now) and any(
-            gap.startswith(("usage.db", "backoff_state")) for gap in seen.throttling.gaps
-        ):
-            return None  # not known: what is in the ledger stays
-        until = seen.throttling.backoff_until
-        if until is not None and until > now and self._refused_before(snapshot, seen):
-            until = None
+        backing_off = pace_maker.throttling.backing_off(now)
+        if not backing_off and not pace_maker.backoff_known:
+            return None  # the stored back-off remains
         problem = None
-        if until is not None and until > now:
-            problem = Problem(RateLimited.code, REFUSED, RateLimited.default_hint, until)
-        self._state.set_account_backoff(account, problem, now)
+        if backing_off and not self._refused_before_login(identity, pace_maker):
+            until = pace_maker.throttling.backoff_until
+            problem = Problem(RateLimited.code, BACKOFF_MESSAGE, RateLimited.default_hint, until)
+        self._state.set_account_backoff(identity, problem, now)
         return problem
 
-    def _refused_before(self, snapshot: LoginSnapshot, seen: Seen) -> bool:
-        """Return whether the back-off began when somebody else was logged in."""
-        known = self._state.last_login(CLAUDE_CODE.name)
-        since = known[1] if known is not None and known[0] == snapshot.identity else None
-        return since is not None and seen.refused_at is not None and seen.refused_at < since
+    def _refused_before_login(self, identity: str, pace_maker: PaceMakerSnapshot) -> bool:
+        """Return whether the back-off started while another account was logged in."""
+        login = self._state.last_login(CLAUDE_CODE.name)
+        since = login[1] if login is not None and login[0] == identity else None
+        refused_at = pace_maker.refused_at
+        return since is not None and refused_at is not None and refused_at < since
 
-    def _same_login(self, snapshot: LoginSnapshot) -> bool:
-        """Return whether the login at hand is the one Pace Maker asks with."""
-        if snapshot.credential is None or snapshot.credential.origin != FILE:
+    def _uses_this_login(self, login: LoginSnapshot) -> bool:
+        """Return whether the login is the one that Pace Maker uses."""
+        if login.credential is None or login.credential.origin != FILE:
             return False
-        home = credentials_file.home_directory(self._environ)
-        ours = credentials_file.credentials_path(self._environ)
-        return ours == home / ".claude" / ".credentials.json"
+        used = home_directory(self._environ) / ".claude" / ".credentials.json"
+        return credentials_path(self._environ) == used
 
-    def _touched_at(self) -> datetime | None:
-        """Return when the credentials file last became what it is; ``None`` if it is gone."""
-        path = credentials_file.credentials_path(self._environ)
+    def _credentials_changed_at(self) -> datetime | None:
+        """Return when the credentials file was last written or replaced; ``None`` without one."""
+        path = credentials_path(self._environ)
         try:
-            found = (path.stat(), path.lstat())
+            stats = (path.stat(), path.lstat())
         except OSError:
             return None
-        # A file that is moved here keeps its mtime, but not its ctime.
-        newest = max(moment for s in found for moment in (s.st_mtime, s.st_ctime))
-        return datetime.fromtimestamp(newest, UTC)
+        # Moving a file here changes its ctime only.
+        changed = max(moment for stat in stats for moment in (stat.st_mtime, stat.st_ctime))
+        return datetime.fromtimestamp(changed, UTC)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a home directory that may not be entered
+        return False

@@ -1,7 +1,7 @@
 """Claude Pace Maker's section: what it does to tool uses now, and why; its target on a bar.
 
-A heading with the state and its age, and lines of parts that flow beneath it: each takes as many
-as have room. Where there is little room, every part has shorter words.
+The heading has its activity and the age of its decision. Below, the parts of the text follow one
+another on as many lines as they need; in little space each part is shorter.
 """
 
 from __future__ import annotations
@@ -9,29 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import wrapped
 from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.panel import PanelContext
-from claude_usage_monitor.render.panels.throttling_words import Part, Words
+from claude_usage_monitor.render.panels.throttling_text import Part, ThrottlingText
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled
-
-if TYPE_CHECKING:
-    from claude_usage_monitor.usage.throttling import Throttling
+from claude_usage_monitor.usage.throttling import Throttling
 
 _NAME = "Pace Maker"
-_ROOMY = 44  # cells beneath the heading from which there is room for whole words
-_NARROW = 28  # cells of the panel below which every cell counts
-_MOST_GAPS = 2  # the others are named by doctor and in the JSON document
+_MIN_ROOMY_WIDTH = 44  # cells below the heading that allow whole words
+_MIN_WIDE_PANEL = 28  # a narrower panel saves cells in margins and separators
+_MAX_GAPS = 2  # `doctor` and the JSON document list all of them
 
 
 def with_target(
     rows: Sequence[LimitRow], throttling: Throttling | None, now: datetime
 ) -> tuple[LimitRow, ...]:
-    """Return the rows, that of the window Pace Maker paces by with its target on it."""
+    """Return the rows, with Pace Maker's target on the window that it paces by."""
     if throttling is None or throttling.enabled is False:
         return tuple(rows)
     key, target = throttling.window(now), throttling.target(now)
@@ -42,7 +39,7 @@ def with_target(
 
 
 def draw(context: PanelContext, level: int) -> list[Text]:
-    """Draw the panel. Level 2: all of it; 1: its heading."""
+    """Return the panel's lines. Level 2 is all of it, 1 its heading, 0 nothing."""
     throttling = context.status.throttling
     if throttling is None or level == 0 or not context.framed:
         return []
@@ -56,7 +53,7 @@ def draw(context: PanelContext, level: int) -> list[Text]:
     )
 
 
-def section(  # noqa: PLR0913 - what it says, and where it stands
+def section(  # noqa: PLR0913 - the content, and its place
     throttling: Throttling,
     now: datetime,
     options: RenderOptions,
@@ -69,16 +66,16 @@ def section(  # noqa: PLR0913 - what it says, and where it stands
 
     ``indent`` is the column at which the details of the panel's rows begin.
     """
-    margin = 2 if width >= _NARROW else 1
-    words = Words(throttling, now, options, roomy=width - indent >= _ROOMY)
-    page = _Page(width, margin, max(indent, margin), options)
-    state = words.state() if full else [*words.state(), *words.deviation(named=True)]
-    lines = [page.heading(state, words.decided())]
+    margin = 2 if width >= _MIN_WIDE_PANEL else 1
+    text = ThrottlingText(throttling, now, options, roomy=width - indent >= _MIN_ROOMY_WIDTH)
+    layout = _Layout(width, margin, max(indent, margin), options)
+    activity = text.activity() if full else [*text.activity(), *text.deviation(with_label=True)]
+    lines = [layout.heading(activity, text.decision_age())]
     if full:
-        for group in words.groups():
-            lines += page.flow(group)
-        for gap in words.gaps()[:_MOST_GAPS]:
-            lines += page.indented(wrapped(gap, width - page.indent, options, FAINT))
+        for group in text.groups():
+            lines += layout.flow(group)
+        for gap in text.gaps()[:_MAX_GAPS]:
+            lines += layout.indented(wrapped(gap, width - layout.indent, options, FAINT))
     for line in lines:
         line.truncate(width, overflow="crop", pad=True)
         if throttling.stale(now):
@@ -87,65 +84,66 @@ def section(  # noqa: PLR0913 - what it says, and where it stands
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    """Where the section's lines begin and end."""
+class _Layout:
+    """Places parts on lines of ``width`` cells."""
 
     width: int
     margin: int
     indent: int
     options: RenderOptions
 
-    def heading(self, state: Sequence[Part], decided: Part) -> Text:
-        """Draw the name, as much of the state as has room, and its age at the right."""
+    def heading(self, activity: Sequence[Part], decision_age: Part) -> Text:
+        """Return the name, as much of the activity as fits, and the age at the right."""
         line = Text(" " * self.margin + _NAME)
-        least = len(decided.variants[-1]) + 1 if decided.variants else 0
-        room = self.width - least - line.cell_len - self.margin
-        gap = " " * self.margin
-        for words, part in self._on_one_line(state, room):
-            line.append(gap, style=FAINT).append(words, style=part.style)
-            gap = self._dot()
+        age_width = len(decision_age.variants[-1]) + 1 if decision_age.variants else 0
+        space = self.width - age_width - line.cell_len - self.margin
+        separator = " " * self.margin
+        for text, style in self._on_one_line(activity, space):
+            line.append(separator, style=FAINT).append(text, style=style)
+            separator = self._separator()
         left = self.width - line.cell_len
-        told = next((words for words in decided.variants if len(words) < left), "")
-        line.append(told.rjust(left), style=decided.style)
+        text = next((variant for variant in decision_age.variants if len(variant) < left), "")
+        line.append(text.rjust(left), style=decision_age.style)
         return line
 
-    def _on_one_line(self, parts: Sequence[Part], room: int) -> list[tuple[str, Part]]:
-        """Return all parts in the richest words that have room, else the first by itself."""
-        variants = max(len(part.variants) for part in parts)
-        for level in range(variants):
-            words = [self.options.text(p.variants[min(level, len(p.variants) - 1)]) for p in parts]
-            if len(self._dot().join(words)) <= room:
-                return list(zip(words, parts, strict=True))
-        first = parts[0]
-        return [
-            (self._first_fitting(first, room) or self.options.fit(first.variants[-1], room), first)
-        ]
+    def _on_one_line(self, parts: Sequence[Part], space: int) -> list[tuple[str, str]]:
+        """Return text and style of all parts in the longest variants that fit, or of the first."""
+        for level in range(max(len(part.variants) for part in parts)):
+            texts = [
+                self.options.text(part.variants[min(level, len(part.variants) - 1)])
+                for part in parts
+            ]
+            if len(self._separator().join(texts)) <= space:
+                return [(text, part.style) for text, part in zip(texts, parts, strict=True)]
+        return [(self._shortened(parts[0], space), parts[0].style)]
 
     def flow(self, parts: Sequence[Part]) -> list[Text]:
-        """Lay parts out on as many lines as they need."""
+        """Return the parts on as many lines as they need."""
         lines: list[Text] = []
-        room, dot = self.width - self.indent, self._dot()
+        space, separator = self.width - self.indent, self._separator()
         for part in parts:
-            beside = room - lines[-1].cell_len - len(dot) if lines else 0
-            words = self._first_fitting(part, beside)
-            if words:
-                lines[-1].append(dot, style=FAINT)
+            left = space - lines[-1].cell_len - len(separator) if lines else 0
+            text = self._longest_fitting(part, left)
+            if text:
+                lines[-1].append(separator, style=FAINT)
             else:
                 lines.append(Text())
-                words = self._first_fitting(part, room)
-            words = words or self.options.fit(part.variants[-1], room)
-            lines[-1].append(words, style=part.style)
+                text = self._shortened(part, space)
+            lines[-1].append(text, style=part.style)
         return self.indented(lines)
 
-    def _first_fitting(self, part: Part, room: int) -> str:
-        variants = part.variants if self.width >= _NARROW else part.variants[-1:]
-        return next((w for w in map(self.options.text, variants) if len(w) <= room), "")
+    def _longest_fitting(self, part: Part, space: int) -> str:
+        variants = part.variants if self.width >= _MIN_WIDE_PANEL else part.variants[-1:]
+        return next((text for text in map(self.options.text, variants) if len(text) <= space), "")
+
+    def _shortened(self, part: Part, space: int) -> str:
+        return self._longest_fitting(part, space) or self.options.fit(part.variants[-1], space)
 
     def indented(self, lines: Sequence[Text]) -> list[Text]:
-        """Return the lines at the indent."""
+        """Return the lines with the indent before each."""
         return [styled(" " * self.indent, "") + line for line in lines]
 
-    def _dot(self) -> str:
-        if self.width < _NARROW or self.options.glyphs is ASCII:
-            return ", "  # short, and no dash beside a minus sign
+    def _separator(self) -> str:
+        if self.width < _MIN_WIDE_PANEL or self.options.glyphs is ASCII:
+            return ", "  # short, and no hyphen beside a minus sign
         return f" {self.options.glyphs.dot} "

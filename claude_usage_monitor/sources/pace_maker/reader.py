@@ -1,7 +1,7 @@
-"""Claude Pace Maker's folder, ``~/.claude-pace-maker``, whichever way it was installed: read only.
+"""Claude Pace Maker's folder, ``~/.claude-pace-maker``, however it was installed: read only.
 
-Its code is never imported, its secrets are never looked at, and not a byte in its folder is made
-or changed. What cannot be read is a gap with a name, and costs nothing else.
+Its code is never imported, its secrets are never read, and no file in its folder is created or
+changed. What cannot be read is a gap; the rest is still shown.
 """
 
 from __future__ import annotations
@@ -12,167 +12,194 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources import values
+from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.sources.pace_maker import database, folder
-from claude_usage_monitor.sources.pace_maker.database import Unreadable
-from claude_usage_monitor.sources.pace_maker.estimate import windows_from
-from claude_usage_monitor.sources.pace_maker.rows import Rows
+from claude_usage_monitor.sources.pace_maker.folder import Settings
+from claude_usage_monitor.sources.pace_maker.rows import DATABASE, Rows
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.throttling import Mode, Throttling
+from claude_usage_monitor.usage.throttling import Gap, GapReason, Mode, PacedWindow, Throttling
 
-_UNSETTLED = timedelta(seconds=1)  # a change this young may have another in the same clock tick
-_LONGEST_BACKOFF = timedelta(days=1)  # no Retry-After is longer
-_FIRST_BACKOFF, _BACKOFF_CAP = timedelta(seconds=300), timedelta(seconds=3600)
-_MAX_CATEGORY = 40
-_NOTHING = Rows({}, {}, {}, {}, {})
+_CLOCK_TICK = timedelta(seconds=1)  # a second change within it may leave the same mtime
+_MAX_BACKOFF = timedelta(days=1)  # no Retry-After is longer
+_FIRST_BACKOFF, _MAX_DOUBLED_BACKOFF = timedelta(minutes=5), timedelta(hours=1)
+_MAX_CATEGORY_LENGTH = 40
+_NO_ROWS = Rows({}, {}, {}, {}, {})
 
 
-class Seen(NamedTuple):
-    """What the folder holds: its state, and the last usage body the API gave it.
+class PaceMakerSnapshot(NamedTuple):
+    """Pace Maker's state, and the last usage that it has received from the API.
 
-    ``usage`` is that body as a reading, ``polled_at`` when it came, by this computer's clock.
-    ``refused_at`` is the latest instant at which the API can have begun to refuse it.
+    ``polled_at`` is when it received this usage, by this computer's clock. ``refused_at`` is the
+    latest time at which the API can have started to refuse its requests. ``backoff_known`` is
+    whether the table with its back-off could be read.
     """
 
     throttling: Throttling
     usage: Usage | None = None
     polled_at: datetime | None = None
     refused_at: datetime | None = None
+    backoff_known: bool = True
 
 
 class PaceMaker:
-    """The folder, read anew only when one of its files has changed."""
+    """Reads the folder again only after one of its files has changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._database = folder / "usage.db"
-        self._seen: tuple[object, datetime | None, Seen] | None = None
-        self._rows: tuple[object, Rows] | None = None
+        self._database = folder / DATABASE
+        self._cached: tuple[object, PaceMakerSnapshot] | None = None
+        self._cached_rows: tuple[object, Rows] | None = None
 
-    def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> Seen | None:
-        """Return what it holds at ``now``; ``None`` where there is no Claude Pace Maker.
+    def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> PaceMakerSnapshot | None:
+        """Return Pace Maker's present state; ``None`` if it is not installed. Raises nothing.
 
-        ``clock_skew`` is how far this computer's clock is ahead of the API's: readings are told
-        in the API's time. Nothing is raised.
+        ``clock_skew`` is how far this computer's clock is ahead of the API's: the usage is
+        returned with the API's time.
         """
         signature = database.signature(self._database)
         files = tuple(database.stamp(self.folder / name) for name in (folder.CONFIG, folder.STATE))
         if signature[0] is None and files[0] is None:
-            return None  # a folder that is not, or no longer, Pace Maker's
-        state = (clock_skew, signature, files)
-        if self._seen is not None:
-            known, good_until, seen = self._seen
-            if known == state and (good_until is None or now < good_until):
-                return seen
-        gaps: list[str] = []
+            return None
+        key = (clock_skew, signature, files)
+        if self._cached is not None and self._cached[0] == key:
+            return self._cached[1]
+        gaps: list[Gap] = []
         rows = self._read_rows(signature, now, gaps)
-        seen, good_until = self._assembled(rows, now, clock_skew, gaps)
-        if _settled((*signature, *files), now):
-            self._seen = state, good_until, seen
-        return seen
+        settings = folder.read_settings(self.folder, gaps)
+        snapshot = _snapshot(rows, settings, now, clock_skew, gaps)
+        if _unchanged_for_a_tick((*signature, *files), now):
+            self._cached = key, snapshot
+        return snapshot
 
-    def _read_rows(self, signature: tuple[object, ...], now: datetime, gaps: list[str]) -> Rows:
+    def _read_rows(self, signature: tuple[object, ...], now: datetime, gaps: list[Gap]) -> Rows:
         """Return the database's rows; while it cannot be read, those of the last time it could."""
-        if self._rows is not None and self._rows[0] == signature:
-            rows = self._rows[1]
+        if self._cached_rows is not None and self._cached_rows[0] == signature:
+            rows = self._cached_rows[1]
         else:
             try:
                 rows = database.read_rows(self._database, now)
-            except Unreadable as error:
-                gaps.append(str(error))
-                return self._rows[1] if self._rows else _NOTHING
-            self._rows = (signature if _settled(signature, now) else None), rows
+            except database.Unreadable as error:
+                gaps.append(error.gap)
+                return self._cached_rows[1] if self._cached_rows else _NO_ROWS
+            self._cached_rows = (signature if _unchanged_for_a_tick(signature, now) else None), rows
         gaps += rows.gaps
         return rows
 
-    def _assembled(
-        self, rows: Rows, now: datetime, clock_skew: timedelta, gaps: list[str]
-    ) -> tuple[Seen, datetime | None]:
-        """Return what it holds, and until when that is so if nothing changes."""
-        told = folder.read_settings(self.folder, gaps)
-        mode = _mode(rows)
-        windows, good_until = windows_from(
-            rows, now, told.limiters, told.preload, synthetic=mode == "fallback"
-        )
-        polled_at = values.instant(rows.api_cache.get("timestamp"))
-        usage = _usage(rows, polled_at, clock_skew, gaps)
-        backoff_until = _backoff_until(rows, now, gaps)
-        throttling = Throttling(
-            enabled=told.enabled,
-            should_throttle=_flag(rows.pacing_decisions.get("should_throttle")),
-            delay_seconds=values.number(rows.pacing_decisions.get("delay_seconds")),
-            decided_at=values.instant(rows.pacing_decisions.get("timestamp")),
-            tempo=told.tempo,
-            mode=mode,
-            limiters=told.limiters,
-            backoff_until=backoff_until,
-            windows=windows,
-            blocked=_blocked(rows),
-            as_of=values.instant(rows.snapshot.get("timestamp")),
-            last_interaction=told.last_interaction,
-            tempo_rest=told.tempo_rest,
-            poll_interval=told.poll_interval,
-            gaps=tuple(gaps),
-        )
-        return Seen(throttling, usage, polled_at, _refused_at(rows, backoff_until)), good_until
+
+def _unchanged_for_a_tick(stamps: tuple[object, ...], now: datetime) -> bool:
+    """Return whether the last change is so long ago that a later one has another mtime."""
+    newest = max((stamp[0] for stamp in stamps if isinstance(stamp, tuple)), default=0)
+    return bool(newest < (now - _CLOCK_TICK).timestamp() * 1e9)
 
 
-def _settled(signature: tuple[object, ...], now: datetime) -> bool:
-    """Return whether the last change is long enough ago that another would show."""
-    newest = max((part[0] for part in signature if isinstance(part, tuple)), default=0)
-    return bool(newest < (now - _UNSETTLED).timestamp() * 1e9)
+def _snapshot(
+    rows: Rows, settings: Settings, now: datetime, clock_skew: timedelta, gaps: list[Gap]
+) -> PaceMakerSnapshot:
+    mode = _mode(rows)
+    polled_at = values.instant(rows.api_cache.get("timestamp"))
+    usage = _usage(rows, polled_at, clock_skew, gaps)
+    backoff_until = _backoff_until(rows, now, gaps)
+    throttling = Throttling(
+        enabled=settings.enabled,
+        should_throttle=_flag(rows.pacing_decisions.get("should_throttle")),
+        delay_seconds=values.number(rows.pacing_decisions.get("delay_seconds")),
+        decided_at=values.instant(rows.pacing_decisions.get("timestamp")),
+        tempo=settings.tempo,
+        mode=mode,
+        limiters=settings.limiters,
+        backoff_until=backoff_until,
+        windows=_windows(rows, settings, estimating=mode == "fallback"),
+        blockage_events=_blockage_events(rows),
+        as_of=values.instant(rows.snapshot.get("timestamp")),
+        last_interaction=settings.last_interaction,
+        tempo_threshold=settings.tempo_threshold,
+        poll_interval=settings.poll_interval,
+        gaps=tuple(gaps),
+    )
+    return PaceMakerSnapshot(
+        throttling,
+        usage,
+        polled_at,
+        refused_at=_refused_at(rows, backoff_until),
+        backoff_known=not any(gap.part in (DATABASE, "backoff_state") for gap in gaps),
+    )
 
 
 def _flag(value: object) -> bool | None:
-    return None if (figure := values.number(value)) is None else figure != 0
+    figure = values.number(value)
+    return None if figure is None else figure != 0
 
 
 def _mode(rows: Rows) -> Mode | None:
-    """Return its mode. It is normal until its table has a row."""
+    """Return the mode. It is normal as long as its table has no row."""
     state = rows.fallback_state.get("state")
     if state == "fallback":
         return "fallback"
-    known = state is None and not any("fallback_state_v2" in gap for gap in rows.gaps)
-    return "normal" if state == "normal" or (known and rows != _NOTHING) else None
+    table_known = rows != _NO_ROWS and all(gap.part != "fallback_state_v2" for gap in rows.gaps)
+    return "normal" if state == "normal" or (state is None and table_known) else None
+
+
+def _windows(rows: Rows, settings: Settings, *, estimating: bool) -> tuple[PacedWindow, ...]:
+    """Return the windows that Pace Maker paces by; while it estimates, without utilizations."""
+    if not estimating and not rows.snapshot:
+        return ()
+    windows = []
+    for key, suffix, limited in (
+        ("five_hour", "5h", settings.limiters.five_hour),
+        ("seven_day", "7d", settings.limiters.seven_day),
+    ):
+        if estimating:
+            utilization = None
+            resets_at = values.instant(rows.fallback_state.get(f"resets_at_{suffix}"))
+        else:
+            utilization = values.percent(rows.snapshot.get(f"{key}_util"))
+            resets_at = values.instant(rows.snapshot.get(f"{key}_resets_at"))
+            if utilization == 0 and resets_at is None:
+                utilization = None  # the API did not report this window
+        windows.append(
+            PacedWindow(key, utilization, resets_at, limited, estimating, settings.preload)
+        )
+    return tuple(windows)
 
 
 def _usage(
-    rows: Rows, polled_at: datetime | None, clock_skew: timedelta, gaps: list[str]
+    rows: Rows, polled_at: datetime | None, clock_skew: timedelta, gaps: list[Gap]
 ) -> Usage | None:
-    """Return the last body the API gave it as a reading."""
+    """Return the last response of the API as a reading."""
     body = rows.api_cache.get("raw_response")
     if not isinstance(body, str) or polled_at is None:
         return None
-    # Brings decimal in, only for those who run Pace Maker.
-    from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-
     try:
         return usage_from(body.encode(), polled_at - clock_skew, "pace-maker")
     except UnexpectedResponse:
-        gaps.append("api_cache: raw_response is not usage figures")
+        gaps.append(Gap("api_cache", GapReason.UNUSABLE_VALUE, ("raw_response",)))
         return None
 
 
-def _backoff_until(rows: Rows, now: datetime, gaps: list[str]) -> datetime | None:
-    """Return until when the API refuses it; nothing that is over or beyond reason."""
+def _backoff_until(rows: Rows, now: datetime, gaps: list[Gap]) -> datetime | None:
+    """Return the end of Pace Maker's back-off, unless it is impossibly late."""
     until = values.instant(rows.backoff_state.get("backoff_until"))
-    if until is not None and until > now + _LONGEST_BACKOFF:
-        gaps.append("backoff_state: backoff_until is beyond reason")
+    if until is not None and until > now + _MAX_BACKOFF:
+        gaps.append(Gap("backoff_state", GapReason.UNUSABLE_VALUE, ("backoff_until",)))
         return None
     return until
 
 
 def _refused_at(rows: Rows, until: datetime | None) -> datetime | None:
-    """Return when a back-off began at the latest: it doubles from ten minutes to an hour."""
+    """Return the latest possible start of a back-off.
+
+    Its length is at least what Pace Maker waits without a Retry-After: 10 min, doubling to an hour.
+    """
     if until is None:
         return None
-    repeats = values.number(rows.backoff_state.get("consecutive_429s")) or 1.0
-    doubled: timedelta = _FIRST_BACKOFF * 2 ** int(min(repeats, 10.0))
-    return until - min(doubled, _BACKOFF_CAP)
+    count = values.number(rows.backoff_state.get("consecutive_429s")) or 1.0
+    wait: timedelta = _FIRST_BACKOFF * 2 ** int(min(count, 10.0))
+    return until - min(wait, _MAX_DOUBLED_BACKOFF)
 
 
-def _blocked(rows: Rows) -> tuple[tuple[str, datetime], ...]:
-    found = (
-        (values.text(category, _MAX_CATEGORY), values.instant(at))
-        for category, at in rows.blockages
+def _blockage_events(rows: Rows) -> tuple[tuple[str, datetime], ...]:
+    events = (
+        (values.text(category, _MAX_CATEGORY_LENGTH), values.instant(at))
+        for category, at in rows.blockage_events
     )
-    return tuple((category, at) for category, at in found if category and at)
+    return tuple((category, at) for category, at in events if category and at)

@@ -1,4 +1,4 @@
-"""Claude Pace Maker beside a login: as a source, in the ledger, on every face, and untouched."""
+"""Claude Pace Maker next to a login: its figures, its back-off, the outputs, its own folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.subscription import pace_maker
-from claude_usage_monitor.monitor.subscription.pace_maker import REFUSED
+from claude_usage_monitor.monitor.subscription.pace_maker import BACKOFF_MESSAGE
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import state_path
 from claude_usage_monitor.store.settings import Settings
@@ -47,7 +47,7 @@ def named(account: str) -> str:
 
 
 class Clock:
-    """This computer's clock, which a test may set."""
+    """This computer's clock, which a test can set."""
 
     def __init__(self) -> None:
         self._began = utc_now()
@@ -57,7 +57,7 @@ class Clock:
         return utc_now() + self.ahead
 
     def later(self, seconds: float) -> None:
-        """Let so many seconds more pass."""
+        """Let more seconds pass."""
         self.ahead += timedelta(seconds=seconds)
 
 
@@ -95,19 +95,19 @@ def percent(status: AccountStatus) -> float | None:
     return status.usage.five_hour.utilization
 
 
-# --- as a source ---------------------------------------------------------------------------------
+# --- its figures ----------------------------------------------------------------------------------
 
 
-def test_where_it_polls_we_need_not(
+def test_its_polls_replace_our_requests(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
-    """One request confirms whose the token is; from then on its polls are enough."""
+    """One request confirms the account of the token; after that its polls are enough."""
     subject = reader(clock)
     status = subject.read(FIRST)
     assert status.usage is not None
     for used in (79.0, 80.0, 81.0):
         clock.later(290)
-        folder.polled(clock(), usage_body(clock(), five_hour=used))
+        folder.poll(clock(), usage_body(clock(), five_hour=used))
         clock.later(100)
         status = subject.read(status)
         assert (used, "pace-maker") == (percent(status), status.usage and status.usage.source)
@@ -118,13 +118,13 @@ def test_where_it_polls_we_need_not(
     assert 2 == len(api.usage_requests)
 
 
-def test_a_key_asks_again_once_the_floor_has_passed(
+def test_a_refresh_by_the_user_waits_for_the_floor_after_its_poll(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     subject = reader(clock)
     status = subject.read(FIRST)
     clock.later(290)
-    folder.polled(clock())
+    folder.poll(clock())
     clock.later(100)
     subject.request_refresh()
     status = subject.read(status)
@@ -135,12 +135,14 @@ def test_a_key_asks_again_once_the_floor_has_passed(
     assert 2 == len(api.usage_requests)
 
 
-def test_it_shows_at_a_look_too(login: Store, folder: PaceMakerFolder, clock: Clock) -> None:
+def test_a_cached_status_has_its_figures_too(
+    login: Store, folder: PaceMakerFolder, clock: Clock
+) -> None:
     subject = reader(clock)
     status = subject.read(FIRST)
     clock.later(200)
-    folder.polled(clock(), usage_body(clock(), five_hour=80))
-    folder.decided(clock(), 12)
+    folder.poll(clock(), usage_body(clock(), five_hour=80))
+    folder.decide(clock(), 12)
     status = subject.cached_status(status)
     assert 80.0 == percent(status)
     assert status.throttling is not None
@@ -150,80 +152,80 @@ def test_it_shows_at_a_look_too(login: Store, folder: PaceMakerFolder, clock: Cl
     )
 
 
-def test_an_older_reading_of_its_changes_nothing(
+def test_an_older_reading_changes_nothing(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     clock.later(100)
-    folder.polled(clock(), usage_body(clock(), five_hour=20))
+    folder.poll(clock(), usage_body(clock(), five_hour=20))
     clock.later(100)
     status = reader(clock).read(FIRST)
     assert (78.0, 1) == (percent(status), len(api.usage_requests))
     assert seconds_until(status.next_read_at, clock) > 290
 
 
-# --- whose its figures are -----------------------------------------------------------------------
+# --- the account of its figures -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("is_named", [True, False])
-def test_before_the_token_is_confirmed_its_figures_are_nobodys(
-    api: Api, login: Store, folder: PaceMakerFolder, clock: Clock, home: Path, is_named: bool
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_its_figures_are_not_used_before_the_account_is_confirmed(
+    api: Api, login: Store, folder: PaceMakerFolder, clock: Clock, home: Path, is_configured: bool
 ) -> None:
-    if not is_named:
+    if not is_configured:
         (home / ".claude.json").unlink()
     clock.later(200)
-    folder.polled(clock(), usage_body(clock(), five_hour=11))
+    folder.poll(clock(), usage_body(clock(), five_hour=11))
     clock.later(1)
     assert reader(clock).cached_status(FIRST).usage is None
     assert 78.0 == percent(reader(clock).read(FIRST))
     assert 1 == len(api.usage_requests)
 
 
-@pytest.mark.parametrize("way", ["moved here", "written here"])
-def test_figures_never_cross_accounts(
+@pytest.mark.parametrize("change", ["moved", "written"])
+def test_figures_never_appear_under_another_account(
     api: Api,
     login: Store,
     folder: PaceMakerFolder,
     monkeypatch: pytest.MonkeyPatch,
     home: Path,
-    way: str,
+    change: str,
 ) -> None:
-    """What it read before the login changed is the one's before, whoever is named by now."""
-    monkeypatch.setattr(pace_maker, "_ON_ITS_WAY", timedelta())
+    """What it read before the login changed is the previous account's."""
+    monkeypatch.setattr(pace_maker, "_MAX_REQUEST_TIME", timedelta())
     clock = Clock()
     subject = reader(clock)
     status = subject.read(FIRST)
     time.sleep(0.02)
-    folder.polled(clock(), usage_body(clock(), five_hour=11))
+    folder.poll(clock(), usage_body(clock(), five_hour=11))
     assert 11.0 == percent(subject.cached_status(status))
     other = login.path.with_name("other.json")
     Store(other).login("another-token", expires_in=86400)
-    os.utime(other, (1, 1))  # account switchers keep the time a file was written
+    os.utime(other, (1, 1))  # account switchers preserve the mtime of a file
     api.answer_profile({**PROFILE, "account": {"uuid": "22222222-bbbb"}})
-    if way == "moved here":
+    if change == "moved":
         other.replace(login.path)
     else:
         login.write(other.read_bytes())
-    # Confirm the other token's account, without figures of its own.
+    # The other token's account is confirmed, and has no figures yet.
     state = StateStore(state_path(os.environ))
     state.link_identity(token_fingerprint(Secret("another-token")), "22222222-bbbb/33333333-cccc")
     (home / ".claude.json").write_text(named("22222222-bbbb"))
     assert reader(clock).cached_status(FIRST).usage is None
-    folder.polled(clock(), usage_body(clock(), five_hour=12))
+    folder.poll(clock(), usage_body(clock(), five_hour=12))
     assert 12.0 == percent(reader(clock).cached_status(FIRST))
 
 
-def test_what_was_polled_just_as_the_login_changed_is_nobodys(
+def test_a_poll_during_a_change_of_the_login_is_not_used(
     login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
-    """A request is under way for a while: its token may still have been the one before."""
+    """A request takes a while: its token may have been that of the previous login."""
     status = reader(clock).read(FIRST)
-    folder.polled(utc_now() + timedelta(seconds=30), usage_body(clock(), five_hour=11))
+    folder.poll(utc_now() + timedelta(seconds=30), usage_body(clock(), five_hour=11))
     clock.later(100)
     assert 78.0 == percent(reader(clock).cached_status(status))
 
 
 @pytest.mark.parametrize("variable", ["CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR"])
-def test_another_login_than_the_one_it_asks_with_gets_nothing_of_it(
+def test_its_figures_are_not_used_for_a_login_that_it_does_not_use(
     api: Api,
     login: Store,
     folder: PaceMakerFolder,
@@ -239,29 +241,29 @@ def test_another_login_than_the_one_it_asks_with_gets_nothing_of_it(
     subject = reader(clock)
     status = subject.read(FIRST)
     clock.later(200)
-    folder.polled(clock(), usage_body(clock(), five_hour=11))
-    folder.refused(clock() + timedelta(minutes=50))
+    folder.poll(clock(), usage_body(clock(), five_hour=11))
+    folder.refuse(clock() + timedelta(minutes=50))
     status = subject.cached_status(status)
     assert 78.0 == percent(status)
-    assert status.throttling is not None  # it is shown all the same
+    assert status.throttling is not None  # its state is still shown
     assert seconds_until(status.next_read_at, clock) < 110
 
 
-def test_figures_from_the_future_are_nobodys(
+def test_figures_dated_in_the_future_are_not_used(
     login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     status = reader(clock).read(FIRST)
-    folder.polled(clock() + timedelta(hours=1), usage_body(clock(), five_hour=11))
+    folder.poll(clock() + timedelta(hours=1), usage_body(clock(), five_hour=11))
     assert 78.0 == percent(reader(clock).cached_status(status))
 
 
-# --- in the ledger -------------------------------------------------------------------------------
+# --- its back-off ---------------------------------------------------------------------------------
 
 
-def test_a_back_off_of_its_keeps_us_from_asking(
+def test_its_back_off_stops_our_requests(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
-    folder.refused(clock() + timedelta(minutes=10))
+    folder.refuse(clock() + timedelta(minutes=10))
     for method in (
         SubscriptionReader.read,
         SubscriptionReader.cached_status,
@@ -269,20 +271,20 @@ def test_a_back_off_of_its_keeps_us_from_asking(
     ):
         status = method(reader(clock), FIRST)
         assert status.problem is not None
-        assert ("rate_limited", REFUSED) == (status.problem.code, status.problem.message)
+        assert ("rate_limited", BACKOFF_MESSAGE) == (status.problem.code, status.problem.message)
         clock.later(150)
     assert [] == api.requests
     clock.later(151)
     assert 78.0 == percent(reader(clock).read(FIRST))
 
 
-def test_with_figures_a_back_off_is_no_problem_but_a_wait(
+def test_with_figures_its_back_off_is_a_wait_and_not_a_problem(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
     subject = reader(clock)
     status = subject.read(FIRST)
     until = clock() + timedelta(minutes=40)
-    folder.refused(until, 4)
+    folder.refuse(until, 4)
     status = subject.cached_status(status)
     assert (None, False) == (status.problem, status.stale(clock()))
     paused_until = status.paused_until(clock())
@@ -296,10 +298,10 @@ def test_with_figures_a_back_off_is_no_problem_but_a_wait(
     )
 
 
-def test_once_it_was_answered_again_so_may_we(
+def test_requests_are_sent_again_after_its_back_off_was_cleared(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
-    folder.refused(clock() + timedelta(minutes=10))
+    folder.refuse(clock() + timedelta(minutes=10))
     reader(clock).read(FIRST)
     folder.execute("UPDATE backoff_state SET backoff_until = NULL, consecutive_429s = 0")
     assert 78.0 == percent(reader(clock).read(FIRST))
@@ -308,8 +310,8 @@ def test_once_it_was_answered_again_so_may_we(
 def test_a_back_off_of_hours_is_waited_out(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
-    """It renews what the ledger keeps, which alone ends after 75 minutes."""
-    folder.refused(clock() + timedelta(hours=5), 9)
+    """Each read renews the stored back-off, which is limited to 75 minutes."""
+    folder.refuse(clock() + timedelta(hours=5), 9)
     for _ in range(9):
         reader(clock).read(FIRST)
         clock.later(33 * 60)
@@ -319,22 +321,22 @@ def test_a_back_off_of_hours_is_waited_out(
     assert 1 == len(api.usage_requests)
 
 
-def test_a_back_off_from_before_the_login_changed_is_not_ours(
+def test_a_back_off_from_before_a_change_of_the_login_does_not_count(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock, home: Path
 ) -> None:
     reader(clock).read(FIRST)
     clock.later(400)
     (home / ".claude.json").write_text(named("22222222-bbbb"))
     login.login("another-token", expires_in=86400)
-    folder.refused(clock() + timedelta(minutes=50), 4)  # it began ten minutes ago
+    folder.refuse(clock() + timedelta(minutes=50), 4)  # it began ten minutes ago
     reader(clock).read(FIRST)
     assert 2 == len(api.usage_requests)
 
 
-def test_while_its_database_cannot_be_read_a_known_back_off_stays(
+def test_a_stored_back_off_remains_while_the_database_cannot_be_read(
     api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
 ) -> None:
-    folder.refused(clock() + timedelta(minutes=10))
+    folder.refuse(clock() + timedelta(minutes=10))
     reader(clock).read(FIRST)
     folder.database.write_bytes(b"torn")
     clock.later(60)
@@ -342,13 +344,11 @@ def test_while_its_database_cannot_be_read_a_known_back_off_stays(
     assert [] == api.requests
 
 
-def test_looking_again_writes_nothing_new(
-    login: Store, folder: PaceMakerFolder, clock: Clock
-) -> None:
-    """Else two processes would wake each other for ever."""
+def test_reading_again_writes_nothing(login: Store, folder: PaceMakerFolder, clock: Clock) -> None:
+    """Otherwise two processes would wake each other again and again."""
     watcher, other = reader(clock), reader(clock)
-    folder.polled(clock())
-    folder.refused(clock() + timedelta(hours=3), 9)
+    folder.poll(clock())
+    folder.refuse(clock() + timedelta(hours=3), 9)
     other.read(FIRST)
     watcher.cached_status(FIRST)
     for _ in range(3):
@@ -357,7 +357,7 @@ def test_looking_again_writes_nothing_new(
     assert not watcher.changed()
 
 
-# --- the installed command -----------------------------------------------------------------------
+# --- the installed command ------------------------------------------------------------------------
 
 
 def throttling(command: Command, *, code: int = 0) -> dict[str, Any]:
@@ -367,14 +367,14 @@ def throttling(command: Command, *, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def test_the_document_tells_what_it_does(
+def test_the_json_document_has_its_state(
     command: Command, login: Store, folder: PaceMakerFolder
 ) -> None:
     now = utc_now().replace(microsecond=0)
-    folder.polled(now)
-    folder.decided(now, 35)
-    folder.blocked(now, "pacing_quota", 2)
-    before = folder.traces()
+    folder.poll(now)
+    folder.decide(now, 35)
+    folder.block(now, "pacing_quota", 2)
+    before = folder.contents()
     found = throttling(command)
     assert (True, True, 35.0, "five_hour") == (
         found["enabled"],
@@ -390,7 +390,7 @@ def test_the_document_tells_what_it_does(
     assert [{"category": "pacing_quota", "count": 2}] == found["blockages"]
     assert (56, 22) == (round(found["target"]), round(found["deviation"]))
     assert ([], False) == (found["gaps"], found["stale"])
-    assert before == folder.traces()
+    assert before == folder.contents()
 
 
 def test_without_it_there_is_no_section(command: Command, login: Store) -> None:
@@ -398,39 +398,35 @@ def test_without_it_there_is_no_section(command: Command, login: Store) -> None:
     assert "Pace Maker" not in command.run("--once").stdout
 
 
-def test_the_frame_tells_it_in_words(
-    command: Command, login: Store, folder: PaceMakerFolder
-) -> None:
+def test_the_frame_has_its_state(command: Command, login: Store, folder: PaceMakerFolder) -> None:
     now = utc_now()
-    folder.polled(now)
-    folder.decided(now, 35)
+    folder.poll(now)
+    folder.decide(now, 35)
     shown = command.run("--once", environ={"COLUMNS": "60"}).stdout
     assert "throttling, 35s a tool use" in shown
     assert "target 56 %" in shown
     assert "╋" in shown
 
 
-def test_live_follows_its_changes_at_the_intervals_pace(
+def test_the_live_dashboard_follows_its_changes(
     command: Command, login: Store, folder: PaceMakerFolder
 ) -> None:
-    folder.polled(utc_now())
-    folder.decided(utc_now(), 35)
-    before = folder.traces()
+    folder.poll(utc_now())
+    folder.decide(utc_now(), 35)
+    before = folder.contents()
     terminal = command.open("--interval", "5", rows=40)
     terminal.wait_for("throttling, 35s")
     terminal.rest(1)
-    assert before == folder.traces()
-    folder.decided(utc_now(), 0)
+    assert before == folder.contents()
+    folder.decide(utc_now(), 0)
     terminal.wait_for("on pace, no delay")
 
 
-def test_doctor_names_what_it_found(
-    command: Command, login: Store, folder: PaceMakerFolder
-) -> None:
-    folder.polled(utc_now())
-    folder.decided(utc_now(), 35)
+def test_doctor_describes_it(command: Command, login: Store, folder: PaceMakerFolder) -> None:
+    folder.poll(utc_now())
+    folder.decide(utc_now(), 35)
     (folder.path / "config.json").write_text("{")
-    before = folder.traces()
+    before = folder.contents()
     done = command.run("doctor", "--json")
     found = {
         (finding["name"], finding["detail"])
@@ -440,62 +436,63 @@ def test_doctor_names_what_it_found(
     assert found == {
         ("Claude Pace Maker", f"{folder.path}: installed as a Claude Code plugin"),
         ("throttling", "throttling, 35s a tool use, decided now"),
-        ("its figures", "not used: whose this login is, is not confirmed yet"),
-        ("incomplete", "config.json is not whole, or not JSON"),
+        ("its figures", "not used: the account of this login is not confirmed yet"),
+        ("incomplete", "config.json is truncated or not JSON"),
     }
-    assert before == folder.traces()
+    assert before == folder.contents()
 
 
-def test_doctor_says_why_nothing_is_asked(
+def test_doctor_says_why_no_request_is_sent(
     command: Command, login: Store, folder: PaceMakerFolder
 ) -> None:
-    folder.refused(utc_now() + timedelta(minutes=10, seconds=30))
+    folder.refuse(utc_now() + timedelta(minutes=10, seconds=30))
     done = command.run("doctor", environ={"COLUMNS": "200"})
     text = " ".join(done.stdout.split())
-    assert "(10m): nothing is asked before" in text
+    assert "(10m): no request is sent before" in text
     assert "The usage API asked Claude Pace Maker to wait until" in text
     assert 4 == done.returncode  # there are no figures, and none can be had
 
 
-def test_doctor_without_it_says_so(command: Command, login: Store) -> None:
-    assert "not there (it need not be)" in command.run("doctor").stdout
+def test_doctor_says_if_it_is_not_installed(command: Command, login: Store) -> None:
+    assert "not installed (it is optional)" in command.run("doctor").stdout
 
 
-def test_its_secrets_reach_nothing_of_ours(
+def test_its_secrets_are_never_shown_or_stored(
     command: Command, api: Api, login: Store, folder: PaceMakerFolder, home: Path
 ) -> None:
-    folder.polled(utc_now())
+    folder.poll(utc_now())
     shown = [
         command.run(*arguments).stdout
         for arguments in (("--json",), ("--once",), ("doctor",), ("doctor", "--json"))
     ]
-    kept = [path.read_bytes() for path in (home / ".local").rglob("*") if path.is_file()]
-    assert len(kept) > 0
+    stored = [path.read_bytes() for path in (home / ".local").rglob("*") if path.is_file()]
+    assert len(stored) > 0
     assert not any(CANARY in text or TOKEN in text for text in shown)
-    assert not any(CANARY.encode() in content for content in kept)
+    assert not any(CANARY.encode() in content for content in stored)
 
 
-def test_what_it_was_told_is_no_usage_body(
+def test_an_error_in_its_cache_is_a_gap(
     command: Command, api: Api, login: Store, folder: PaceMakerFolder
 ) -> None:
-    """An error kept in its cache is a gap, not figures."""
-    folder.polled(utc_now())
+    folder.poll(utc_now())
     folder.execute("UPDATE api_cache SET raw_response = ?", payload("error_429_usage").decode())
-    assert ["api_cache: raw_response is not usage figures"] == throttling(command)["gaps"]
+    assert ["api_cache has an unusable value: raw_response"] == throttling(command)["gaps"]
 
 
-def test_a_home_of_any_name_will_do(
+def test_any_name_of_a_home_directory_works(
     command: Command, api: Api, store: Store, tmp_path: Path
 ) -> None:
     home = tmp_path / os.fsdecode(b"100% #sure?\xff")
     folder = PaceMakerFolder(home / ".claude-pace-maker").install()
-    folder.decided(utc_now(), 35)
+    folder.decide(utc_now(), 35)
     done = command.run("--json", environ={"HOME": str(home), "USERPROFILE": str(home)})
     found = json.loads(done.stdout)["accounts"][0]["throttling"]
     assert (35.0, []) == (found["delay_seconds"], found["gaps"])
 
 
-def test_absent_it_costs_no_module(command: Command, login: Store, home: Path) -> None:
+def test_its_modules_are_imported_only_if_it_is_installed(
+    command: Command, login: Store, home: Path
+) -> None:
     done = command.run("--json", environ={"PYTHONPROFILEIMPORTTIME": "1"})
     assert "monitor.subscription.pace_maker" in done.stderr
     assert "sources.pace_maker" not in done.stderr

@@ -73,7 +73,7 @@ def seconds_until(moment: datetime | None, clock: Clock) -> float:
     return (moment - clock()).total_seconds()
 
 
-# --- get_usage -------------------------------------------------------------------------------
+# --- get_usage ------------------------------------------------------------------------------------
 
 
 def test_get_usage_gives_figures_with_one_request(api: Api, store: Store) -> None:
@@ -150,7 +150,7 @@ def test_an_address_that_no_token_may_go_to_is_refused(
         get_usage()
 
 
-# --- a status ----------------------------------------------------------------------------------
+# --- a status -------------------------------------------------------------------------------------
 
 
 def test_a_status_has_figures_profile_origin_and_next_read(
@@ -232,7 +232,7 @@ def test_what_the_user_asked_for_is_read_as_soon_as_the_budget_allows(
     assert seconds_until(again.next_read_at, clock) > 290
 
 
-# --- failures ----------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 def test_a_problem_leaves_the_figures_and_their_age(api: Api, store: Store, clock: Clock) -> None:
@@ -378,7 +378,7 @@ def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store:
     assert "running" == status.usage.windows[0].state(status.api_time(clock()))
 
 
-# --- the environment's token -----------------------------------------------------------------
+# --- the environment's token ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_a_stored_login_without_the_scope_has_nobody_to_give_way_to(api: Api, st
     assert 1 == len(api.usage_requests)
 
 
-# --- free sources, and whose they are ----------------------------------------------------------
+# --- free sources, and whose they are -------------------------------------------------------------
 
 ADA, BOB = "uuid-of-ada", "uuid-of-bob"
 
@@ -563,7 +563,7 @@ def test_nothing_older_than_seven_days_is_shown(
     assert [True, False] == shown
 
 
-# --- where nothing can be kept -----------------------------------------------------------------
+# --- where nothing can be kept --------------------------------------------------------------------
 
 
 def test_without_a_writable_place_it_works_and_says_so(api: Api, store: Store, home: Path) -> None:

@@ -104,7 +104,7 @@ def refused_login(server: TokenServer, account: str = OURS) -> dict[str, Any]:
     return credentials
 
 
-# --- saved from Claude Code ----------------------------------------------------------------------
+# --- saved from Claude Code -----------------------------------------------------------------------
 
 
 @every_situation
@@ -294,7 +294,7 @@ def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: Claud
     assert claude.server.accepts(live)
 
 
-# --- our own -------------------------------------------------------------------------------------
+# --- our own --------------------------------------------------------------------------------------
 
 
 def test_an_own_login_near_its_end_is_renewed_before_it_is_used(server: TokenServer) -> None:
@@ -422,7 +422,7 @@ def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
     assert 1 == len(server.refreshes)
 
 
-# --- where secrets cannot be had -----------------------------------------------------------------
+# --- where secrets cannot be had ------------------------------------------------------------------
 
 
 def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_working(
@@ -486,7 +486,7 @@ def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
     assert "Nothing is stored" in (status.problem.message if status.problem else "")
 
 
-# --- while it is shown ---------------------------------------------------------------------------
+# --- while it is shown ----------------------------------------------------------------------------
 
 
 def test_removed_while_it_is_shown_nothing_of_it_is_shown_or_sent(server: TokenServer) -> None:

@@ -47,15 +47,15 @@ SIZES = [(120, None), (60, None), (46, None), (40, None), (28, None), (60, 24), 
 
 
 class FrameExtension(SingleFileSnapshotExtension):
-    """A frame a file, so that a diff reads as the product."""
+    """One file for each frame, so that a diff shows the product."""
 
     file_extension = "frames"
     _write_mode = WriteMode.TEXT
 
 
 def status_of(throttling: Throttling) -> AccountStatus:
-    held = throttling.backoff_until or NORMAL.next_read_at
-    return replace(NORMAL, throttling=throttling, next_read_at=held)
+    next_read_at = throttling.backoff_until or NORMAL.next_read_at
+    return replace(NORMAL, throttling=throttling, next_read_at=next_read_at)
 
 
 def drawn(
@@ -68,7 +68,7 @@ def drawn(
     return "\n".join(line.plain.rstrip() for line in lines)
 
 
-def said(
+def text_of(
     throttling: Throttling, width: int = 56, options: RenderOptions = LIVE, *, full: bool = True
 ) -> str:
     indent = 10 if width >= 42 else 0
@@ -107,21 +107,21 @@ def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(STATES)), st.integers(20, 120), st.integers(1, 60))
-def test_it_yields_before_anything_else_does(name: str, width: int, height: int) -> None:
-    """In any pane, what it shares the frame with is as whole as without it."""
+def test_it_is_shortened_before_anything_else(name: str, width: int, height: int) -> None:
+    """In any pane, the rest of the frame is as complete as without it."""
     without = dashboard((NORMAL,), NOW, width, height, LIVE)
-    beside = dashboard((replace(NORMAL, throttling=STATES[name]),), NOW, width, height, LIVE)
+    with_section = dashboard((replace(NORMAL, throttling=STATES[name]),), NOW, width, height, LIVE)
     marks = str.maketrans("▾╋━─┃", "=====")
-    kept = [line.plain.translate(marks) for line in beside]
-    footer = kept[-1]
+    lines = [line.plain.translate(marks) for line in with_section]
+    footer = lines[-1]
     for line in [line.plain.translate(marks) for line in without][:-1]:
-        assert line in kept
+        assert line in lines
     assert footer
 
 
 @settings(deadline=None)
 @given(st.integers(20, 96), st.sampled_from(sorted(STATES)), st.booleans())
-def test_every_line_of_it_is_exactly_as_wide_as_asked(width: int, name: str, full: bool) -> None:
+def test_every_line_is_exactly_as_wide_as_the_panel(width: int, name: str, full: bool) -> None:
     for line in section(STATES[name], NOW, LIVE, width=width, indent=width // 6, full=full):
         assert width == line.cell_len
 
@@ -132,25 +132,25 @@ def test_ascii_means_ascii(name: str, width: int) -> None:
     assert drawn(STATES[name], width, None, PLAIN).isascii()
 
 
-def test_with_fewer_rows_its_gist_is_left() -> None:
+def test_with_fewer_rows_only_the_heading_is_shown() -> None:
     assert "blocked" in drawn(THROTTLING, 60, 24)
     shown = drawn(THROTTLING, 60, 23)
     assert "Pace Maker  throttling 35s · 5h +22 pts" in shown
     assert "blocked" not in shown
 
 
-def test_with_a_problem_the_problem_comes_first() -> None:
+def test_a_problem_is_shown_first() -> None:
     lines = dashboard((replace(RATE_LIMITED, throttling=THROTTLING),), NOW, 60, 12, LIVE)
     text = "\n".join(line.plain for line in lines)
     assert "asks to wait" in text
     assert "Pace Maker" not in text
 
 
-# --- what is said ---------------------------------------------------------------------------------
+# --- the text -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ({}, "throttling, 35s a tool use"),
         ({"should_throttle": False}, "on pace, no delay"),
@@ -161,8 +161,8 @@ def test_with_a_problem_the_problem_comes_first() -> None:
         ({"decided_at": NOW + timedelta(seconds=5)}, "now"),
     ],
 )
-def test_what_it_does_now(change: dict[str, object], words: str) -> None:
-    assert words in said(replace(THROTTLING, **change))  # type: ignore[arg-type] # by name
+def test_says_what_it_does_now(change: dict[str, object], expected: str) -> None:
+    assert expected in text_of(replace(THROTTLING, **change))  # type: ignore[arg-type] # by name
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_what_it_does_now(change: dict[str, object], words: str) -> None:
         (62.0, "+6 pts over", "dark_orange"),
     ],
 )
-def test_the_deviation_has_a_sign_words_and_a_colour(
+def test_the_deviation_has_a_sign_a_word_and_a_color(
     utilization: float, words: str, style: str
 ) -> None:
     window = replace(THROTTLING.windows[0], utilization=utilization)
@@ -186,36 +186,36 @@ def test_the_deviation_has_a_sign_words_and_a_colour(
     assert style in {str(span.style) for span in line.spans}
 
 
-def test_what_is_computed_says_so_at_every_width() -> None:
-    """In a word where there is room, else by a sign that the help explains."""
+def test_computed_figures_are_marked_at_every_width() -> None:
+    """With a word if there is space, else with a sign that the help explains."""
     for width in range(24, 97):
-        text = said(THROTTLING, width)
+        text = text_of(THROTTLING, width)
         assert "computed" in text or re.search(r"target 56 ?%\*", text), width
     helped = " ".join(line.plain for line in help_lines(60, 40, LIVE))
     assert "* computed here, by its rules" in " ".join(helped.split())
 
 
-def test_an_estimate_is_called_synthetic_at_every_width() -> None:
+def test_says_at_every_width_that_it_estimates() -> None:
     for width in range(24, 97):
-        text = said(REFUSED, width)
-        assert "~78 % synthetic" in text, width
-        assert "fallback" in text
+        text = text_of(REFUSED, width)
+        assert "estimating" in text, width
+        assert "target" not in text
 
 
-def test_a_back_off_tells_its_end_in_the_section_and_in_the_footer() -> None:
-    assert "API back-off until 12:50 (31m)" in said(REFUSED)
+def test_the_end_of_a_back_off_is_in_the_section_and_in_the_footer() -> None:
+    assert "API back-off until 12:50 (31m)" in text_of(REFUSED)
     for width in (40, 60, 100):
         assert "API blocked until 12:50" in drawn(REFUSED, width, 14)
 
 
-def test_old_figures_and_stale_windows_tell_their_age() -> None:
-    text = said(AT_REST)
+def test_old_figures_and_stale_windows_have_an_age() -> None:
+    text = text_of(AT_REST)
     assert "figures 5h 0m old" in text
     assert "5-hour stale, reset 1h 0m ago" in text
-    assert "old" not in said(THROTTLING)
+    assert "old" not in text_of(THROTTLING)
 
 
-def test_what_is_stale_is_dim_and_the_accounts_figures_are_not() -> None:
+def test_a_stale_section_is_dim_and_the_account_is_not() -> None:
     lines = dashboard((status_of(AT_REST),), NOW, 60, None, LIVE)
     name = next(line for line in lines if "Pace Maker" in line.plain)
     bar = next(line for line in lines if "78 %" in line.plain)
@@ -233,9 +233,9 @@ def test_what_is_stale_is_dim_and_the_accounts_figures_are_not() -> None:
         ("auto", 30, "tempo auto, engaged"),
     ],
 )
-def test_tempo(tempo: str, away: int, words: str) -> None:
+def test_says_whether_the_tempo_is_engaged(tempo: str, away: int, words: str) -> None:
     last = NOW - timedelta(minutes=away)
-    assert words in said(replace(THROTTLING, tempo=tempo, last_interaction=last))  # type: ignore[arg-type] # a literal
+    assert words in text_of(replace(THROTTLING, tempo=tempo, last_interaction=last))  # type: ignore[arg-type] # a literal
 
 
 @pytest.mark.parametrize(
@@ -247,24 +247,24 @@ def test_tempo(tempo: str, away: int, words: str) -> None:
         (False, False, "both limiters off"),
     ],
 )
-def test_limiters(five: bool, seven: bool, words: str) -> None:
+def test_says_which_limiters_are_on(five: bool, seven: bool, words: str) -> None:
     limiters = Limiters(five_hour=five, seven_day=seven)
-    assert words in said(replace(THROTTLING, limiters=limiters))
+    assert words in text_of(replace(THROTTLING, limiters=limiters))
 
 
-def test_blockages_by_category() -> None:
-    assert "blocked in the last hour: 3 intent · 1 tdd" in said(THROTTLING)
+def test_counts_blockages_by_category() -> None:
+    assert "blocked in the last hour: 3 intent · 1 tdd" in text_of(THROTTLING)
 
 
-def test_gaps_are_named() -> None:
-    assert "not known" in said(UNREADABLE)
-    assert "incomplete: usage.db is locked by another program" in said(UNREADABLE)
+def test_names_the_gaps() -> None:
+    assert "not known" in text_of(UNREADABLE)
+    assert "incomplete: usage.db is locked by another program" in text_of(UNREADABLE)
 
 
 # --- the target on a bar --------------------------------------------------------------------------
 
 
-def test_the_target_stands_on_the_bar_of_the_window_it_paces_by() -> None:
+def test_the_target_is_on_the_bar_of_the_window_it_paces_by() -> None:
     weekly = replace(THROTTLING, windows=THROTTLING.windows[1:])
     shown = drawn(weekly)
     assert 1 == shown.count("▾")
@@ -274,7 +274,7 @@ def test_the_target_stands_on_the_bar_of_the_window_it_paces_by() -> None:
     )
 
 
-def test_on_the_pace_tick_both_are_one_mark() -> None:
+def test_a_target_on_the_pace_marker_has_a_mark_of_its_own() -> None:
     five = next(line for line in drawn(THROTTLING).splitlines() if "5-hour" in line)
     assert "╋" in five
     assert "┃" not in five
@@ -287,7 +287,7 @@ def test_without_a_target_there_is_no_mark(change: dict[str, object]) -> None:
     assert with_target((), None, NOW) == ()
 
 
-def test_the_marks_are_in_the_help() -> None:
+def test_the_help_explains_the_marks() -> None:
     for options, marks in ((LIVE, "▾╋"), (PLAIN, "v+")):
         text = " ".join(line.plain for line in help_lines(60, 40, options))
         assert "Claude Pace Maker's target" in " ".join(text.split())

@@ -106,7 +106,7 @@ def test_random_bytes_are_never_a_login(content: bytes) -> None:
         parse_login(content, LOCATION)
 
 
-# --- the path ---------------------------------------------------------------------------
+# --- the path -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_rejects_a_relative_home_directory() -> None:
         credentials_path({"HOME": "relative"})
 
 
-# --- unusual files -----------------------------------------------------------
+# --- unusual files --------------------------------------------------------------------------------
 
 
 def test_a_missing_file_means_not_logged_in(store: Store) -> None:
@@ -252,7 +252,7 @@ def test_reading_changes_nothing(store: Store) -> None:
     assert before == after
 
 
-# --- the token in the environment ---------------------------------------------------------------
+# --- the token in the environment -----------------------------------------------------------------
 
 
 def test_reads_a_token_from_the_environment() -> None:

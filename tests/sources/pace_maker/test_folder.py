@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.pace_maker.folder import installed_as, read_settings
-from claude_usage_monitor.usage.throttling import Limiters
+from claude_usage_monitor.usage.throttling import Gap, GapReason, Limiters
 from tests.support.pace_maker import PaceMakerFolder
 from tests.support.payloads import NOW
 
@@ -47,12 +47,12 @@ def folder(tmp_path: Path) -> PaceMakerFolder:
     return found
 
 
-def read(folder: PaceMakerFolder) -> tuple[Settings, list[str]]:
-    gaps: list[str] = []
+def read(folder: PaceMakerFolder) -> tuple[Settings, list[Gap]]:
+    gaps: list[Gap] = []
     return read_settings(folder.path, gaps), gaps
 
 
-def test_without_files_every_setting_has_its_default(folder: PaceMakerFolder) -> None:
+def test_without_files_each_setting_has_its_default(folder: PaceMakerFolder) -> None:
     found, gaps = read(folder)
     assert found == (
         True,
@@ -66,7 +66,7 @@ def test_without_files_every_setting_has_its_default(folder: PaceMakerFolder) ->
     assert [] == gaps
 
 
-def test_what_is_set_counts(folder: PaceMakerFolder) -> None:
+def test_reads_each_setting(folder: PaceMakerFolder) -> None:
     folder.configure(
         enabled=False,
         weekly_limit_enabled=False,
@@ -105,13 +105,13 @@ def test_the_tempo_in_force(
     folder: PaceMakerFolder, config: dict[str, object], session: bool | None, expected: str | None
 ) -> None:
     folder.configure(**config)
-    folder.remember(tempo_session_enabled=session)
+    folder.write_state(tempo_session_enabled=session)
     assert expected == read(folder)[0].tempo
 
 
-def test_the_last_interaction_is_that_of_any_session(folder: PaceMakerFolder) -> None:
-    """Times without a zone are UTC."""
-    folder.remember(
+def test_the_last_interaction_is_the_last_of_all_sessions(folder: PaceMakerFolder) -> None:
+    """Times without a time zone are in UTC."""
+    folder.write_state(
         last_user_interaction_time="2026-11-21T12:00:00",
         last_user_interaction_time_by_session={
             "a": "2026-11-21T12:19:00+00:00",
@@ -123,26 +123,29 @@ def test_the_last_interaction_is_that_of_any_session(folder: PaceMakerFolder) ->
 
 
 @pytest.mark.parametrize("content", [b"", b'{"enabled": tr', b"[]", b"null", b"\xff", b"\0" * 90])
-def test_a_file_that_is_not_whole_is_unknown_and_a_gap(
-    folder: PaceMakerFolder, content: bytes
-) -> None:
+def test_a_truncated_file_is_unknown_and_a_gap(folder: PaceMakerFolder, content: bytes) -> None:
     (folder.path / "config.json").write_bytes(content)
     found, gaps = read(folder)
     assert (None, None, Limiters()) == (found.enabled, found.tempo, found.limiters)
-    assert ["config.json is not whole, or not JSON"] == gaps
+    assert [Gap("config.json", GapReason.NOT_JSON)] == gaps
 
 
 def test_an_unusable_value_is_unknown_and_a_gap(folder: PaceMakerFolder) -> None:
     folder.configure(enabled="yes", poll_interval=-1)
     found, gaps = read(folder)
     assert (None, timedelta(seconds=300)) == (found.enabled, found.poll_interval)
-    assert ["config.json: enabled is unusable", "config.json: poll_interval is unusable"] == gaps
+    assert [
+        Gap("config.json", GapReason.UNUSABLE_VALUE, (key,)) for key in ("enabled", "poll_interval")
+    ] == gaps
 
 
-def test_whatever_stands_in_its_place_does_not_block(folder: PaceMakerFolder) -> None:
+def test_a_fifo_or_a_folder_is_a_gap_and_never_blocks(folder: PaceMakerFolder) -> None:
     os.mkfifo(folder.path / "config.json")
     (folder.path / "state.json").mkdir()
-    assert 2 == len(read(folder)[1])
+    assert [
+        Gap("config.json", GapReason.NOT_A_REGULAR_FILE),
+        Gap("state.json", GapReason.NOT_A_REGULAR_FILE),
+    ] == read(folder)[1]
 
 
 @settings(deadline=None)
@@ -157,7 +160,7 @@ def test_any_json_is_settings_or_gaps(
     assert found.poll_interval >= timedelta()
 
 
-def test_both_ways_of_installing_it_are_told_apart(folder: PaceMakerFolder) -> None:
+def test_tells_both_ways_of_installation_apart(folder: PaceMakerFolder) -> None:
     assert "plugin" in installed_as(folder.path)
     (folder.path / "install_source").write_text("/somewhere/pipx/venvs/x\n")
     assert "command" in installed_as(folder.path)

@@ -1,4 +1,4 @@
-"""The folder as a whole: found, read, remembered, and left as it is."""
+"""The folder as a whole: found, read, cached, and never changed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.pace_maker import database
-from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, Seen
-from claude_usage_monitor.usage.throttling import Blockage, Throttling
+from claude_usage_monitor.sources.pace_maker.reader import PaceMaker, PaceMakerSnapshot
+from claude_usage_monitor.usage.throttling import Blockage, Gap, GapReason, Throttling
 from tests.support.pace_maker import CANARY, PaceMakerFolder
 from tests.support.payloads import NOW, usage_body
 
@@ -25,14 +25,14 @@ POLLED = NOW - timedelta(minutes=2)
 @pytest.fixture
 def folder(home: Path) -> PaceMakerFolder:
     found = PaceMakerFolder(home / ".claude-pace-maker").install()
-    found.polled(POLLED)
-    found.decided(POLLED, 35)
+    found.poll(POLLED)
+    found.decide(POLLED, 35)
     return found
 
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return what lists every opening of its database."""
+    """Return a list that gets an item each time the database is read."""
     found: list[object] = []
     real = database.read_rows
 
@@ -44,35 +44,35 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return found
 
 
-def seen(folder: PaceMakerFolder, now: datetime = NOW) -> Seen:
+def snapshot(folder: PaceMakerFolder, now: datetime = NOW) -> PaceMakerSnapshot:
     found = PaceMaker(folder.path).read(now)
     assert found is not None
     return found
 
 
 def read(folder: PaceMakerFolder, now: datetime = NOW) -> Throttling:
-    return seen(folder, now).throttling
+    return snapshot(folder, now).throttling
 
 
-def record_result(folder: PaceMakerFolder) -> None:
-    """Let the last change of every file be some time ago."""
+def age_files(folder: PaceMakerFolder) -> None:
+    """Move the last change of every file some time back."""
     for path in folder.path.iterdir():
         long_ago = (NOW - timedelta(minutes=1)).timestamp()
         os.utime(path, (long_ago, long_ago))
 
 
-# --- states --------------------------------------------------------------------------------------
+# --- states ---------------------------------------------------------------------------------------
 
 
-def test_where_there_is_none_there_is_nothing(home: Path) -> None:
+def test_without_an_installation_there_is_no_snapshot(home: Path) -> None:
     folder = home / ".claude-pace-maker"
     assert PaceMaker(folder).read(NOW) is None
     folder.mkdir()
     assert PaceMaker(folder).read(NOW) is None
 
 
-def test_throttling(folder: PaceMakerFolder) -> None:
-    folder.blocked(NOW - timedelta(minutes=5), "pacing_quota", 2)
+def test_reads_that_tool_uses_are_throttled(folder: PaceMakerFolder) -> None:
+    folder.block(NOW - timedelta(minutes=5), "pacing_quota", 2)
     found = read(folder)
     assert (True, True, 35.0) == (found.enabled, found.throttling(NOW), found.delay_seconds)
     assert ("normal", "auto", ()) == (found.mode, found.tempo, found.gaps)
@@ -83,56 +83,89 @@ def test_throttling(folder: PaceMakerFolder) -> None:
     assert (POLLED, False) == (found.as_of, found.stale(NOW))
 
 
-def test_on_pace(folder: PaceMakerFolder) -> None:
-    folder.decided(NOW - timedelta(minutes=1), 0)
+def test_reads_that_usage_is_on_pace(folder: PaceMakerFolder) -> None:
+    folder.decide(NOW - timedelta(minutes=1), 0)
     assert (False, 0.0) == (read(folder).throttling(NOW), read(folder).delay_seconds)
 
 
-def test_stale(folder: PaceMakerFolder) -> None:
+def test_an_old_decision_is_stale(folder: PaceMakerFolder) -> None:
     later = NOW + timedelta(hours=3)
     found = read(folder, later)
     assert (None, True, 35.0) == (found.throttling(later), found.stale(later), found.delay_seconds)
     assert [True, False] == [window.stale(later) for window in found.windows]
 
 
-def test_fallback(folder: PaceMakerFolder) -> None:
-    folder.fall_back(POLLED, NOW, dollars=2.0)
+def test_estimates_of_the_fallback_are_not_known(folder: PaceMakerFolder) -> None:
+    """Pace Maker does not store its estimates, so that only the resets are known."""
+    folder.fall_back(POLLED, NOW)
     found = read(folder)
     assert "fallback" == found.mode
-    assert [(79.5, True), (35.22, True)] == [
-        (round(window.utilization or 0, 2), window.synthetic) for window in found.windows
-    ]
-    assert seen(folder).usage is not None  # the last real figures stay a reading
+    assert [
+        ("five_hour", None, True, NOW + timedelta(hours=2, minutes=11)),
+        ("seven_day", None, True, NOW + timedelta(days=3, hours=2)),
+    ] == [(w.key, w.utilization, w.synthetic, w.resets_at) for w in found.windows]
+    assert None is found.window(NOW)
+    assert snapshot(folder).usage is not None  # the last response of the API is still a reading
 
 
-def test_an_estimate_is_made_anew_once_a_window_has_reset(folder: PaceMakerFolder) -> None:
-    folder.fall_back(POLLED, NOW, dollars=2.0)
-    record_result(folder)
-    subject = PaceMaker(folder.path)
-    assert subject.read(NOW) is not None
-    after = subject.read(NOW + timedelta(hours=3))
-    assert after is not None
-    assert 0.0 == after.throttling.windows[0].utilization
-    assert not after.throttling.windows[0].stale(NOW + timedelta(hours=3))
+def test_a_window_is_not_stale_while_it_is_estimated(folder: PaceMakerFolder) -> None:
+    folder.fall_back(POLLED, NOW)
+    folder.decide(NOW + timedelta(hours=3), 35)
+    later = NOW + timedelta(hours=3)
+    found = read(folder, later)
+    assert (False, None) == (found.windows[0].stale(later), found.windows[0].target(later))
+    assert not found.stale(later)
 
 
-def test_a_back_off(folder: PaceMakerFolder) -> None:
-    """It began an hour before its end at the earliest count, ten minutes at the first."""
+@pytest.mark.parametrize(
+    ("utilization", "resets_at", "expected"),
+    [
+        (78.0, "2026-11-21T14:30:00Z", 78.0),
+        (0.0, "2026-11-21T14:30:00", 0.0),
+        (0.0, None, None),  # how Pace Maker stores a window that the API did not report
+        (5.0, None, 5.0),
+        (-1, "2026-11-21T14:30:00Z", None),
+    ],
+)
+def test_reported_figures_are_unchanged(
+    folder: PaceMakerFolder, utilization: object, resets_at: object, expected: float | None
+) -> None:
+    folder.configure(weekly_limit_enabled="unusable")
+    folder.execute(
+        "UPDATE api_cache SET five_hour_util = ?, five_hour_resets_at = ?", utilization, resets_at
+    )
+    windows = read(folder).windows
+    assert expected == windows[0].utilization
+    assert [True, None] == [window.limited for window in windows]
+
+
+def test_without_any_figures_there_are_no_windows(folder: PaceMakerFolder) -> None:
+    folder.execute("DELETE FROM api_cache")
+    assert () == read(folder).windows
+
+
+def test_a_back_off_started_ten_minutes_to_an_hour_before_its_end(
+    folder: PaceMakerFolder,
+) -> None:
+    """Ten minutes if it is the first, twice as many for each further one."""
     for repeats, minutes in ((1, 10), (2, 20), (4, 60), (40, 60)):
-        folder.refused(NOW + timedelta(minutes=5), repeats)
-        found = seen(folder)
+        folder.refuse(NOW + timedelta(minutes=5), repeats)
+        found = snapshot(folder)
         assert found.throttling.backing_off(NOW)
+        assert found.backoff_known
         assert NOW + timedelta(minutes=5 - minutes) == found.refused_at
 
 
-def test_a_back_off_beyond_reason_is_a_gap(folder: PaceMakerFolder) -> None:
-    folder.refused(NOW + timedelta(days=2))
+def test_an_impossibly_late_back_off_is_a_gap(folder: PaceMakerFolder) -> None:
+    folder.refuse(NOW + timedelta(days=2))
     found = read(folder)
-    assert (None, 1) == (found.backoff_until, len(found.gaps))
+    gap = Gap("backoff_state", GapReason.UNUSABLE_VALUE, ("backoff_until",))
+    assert (None, (gap,)) == (found.backoff_until, found.gaps)
+    assert not snapshot(folder).backoff_known
 
 
-def test_its_last_reply_is_a_reading_like_any_other(folder: PaceMakerFolder) -> None:
-    found = seen(folder)
+def test_the_last_response_of_the_api_is_a_reading(folder: PaceMakerFolder) -> None:
+    found = snapshot(folder)
     usage = found.usage
     assert usage is not None
     assert ("pace-maker", POLLED, POLLED) == (usage.source, usage.as_of, found.polled_at)
@@ -141,7 +174,7 @@ def test_its_last_reply_is_a_reading_like_any_other(folder: PaceMakerFolder) -> 
     assert usage.extra_usage is not None
 
 
-def test_its_reading_is_told_in_the_apis_time(folder: PaceMakerFolder) -> None:
+def test_the_reading_has_the_time_of_the_api(folder: PaceMakerFolder) -> None:
     found = PaceMaker(folder.path).read(NOW, timedelta(hours=1))
     assert found is not None
     assert found.usage is not None
@@ -149,35 +182,37 @@ def test_its_reading_is_told_in_the_apis_time(folder: PaceMakerFolder) -> None:
 
 
 @pytest.mark.parametrize("raw", ["", "{", "[1]", '{"error": {"type": "x"}}', None])
-def test_a_reply_that_is_no_usage_is_no_reading(folder: PaceMakerFolder, raw: str | None) -> None:
+def test_a_response_without_usage_is_a_gap(folder: PaceMakerFolder, raw: str | None) -> None:
     folder.execute("UPDATE api_cache SET raw_response = ?", raw)
-    found = seen(folder)
+    found = snapshot(folder)
     assert found.usage is None
-    assert (raw is not None) == any("raw_response" in gap for gap in found.throttling.gaps)
+    gap = Gap("api_cache", GapReason.UNUSABLE_VALUE, ("raw_response",))
+    assert (() if raw is None else (gap,)) == found.throttling.gaps
     assert 78.0 == found.throttling.windows[0].utilization
 
 
-# --- gaps ----------------------------------------------------------------------------------------
+# --- gaps -----------------------------------------------------------------------------------------
 
 
-def test_a_half_written_configuration_costs_only_what_it_holds(folder: PaceMakerFolder) -> None:
+def test_a_truncated_configuration_hides_only_the_settings(folder: PaceMakerFolder) -> None:
     (folder.path / "config.json").write_text('{"enabled": tr')
     found = read(folder)
     assert (None, True, 35.0) == (found.enabled, found.throttling(NOW), found.delay_seconds)
-    assert ("config.json is not whole, or not JSON",) == found.gaps
+    assert (Gap("config.json", GapReason.NOT_JSON),) == found.gaps
 
 
-def test_without_a_database_the_settings_are_shown(folder: PaceMakerFolder) -> None:
+def test_without_a_database_the_settings_are_read(folder: PaceMakerFolder) -> None:
     folder.database.unlink()
     folder.configure(enabled=False)
     found = read(folder)
-    assert (False, ("usage.db is not there yet",)) == (found.enabled, found.gaps)
+    assert (False, (Gap("usage.db", GapReason.MISSING_FILE),)) == (found.enabled, found.gaps)
+    assert not snapshot(folder).backoff_known
     assert (None, None) == (found.mode, found.throttling(NOW) or None)
 
 
-def test_while_the_database_cannot_be_read_what_was_known_stays(home: Path) -> None:
+def test_returns_the_last_rows_while_the_database_is_locked(home: Path) -> None:
     folder = PaceMakerFolder(home / ".claude-pace-maker").install(journal="DELETE")
-    folder.decided(POLLED, 35)
+    folder.decide(POLLED, 35)
     subject = PaceMaker(folder.path)
     assert subject.read(NOW) is not None
     other = sqlite3.connect(folder.database, isolation_level=None)
@@ -185,7 +220,7 @@ def test_while_the_database_cannot_be_read_what_was_known_stays(home: Path) -> N
     locked = subject.read(NOW)
     other.close()
     assert locked is not None
-    assert (35.0, ("usage.db is locked by another program",)) == (
+    assert (35.0, (Gap("usage.db", GapReason.LOCKED),)) == (
         locked.throttling.delay_seconds,
         locked.throttling.gaps,
     )
@@ -194,7 +229,7 @@ def test_while_the_database_cannot_be_read_what_was_known_stays(home: Path) -> N
     assert () == again.throttling.gaps
 
 
-def test_odd_rows_are_unknown_not_zero(folder: PaceMakerFolder) -> None:
+def test_unusable_values_are_unknown_and_not_zero(folder: PaceMakerFolder) -> None:
     folder.execute("DELETE FROM pacing_decisions")
     folder.execute(
         "INSERT INTO pacing_decisions (timestamp, should_throttle, delay_seconds, session_id)"
@@ -206,29 +241,29 @@ def test_odd_rows_are_unknown_not_zero(folder: PaceMakerFolder) -> None:
     assert () == found.blockages(NOW)
 
 
-def test_a_state_of_another_name_is_unknown(folder: PaceMakerFolder) -> None:
+def test_an_unknown_mode_is_none(folder: PaceMakerFolder) -> None:
     folder.execute("INSERT INTO fallback_state_v2 (id, state) VALUES (1, 'hibernating')")
     assert read(folder).mode is None
 
 
-def test_a_foreign_category_is_made_harmless(folder: PaceMakerFolder) -> None:
-    folder.blocked(NOW, "\x1b[31mred\u202e" + "x" * 200)
+def test_removes_control_characters_from_a_category(folder: PaceMakerFolder) -> None:
+    folder.block(NOW, "\x1b[31mred\u202e" + "x" * 200)
     (found,) = read(folder).blockages(NOW)
     assert found.category.isprintable()
     assert len(found.category) <= 40
 
 
-def test_no_secret_of_its_leaves_it(folder: PaceMakerFolder) -> None:
-    assert CANARY not in repr(seen(folder))
+def test_the_snapshot_contains_no_secret(folder: PaceMakerFolder) -> None:
+    assert CANARY not in repr(snapshot(folder))
 
 
-# --- at rest -------------------------------------------------------------------------------------
+# --- changes --------------------------------------------------------------------------------------
 
 
-def test_while_nothing_changes_nothing_is_opened(
+def test_reads_nothing_again_while_nothing_changes(
     folder: PaceMakerFolder, opened: list[object]
 ) -> None:
-    record_result(folder)
+    age_files(folder)
     subject = PaceMaker(folder.path)
     first = subject.read(NOW)
     for minutes in range(60):
@@ -236,20 +271,20 @@ def test_while_nothing_changes_nothing_is_opened(
     assert 1 == len(opened)
 
 
-def test_every_change_is_noticed(folder: PaceMakerFolder, opened: list[object]) -> None:
-    record_result(folder)
+def test_notices_a_change_of_the_database(folder: PaceMakerFolder, opened: list[object]) -> None:
+    age_files(folder)
     subject = PaceMaker(folder.path)
     subject.read(NOW)
-    folder.decided(NOW, 0)
+    folder.decide(NOW, 0)
     found = subject.read(NOW)
     assert found is not None
     assert (2, 0.0) == (len(opened), found.throttling.delay_seconds)
 
 
-def test_a_change_of_its_settings_opens_no_database(
+def test_a_change_of_the_settings_does_not_read_the_database_again(
     folder: PaceMakerFolder, opened: list[object]
 ) -> None:
-    record_result(folder)
+    age_files(folder)
     subject = PaceMaker(folder.path)
     subject.read(NOW)
     folder.configure(enabled=False)
@@ -258,7 +293,7 @@ def test_a_change_of_its_settings_opens_no_database(
     assert (1, False) == (len(opened), found.throttling.enabled)
 
 
-def test_a_second_change_within_a_tick_of_the_clock_is_noticed(folder: PaceMakerFolder) -> None:
+def test_notices_a_second_change_with_the_same_mtime(folder: PaceMakerFolder) -> None:
     subject = PaceMaker(folder.path)
     stamp = folder.database.stat()
     moment = (NOW - timedelta(seconds=0.2)).timestamp()
@@ -272,18 +307,18 @@ def test_a_second_change_within_a_tick_of_the_clock_is_noticed(folder: PaceMaker
     assert 99.0 == found.throttling.delay_seconds
 
 
-def test_reading_leaves_the_folder_as_it_was(folder: PaceMakerFolder) -> None:
-    folder.remember(last_user_interaction_time=None)
+def test_reading_changes_no_file(folder: PaceMakerFolder) -> None:
+    folder.write_state(last_user_interaction_time=None)
     (folder.path / "profile_cache.json").write_text("{}")
-    before = folder.traces()
+    before = folder.contents()
     for _ in range(3):
-        seen(folder)
-    assert before == folder.traces()
+        snapshot(folder)
+    assert before == folder.contents()
 
 
-def test_it_is_read_while_it_is_being_written(folder: PaceMakerFolder) -> None:
+def test_reads_completely_while_another_process_writes(folder: PaceMakerFolder) -> None:
     subject = PaceMaker(folder.path)
-    with folder.written():
+    with folder.being_written():
         for _ in range(20):
             found = subject.read(NOW)
             assert found is not None
@@ -291,6 +326,5 @@ def test_it_is_read_while_it_is_being_written(folder: PaceMakerFolder) -> None:
             assert found.usage is not None
 
 
-def test_the_body_of_the_sketches_is_what_was_stored() -> None:
-    """A guard for the builder: what it stores is what the API sends."""
+def test_the_builder_stores_a_body_like_the_api() -> None:
     assert {"five_hour", "seven_day", "limits"} <= set(usage_body())
