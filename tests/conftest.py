@@ -1,4 +1,4 @@
-"""No test reaches the network or the user's home: both are replaced for every test."""
+"""Fixtures of all tests. Every test gets its own home and no network but loopback."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _FOREIGN_NAMES = frozenset(
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run two tests a core: most wait for servers, terminals and processes."""
+    """Run two tests per core, because most wait for servers, terminals and processes."""
     return min(2 * (os.cpu_count() or 1), 8)
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the test an empty home and an environment with nothing of the user's in it."""
+    """Give the test an empty home and an environment without the user's variables."""
     for name in os.environ:
         proxy = name.lower().endswith("_proxy")
         if proxy or name.startswith(_FOREIGN) or name in _FOREIGN_NAMES:
@@ -65,14 +65,14 @@ def store(home: Path) -> Store:
 
 @pytest.fixture
 def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """Return a local API that the package asks instead of the real one."""
+    """Return a local API that replaces the real one."""
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", httpserver.url_for("").rstrip("/"))
     return Api(httpserver)
 
 
 @pytest.fixture
 def admin_server() -> Iterator[HTTPServer]:
-    """Return a server that answers several requests at once, as an organisation's API does."""
+    """Return a server that handles several requests at once, as the Admin API does."""
     with HTTPServer(threaded=True) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""The package as a whole: what is public, what importing costs, what is installed."""
+"""The package as a whole: public names, the cost of imports, structure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ HEAVY = ("requests", "urllib3", "rich", "keyring", "msgspec", "platformdirs", "t
 
 
 def loaded_by(code: str) -> set[str]:
-    """Return the heavy modules that a fresh interpreter holds after running some code."""
+    """Return the heavy modules that a fresh interpreter has imported after running some code."""
     probe = f"import sys; {code}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
 
 
 def quietly(arguments: list[str]) -> str:
-    """Return code that runs the command in this interpreter with its output thrown away."""
+    """Return code that runs the command in this interpreter and discards its output."""
     return (
         "import contextlib, io; from claude_usage_monitor.cli import main\n"
         "text = io.TextIOWrapper(io.BytesIO(), 'utf-8')\n"
@@ -59,7 +59,7 @@ def quietly(arguments: list[str]) -> str:
         ("import claude_usage_monitor.render.dashboard", {"rich"}),
     ],
 )
-def test_importing_a_room_brings_in_nothing_heavy_that_it_does_not_use(
+def test_importing_a_module_imports_no_heavy_library_that_it_does_not_use(
     code: str, expected: set[str]
 ) -> None:
     assert expected == loaded_by(code)
@@ -76,11 +76,13 @@ def test_importing_a_room_brings_in_nothing_heavy_that_it_does_not_use(
         (["doctor", "--json"], {"keyring", "ssl"}),
     ],
 )
-def test_a_command_brings_in_only_what_it_needs(arguments: list[str], expected: set[str]) -> None:
+def test_a_command_imports_only_the_libraries_it_needs(
+    arguments: list[str], expected: set[str]
+) -> None:
     assert expected == loaded_by(f"exec({quietly(arguments)!r})")
 
 
-def test_stored_figures_come_out_without_anything_heavy(api: Api, store: Store) -> None:
+def test_stored_figures_are_printed_without_heavy_libraries(api: Api, store: Store) -> None:
     """``--json`` and the status line are for scripts and prompts: no network library, no Rich."""
     store.login()
     assert {"requests", "urllib3", "ssl"} <= loaded_by(f"exec({quietly(['--json'])!r})")
@@ -90,7 +92,7 @@ def test_stored_figures_come_out_without_anything_heavy(api: Api, store: Store) 
     assert 1 == len(api.usage_requests)
 
 
-def test_a_stored_organisation_comes_out_without_anything_heavy(
+def test_a_stored_organization_is_printed_without_heavy_libraries(
     admin_server: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = AdminApi(admin_server, Invented.of_size(datetime.now(UTC), users=2))
@@ -98,12 +100,12 @@ def test_a_stored_organisation_comes_out_without_anything_heavy(
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
     command = f"exec({quietly(['--mode', 'console', '--json'])!r})"
     assert {"requests", "urllib3", "ssl"} <= loaded_by(command)
-    asked = len(api.requests)
+    requests_before = len(api.requests)
     assert set() == loaded_by(command)
-    assert asked == len(api.requests)
+    assert requests_before == len(api.requests)
 
 
-def test_the_public_names_are_there_and_typed() -> None:
+def test_public_names_exist_and_are_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
     for name in claude_usage_monitor.__all__:
         assert getattr(claude_usage_monitor, name) is not None
