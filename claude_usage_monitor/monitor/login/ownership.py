@@ -2,7 +2,8 @@
 
 A refresh token works once. As long as Claude Code is logged in to the same account, it refreshes
 the login, and this program uses Claude Code's access token. Our copy is ours to refresh only while
-Claude Code is known to be logged in to another account, or logged out.
+the API confirms that Claude Code is logged in to another account. A missing or empty store proves
+nothing: another program may be replacing the file, and Claude Code's own token would be spent.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.login.credentials import Credential, CredentialFinder
 from claude_usage_monitor.monitor.login.stored import login_command
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.claude_code import credentials_file, global_config
+from claude_usage_monitor.sources.claude_code import global_config
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.state_store import StateStore
@@ -45,9 +46,9 @@ class Ownership(Enum):
     """Whose login Claude Code holds, compared with one of our accounts."""
 
     SAME = "same"
-    OTHER = "other"
-    LOGGED_OUT = "logged_out"
     UNKNOWN = "unknown"
+    LOGGED_OUT = "logged_out"
+    OTHER = "other"  # confirmed by the API
 
 
 class OwnershipCheck(NamedTuple):
@@ -62,7 +63,6 @@ class _Installation:
     """One Claude Code: where it stores its login, and which account its configuration names."""
 
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
-        self._environ = environ
         self._state = state
         self._config = global_config.GlobalConfig(environ)
         self.finder = CredentialFinder(environ)
@@ -71,11 +71,8 @@ class _Installation:
         """Return whose login it holds, as far as its files and earlier API responses say."""
         try:
             credential = self.finder.find_stored(now, force=force)
-        except LoggedOut:
+        except (LoggedOut, CredentialsNotFound):
             return OwnershipCheck(Ownership.LOGGED_OUT)
-        except CredentialsNotFound:
-            exists = self._store_is_mounted()
-            return OwnershipCheck(Ownership.LOGGED_OUT if exists else Ownership.UNKNOWN)
         except CredentialError:
             return OwnershipCheck(Ownership.UNKNOWN)
         if account_uuid is None:
@@ -84,17 +81,15 @@ class _Installation:
         token = self._state.profile_of(token_fingerprint(credential.token))
         configured_uuid = config.account_uuid if config else None
         token_uuid = token.account_uuid if token else None
-        if token_uuid not in (None, account_uuid) and configured_uuid in (None, account_uuid):
-            # The token belongs to another account, whatever the file says: it must not be used.
-            # If the file says this account, our copy must not be refreshed either.
-            other = configured_uuid is None
-            return OwnershipCheck(Ownership.OTHER if other else Ownership.UNKNOWN)
+        if token_uuid not in (None, account_uuid):
+            # If the configuration names our account, Claude Code is switching between the two.
+            contradiction = configured_uuid == account_uuid
+            return OwnershipCheck(Ownership.UNKNOWN if contradiction else Ownership.OTHER)
         if account_uuid in (configured_uuid, token_uuid):
             profile = token if token_uuid else config
             organization_id = profile.organization_uuid if profile else None
             return OwnershipCheck(Ownership.SAME, credential, organization_id)
-        other = configured_uuid is not None
-        return OwnershipCheck(Ownership.OTHER if other else Ownership.UNKNOWN, credential)
+        return OwnershipCheck(Ownership.UNKNOWN, credential)
 
     def holds(self, token: Secret, now: datetime) -> bool:
         """Return whether this very refresh token is in its store, or may be."""
@@ -104,14 +99,6 @@ class _Installation:
             return True  # Claude Code is writing it
         except CredentialError:
             return False
-
-    def _store_is_mounted(self) -> bool:
-        """Return whether a missing file means logged out: its folder may be on another disk."""
-        folder = credentials_file.credentials_path(self._environ).parent
-        if folder.is_dir():
-            return True
-        elsewhere = any(self._environ.get(name) for name in LOCATION_VARIABLES[:2])
-        return not elsewhere and not folder.is_symlink() and folder.parent.is_dir()
 
 
 class LoginOwnership:
@@ -134,9 +121,9 @@ class LoginOwnership:
     def check(
         self, account: SavedAccount, now: datetime, *, force: bool = False, confirm: bool = False
     ) -> OwnershipCheck:
-        """Return whose login Claude Code holds; the same account's wherever one of them holds it.
+        """Return whose login Claude Code holds; another account's only if all of them do.
 
-        ``force`` reads a keychain again, whatever is cached. ``confirm`` lets the API say, once for
+        ``force`` reads a keychain again, whatever is cached. ``confirm`` asks the API, once for
         each token, whose a live token is: a file may name the previous login.
         """
         uuid = account.profile.account_uuid
@@ -146,11 +133,8 @@ class LoginOwnership:
             if confirm and uuid is not None and self._confirm(check, now):
                 check = installation.check(uuid, now, force=False)
             checks.append(check)
-        for ownership in (Ownership.SAME, Ownership.UNKNOWN, Ownership.OTHER):
-            for check in checks:
-                if check.ownership is ownership:
-                    return check
-        return checks[0]
+        order = list(Ownership)
+        return min(checks, key=lambda check: order.index(check.ownership))
 
     def live_credentials(
         self, account: SavedAccount, token: Secret, now: datetime
@@ -169,15 +153,9 @@ class LoginOwnership:
             raise CredentialsExpired  # to whichever account Claude Code says it belongs
         if account.origin != "claude-code":
             return
-        check = self.check(account, now, force=True, confirm=True)
-        if check.ownership is Ownership.SAME:
-            raise CredentialsExpired
-        if check.ownership is Ownership.UNKNOWN:
-            raise CredentialsExpired(
-                "The saved login has expired, and Claude Code may still use it.",
-                "Open Claude Code once (`claude`), or log in again: "
-                f"`{login_command(account.name)}`.",
-            )
+        problem = refresh_problem(account, self.check(account, now, force=True, confirm=True))
+        if problem is not None:
+            raise problem
 
     def _installations(self, account: SavedAccount) -> list[_Installation]:
         if account.origin != "claude-code":
@@ -208,6 +186,23 @@ class LoginOwnership:
         if profile.identity:
             self._state.link_identity(fingerprint, profile.identity)
         return True
+
+
+def refresh_problem(account: SavedAccount, check: OwnershipCheck) -> CredentialsExpired | None:
+    """Return why this program may not refresh its copy of Claude Code's login; ``None`` if it may.
+
+    An unknown ownership may become known when the API is asked.
+    """
+    if check.ownership is Ownership.OTHER:
+        return None
+    if check.ownership is Ownership.SAME:
+        return CredentialsExpired()
+    if check.ownership is Ownership.LOGGED_OUT:
+        message = "The imported login has expired, and Claude Code is logged out."
+    else:
+        message = "The imported login has expired, and Claude Code may still use it."
+    command = login_command(account.name)
+    return CredentialsExpired(message, f"Log in with `claude`, or separately: `{command}`.")
 
 
 def imported_part(content: bytes) -> dict[str, object]:

@@ -18,6 +18,7 @@ from claude_usage_monitor.monitor.login.ownership import (
     LoginOwnership,
     Ownership,
     OwnershipCheck,
+    refresh_problem,
 )
 from claude_usage_monitor.monitor.login.refresh import (
     EARLY,
@@ -113,14 +114,17 @@ class SavedLogin:
                 message = f"The account {self._saved.name} was removed."
                 return LoginSnapshot(problem=UnknownAccount(message, "Press Tab for the others."))
             self._saved = account
+            logged_out: CredentialsExpired | None = None
             if account.origin == "claude-code":
                 check = self._ownership.check(account, now, force=force)
                 if check.credential is not None and _is_account(check, account):
                     self._update_copy(check.credential, now)
                     return self._claude_code_snapshot(check.credential, now)
+                if check.ownership is Ownership.LOGGED_OUT:
+                    logged_out = refresh_problem(account, check)
             stored = self._load(now, force=force)
             credential = Credential(stored.login(account.name), _ORIGINS[account.location])
-            return self._own_snapshot(credential, stored, now)
+            return self._own_snapshot(credential, stored, logged_out, now)
         except UsageMonitorError as error:
             profile = self._saved.profile
             return LoginSnapshot(profile.identity, profile=profile, problem=error)
@@ -136,8 +140,13 @@ class SavedLogin:
         return LoginSnapshot(identity, credential, profile, problem)
 
     def _own_snapshot(
-        self, credential: Credential, stored: StoredCredentials, now: datetime
+        self,
+        credential: Credential,
+        stored: StoredCredentials,
+        logged_out: CredentialsExpired | None,
+        now: datetime,
     ) -> LoginSnapshot:
+        """Return the snapshot of the stored login; ``logged_out`` if it must not be refreshed."""
         fingerprint, profile = token_fingerprint(credential.token), self._saved.profile
         identity = self._state.identity_of(fingerprint)
         if profile.identity is not None and identities.is_provisional(identity):
@@ -150,10 +159,11 @@ class SavedLogin:
             profile = profile_of_login(credential)
         token = stored.refresh_token
         unwritten = self._store.pending_problem(self._saved.id)
-        refreshable = token is not None and unwritten is None
+        refreshable = token is not None and unwritten is None and logged_out is None
         problem: UsageMonitorError | None = None
         if credential.expired(now):
-            if token is not None:
+            problem = logged_out
+            if token is not None and problem is None:
                 state = self._accounts.refresh_state(self._saved.id, token_fingerprint(token))
                 if state.is_backing_off(now):
                     problem, refreshable = error_from_refresh_state(state), False

@@ -207,7 +207,7 @@ def refused_by_the_api(claude: ClaudeCode) -> None:
     claude.server.revoke(claude.server.family_of(credentials))
 
 
-SAME, OTHER, LOGGED_OUT, UNKNOWN = Ownership
+SAME, UNKNOWN, LOGGED_OUT, OTHER = Ownership
 
 # The situation, the ownership by the files alone, and the ownership when the API may be asked.
 SITUATIONS: list[tuple[Situation, Ownership, Ownership]] = [
@@ -216,8 +216,8 @@ SITUATIONS: list[tuple[Situation, Ownership, Ownership]] = [
     (same_login_expired, SAME, SAME),
     (same_confirmed, SAME, SAME),
     (same_confirmed_config_names_other, SAME, SAME),
-    (other_configured, OTHER, OTHER),
-    (other_configured_expired, OTHER, OTHER),
+    (other_configured, UNKNOWN, OTHER),
+    (other_configured_expired, UNKNOWN, UNKNOWN),
     (other_confirmed, OTHER, OTHER),
     (other_configured_and_confirmed, OTHER, OTHER),
     (other_confirmed_config_names_ours, UNKNOWN, UNKNOWN),
@@ -313,7 +313,6 @@ def test_a_token_that_contradicts_the_configuration_is_not_returned(claude: Clau
 def test_an_account_without_a_uuid_may_be_any_account(
     claude: ClaudeCode, situation: Situation, expected: Ownership
 ) -> None:
-    """Only a Claude Code without any login cannot have this one."""
     situation(claude)
     assert expected is ownership(imported(account=None), confirm=True)
     assert [] == claude.server.requests
@@ -347,7 +346,7 @@ def test_a_switch_of_accounts_is_noticed_at_once(claude: ClaudeCode) -> None:
     ):
         situation(claude)
         found.append(subject.check(account, utc_now()).ownership)
-    assert [SAME, OTHER, LOGGED_OUT, SAME] == found
+    assert [SAME, UNKNOWN, LOGGED_OUT, SAME] == found
 
 
 # --- several locations ---------------------------------------------------------------------------
@@ -355,16 +354,15 @@ def test_a_switch_of_accounts_is_noticed_at_once(claude: ClaudeCode) -> None:
 
 @pytest.mark.parametrize(
     ("there", "expected"),
-    [("nothing", UNKNOWN), ("a folder", LOGGED_OUT), ("the same", SAME), ("another", OTHER)],
+    [("nothing", LOGGED_OUT), ("a folder", LOGGED_OUT), ("the same", SAME), ("another", OTHER)],
 )
-def test_a_missing_config_folder_does_not_mean_logged_out(
+def test_the_config_folder_in_the_environment_counts(
     server: TokenServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     there: str,
     expected: Ownership,
 ) -> None:
-    """It may be on a disk that is not mounted now. A missing file in it does mean logged out."""
     folder = tmp_path / "config"
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(folder))
     claude = claude_with(folder, server)
@@ -390,13 +388,14 @@ LOCATIONS: list[tuple[Situation, Situation, Ownership]] = [
     (logged_out, same_login_refreshed, SAME),
     (folder_missing, same_login_refreshed, SAME),
     (truncated, same_login_expired, SAME),
-    (folder_missing, other_configured, UNKNOWN),
+    (folder_missing, other_configured, LOGGED_OUT),
     (other_configured, truncated, UNKNOWN),
     (other_confirmed_config_names_ours, logged_out, UNKNOWN),
     (logged_out, ours_unidentified, SAME),
-    (other_unidentified, logged_out, OTHER),
-    (other_configured, logged_out, OTHER),
-    (logged_out, other_configured, OTHER),
+    (other_unidentified, logged_out, LOGGED_OUT),
+    (logged_out, other_configured, LOGGED_OUT),
+    (other_unidentified, other_configured, OTHER),
+    (other_configured, other_configured_expired, UNKNOWN),
     (logged_out, logged_out, LOGGED_OUT),
 ]
 
@@ -431,7 +430,7 @@ def test_imported_with_a_config_folder_and_run_without_one(
     monkeypatch.delenv("CLAUDE_CONFIG_DIR")
     claude_with(tmp_path / "then", claude.server).log_in(OURS)
     claude.log_in(THEIRS)
-    assert (SAME, OTHER) == (ownership(account), ownership())
+    assert (SAME, OTHER) == (ownership(account), ownership(confirm=True))
 
 
 def test_a_token_in_the_environment_says_nothing_about_the_store(

@@ -1,4 +1,4 @@
-"""What is shown of a saved account, and whether its login is renewed."""
+"""What is shown of a saved account, and whether its login is refreshed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def claude(home: Path, server: TokenServer) -> ClaudeCode:
 
 
 def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
-    """Return an account saved from Claude Code, its token so many seconds from its end."""
+    """Return an account imported from Claude Code; its token expires in so many seconds."""
     credentials = claude.server.issue(OURS, expires_in=expires_in)
     return keep(credentials, OURS, "claude-code", location_of(os.environ))
 
@@ -87,7 +87,7 @@ def five_hour(status: AccountStatus) -> float | None:
 
 
 def usage_tokens(server: TokenServer) -> list[str | None]:
-    """Return the tokens that usage was asked for with."""
+    """Return the access tokens of the requests for usage."""
     return [seen.access_token for seen in server.requests if seen.path == USAGE]
 
 
@@ -98,26 +98,26 @@ def access_token(credentials: Mapping[str, object]) -> str:
 
 
 def refused_login(server: TokenServer, account: str = OURS) -> dict[str, Any]:
-    """Return a login whose access token the API refuses, though its time is not up."""
+    """Return a login whose access token the API refuses, although it has not expired."""
     credentials: dict[str, Any] = server.issue(account)
     credentials["claudeAiOauth"]["accessToken"] = "sk-ant-oat01-refused"
     return credentials
 
 
-# --- saved from Claude Code -----------------------------------------------------------------------
+# --- imported from Claude Code -------------------------------------------------------------------
 
 
 @every_situation
-def test_what_is_shown_and_sent_by_whom_claude_code_is_logged_in_as(
+def test_a_copy_is_refreshed_only_while_claude_code_is_logged_in_to_another_account(
     claude: ClaudeCode, situation: Situation, by_files: Ownership, confirmed: Ownership
 ) -> None:
-    """Of the same account its live token is used; only of another, or of none, is ours renewed."""
+    """The live token of the same account is used; our copy is refreshed for another one only."""
     saved = saved_from(claude)
     ours = refresh_token(saved)
     situation(claude)
     before = claude.files()
     statuses = [read(registry(), saved) for _ in range(2)]
-    if confirmed in (Ownership.OTHER, Ownership.LOGGED_OUT):
+    if confirmed is Ownership.OTHER:
         assert [ours] == [seen.refresh_token for seen in claude.server.refreshes]
         assert [(41.0, None)] * 2 == [(five_hour(each), code(each)) for each in statuses]
         assert ["saved login (encrypted file)"] * 2 == [s.credential_origin for s in statuses]
@@ -130,7 +130,7 @@ def test_what_is_shown_and_sent_by_whom_claude_code_is_logged_in_as(
     assert before == claude.files()
 
 
-def test_the_live_token_is_used_and_named(claude: ClaudeCode) -> None:
+def test_the_live_token_of_claude_code_is_used_and_named(claude: ClaudeCode) -> None:
     saved = saved_from(claude, expires_in=3600)
     same_login_refreshed(claude)
     live = access_token(json.loads(claude.credentials.read_bytes()))
@@ -139,8 +139,8 @@ def test_the_live_token_is_used_and_named(claude: ClaudeCode) -> None:
     assert [live] == usage_tokens(claude.server)
 
 
-def test_an_expired_live_token_is_claude_codes_to_renew(claude: ClaudeCode) -> None:
-    """Even while our copy would still do."""
+def test_only_claude_code_refreshes_its_expired_token(claude: ClaudeCode) -> None:
+    """Even while our copy of an earlier one is still valid."""
     saved = saved_from(claude, expires_in=3600)
     same_login_expired(claude)
     status = read(registry(), saved)
@@ -149,7 +149,7 @@ def test_an_expired_live_token_is_claude_codes_to_renew(claude: ClaudeCode) -> N
     assert [] == claude.server.requests
 
 
-def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
+def test_a_refused_token_of_claude_code_is_not_refreshed(claude: ClaudeCode) -> None:
     saved = saved_from(claude)
     claude.write(as_bytes(refused_login(claude.server)))
     claude.configure(OURS)
@@ -161,17 +161,42 @@ def test_a_refused_live_token_is_not_renewed(claude: ClaudeCode) -> None:
     assert before == claude.files()
 
 
-def test_what_cannot_be_told_says_what_to_do(claude: ClaudeCode) -> None:
+@pytest.mark.parametrize(
+    ("situation", "reason"),
+    [(unidentified_expired, "may still use it"), (credentials_file_missing, "is logged out")],
+)
+def test_a_copy_that_is_not_refreshed_says_what_to_do(
+    claude: ClaudeCode, situation: Situation, reason: str
+) -> None:
     saved = saved_from(claude)
-    unidentified_expired(claude)
+    situation(claude)
     status = read(registry(), saved)
     assert status.problem is not None
-    assert "may still use it" in status.problem.message
-    assert "Open Claude Code once" in status.problem.hint
-    assert f"accounts add {OURS} --login --replace" in status.problem.hint
+    assert ("credentials_expired", True) == (code(status), reason in status.problem.message)
+    assert "Log in with `claude`" in status.problem.hint
+    assert f"`claude-usage-monitor accounts add {OURS} --login --replace`" in status.problem.hint
 
 
-def test_while_our_copy_lasts_it_shows_figures_whoever_is_logged_in(claude: ClaudeCode) -> None:
+def test_a_credentials_file_that_is_missing_for_a_moment_costs_claude_code_nothing(
+    claude: ClaudeCode,
+) -> None:
+    """As while a sync tool deletes and creates it: our copy has Claude Code's refresh token."""
+    claude.log_in(OURS, expires_in=-60)
+    content = claude.credentials.read_bytes()
+    add.add_from_claude_code(registry(), OURS)
+    (saved,) = registry().services.accounts.all()
+    claude.credentials.unlink()
+    for clock in (Clock(), Clock()):
+        clock.later(days=1)
+        assert "credentials_expired" == code(read(registry(clock), saved))
+    claude.write(content)
+    assert [] == claude.server.refreshes
+    assert claude.server.accepts(json.loads(content))
+
+
+def test_a_valid_copy_shows_figures_whichever_account_claude_code_is_logged_in_to(
+    claude: ClaudeCode,
+) -> None:
     saved = saved_from(claude, expires_in=3600)
     other_configured(claude)
     assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
@@ -179,11 +204,11 @@ def test_while_our_copy_lasts_it_shows_figures_whoever_is_logged_in(claude: Clau
 
 
 @pytest.mark.parametrize("fault", [dropped(), dropped(consumes=False), garbled()])
-def test_our_copy_is_tried_once_at_most(claude: ClaudeCode, fault: Fault) -> None:
-    """It may be Claude Code's too: sent a second time it could end what that holds."""
+def test_the_refresh_token_of_a_copy_is_sent_once_at_most(claude: ClaudeCode, fault: Fault) -> None:
+    """Claude Code may have the same one: a second use would end its login."""
     clock = Clock()
     saved = saved_from(claude)
-    credentials_file_missing(claude)
+    other_configured(claude)
     claude.server.script(fault)
     first = read(registry(clock), saved)
     clock.later(days=1)
@@ -193,10 +218,10 @@ def test_our_copy_is_tried_once_at_most(claude: ClaudeCode, fault: Fault) -> Non
     assert 1 == len(claude.server.refreshes)
 
 
-def test_a_refused_renewal_of_our_copy_is_for_good(claude: ClaudeCode) -> None:
+def test_a_revoked_refresh_token_of_a_copy_is_not_sent_again(claude: ClaudeCode) -> None:
     clock = Clock()
     saved = saved_from(claude)
-    credentials_file_missing(claude)
+    other_configured(claude)
     claude.server.revoke(claude.server.family_of(refresh_token(saved)))
     for _ in range(2):
         assert "credentials_expired" == code(read(registry(clock), saved))
@@ -204,7 +229,9 @@ def test_a_refused_renewal_of_our_copy_is_for_good(claude: ClaudeCode) -> None:
     assert 1 == len(claude.server.refreshes)
 
 
-def test_when_the_same_account_is_back_the_live_token_is_used_again(claude: ClaudeCode) -> None:
+def test_the_live_token_is_used_again_when_claude_code_is_back_in_the_same_account(
+    claude: ClaudeCode,
+) -> None:
     clock = Clock()
     saved = saved_from(claude)
     found = registry(clock)
@@ -216,8 +243,8 @@ def test_when_the_same_account_is_back_the_live_token_is_used_again(claude: Clau
     assert 1 == len(claude.server.refreshes)
 
 
-def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
-    """Not in this account's place, and not the other way round."""
+def test_figures_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
+    """Neither Claude Code's as this account's, nor this account's as Claude Code's."""
     saved = saved_from(claude, expires_in=3600)
     same_login_refreshed(claude)
     found = registry()
@@ -227,27 +254,27 @@ def test_numbers_of_another_login_are_never_shown(claude: ClaudeCode) -> None:
     assert 99.0 == five_hour(claude_codes(found))
 
 
-def test_our_copy_follows_claude_codes_own_renewals(claude: ClaudeCode) -> None:
-    """What Claude Code has renewed since is what can be renewed once it is somebody else's."""
+def test_a_copy_is_updated_when_claude_code_has_refreshed_its_login(claude: ClaudeCode) -> None:
+    """The refresh token of the previous copy is spent."""
     clock = Clock()
     saved = saved_from(claude)
     same_login_refreshed(claude)
     live = json.loads(claude.credentials.read_bytes())
-    for _ in range(2):  # once the API has said whose the new token is
+    for _ in range(2):  # the second read knows from the API whose the new token is
         read(registry(clock), saved)
     assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
-    other_configured(claude)
+    claude.log_in(THEIRS, expires_in=86400)
     clock.later(hours=9)
     assert 41.0 == five_hour(read(registry(clock), saved))
-    (refresh_state,) = claude.server.refreshes
-    assert live["claudeAiOauth"]["refreshToken"] == refresh_state.refresh_token
+    (sent,) = claude.server.refreshes
+    assert live["claudeAiOauth"]["refreshToken"] == sent.refresh_token
     assert claude.server.accepts(refresh_token(saved))
 
 
-def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
+def test_a_configuration_that_names_the_previous_login_changes_no_account(
     claude: ClaudeCode,
 ) -> None:
-    """Claude Code holds another's token while its file still names this account."""
+    """Claude Code holds the token of another account while its file still names this one."""
     saved = saved_from(claude, expires_in=3600)
     claude.store_login(THEIRS)
     claude.configure(OURS)
@@ -260,13 +287,13 @@ def test_a_login_that_the_file_has_not_caught_up_with_makes_it_no_other_account(
     assert [] == claude.server.refreshes
 
 
-def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCode) -> None:
-    """Also when they are read at the same instant: a token that comes twice ends the login."""
+def test_two_copies_of_one_login_send_its_refresh_token_once(claude: ClaudeCode) -> None:
+    """Also when they are read at the same instant: a second use ends the login."""
     same_login_refreshed(claude)
     found = registry()
     for name in ("one", "two"):
         add.add_from_claude_code(found, name)
-    credentials_file_missing(claude)
+    claude.log_in(THEIRS, expires_in=86400)
     clock = Clock()
     clock.later(hours=2)
     claude.server.latency = 0.05
@@ -275,12 +302,12 @@ def test_two_accounts_saved_from_one_login_send_its_token_once(claude: ClaudeCod
         DisplayedAccount(e.key, e.account, late.reader(e)) for e in late.entries() if e.saved
     ]
     read_all(current, late.services.settings.interval)
-    (refresh_state,) = claude.server.refreshes
-    assert claude.server.alive(claude.server.family_of(refresh_state.refresh_token))
+    (sent,) = claude.server.refreshes
+    assert claude.server.alive(claude.server.family_of(sent.refresh_token))
 
 
-def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: ClaudeCode) -> None:
-    """What was ours to renew is Claude Code's from then on."""
+def test_a_replaced_login_is_noticed_while_it_is_shown(claude: ClaudeCode) -> None:
+    """From then on, only Claude Code refreshes it."""
     clock = Clock()
     saved = keep(claude.server.issue(OURS), OURS)
     shown = registry(clock)
@@ -294,10 +321,10 @@ def test_another_login_under_its_name_is_noticed_while_it_is_shown(claude: Claud
     assert claude.server.accepts(live)
 
 
-# --- our own --------------------------------------------------------------------------------------
+# --- logins of our own ---------------------------------------------------------------------------
 
 
-def test_an_own_login_near_its_end_is_renewed_before_it_is_used(server: TokenServer) -> None:
+def test_an_own_login_that_soon_expires_is_refreshed_before_it_is_used(server: TokenServer) -> None:
     credentials = server.issue(OURS, expires_in=299)
     saved = keep(credentials, OURS)
     assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
@@ -305,8 +332,8 @@ def test_an_own_login_near_its_end_is_renewed_before_it_is_used(server: TokenSer
     assert 1 == len(server.refreshes)
 
 
-def test_what_claude_code_holds_is_nothing_to_an_own_login(claude: ClaudeCode) -> None:
-    """Even of the same account: its grant is another."""
+def test_claude_codes_login_does_not_matter_to_an_own_login(claude: ClaudeCode) -> None:
+    """Even of the same account: it has other tokens."""
     claude.log_in(OURS)
     before = claude.files()
     saved = keep(claude.server.issue(OURS, expires_in=-60), OURS)
@@ -316,7 +343,7 @@ def test_what_claude_code_holds_is_nothing_to_an_own_login(claude: ClaudeCode) -
     assert before == claude.files()
 
 
-def test_a_refused_token_is_renewed_once_and_then_read(server: TokenServer) -> None:
+def test_a_refused_token_is_refreshed_once_and_then_used(server: TokenServer) -> None:
     saved = keep(refused_login(server), OURS)
     status = read(registry(), saved)
     assert (41.0, None) == (five_hour(status), code(status))
@@ -324,8 +351,10 @@ def test_a_refused_token_is_renewed_once_and_then_read(server: TokenServer) -> N
     assert 1 == len(server.refreshes)
 
 
-def test_a_renewed_token_that_is_refused_again_is_not_renewed(server: TokenServer) -> None:
-    """By no process, within the hour: that would use tokens up for nothing."""
+def test_a_refreshed_token_that_is_refused_again_is_not_refreshed_for_an_hour(
+    server: TokenServer,
+) -> None:
+    """By no process: it would spend tokens for nothing."""
     clock = Clock()
     saved = keep(refused_login(server), OURS)
     answer = {"access_token": "no-good", "refresh_token": "next", "expires_in": 28800}
@@ -348,7 +377,7 @@ def test_a_renewed_token_that_is_refused_again_is_not_renewed(server: TokenServe
         (refused(503), "server_error"),
     ],
 )
-def test_a_passing_trouble_is_waited_out_by_all(
+def test_a_temporary_failure_makes_every_process_back_off(
     server: TokenServer, fault: Fault, expected: str
 ) -> None:
     clock = Clock()
@@ -366,7 +395,7 @@ def test_a_passing_trouble_is_waited_out_by_all(
     assert 2 == len(server.refreshes)
 
 
-def test_unknown_keys_outlive_a_renewal(server: TokenServer) -> None:
+def test_unknown_keys_survive_a_refresh(server: TokenServer) -> None:
     credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
     credentials["claudeAiOauth"]["clientId"] = "later"
     credentials["later"] = {"x": [1, None, "ü"]}
@@ -377,7 +406,7 @@ def test_unknown_keys_outlive_a_renewal(server: TokenServer) -> None:
     assert refresh_token(saved) != credentials["claudeAiOauth"]["refreshToken"]
 
 
-def test_without_a_refresh_token_a_login_ends_in_words(server: TokenServer) -> None:
+def test_an_expired_login_without_a_refresh_token_says_what_to_do(server: TokenServer) -> None:
     credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
     del credentials["claudeAiOauth"]["refreshToken"]
     status = read(registry(), keep(credentials, OURS))
@@ -386,10 +415,10 @@ def test_without_a_refresh_token_a_login_ends_in_words(server: TokenServer) -> N
     assert [] == server.requests
 
 
-def test_a_list_that_cannot_be_written_keeps_no_figures_away(
+def test_figures_are_shown_although_the_account_list_cannot_be_written(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who the account is could not be noted there: that is no reason to fail."""
+    """Only the profile could not be stored there."""
     monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
     saved = keep(server.issue(OURS), OURS)
     with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
@@ -397,10 +426,10 @@ def test_a_list_that_cannot_be_written_keeps_no_figures_away(
         assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
 
 
-def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
+def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a process that was stopped in the middle of a write."""
+    """As by a process that was stopped while it was writing."""
     monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
     saved = keep(server.issue(OURS, expires_in=-60), OURS)
     clock = Clock()
@@ -422,10 +451,10 @@ def test_a_list_that_is_locked_when_the_answer_comes_loses_no_login(
     assert 1 == len(server.refreshes)
 
 
-# --- where secrets cannot be had ------------------------------------------------------------------
+# --- unavailable secret stores -------------------------------------------------------------------
 
 
-def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_working(
+def test_a_locked_keyring_is_a_problem_of_its_accounts_only(
     claude: ClaudeCode,
 ) -> None:
     claude.log_in(THEIRS)
@@ -453,7 +482,7 @@ def test_a_locked_keyring_leaves_the_account_with_its_problem_and_the_others_wor
 
 
 @pytest.mark.parametrize("damage", [b"garbage", b'{"version": 9, "entries": {}}'])
-def test_a_damaged_file_leaves_the_account_with_its_problem(
+def test_a_damaged_secrets_file_is_a_problem_of_its_accounts_only(
     claude: ClaudeCode, damage: bytes
 ) -> None:
     claude.log_in(THEIRS)
@@ -468,7 +497,7 @@ def test_a_damaged_file_leaves_the_account_with_its_problem(
     assert damage == secrets_path(os.environ).read_bytes()
 
 
-def test_one_damaged_entry_costs_only_its_account(server: TokenServer) -> None:
+def test_a_damaged_entry_is_a_problem_of_its_account_only(server: TokenServer) -> None:
     saved = [keep(server.issue(name, expires_in=3600), name) for name in (OURS, THEIRS)]
     path = secrets_path(os.environ)
     document = json.loads(path.read_bytes())
@@ -478,7 +507,7 @@ def test_one_damaged_entry_costs_only_its_account(server: TokenServer) -> None:
     assert ["secret_store_unavailable", None] == [code(read(found, each)) for each in saved]
 
 
-def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
+def test_a_missing_secret_is_named(server: TokenServer) -> None:
     saved = keep(server.issue(OURS), OURS)
     registry().services.secrets.delete(saved.id)
     status = read(registry(), saved)
@@ -486,10 +515,10 @@ def test_a_secret_that_is_gone_is_said(server: TokenServer) -> None:
     assert "Nothing is stored" in (status.problem.message if status.problem else "")
 
 
-# --- while it is shown ----------------------------------------------------------------------------
+# --- changes while an account is shown -----------------------------------------------------------
 
 
-def test_removed_while_it_is_shown_nothing_of_it_is_shown_or_sent(server: TokenServer) -> None:
+def test_nothing_of_a_removed_account_is_shown_or_sent(server: TokenServer) -> None:
     saved = keep(server.issue(OURS, expires_in=299), OURS)
     found = registry()
     entry = found.named(OURS)
@@ -503,7 +532,7 @@ def test_removed_while_it_is_shown_nothing_of_it_is_shown_or_sent(server: TokenS
     assert saved.id not in secrets_path(os.environ).read_text()
 
 
-def test_renamed_while_it_is_shown_it_goes_by_its_new_name(server: TokenServer) -> None:
+def test_a_renamed_account_is_shown_with_its_new_name(server: TokenServer) -> None:
     saved = keep(server.issue(OURS), OURS)
     found = registry()
     shown = read(found, saved)
@@ -515,8 +544,8 @@ def test_renamed_while_it_is_shown_it_goes_by_its_new_name(server: TokenServer) 
     assert shown.usage == status.usage
 
 
-def test_a_login_renewed_elsewhere_is_taken_over(server: TokenServer) -> None:
-    """By a process that had read the old one before."""
+def test_a_login_refreshed_by_another_process_is_used(server: TokenServer) -> None:
+    """Also by a process that had read the previous one."""
     clock = Clock()
     saved = keep(server.issue(OURS, expires_in=3600), OURS)
     here, there = registry(clock), registry(clock)
