@@ -39,6 +39,7 @@ from claude_usage_monitor.monitor.login.stored import (
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.store.state.ledger import is_alive, this_process
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 EARLY = timedelta(minutes=5)  # before the end of an access token: the time to refresh it
 _MAX_UNANSWERED = 2  # times that our own refresh token may be sent without a response
 _MAX_UNANSWERED_COPY = 1  # Claude Code may have the same token: a second use would log it out
+_RESPONSE_TIMEOUT = timedelta(seconds=30)  # the HTTP client waits 20
 _LOST = "the response to its refresh was lost"
 
 
@@ -149,6 +151,9 @@ class LoginRefresher:
         """Raise UsageMonitorError if the refresh token must not be sent, or not yet."""
         if state.spent:
             raise self._no_longer_valid(account, state, "another copy of it was refreshed")
+        if state.is_in_flight(self._clock()) and is_alive(state.sent_by):
+            # It holds the lock of a file that was deleted: our own lock does not exclude it.
+            raise self._store.busy(account.name, state.next_request_at)
         if state.is_backing_off(self._clock()):
             raise error_from_refresh_state(state)
         if state.unanswered >= _max_unanswered(account):
@@ -167,7 +172,13 @@ class LoginRefresher:
             """Run when the connection is established, before the token is sent."""
             if shutting_down.is_set():
                 raise self._store.busy(account.name)
-            attempt = RefreshState(state.fingerprint, state.unanswered + 1, state.failures)
+            attempt = RefreshState(
+                state.fingerprint,
+                state.unanswered + 1,
+                state.failures,
+                self._clock() + _RESPONSE_TIMEOUT,
+                sent_by=this_process(),
+            )
             self._accounts.store_refresh_state(account.id, attempt)
 
         try:
@@ -207,7 +218,11 @@ class LoginRefresher:
             log_in_again(account.name),
         )
         final = state._replace(
-            next_request_at=None, code=error.code, message=error.message, hint=error.hint
+            next_request_at=None,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            sent_by="",
         )
         self._accounts.store_refresh_state(account.id, final)
         return error

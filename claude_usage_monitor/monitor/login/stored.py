@@ -155,13 +155,13 @@ class CredentialStore:
                 ) from None
             yield
 
-    def busy(self, name: str) -> CredentialsExpired:
+    def busy(self, name: str, retry_at: datetime | None = None) -> CredentialsExpired:
         """Return the error for a login that another process is refreshing."""
         error = CredentialsExpired(
             f"Another process is refreshing the login of {name}.",
             "This screen updates when it is done.",
         )
-        error.retry_at = self._clock() + BUSY_INTERVAL
+        error.retry_at = retry_at or self._clock() + BUSY_INTERVAL
         return error
 
     # --- the stored login ----------------------------------------------------------------------

@@ -86,27 +86,35 @@ class AccountStore:
     def refresh_state(self, account: str, fingerprint: str) -> RefreshState:
         """Return what came of sending a refresh token.
 
-        Attempts of every account count for ``unanswered``: two accounts may have the same token.
+        Two accounts may have the same token: attempts of each count for ``unanswered``, and one
+        whose response is still expected comes before the account's own failure.
         """
         with self._reading() as connection:
             if connection is None:
                 return RefreshState(fingerprint)
-            unanswered, failures, next_request_at, code, message, hint, spent = connection.execute(
-                "SELECT (SELECT max(unanswered) FROM renewal WHERE fingerprint = ?1), failures,"
-                " next_at, code, message, hint, EXISTS (SELECT 1 FROM spent WHERE fingerprint = ?1)"
-                " FROM (SELECT 1) LEFT JOIN renewal ON account = ?2 AND fingerprint = ?1",
+            unanswered, spent = connection.execute(
+                "SELECT max(unanswered), EXISTS (SELECT 1 FROM spent WHERE fingerprint = ?1)"
+                " FROM renewal WHERE fingerprint = ?1",
+                (fingerprint,),
+            ).fetchone()
+            row = connection.execute(
+                "SELECT failures, next_at, code, message, hint FROM renewal"
+                " WHERE fingerprint = ?1 AND (account = ?2 OR code IS NULL AND next_at IS NOT NULL)"
+                " ORDER BY code IS NULL AND next_at IS NOT NULL DESC LIMIT 1",
                 (fingerprint, account),
             ).fetchone()
-            return RefreshState(
+            failures, next_request_at, code, message, hint = row or (0, None, None, "", "")
+            state = RefreshState(
                 fingerprint,
                 int(unanswered or 0),
-                int(failures or 0),
+                int(failures),
                 optional_instant(next_request_at),
-                code and str(code),
-                str(message or ""),
-                str(hint or ""),
-                bool(spent),
+                hint=str(hint or ""),
+                spent=bool(spent),
             )
+            if code is None:
+                return state._replace(sent_by=str(message or ""))
+            return state._replace(code=str(code), message=str(message or ""))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -189,7 +197,7 @@ class AccountStore:
                     state.failures,
                     next_at,
                     state.code,
-                    state.message,
+                    state.sent_by or state.message,
                     state.hint,
                 ),
             )

@@ -35,8 +35,9 @@ class SavedAccount(NamedTuple):
 class RefreshState(NamedTuple):
     """What came of sending a refresh token: the attempts without a response, the last failure.
 
-    ``next_request_at`` is ``None`` after a final failure. ``spent`` is whether the server has
-    exchanged the token for the next one.
+    ``next_request_at`` is ``None`` after a final failure. While a response is expected, ``sent_by``
+    names the process that waits for it, until ``next_request_at`` at most. ``spent`` is whether the
+    server has exchanged the token for the next one.
     """
 
     fingerprint: str
@@ -47,6 +48,7 @@ class RefreshState(NamedTuple):
     message: str = ""
     hint: str = ""
     spent: bool = False
+    sent_by: str = ""
 
     @property
     def is_final(self) -> bool:
@@ -54,13 +56,17 @@ class RefreshState(NamedTuple):
         return self.code is not None and self.next_request_at is None
 
     def is_backing_off(self, now: datetime) -> bool:
-        """Return whether the last failure forbids to send the token now.
+        """Return whether the last failure forbids to send the token now."""
+        return self.is_final or (self.code is not None and self._is_waiting(now))
 
-        A wait longer than any back-off was stored while the clock was wrong: it is ignored.
-        """
-        if self.code is None:
-            return False
-        return self.next_request_at is None or now < self.next_request_at <= now + LONGEST_WAIT
+    def is_in_flight(self, now: datetime) -> bool:
+        """Return whether a response is still expected, if the process that waits for it runs."""
+        return bool(self.sent_by) and self._is_waiting(now)
+
+    def _is_waiting(self, now: datetime) -> bool:
+        """Return whether it is too early. A wait longer than any was stored by a wrong clock."""
+        at = self.next_request_at
+        return at is not None and now < at <= now + LONGEST_WAIT
 
 
 def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:

@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
 from claude_usage_monitor.monitor.login import stored
+from claude_usage_monitor.store.accounts.saved_account import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.store.state.ledger import this_process
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
@@ -50,6 +54,14 @@ def started(*arguments: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+
+
+def wait_for_rotation(server: TokenServer) -> None:
+    """Wait until the server has spent a refresh token."""
+    deadline = time.monotonic() + PATIENCE
+    while not any(seen.rotated for seen in server.refreshes):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # --- once --------------------------------------------------------------------------------------
@@ -182,10 +194,7 @@ def test_killed_after_the_answer_was_sent_the_login_ends_in_words(server: TokenS
     saved = expired(server)
     server.script(delayed(PATIENCE))
     process = started("--json", "--account", "work")
-    deadline = time.monotonic() + PATIENCE
-    while not any(seen.rotated for seen in server.refreshes):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_rotation(server)
     process.kill()
     process.communicate()
     codes = []
@@ -329,6 +338,33 @@ def test_a_stopped_process_is_waited_for_and_never_overridden(
     holder.kill()  # the kernel lets go of a dead one's lock at once
     holder.communicate()
     assert read(registry(), saved).problem is None
+
+
+def test_a_token_is_sent_once_although_the_locks_are_deleted(server: TokenServer) -> None:
+    """Who creates a lock file anew is not excluded by the lock of the deleted one."""
+    saved = expired(server)
+    server.script(delayed(3))
+    first = started("--json", "--account", "work")
+    wait_for_rotation(server)
+    shutil.rmtree(locks_path(os.environ))
+    second = started("--json", "--account", "work")
+    for process in (second, first):
+        process.communicate(timeout=PATIENCE)
+    assert 1 == len(server.refreshes)
+    assert server.accepts(refresh_token(saved))
+    assert None is read(registry(), saved).problem
+
+
+def test_an_attempt_of_a_process_that_died_delays_no_other_one(server: TokenServer) -> None:
+    saved = expired(server)
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    retry_at = Clock()() + timedelta(seconds=25)
+    for sent_by, requests in ((this_process(), 0), ("999999999:1", 1)):
+        state = RefreshState(fingerprint, 1, 0, retry_at, sent_by=sent_by)
+        registry().services.accounts.store_refresh_state(saved.id, state)
+        problem = read(registry(), saved).problem
+        assert requests == len(server.refreshes)
+        assert (requests == 0) == (problem is not None and problem.retry_at is not None)
 
 
 def test_nothing_is_sent_that_cannot_be_noted(

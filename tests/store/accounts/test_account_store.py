@@ -272,6 +272,39 @@ def test_the_refresh_state_is_stored_until_a_refresh_succeeds(store: AccountStor
     assert ("keyring", 8) == (saved.location, saved.generation)
 
 
+def test_an_attempt_in_flight_is_seen_by_every_account_with_the_same_token(
+    store: AccountStore,
+) -> None:
+    attempt = RefreshState("print", 1, 3, NOW, sent_by="4711:1")
+    store.store_refresh_state("one", attempt)
+    store.store_refresh_state("two", RefreshState("print", 0, 5, NOW, "unreachable"))
+    for account_id in ("one", "two", "three"):
+        assert attempt == store.refresh_state(account_id, "print")
+    store.store_refresh_state("one", RefreshState("print", 1))
+    assert "unreachable" == store.refresh_state("two", "print").code
+
+
+@pytest.mark.parametrize(
+    ("state", "backing_off", "in_flight"),
+    [
+        (RefreshState("print"), False, False),
+        (RefreshState("print", 1), False, False),
+        (RefreshState("print", 1, 0, NOW, sent_by="4711:1"), False, True),
+        (RefreshState("print", 1, 1, NOW, "unreachable"), True, False),
+        (RefreshState("print", 1, 1, None, "credentials_expired"), True, False),
+    ],
+)
+def test_a_refresh_state_says_whether_the_token_may_be_sent(
+    state: RefreshState, backing_off: bool, in_flight: bool
+) -> None:
+    before, after = NOW - timedelta(seconds=1), NOW
+    assert (backing_off, in_flight) == (state.is_backing_off(before), state.is_in_flight(before))
+    assert (state.is_final, False) == (state.is_backing_off(after), state.is_in_flight(after))
+    by_a_wrong_clock = NOW - timedelta(days=1)
+    assert state.is_final == state.is_backing_off(by_a_wrong_clock)
+    assert not state.is_in_flight(by_a_wrong_clock)
+
+
 def test_a_refresh_state_is_of_one_token(store: AccountStore) -> None:
     store.store_refresh_state("one", RefreshState("old", 1, 3, NOW, "rate_limited"))
     assert RefreshState("new") == store.refresh_state("one", "new")
