@@ -4,15 +4,19 @@ import fcntl
 import os
 import signal
 import struct
+import subprocess
 import termios
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import ALTERNATE, NORMAL, PROGRAM, RESTORED, Terminal, injected
+from tests.support.command import ALTERNATE, NORMAL, PATIENCE, PROGRAM, RESTORED, Terminal, injected
+from tests.support.saved import keep, refresh_token
+from tests.support.token_server import TokenServer, delayed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.command import Command
@@ -48,6 +52,56 @@ def test_a_signal_to_leave_gives_the_terminal_back(
     assert terminal.wait_for_exit() == code
     assert terminal.state == RESTORED
     assert terminal.lines[0][:7] == "╭─ Demo"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
+    with TokenServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "live_code"),
+    [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 143), (signal.SIGQUIT, 131, 131)],
+)
+@pytest.mark.parametrize("live", [False, True], ids=["--json", "live"])
+def test_no_number_of_signals_loses_a_login_that_is_being_refreshed(
+    command: Command,
+    server: TokenServer,
+    number: signal.Signals,
+    code: int,
+    live_code: int,
+    live: bool,
+) -> None:
+    """The server has revoked the old token: only this process will ever see the new one."""
+    saved = keep(server.issue("work", expires_in=-60), "work")
+    server.script(delayed(1.0))
+    flags = () if live else ("--json",)
+    terminal = command.open("--account", "work", *flags, columns=100, rows=100)
+    terminal.wait_for(lambda: any(seen.rotated for seen in server.refreshes))
+    for _ in range(3):
+        terminal.kill(number)
+        terminal.rest(0.1)
+
+    assert terminal.wait_for_exit() == (live_code if live else code)
+    assert "Traceback" not in terminal.text
+    assert server.accepts(refresh_token(saved))
+
+
+def test_a_signal_that_is_ignored_stays_ignored(server: TokenServer) -> None:
+    """As after ``nohup``."""
+    keep(server.issue("work", expires_in=-60), "work")
+    server.script(delayed(0.5))
+    process = subprocess.Popen(
+        [*IGNORING_HANGUP, PROGRAM, "--json", "--account", "work"], stdout=subprocess.DEVNULL
+    )
+    while not any(seen.rotated for seen in server.refreshes):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_signal_in_mid_drawing_gives_the_terminal_back_too(

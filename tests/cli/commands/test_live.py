@@ -18,7 +18,7 @@ from claude_usage_monitor.usage.status import Account, AccountStatus
 from claude_usage_monitor.usage.throttling import Throttling
 from tests.support.command import RESTORED, injected, short_floor
 from tests.support.login import TOKEN
-from tests.support.payloads import payload
+from tests.support.payloads import payload, usage_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +164,43 @@ oauth_api.get_usage = get_usage
     assert terminal.written.rindex(b"\x1b[?1049l") < terminal.written.rindex(b"Traceback")
     assert TOKEN.encode() not in terminal.written
     assert len(api.usage_requests) == (1 if place == "in drawing" else 0)
+
+
+def test_nothing_that_a_library_writes_gets_onto_the_screen(
+    command: Command, tmp_path: Path
+) -> None:
+    """Libraries write warnings, log lines and tracebacks to standard error."""
+    code = """
+import logging, sys, warnings
+import claude_usage_monitor.cli.commands.live as live
+drawn = live.dashboard
+def dashboard(*arguments):
+    warnings.warn("noise of a library")
+    logging.getLogger("urllib3").warning("noise of a library")
+    print("Traceback (most recent call last): noise", file=sys.stderr)
+    return drawn(*arguments)
+live.dashboard = dashboard
+"""
+    terminal = command.open("--demo", environ=injected(tmp_path, code))
+    terminal.wait_for("Fable")
+    terminal.type("q")
+
+    assert terminal.wait_for_exit() == 0
+    assert b"noise" not in terminal.written
+
+
+def test_a_response_that_a_library_cannot_parse_leaves_the_screen_whole(
+    command: Command, api: Api, store: Store
+) -> None:
+    """The standard library prints a traceback for such a cookie."""
+    store.login()
+    cookie = {"Set-Cookie": f"name=value; max-age={'9' * 400}"}
+    api.answer(usage_body(datetime.now(UTC)), 200, cookie)
+    terminal = command.open()
+    terminal.wait_for("%")
+    terminal.record_result()
+
+    assert b"Traceback" not in terminal.written
 
 
 @pytest.mark.parametrize("keys", ["q", "Q", "\x03", "?q"], ids=["q", "Q", "Ctrl+C", "in help"])
