@@ -1,4 +1,4 @@
-"""Another program's input and output, bounded in time and size: a prompt waits for nobody."""
+"""Standard input, and another command's output, with limits of time and size for a status line."""
 
 from __future__ import annotations
 
@@ -12,34 +12,31 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # see output_of
     import subprocess
 
-_MAX_INPUT = 1 << 20
-_MAX_OUTPUT = 1 << 16
-_CHUNK = 1 << 16
-_QUIET_SECONDS = 0.2  # after this long without more, what came is taken to be all
-_INPUT_SECONDS = 1.0  # for an input that never begins
-_THEIR_SECONDS = 5.0  # for another status line
+_MAX_INPUT = 1 << 20  # bytes
+_MAX_OUTPUT = 1 << 16  # bytes
+_CHUNK = 1 << 16  # bytes
+_INPUT_TIMEOUT = 1.0  # seconds until the first byte of standard input
+_QUIET_SECONDS = 0.2  # an input that pauses for so long is taken as complete
+_COMMAND_TIMEOUT = 5.0  # seconds for another command's whole output
+_POLL_INTERVAL = 0.05  # seconds between checks whether that command has ended
 
 
 def read_input() -> bytes:
-    """Return standard input, as much of it as comes in time; nothing from a terminal."""
+    """Return what arrives on standard input in time; nothing if it is a terminal or closed."""
     if sys.stdin is None or sys.stdin.isatty():
         return b""
     descriptor = sys.stdin.fileno()
-    if sys.platform == "win32":  # select knows no pipes there
+    if sys.platform == "win32":  # its select works for sockets only
         return os.read(descriptor, _MAX_INPUT)
-    return _read(descriptor, _MAX_INPUT, time.monotonic() + _INPUT_SECONDS)
-
-
-def _read(descriptor: int, limit: int, deadline: float) -> bytes:
     content = bytearray()
-    while len(content) < limit:
-        wait = _QUIET_SECONDS if content else max(0.0, deadline - time.monotonic())
-        if not select.select([descriptor], [], [], wait)[0]:
+    while len(content) < _MAX_INPUT:
+        timeout = _QUIET_SECONDS if content else _INPUT_TIMEOUT
+        if not select.select([descriptor], [], [], timeout)[0]:
             break
-        chunk = os.read(descriptor, min(_CHUNK, limit - len(content)))
+        chunk = os.read(descriptor, min(_CHUNK, _MAX_INPUT - len(content)))
         if not chunk:
             break
         content += chunk
@@ -47,11 +44,11 @@ def _read(descriptor: int, limit: int, deadline: float) -> bytes:
 
 
 def output_of(command: Sequence[str], content: bytes) -> str:
-    """Return what another command prints for the same input, as far as it does in time.
+    """Run another command with ``content`` as its input and return what it prints in time.
 
-    It and whatever it started are ended then. Nothing, if it cannot be started or prints nothing.
+    The command and its child processes are killed then. Returns nothing if it cannot be started.
     """
-    import subprocess  # 10 ms that only those with another status line pay
+    import subprocess  # 10 ms that only users with another status line pay
 
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from the user's settings
@@ -65,36 +62,37 @@ def output_of(command: Sequence[str], content: bytes) -> str:
         return ""
     if sys.platform == "win32":
         try:
-            printed, _ = process.communicate(content, _THEIR_SECONDS)
+            printed, _ = process.communicate(content, _COMMAND_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             printed = b""
     else:
-        assert process.stdin is not None  # noqa: S101 - asked for above
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        threading.Thread(target=_feed, args=(process.stdin.fileno(), content), daemon=True).start()
-        printed = _printed(process, process.stdout.fileno())
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        descriptor = process.stdin.fileno()
+        threading.Thread(target=_write, args=(descriptor, content), daemon=True).start()
+        printed = _read_output(process, process.stdout.fileno())
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     return printed.decode(errors="replace").rstrip("\n")
 
 
-def _feed(descriptor: int, content: bytes) -> None:
-    with contextlib.suppress(OSError):  # it need not read its input
+def _write(descriptor: int, content: bytes) -> None:
+    with contextlib.suppress(OSError):  # the command need not read its input
         while content:
             content = content[os.write(descriptor, content) :]
         os.close(descriptor)
 
 
-def _printed(process: subprocess.Popen[bytes], descriptor: int) -> bytes:
-    """Read until it has ended, its output too, or its time or size is up.
+def _read_output(process: subprocess.Popen[bytes], descriptor: int) -> bytes:
+    """Read until the output or the process ends, or until its time or size limit.
 
-    What it started may hold its output open: once it has ended, a moment's quiet is the end.
+    A child of the process may keep the output open after the process itself has ended.
     """
     printed = bytearray()
-    deadline = time.monotonic() + _THEIR_SECONDS
+    deadline = time.monotonic() + _COMMAND_TIMEOUT
     while len(printed) < _MAX_OUTPUT and (left := deadline - time.monotonic()) > 0:
-        if select.select([descriptor], [], [], min(left, _QUIET_SECONDS / 4))[0]:
+        if select.select([descriptor], [], [], min(left, _POLL_INTERVAL))[0]:
             chunk = os.read(descriptor, min(_CHUNK, _MAX_OUTPUT - len(printed)))
             if not chunk:
                 break

@@ -82,23 +82,11 @@ class Screen:
         return [s for s in self._console.render(line, options) if s.text != "\n"]
 
 
-class PlainScreen:
+class PlainScreen(Screen):
     """A terminal without cursor movement: every new frame is printed below the last one."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
     def enter(self) -> None:
-        """Do nothing: there is no alternate screen."""
-
-    def leave(self) -> None:
-        """Do nothing: there is no alternate screen."""
-
-    def abandon(self) -> None:
-        """Do nothing: there is no alternate screen."""
-
-    def repaint(self) -> None:
-        """Do nothing: frames that were printed stay."""
+        """Do nothing: there is no alternate screen, so that there is none to leave either."""
 
     def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
         """Print a frame if anything but its countdowns has changed."""

@@ -106,6 +106,24 @@ def test_only_live_mode_collects_garbage(command: Command, tmp_path: Path) -> No
     assert "True" == report.read_text()
 
 
+def test_no_command_leaves_a_core_file(command: Command, tmp_path: Path) -> None:
+    """It would contain the tokens in memory."""
+    report = tmp_path / "report"
+    code = f"""
+import pathlib, resource
+import claude_usage_monitor.cli.output as output
+def data(text, original=output.data):
+    limit = resource.getrlimit(resource.RLIMIT_CORE)[0]
+    pathlib.Path({str(report)!r}).write_text(str(limit))
+    original(text)
+output.data = data
+"""
+    for arguments in (("--demo", "--once"), ("--demo", "--json"), ("statusline",), ("doctor",)):
+        report.unlink(missing_ok=True)
+        command.run(*arguments, environ=injected(tmp_path, code))
+        assert "0" == report.read_text()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
 @pytest.mark.parametrize(
     "arguments",

@@ -90,7 +90,7 @@ class LiveSession:
         poller: Poller,
         keyboard: Keyboard,
         signals: LiveSignals,
-        screen: Screen | PlainScreen,
+        screen: Screen,
         render_options: RenderOptions,
     ) -> None:
         self._poller = poller
