@@ -81,7 +81,7 @@ class UsageClient:
         self, name: str, timeout: float = LOGIN_SECONDS, *, replace: bool = False
     ) -> Account:
         """Add an account by a login in the browser. Raises as `authorize` does, and InvalidName."""
-        manage.require_free(self._registry, name, "code", replace=replace)
+        manage.account_to_replace(self._registry, name, "code", replace=replace)
         credentials = _log_in(self._registry.services, timeout, browser=True)
         return _told(add.add_login(self._registry, name, credentials, replace=replace))
 
@@ -91,7 +91,7 @@ class UsageClient:
 
     def list_accounts(self) -> tuple[Account, ...]:
         """Return every account, the active one first; ``claude-code`` is always among them."""
-        return tuple(self._with_email(entry) for entry in self._registry.entries())
+        return tuple(self._with_email(entry) for entry in self._registry.all_accounts())
 
     def switch_account(self, name: str) -> None:
         """Make an account the active one. Raises UnknownAccount."""
@@ -111,7 +111,7 @@ class UsageClient:
 
         What keeps them away is the status's ``problem``. Raises UnknownAccount.
         """
-        return self._read([self._registry.named(name)])[0]
+        return self._read([self._registry.find(name)])[0]
 
     def get_all_accounts_usage(self) -> tuple[AccountStatus, ...]:
         """Return the figures of every account, read in parallel, the active one first.

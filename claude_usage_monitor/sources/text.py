@@ -52,3 +52,8 @@ def clean(raw: str, limit: int = MAX_LENGTH) -> str:
             break
     line = _SECRET.sub("…", "".join(cleaned)).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def contains_secret(raw: str) -> bool:
+    """Return whether the string contains a token or key."""
+    return _SECRET.search(normalize("NFC", raw)) is not None

@@ -85,5 +85,5 @@ def refresh_token(saved: SavedAccount) -> str:
 
 def read(found: AccountRegistry, saved: SavedAccount) -> AccountStatus:
     """Read an account as a face would."""
-    entry = next(entry for entry in found.entries() if entry.key == saved.id)
+    entry = next(entry for entry in found.all_accounts() if entry.key == saved.id)
     return found.reader(entry).read(AccountStatus(entry.account))

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 def _add(registry: AccountRegistry, options: argparse.Namespace) -> int:
     name, replace = options.name, options.replace
     kind: Kind = "console" if options.admin_key else "code"
-    manage.require_free(registry, name, kind, replace=replace)  # before the user logs in
+    manage.account_to_replace(registry, name, kind, replace=replace)  # before the user logs in
     if options.login:
         credentials = _log_in(registry, browser=not options.no_browser)
         added = add.add_login(registry, name, credentials, replace=replace)
@@ -161,7 +161,7 @@ def _read_input() -> bytes:
 
 def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
     output.require_open()
-    rows = [account_list.Row(*account) for account in manage.listed(registry)]
+    rows = [account_list.Row(*account) for account in manage.summaries(registry)]
     now, environ = utc_clock(), os.environ
     if options.json:
         output.json(account_list.document(rows, now, ClockStyle()))
@@ -184,7 +184,7 @@ def _rename(registry: AccountRegistry, options: argparse.Namespace) -> int:
 
 
 def _remove(registry: AccountRegistry, options: argparse.Namespace) -> int:
-    account = manage.removable(registry, options.name)
+    account = manage.require_removable(registry, options.name)
     if not options.yes and not _confirm(f"Remove {account.name} and its login?"):
         output.error("Nothing was removed.", "Answer y, or use --yes.")
         return ExitCode.FAILED

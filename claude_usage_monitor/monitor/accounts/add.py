@@ -21,7 +21,7 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor.accounts.manage import checked_name, require_free
+from claude_usage_monitor.monitor.accounts.manage import account_to_replace, checked_name
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, account_of
 from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.login.credentials import Credential
@@ -76,7 +76,7 @@ def add_from_claude_code(registry: AccountRegistry, name: str, *, replace: bool 
     Raises NoCredentials, SecretStoreUnavailable.
     """
     services = registry.services
-    replaced = require_free(registry, name, "code", replace=replace)
+    replaced = account_to_replace(registry, name, "code", replace=replace)
     content, credential = services.finder.stored_content(services.clock())
     profile: Profile | None = None
     notes: tuple[str, ...]
@@ -100,7 +100,7 @@ def add_admin_key(
 
     services = registry.services
     key = admin_api.checked_admin_key(raw)
-    replaced = require_free(registry, name, "console", replace=replace)
+    replaced = account_to_replace(registry, name, "console", replace=replace)
     profile = Profile()
     notes: tuple[str, ...] = ()
     try:
@@ -124,7 +124,7 @@ def _add_own(
 ) -> Added:
     """Add a login that this program refreshes. It refreshes an expired one at once."""
     services = registry.services
-    replaced = require_free(registry, name, "code", replace=replace)
+    replaced = account_to_replace(registry, name, "code", replace=replace)
     login, token = stored.login(name), stored.refresh_token
     if token is not None:
         _require_unused(services, token, replaced)
@@ -308,5 +308,5 @@ def _undo(
 
 def _added(registry: AccountRegistry, saved: SavedAccount, notes: tuple[str, ...]) -> Added:
     """Return the account as it is listed now: it may have become the active one."""
-    listed = {each.key: each.account for each in registry.entries()}
+    listed = {each.key: each.account for each in registry.all_accounts()}
     return Added(listed.get(saved.id, account_of(saved)), notes)

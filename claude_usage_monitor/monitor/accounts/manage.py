@@ -1,4 +1,4 @@
-"""The accounts of this user: what they may be called, which is shown, how they leave."""
+"""The rules for account names, the list of accounts, and what can be done with an account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from claude_usage_monitor.monitor.accounts.registry import (
     ListedAccount,
     account_of,
 )
-from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.sources.text import clean, contains_secret
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
 from claude_usage_monitor.usage.status import (
@@ -23,12 +24,12 @@ from claude_usage_monitor.usage.status import (
     Problem,
 )
 
-LONGEST_NAME = 64  # characters
-_DEMO = "demo"
+MAX_NAME_LENGTH = 64  # characters
+_RESERVED_NAMES = (CLAUDE_CODE.name, CONSOLE.name, "demo")
 
 
-class Listed(NamedTuple):
-    """An account in the list: what it is, where its login is, and why that cannot be used."""
+class AccountSummary(NamedTuple):
+    """A row of the list of accounts; ``stored_in`` is where the login is stored."""
 
     account: Account
     plan: str | None
@@ -36,138 +37,149 @@ class Listed(NamedTuple):
     problem: Problem | None
 
 
-def checked_name(raw: str) -> str:
-    """Return a name that an account can have. Raises InvalidName.
+# --- names ---------------------------------------------------------------------------------------
 
-    Any printable text of at most 64 characters, white space at its ends aside.
+
+def checked_name(raw: str) -> str:
+    """Return an account name without white space at its ends. Raises InvalidName.
+
+    Any printable text of at most 64 characters is a name, except a token or key.
     """
     name = raw.strip()
+    if contains_secret(name):
+        raise InvalidName(
+            "The name looks like a token or key, so it was not stored.",
+            "Choose a name, and give the token or key on standard input. If others can see your "
+            "shell's history, revoke it.",
+        )
     if not name:
-        raise InvalidName("An account needs a name.", "Any printable text up to 64 characters.")
-    if len(name) > LONGEST_NAME:
+        raise InvalidName("An account needs a name.", "Use any printable text.")
+    if len(name) > MAX_NAME_LENGTH:
         raise InvalidName(
-            f"The name is too long: {len(name)} characters.", f"At most {LONGEST_NAME} are allowed."
+            f"The name is too long: {len(name)} characters.",
+            f"Use at most {MAX_NAME_LENGTH} characters.",
         )
-    if not name.isprintable() or not clean(name, LONGEST_NAME):
+    cleaned = clean(name, MAX_NAME_LENGTH)
+    if not name.isprintable() or not cleaned:
+        raise InvalidName("The name has characters that cannot be printed.", "Remove them.")
+    if folded(cleaned) in _RESERVED_NAMES:
         raise InvalidName(
-            "The name has characters that cannot be printed.", "Choose another, without them."
+            f"The name {cleaned!r} is taken by a built-in account.", "Choose another name."
         )
-    if folded(clean(name, LONGEST_NAME)) in (CLAUDE_CODE.name, CONSOLE.name, _DEMO):
-        raise InvalidName(
-            f"The name {name!r} is taken: it always means the built-in account.",
-            "Choose another name.",
-        )
-    return clean(name, LONGEST_NAME)
+    return cleaned
 
 
-def require_free(
-    registry: AccountRegistry, raw: str, kind: Kind, *, replace: bool
+def account_to_replace(
+    registry: AccountRegistry, raw_name: str, kind: Kind, *, replace: bool
 ) -> SavedAccount | None:
-    """Return the account that a new one replaces, ``None`` if its name is free.
+    """Return the account that a new one replaces, None if its name is free.
 
-    Raises InvalidName when the name cannot be had.
+    Raises InvalidName if the name is taken and ``replace`` is false, or the account is of another
+    kind.
     """
-    name = checked_name(raw)
+    name = folded(checked_name(raw_name))
     for saved in registry.services.accounts.all():
-        if folded(saved.name) != folded(name):
+        if folded(saved.name) != name:
             continue
         if not replace:
             raise InvalidName(
                 f"There is an account {saved.name!r} already.",
-                "Choose another name, or `--replace` its login.",
+                "Choose another name, or use `--replace` to replace its login.",
             )
         if saved.kind != kind:
+            kinds = {"code": "a subscription", "console": "an organization"}
             raise InvalidName(
-                f"The account {saved.name!r} is of another kind.", "Choose another name."
+                f"The account {saved.name!r} is {kinds[saved.kind]}, not {kinds[kind]}.",
+                "Choose another name.",
             )
         return saved
     return None
 
 
-def listed(registry: AccountRegistry) -> tuple[Listed, ...]:
-    """Return every account and how its login is, without asking the API."""
-    return tuple(_listed(registry, entry) for entry in registry.entries())
+# --- the list ------------------------------------------------------------------------------------
 
 
-def _listed(registry: AccountRegistry, entry: ListedAccount) -> Listed:
-    problem: Problem | None = None
-    if entry.saved is not None and entry.saved.kind == "console":
-        stored_in: str | None = registry.services.secrets.location_name(entry.saved.location)
-        try:
-            registry.services.secrets.read(entry.saved.id, location=entry.saved.location)
-        except UsageMonitorError as error:
-            problem = Problem.from_error(error)
-        return Listed(entry.account, None, stored_in, problem)
-    status = registry.reader(entry).cached_status(AccountStatus(entry.account))
-    stored_in = (
-        registry.services.secrets.location_name(entry.saved.location) if entry.saved else None
-    )
+def summaries(registry: AccountRegistry) -> tuple[AccountSummary, ...]:
+    """Return every account and the state of its login, without a request."""
+    return tuple(_summary(registry, listed) for listed in registry.all_accounts())
+
+
+def _summary(registry: AccountRegistry, listed: ListedAccount) -> AccountSummary:
+    status = registry.reader(listed).cached_status(AccountStatus(listed.account))
+    stored_in = status.credential_origin
+    if listed.saved is not None:
+        stored_in = registry.services.secrets.location_name(listed.saved.location)
+    email = listed.account.email or (status.profile.email if status.profile else None)
     plan = status.profile.plan if status.profile else None
-    email = entry.account.email or (status.profile.email if status.profile else None)
-    account = replace(entry.account, email=email)
-    return Listed(account, plan, stored_in or status.credential_origin, status.problem)
+    return AccountSummary(replace(listed.account, email=email), plan, stored_in, status.problem)
 
 
 # --- choosing, renaming, removing ------------------------------------------------------------
 
 
 def use(registry: AccountRegistry, name: str) -> Account:
-    """Make an account the one that is shown when none is named. Raises UnknownAccount."""
-    entry = registry.named(name)
-    registry.services.accounts.activate(entry.key)
-    return entry.account
+    """Make an account the one that is shown by default. Raises UnknownAccount."""
+    listed = registry.find(name)
+    registry.services.accounts.activate(listed.key)
+    return listed.account
 
 
-def rename(registry: AccountRegistry, name: str, new: str) -> Account:
+def rename(registry: AccountRegistry, name: str, new_name: str) -> Account:
     """Give an account another name. Raises UnknownAccount, InvalidName."""
-    saved = _saved(registry.named(name), "renamed")
-    changed = checked_name(new)
-    registry.services.accounts.rename(saved.id, changed)
-    return account_of(saved._replace(name=changed))
+    saved = _require_saved(registry.find(name), "renamed")
+    checked = checked_name(new_name)
+    registry.services.accounts.rename(saved.id, checked)
+    return account_of(saved._replace(name=checked))
 
 
-def removable(registry: AccountRegistry, name: str) -> Account:
-    """Return the account that a name means, if it can be removed. Raises as `remove` does."""
-    return account_of(_saved(registry.named(name), "removed"))
+def require_removable(registry: AccountRegistry, name: str) -> Account:
+    """Return the account with a name. Raises UnknownAccount, InvalidName for a built-in account."""
+    return account_of(_require_saved(registry.find(name), "removed"))
 
 
 def remove(registry: AccountRegistry, name: str) -> tuple[str, ...]:
-    """Delete an account, its login and its figures; returns what could not be made sure.
+    """Delete an account, its login and its figures. Returns warnings.
 
-    Raises UnknownAccount; SecretStoreUnavailable when its login is in a place that is shut.
+    Raises as `require_removable` does, and SecretStoreUnavailable if the login cannot be deleted.
     """
-    saved = _saved(registry.named(name), "removed")
-    provisional_identity = _provisional_identity(registry, saved)
-    with registry.services.credentials.lock(saved):  # no refreshed login is stored after this
-        warnings = registry.services.secrets.delete(saved.id, prompt=True, location=saved.location)
-        registry.services.accounts.remove(saved.id)
+    saved = _require_saved(registry.find(name), "removed")
+    services = registry.services
+    provisional_identity = _provisional_identity(services, saved)
+    with services.credentials.lock(saved):  # no refreshed login is stored after this
+        warnings = services.secrets.delete(saved.id, prompt=True, location=saved.location)
+        services.accounts.remove(saved.id)
     identity = saved.profile.identity
-    shared = {other.profile.identity for other in registry.services.accounts.all()}
-    claude_codes = registry.services.state.last_login(CLAUDE_CODE.name)
-    if identity is not None and identity not in shared | {claude_codes and claude_codes[0]}:
-        registry.services.state.delete_account_data(identity)
+    if identity is not None and identity not in _identities(services):
+        services.state.delete_account_data(identity)
     if provisional_identity is not None:
-        registry.services.state.delete_account_data(provisional_identity)
-    # A keyring that is not there can only hold what was put into it.
+        services.state.delete_account_data(provisional_identity)
+    # A keyring that is unavailable matters only if the login was stored there.
     return warnings if saved.location == "keyring" else ()
 
 
-def _provisional_identity(registry: AccountRegistry, saved: SavedAccount) -> str | None:
-    """Return what the figures of an account that nobody identified are kept under."""
+def _identities(services: Services) -> list[str | None]:
+    """Return the identities of all accounts, Claude Code's included."""
+    login = services.state.last_login(CLAUDE_CODE.name)
+    identities = [saved.profile.identity for saved in services.accounts.all()]
+    return [*identities, login[0] if login else None]
+
+
+def _provisional_identity(services: Services, saved: SavedAccount) -> str | None:
+    """Return the identity under which figures are stored while the account's own is unknown."""
     if saved.kind != "code" or saved.origin == "claude-code":
         return None
     try:
-        token = registry.services.credentials.load(saved).login(saved.name).token
+        token = services.credentials.load(saved).login(saved.name).token
     except UsageMonitorError:
         return None
-    account = registry.services.state.identity_of(token_fingerprint(token))
-    return account if is_provisional(account) else None
+    identity = services.state.identity_of(token_fingerprint(token))
+    return identity if is_provisional(identity) else None
 
 
-def _saved(entry: ListedAccount, what: str) -> SavedAccount:
-    if entry.saved is None:
+def _require_saved(listed: ListedAccount, action: str) -> SavedAccount:
+    if listed.saved is None:
         raise InvalidName(
-            f"{entry.account.name} cannot be {what}: it is there as long as its login is.",
-            "Only accounts that were added can be.",
+            f"The built-in account {listed.account.name} cannot be {action}.",
+            "It disappears when its login does.",
         )
-    return entry.saved
+    return listed.saved

@@ -40,7 +40,7 @@ class AccountRegistry:
         self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
 
-    def entries(self) -> tuple[ListedAccount, ...]:
+    def all_accounts(self) -> tuple[ListedAccount, ...]:
         """Return every account, the active one first. Raises AccountsUnavailable."""
         saved = self.services.accounts.all()
         environ = self.services.environ
@@ -50,14 +50,14 @@ class AccountRegistry:
             listed.insert(1, LISTED_CONSOLE)
         elif stored_admin_key(environ) is not None:
             listed.append(LISTED_CONSOLE)
-        active = self._active_key(saved)
+        active = self._active_key(listed)
         listed = [
             each._replace(account=replace(each.account, active=each.key == active))
             for each in listed
         ]
         return tuple(sorted(listed, key=lambda each: not each.account.active))
 
-    def _active_key(self, saved: Sequence[SavedAccount]) -> str:
+    def _active_key(self, listed: Sequence[ListedAccount]) -> str:
         """Return the key of the account that is shown when the user names none.
 
         This is the account chosen with `accounts use`. Without a choice it is Claude Code's
@@ -65,8 +65,8 @@ class AccountRegistry:
         """
         chosen = self.services.accounts.active()
         if chosen is not None:
-            return chosen if chosen in {each.id for each in saved} else CLAUDE_CODE.name
-        subscriptions = [each.id for each in saved if each.kind == "code"]
+            return chosen if chosen in {each.key for each in listed} else CLAUDE_CODE.name
+        subscriptions = [each.key for each in listed if each.saved and each.saved.kind == "code"]
         if not subscriptions or self.has_claude_code():
             return CLAUDE_CODE.name
         return subscriptions[0]
@@ -81,14 +81,15 @@ class AccountRegistry:
             return True
         return True
 
-    def named(self, name: str) -> ListedAccount:
+    def find(self, name: str) -> ListedAccount:
         """Return the account with a name; case is ignored. Raises UnknownAccount."""
-        listed = self.entries()
+        listed = self.all_accounts()
+        shown_name = clean(name)  # without an echo of a token that was given as a name
         for each in listed:
-            if folded(each.account.name) == folded(clean(name)):
+            if folded(each.account.name) == folded(shown_name):
                 return each
         names = ", ".join(each.account.name for each in listed)
-        raise UnknownAccount(f"There is no account {name!r}.", f"Known accounts: {names}.")
+        raise UnknownAccount(f"There is no account {shown_name!r}.", f"Known accounts: {names}.")
 
     def version(self) -> object:
         """Return a value that changes when an account is added, changed or removed."""

@@ -62,7 +62,9 @@ class SavedLogins:
         """Return the key of a saved organization. Raises CredentialError, UnknownAccount."""
         current = self._accounts.get(saved.id)
         if current is None:
-            raise UnknownAccount(f"The account {saved.name} was removed.", "")
+            raise UnknownAccount(
+                f"The account {saved.name} was removed.", "Press Tab for the others."
+            )
         stored = self.secrets.read(current.id, location=current.location)
         key = checked_admin_key(str(stored.content.get("admin_key", "")))
         return AdminKey(key, f"the saved account {current.name}")

@@ -22,9 +22,9 @@ def selected(
     AccountsUnavailable when the list of accounts cannot be read.
     """
     if names:
-        named = [registry.named(name) for name in names]
+        named = [registry.find(name) for name in names]
         return tuple({listed.key: listed for listed in named}.values())
-    return _of_mode(registry, registry.entries(), mode, every=every)
+    return _of_mode(registry, registry.all_accounts(), mode, every=every)
 
 
 def selected_without_list(registry: AccountRegistry, mode: Mode) -> tuple[ListedAccount, ...]:

@@ -33,7 +33,7 @@ class AccountFindings:
         """Yield how each saved login is and which place new ones would be kept in."""
         try:
             listed = [
-                a for a in manage.listed(self._registry) if a.account.name != CLAUDE_CODE.name
+                a for a in manage.summaries(self._registry) if a.account.name != CLAUDE_CODE.name
             ]
         except UsageMonitorError as error:
             yield Finding(_AREA, "list", "problem", error.message, error.hint)

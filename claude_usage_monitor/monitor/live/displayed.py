@@ -66,7 +66,7 @@ class SelectedAccounts(DisplayedAccounts):
         if self._single_key is None:
             return self._selection()
         try:
-            return tuple(e for e in self._registry.entries() if e.key == self._single_key)
+            return tuple(e for e in self._registry.all_accounts() if e.key == self._single_key)
         except UsageMonitorError:
             return ()
 
@@ -75,7 +75,7 @@ class SelectedAccounts(DisplayedAccounts):
         try:
             if not self._named_keys:
                 return selected(self._registry, (), self._mode, every=self._every)
-            by_key = {each.key: each for each in self._registry.entries()}
+            by_key = {each.key: each for each in self._registry.all_accounts()}
         except UsageMonitorError:
             return ()
         return tuple(by_key[key] for key in self._named_keys if key in by_key)

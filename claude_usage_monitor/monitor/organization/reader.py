@@ -42,8 +42,8 @@ _PUBLISH_EVERY = 12  # reports of a long first read
 class OrganizationReader(Reader):
     """Reads one organization through the stored state that all processes share.
 
-    ``find_key`` returns the organization's key and raises CredentialError without one; it is called
-    for each read. ``own_email`` returns the user's address, to find the user's own row.
+    ``find_key`` returns the organization's key or raises UsageMonitorError; it is called for each
+    read. ``own_email`` returns the user's address, to find the user's own row.
     ``random_fraction`` returns the share (0–1) of the jitter that lengthens a wait.
     """
 

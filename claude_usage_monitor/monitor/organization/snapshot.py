@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from claude_usage_monitor.errors import CredentialError, Forbidden, Unauthorized
+from claude_usage_monitor.errors import Forbidden, Unauthorized, UsageMonitorError
 from claude_usage_monitor.monitor.organization.admin_key import AdminKey
 from claude_usage_monitor.sources.anthropic.admin_api import CREATE_KEY_HINT
 from claude_usage_monitor.store.state.identities import token_fingerprint
@@ -31,7 +31,7 @@ class OrganizationSnapshot(NamedTuple):
     """
 
     key: AdminKey | None
-    key_error: CredentialError | None
+    key_error: UsageMonitorError | None
     fingerprint: str
     organization_id: str
     backoff: Backoff | None
@@ -72,7 +72,7 @@ def read_snapshot(
     """Return what is stored at ``now``, which is this computer's time."""
     try:
         key = find_key()
-    except CredentialError as error:
+    except UsageMonitorError as error:
         return OrganizationSnapshot(
             None, error, "", "", None, now, StoredReports({}, {}, {}, None, {}, {})
         )

@@ -73,7 +73,7 @@ def listed(command: Command) -> list[dict[str, Any]]:
 
 def names() -> list[str]:
     """Return the accounts as another process finds them."""
-    return [entry.account.name for entry in registry().entries()]
+    return [entry.account.name for entry in registry().all_accounts()]
 
 
 def secrets_of(server: TokenServer) -> list[str]:
@@ -309,6 +309,7 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     (("Console", "--from-claude-code"), b"", 2, "taken"),
     (("a\x1b[2Jb", "--login"), b"", 2, "cannot be printed"),
     (("\udcff", "--login"), b"", 2, "cannot be printed"),
+    ((KEY, "--admin-key"), b"", 2, "looks like a token or key"),
     (("Work",), b"", 2, "one of the arguments --login "),
     (("Work", "--login", "--admin-key"), b"", 2, "not allowed with"),
     (("Work", "--admin-key", "key"), b"", 2, "unrecognized"),

@@ -367,7 +367,7 @@ def test_another_login_takes_the_place_of_the_last(server: TokenServer) -> None:
 def test_a_kind_is_not_replaced_by_another(server: TokenServer) -> None:
     add(server.issue("work"))
     error = refusal(lambda: add_admin_key(registry(), "Work", ADMIN_KEY, replace=True))
-    assert "another kind" in error.message
+    assert "is a subscription, not an organization" in error.message
 
 
 @pytest.mark.parametrize("expires_in", [3600, -60])

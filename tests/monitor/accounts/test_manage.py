@@ -15,6 +15,7 @@ from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.store.paths import accounts_path, secrets_path, state_path
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
+from tests.support.login import TOKEN
 from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, keep, read, registry
 from tests.support.secret_service import unlocked
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.login import Store
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+ADMIN_KEY = "sk-ant-admin01-canary-5f2a91"
+NOWHERE = "http://127.0.0.1:9"  # the discard port, where no server listens
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_any_printable_text_is_a_name(raw: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("raw", "message"),
     [
         ("", "needs a name"),
         ("   ", "needs a name"),
@@ -94,18 +96,38 @@ def test_any_printable_text_is_a_name(raw: str, name: str) -> None:
         ("DEMO", "taken"),
         ("demo\ufe0f", "taken"),
         ("claude-code\ufe0f", "taken"),
+        (TOKEN, "looks like a token or key"),
+        (f"my key {TOKEN}", "looks like a token or key"),
+        (TOKEN.upper() * 9, "looks like a token or key"),
     ],
 )
-def test_what_can_be_no_name_is_refused_with_the_reason(raw: str, words: str) -> None:
+def test_an_invalid_name_is_refused_with_the_reason(raw: str, message: str) -> None:
     with pytest.raises(InvalidName) as caught:
         checked_name(raw)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert caught.value.hint
     assert f"{caught.value.message}{caught.value.hint}".isprintable()
 
 
+@pytest.mark.parametrize("raw", [TOKEN, ADMIN_KEY, f" {TOKEN}\n", f"Work {TOKEN}"])
+def test_a_token_or_key_as_a_name_is_never_stored_or_shown(server: TokenServer, raw: str) -> None:
+    keep(server.issue("work"), "Work")
+    for act in (
+        lambda: add.add_login(registry(), raw, server.issue("new")),
+        lambda: add.add_admin_key(registry(), raw, ADMIN_KEY),
+        lambda: manage.rename(registry(), "Work", raw),
+        lambda: manage.use(registry(), raw),
+        lambda: manage.remove(registry(), raw),
+    ):
+        with pytest.raises((InvalidName, UnknownAccount)) as caught:
+            act()
+        assert "canary" not in f"{caught.value!r} {caught.value.message} {caught.value.hint}"
+    assert ["Work"] == [saved.name for saved in registry().services.accounts.all()]
+    assert not [row for row in state_rows() if "canary" in row]
+
+
 @pytest.mark.parametrize("raw", ["❤\ufe0f", "two  blanks", "cafe\u0301", "🇩🇪", " Work "])
-def test_an_account_is_found_by_what_it_was_added_as(server: TokenServer, raw: str) -> None:
+def test_an_account_is_found_by_the_name_it_was_added_with(server: TokenServer, raw: str) -> None:
     add.add_login(registry(), raw, server.issue("work"))
     manage.use(registry(), raw)
     manage.rename(registry(), raw, "Job")
@@ -114,32 +136,35 @@ def test_an_account_is_found_by_what_it_was_added_as(server: TokenServer, raw: s
     assert () == registry().services.accounts.all()
 
 
-def test_a_name_is_free_or_taken_or_another_kinds(server: TokenServer) -> None:
+def test_a_taken_name_needs_replace_and_the_same_kind(server: TokenServer) -> None:
     saved = keep(server.issue("work"), "Work")
     found = registry()
-    assert None is manage.require_free(found, "Other", "code", replace=False)
-    assert None is manage.require_free(found, "Other", "code", replace=True)
-    replaced = manage.require_free(found, "wORK", "code", replace=True)
+    assert None is manage.account_to_replace(found, "Other", "code", replace=False)
+    assert None is manage.account_to_replace(found, "Other", "code", replace=True)
+    replaced = manage.account_to_replace(found, "wORK", "code", replace=True)
     assert replaced is not None
     assert (saved.id, "Work") == (replaced.id, replaced.name)
-    for kind, replace, words in (("code", False, "already"), ("console", True, "another kind")):
-        with pytest.raises(InvalidName, match=words):
-            manage.require_free(found, "WORK", kind, replace=replace)  # type: ignore[arg-type]
+    for kind, replace, message in (
+        ("code", False, "already"),
+        ("console", True, "is a subscription, not an organization"),
+    ):
+        with pytest.raises(InvalidName, match=message):
+            manage.account_to_replace(found, "WORK", kind, replace=replace)  # type: ignore[arg-type]
 
 
 # --- choosing and renaming -----------------------------------------------------------------------
 
 
-def test_what_is_used_is_active_in_every_process(server: TokenServer) -> None:
+def test_the_chosen_account_is_active_in_every_process(server: TokenServer) -> None:
     keep(server.issue("work"), "Work")
     for name in ("work", "claude-code", "WORK"):
         used = manage.use(registry(), name)
-        (first, *others) = registry().entries()
+        (first, *others) = registry().all_accounts()
         assert (used.name, True) == (first.account.name, first.account.active)
         assert [False] == [entry.account.active for entry in others]
 
 
-def test_nobody_is_used_renamed_or_removed_who_is_not_there(server: TokenServer) -> None:
+def test_an_unknown_account_cannot_be_used_renamed_or_removed(server: TokenServer) -> None:
     keep(server.issue("work"), "Work")
     manage.use(registry(), "Work")
     for act in (
@@ -152,7 +177,7 @@ def test_nobody_is_used_renamed_or_removed_who_is_not_there(server: TokenServer)
         assert "Known accounts: Work, claude-code." == caught.value.hint
 
 
-def test_claude_codes_account_is_neither_renamed_nor_removed(store: Store) -> None:
+def test_a_built_in_account_can_be_neither_renamed_nor_removed(store: Store) -> None:
     store.login()
     with pytest.raises(InvalidName, match="cannot be renamed"):
         manage.rename(registry(), "claude-code", "Job")
@@ -162,7 +187,7 @@ def test_claude_codes_account_is_neither_renamed_nor_removed(store: Store) -> No
 
 
 @pytest.mark.parametrize("new", ["", "Console", "x" * 65, "OTHER", "a\nb"])
-def test_an_account_keeps_its_name_when_the_new_one_cannot_be_had(
+def test_an_account_keeps_its_name_when_the_new_one_is_refused(
     server: TokenServer, new: str
 ) -> None:
     keep(server.issue("work"), "Work")
@@ -172,27 +197,29 @@ def test_an_account_keeps_its_name_when_the_new_one_cannot_be_had(
     assert ["Work", "Other"] == [saved.name for saved in registry().services.accounts.all()]
 
 
-def test_a_renamed_account_keeps_its_login_its_figures_and_its_place(server: TokenServer) -> None:
+def test_a_renamed_account_keeps_login_and_figures_and_stays_active(
+    server: TokenServer,
+) -> None:
     saved = keep(server.issue("work"), "Work")
     before = read(registry(), saved)
     manage.use(registry(), "Work")
     account = manage.rename(registry(), "Work", " Job ")
     assert ("Job", email_of("Work")) == (account.name, account.email)
-    asked = len(server.requests)
+    requests = len(server.requests)
     after = read(registry(), saved)
     assert ("Job", before.usage, True) == (
         after.account.name,
         after.usage,
         after.account.active,
     )
-    assert asked == len(server.requests)
+    assert requests == len(server.requests)
 
 
 # --- removing ------------------------------------------------------------------------------------
 
 
-def test_a_removed_account_leaves_nothing(server: TokenServer) -> None:
-    """No secret, no row, no figure; the others keep theirs."""
+def test_a_removed_account_leaves_no_data(server: TokenServer) -> None:
+    """Its secret, row and figures are deleted. Other accounts keep theirs."""
     saved, other = (keep(server.issue(name), name) for name in ("Work", "Other"))
     figures = read(registry(), other)
     read(registry(), saved)
@@ -203,22 +230,22 @@ def test_a_removed_account_leaves_nothing(server: TokenServer) -> None:
         assert trace not in secrets_path(os.environ).read_text()
     assert [other.id] == [each.id for each in registry().services.accounts.all()]
     assert figures.usage == read(registry(), other).usage
-    assert "claude-code" == registry().named("claude-code").account.name
+    assert "claude-code" == registry().find("claude-code").account.name
 
 
 def state_rows() -> list[str]:
-    """Return all that state.db and accounts.db have now."""
+    """Return every row of state.db and accounts.db."""
     found: list[str] = []
     for path in (state_path(os.environ), accounts_path(os.environ)):
         with closing(sqlite3.connect(path)) as database:
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
-                if table != "request":  # of the last hour: the budget is everybody's
+                if table != "request":  # the request budget stays as it is
                     found += map(str, database.execute(f"SELECT * FROM {table}"))  # noqa: S608
     return found
 
 
-def test_figures_of_an_account_that_nobody_identified_go_with_it(api: Api) -> None:
+def test_figures_under_a_provisional_identity_are_deleted_with_the_account(api: Api) -> None:
     api.answer_profile(b"", 500)
     add.add_login(registry(), "Work", {"claudeAiOauth": {"accessToken": "token"}})
     (saved,) = registry().services.accounts.all()
@@ -227,7 +254,7 @@ def test_figures_of_an_account_that_nobody_identified_go_with_it(api: Api) -> No
     assert not [row for row in state_rows() if "five_hour" in row]
 
 
-def test_figures_that_another_account_shows_too_stay(server: TokenServer, store: Store) -> None:
+def test_figures_that_another_account_shares_stay(server: TokenServer, store: Store) -> None:
     saved = [
         keep(server.issue("Work"), name)._replace(name=name) for name in ("Work", "Work again")
     ]
@@ -246,8 +273,8 @@ def test_figures_that_another_account_shows_too_stay(server: TokenServer, store:
     )
 
 
-def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -> None:
-    """Its login may still be there: nobody shall believe that it is gone."""
+def test_an_account_whose_login_cannot_be_deleted_stays_listed(server: TokenServer) -> None:
+    """Its login may still be stored, and the user must be able to see that."""
     keep(server.issue("work"), "Work")
     secrets_path(os.environ).write_bytes(b"garbage")
     with pytest.raises(SecretStoreUnavailable, match="may still hold this login"):
@@ -256,7 +283,7 @@ def test_what_cannot_be_deleted_leaves_the_account_listed(server: TokenServer) -
     assert b"garbage" == secrets_path(os.environ).read_bytes()
 
 
-def test_a_login_in_a_keyring_that_is_gone_is_warned_of(server: TokenServer) -> None:
+def test_a_login_in_an_unavailable_keyring_is_a_warning(server: TokenServer) -> None:
     with unlocked():
         assert "keyring" == keep(server.issue("work"), "Work").location
     (warning,) = manage.remove(registry(), "Work")
@@ -275,13 +302,13 @@ def test_a_login_in_the_keyring_is_deleted_with_its_account(server: TokenServer)
 # --- the list ------------------------------------------------------------------------------------
 
 
-def test_the_list_tells_what_each_is_and_where_its_login_is(
+def test_the_list_has_each_accounts_plan_and_the_place_of_its_login(
     server: TokenServer, store: Store
 ) -> None:
     store.write(as_bytes(server.issue("mine")))
     keep(server.issue("work"), "Work")
     keep({"admin_key": "x"}, "Org")
-    mine, work, org = manage.listed(registry())
+    mine, work, org = manage.summaries(registry())
     assert ("claude-code", True) == (mine.account.name, mine.account.active)
     assert ("Max 5x", "Claude Code credentials file", None) == mine[1:]
     assert ("Work", email_of("Work"), False) == (
@@ -295,40 +322,40 @@ def test_the_list_tells_what_each_is_and_where_its_login_is(
     assert [] == server.requests
 
 
-def test_the_list_tells_what_ails_a_login(server: TokenServer, store: Store) -> None:
+def test_the_list_has_the_problem_of_each_login(server: TokenServer, store: Store) -> None:
     del store
     clock = Clock()
     keep(server.issue("work", expires_in=60), "Work")
     credentials: Any = server.issue("gone", expires_in=60)
     del credentials["claudeAiOauth"]["refreshToken"]
-    lost, ended = keep(server.issue("lost"), "Lost"), keep(credentials, "Ended")
+    lost, expired = keep(server.issue("lost"), "Lost"), keep(credentials, "Expired")
     registry().services.secrets.delete(lost.id)
     clock.later(hours=1)
-    found = {each.account.name: each for each in manage.listed(registry(clock))}
+    found = {each.account.name: each for each in manage.summaries(registry(clock))}
     problems = {name: each.problem and each.problem.code for name, each in found.items()}
     assert {
         "claude-code": "no_credentials",
-        "Work": None,  # it is renewed when it is shown
+        "Work": None,  # it is refreshed when it is read
         "Lost": "no_credentials",
-        "Ended": "credentials_expired",
+        "Expired": "credentials_expired",
     } == problems
     assert None is found["claude-code"].stored_in
-    assert "encrypted file" == found["Ended"].stored_in
-    assert ended.id in secrets_path(os.environ).read_text()
+    assert "encrypted file" == found["Expired"].stored_in
+    assert expired.id in secrets_path(os.environ).read_text()
     assert [] == server.requests
 
 
-def test_a_kept_admin_key_is_listed_with_what_ails_it(
+def test_the_list_has_the_problem_of_an_admin_key(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
-    add.add_admin_key(registry(), "Org", "sk-ant-admin01-canary-5f2a91")
-    org = manage.listed(registry())[1]
+    add.add_admin_key(registry(), "Org", ADMIN_KEY)
+    org = manage.summaries(registry())[1]
     assert ("Org", "console", None, "encrypted file", None) == (
         org.account.name,
         org.account.kind,
         *org[1:],
     )
     secrets_path(os.environ).write_bytes(b"garbage")
-    problem = manage.listed(registry())[1].problem
+    problem = manage.summaries(registry())[1].problem
     assert "secret_store_unavailable" == (problem.code if problem else None)

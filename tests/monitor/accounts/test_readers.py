@@ -3,12 +3,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
+from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import own_email
 from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.saved import registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,3 +31,18 @@ def test_own_email_is_the_setting_then_the_logins_profile_then_claude_json(home:
     assert "login@example.com" == own_email(services, config)
     services.settings = Settings(email="set@example.com")
     assert "set@example.com" == own_email(services, config)
+
+
+def test_a_removed_organization_is_a_problem_of_its_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Live mode goes on when another process removes the displayed account."""
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
+    add.add_admin_key(registry(), "Org", "sk-ant-admin01-canary-5f2a91")
+    running = registry()
+    listed = running.find("Org")
+    reader = running.reader(listed)
+    manage.remove(registry(), "Org")
+    problem = reader.read(AccountStatus(listed.account)).problem
+    assert problem is not None
+    assert ("unknown_account", "The account Org was removed.") == (problem.code, problem.message)

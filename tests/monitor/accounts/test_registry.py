@@ -38,8 +38,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
         yield running
 
 
-def names(entries: tuple[ListedAccount, ...]) -> list[str]:
-    return [entry.account.name for entry in entries]
+def names(listed: tuple[ListedAccount, ...]) -> list[str]:
+    return [each.account.name for each in listed]
 
 
 def shown(
@@ -49,49 +49,49 @@ def shown(
 
 
 def keep_admin_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep an organisation, the network away."""
+    """Add an organization while the API is unreachable."""
     with monkeypatch.context() as offline:
         offline.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
         add.add_admin_key(registry(), name, "sk-ant-admin01-canary-5f2a91")
 
 
-# --- which there are -----------------------------------------------------------------------------
+# --- the list ---------------------------------------------------------------------------------
 
 
-def test_claude_codes_account_is_there_without_adding_and_makes_no_file(home: Path) -> None:
-    (entry,) = registry().entries()
+def test_claude_codes_account_needs_no_file(home: Path) -> None:
+    (listed,) = registry().all_accounts()
     assert ("claude-code", "claude-code", True, None) == (
-        entry.key,
-        entry.account.name,
-        entry.account.active,
-        entry.saved,
+        listed.key,
+        listed.account.name,
+        listed.account.active,
+        listed.saved,
     )
     assert not accounts_path(os.environ).exists()
     assert home.exists()
 
 
-def test_exactly_one_is_active_and_it_is_first(server: TokenServer) -> None:
+def test_exactly_one_account_is_active_and_it_is_first(server: TokenServer) -> None:
     for name in ("one", "two", "three"):
         keep(server.issue(name), name)
     manage.use(registry(), "two")
-    entries = registry().entries()
-    assert ["two", "claude-code", "one", "three"] == names(entries)
-    assert [True, False, False, False] == [entry.account.active for entry in entries]
+    listed = registry().all_accounts()
+    assert ["two", "claude-code", "one", "three"] == names(listed)
+    assert [True, False, False, False] == [each.account.active for each in listed]
 
 
-def test_an_entry_tells_what_is_known_without_asking(server: TokenServer) -> None:
+def test_a_listed_account_has_its_stored_profile_without_a_request(server: TokenServer) -> None:
     saved = keep(server.issue("Work"), "Work")
-    entry = registry().named("Work")
+    listed = registry().find("Work")
     assert (saved.id, email_of("Work"), "code") == (
-        entry.key,
-        entry.account.email,
-        entry.account.kind,
+        listed.key,
+        listed.account.email,
+        listed.account.kind,
     )
-    assert None is not entry.account.saved_at
+    assert None is not listed.account.saved_at
     assert [] == server.requests
 
 
-# --- which is shown when none is named -----------------------------------------------------------
+# --- the default account -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_entry_tells_what_is_known_without_asking(server: TokenServer) -> Non
     [
         (None, None, (), "claude-code"),
         (None, None, ("one", "two"), "one"),
-        (b"{}", None, ("one",), "claude-code"),  # it has one that cannot be used
+        (b"{}", None, ("one",), "claude-code"),  # it has a login, which cannot be used
         (b"not whole", None, ("one",), "claude-code"),
         (b'{"claudeAiOauth": {"accessToken": "x"}}', None, ("one",), "claude-code"),
         (b'{"claudeAiOauth": {"accessToken": "x", "expiresAt": 1600000000000}}', None, ("one",),
@@ -108,7 +108,7 @@ def test_an_entry_tells_what_is_known_without_asking(server: TokenServer) -> Non
         (None, "no token", ("one",), "claude-code"),
     ],
 )  # fmt: skip
-def test_before_anybody_chose_it_is_claude_codes_else_the_first_that_was_added(
+def test_without_a_choice_it_is_claude_codes_account_or_the_first_saved_one(
     server: TokenServer,
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +126,7 @@ def test_before_anybody_chose_it_is_claude_codes_else_the_first_that_was_added(
     assert [expected] == shown()
 
 
-def test_an_organisation_is_shown_beneath_a_login_and_never_instead_of_one(
+def test_an_organization_is_shown_after_a_subscription_and_not_instead_of_it(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_admin_key("Org", monkeypatch)
@@ -135,7 +135,9 @@ def test_an_organisation_is_shown_beneath_a_login_and_never_instead_of_one(
     assert ["one", "Org"] == shown()
 
 
-def test_the_chosen_one_is_shown_whoever_is_logged_in(server: TokenServer, store: Store) -> None:
+def test_the_chosen_account_is_shown_with_and_without_claude_codes_login(
+    server: TokenServer, store: Store
+) -> None:
     store.login()
     keep(server.issue("one"), "one")
     manage.use(registry(), "one")
@@ -145,7 +147,7 @@ def test_the_chosen_one_is_shown_whoever_is_logged_in(server: TokenServer, store
     assert ["claude-code"] == shown()
 
 
-def test_when_the_chosen_one_is_removed_the_rule_is_as_before_anybody_chose(
+def test_removing_the_chosen_account_undoes_the_choice(
     server: TokenServer,
 ) -> None:
     for name in ("one", "two"):
@@ -156,13 +158,25 @@ def test_when_the_chosen_one_is_removed_the_rule_is_as_before_anybody_chose(
     assert None is registry().services.accounts.active()
 
 
-def test_a_choice_of_an_account_that_is_nowhere_is_claude_codes(server: TokenServer) -> None:
+def test_the_organization_of_the_environment_can_be_chosen(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.login()
+    monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", "sk-ant-admin01-canary-5f2a91")
+    assert ["claude-code", "console"] == shown()
+    manage.use(registry(), "console")
+    assert ["console"] == shown()
+    monkeypatch.delenv("ANTHROPIC_ADMIN_API_KEY")
+    assert ["claude-code"] == shown()
+
+
+def test_a_choice_of_an_unknown_account_means_claude_codes_account(server: TokenServer) -> None:
     keep(server.issue("one"), "one")
     registry().services.accounts.activate("gone")
     assert ["claude-code"] == shown()
 
 
-# --- which are asked for -------------------------------------------------------------------------
+# --- selected accounts ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -174,7 +188,7 @@ def test_a_choice_of_an_account_that_is_nowhere_is_claude_codes(server: TokenSer
         (("Claude-Code",), ["claude-code"]),
     ],
 )
-def test_those_named_are_shown_as_they_were_named_each_once(
+def test_named_accounts_are_shown_in_that_order_and_once(
     server: TokenServer, wanted: tuple[str, ...], expected: list[str]
 ) -> None:
     for name in ("one", "two"):
@@ -184,9 +198,7 @@ def test_those_named_are_shown_as_they_were_named_each_once(
 
 
 @pytest.mark.parametrize("unknown", ["three", "", "on", "one ,", "\udcff", "\x1b[31m"])
-def test_a_name_that_nobody_has_is_refused_with_those_that_are(
-    server: TokenServer, unknown: str
-) -> None:
+def test_an_unknown_name_is_refused_with_the_known_names(server: TokenServer, unknown: str) -> None:
     for name in ("one", "two"):
         keep(server.issue(name), name)
     with pytest.raises(UnknownAccount) as caught:
@@ -206,7 +218,7 @@ def test_a_name_that_nobody_has_is_refused_with_those_that_are(
         ("console", True, ["Org"]),
     ],
 )
-def test_a_mode_leaves_a_kind(
+def test_a_mode_selects_one_kind_of_account(
     server: TokenServer,
     monkeypatch: pytest.MonkeyPatch,
     mode: Mode,
@@ -219,10 +231,9 @@ def test_a_mode_leaves_a_kind(
     assert expected == shown(mode=mode, every=every)
 
 
-def test_a_subscription_mode_shows_a_login_that_is_there(
+def test_mode_code_shows_a_subscription_while_an_organization_is_active(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while an organisation is the active one, and Claude Code has none."""
     keep(server.issue("one"), "one")
     keep_admin_key("Org", monkeypatch)
     manage.use(registry(), "Org")
@@ -231,17 +242,17 @@ def test_a_subscription_mode_shows_a_login_that_is_there(
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_without_an_organisation_the_words_say_how_to_add_one(every: bool) -> None:
+def test_without_an_organization_the_hint_says_how_to_add_one(every: bool) -> None:
     assert ["console"] == shown(mode="console", every=every)
     found = registry()
-    (entry,) = selected(found, (), "console", every=every)
-    problem = found.reader(entry).cached_status(AccountStatus(entry.account)).problem
+    (listed,) = selected(found, (), "console", every=every)
+    problem = found.reader(listed).cached_status(AccountStatus(listed.account)).problem
     assert problem is not None
     assert ("no_credentials", True) == (problem.code, "--admin-key" in problem.hint)
 
 
-def test_every_account_is_each_that_has_a_login(server: TokenServer, store: Store) -> None:
-    """Without any, Claude Code's: it says what to do."""
+def test_all_accounts_are_those_with_a_login(server: TokenServer, store: Store) -> None:
+    """If there are none, it is Claude Code's account, whose hint says what to do."""
     assert ["claude-code"] == shown(every=True)
     keep(server.issue("one"), "one")
     assert ["one"] == shown(every=True)
@@ -258,49 +269,48 @@ def test_without_a_readable_list_named_accounts_and_all_accounts_are_an_error(st
             shown(*names_wanted, every=every)
 
 
-# --- where things are ----------------------------------------------------------------------------
+# --- folders and addresses -----------------------------------------------------------------------
 
 
-def test_each_home_of_ours_has_accounts_of_its_own(
+def test_each_home_of_this_program_has_its_own_accounts(
     server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [["claude-code", "default"], ["claude-code", "elsewhere"]]
     keep(server.issue("default"), "default")
-    first = sorted(names(registry().entries()))
+    first = sorted(names(registry().all_accounts()))
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(tmp_path / "own"))
     keep(server.issue("elsewhere"), "elsewhere")
-    assert expected == [first, sorted(names(registry().entries()))]
+    assert expected == [first, sorted(names(registry().all_accounts()))]
     assert {"accounts.db", "secrets.json", "state.db"} <= {
         path.name for path in (tmp_path / "own").iterdir()
     }
 
 
-def test_a_config_folder_of_claude_codes_is_its_login_alone(
+def test_claude_codes_folder_changes_only_claude_codes_account(
     server: TokenServer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The accounts are the same, wherever Claude Code keeps its own."""
     store.write(as_bytes(server.issue("mine")))
     keep(server.issue("one"), "one")
     assert ["claude-code"] == shown()
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
     assert ["one"] == shown()
-    assert ["claude-code", "one"] == sorted(names(registry().entries()))
+    assert ["claude-code", "one"] == sorted(names(registry().all_accounts()))
 
 
-def test_an_address_that_no_token_may_go_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_url_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://example.com")
     with pytest.raises(InvalidSetting):
         registry()
 
 
-def test_an_account_has_one_reader_whatever_it_is_called(server: TokenServer) -> None:
+def test_a_renamed_account_keeps_its_reader(server: TokenServer) -> None:
     saved = keep(server.issue("one"), "one")
     found = registry()
-    first = found.reader(found.named("one"))
+    first = found.reader(found.find("one"))
     manage.rename(registry(), "one", "two")
-    assert first is found.reader(found.named("two"))
-    assert first is not found.reader(found.named("claude-code"))
-    assert saved.id == found.named("two").key
+    assert first is found.reader(found.find("two"))
+    assert first is not found.reader(found.find("claude-code"))
+    assert saved.id == found.find("two").key
 
 
 def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
@@ -318,13 +328,13 @@ def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
     assert 5 == len({str(version) for version in seen})
 
 
-def test_who_is_asked_is_told_who_asks(server: TokenServer) -> None:
-    """The API Claude Code's name, or the one that is set; the token endpoint ours, always."""
+def test_the_user_agent_of_each_endpoint(server: TokenServer) -> None:
+    """The API gets the one that is set, or Claude Code's; the token endpoint always gets ours."""
     settings = Settings(user_agent="my-own/1.0")
     found = AccountRegistry(Services(os.environ, settings, utc_now))
     saved = keep(server.issue("one", expires_in=-60), "one")
-    entry = next(entry for entry in found.entries() if entry.key == saved.id)
-    found.reader(entry).read(AccountStatus(entry.account))
+    listed = next(listed for listed in found.all_accounts() if listed.key == saved.id)
+    found.reader(listed).read(AccountStatus(listed.account))
     agents = {seen.path: seen.user_agent for seen in server.requests}
     assert agents.pop("/v1/oauth/token").startswith("claude-usage-monitor/")
     assert {"my-own/1.0"} == set(agents.values())

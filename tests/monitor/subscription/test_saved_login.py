@@ -299,7 +299,7 @@ def test_two_copies_of_one_login_send_its_refresh_token_once(claude: ClaudeCode)
     claude.server.latency = 0.05
     late = registry(clock)
     current = [
-        DisplayedAccount(e.key, e.account, late.reader(e)) for e in late.entries() if e.saved
+        DisplayedAccount(e.key, e.account, late.reader(e)) for e in late.all_accounts() if e.saved
     ]
     read_all(current, late.services.settings.interval)
     (sent,) = claude.server.refreshes
@@ -469,12 +469,12 @@ def test_a_locked_keyring_is_a_problem_of_its_accounts_only(
         assert ("secret_store_unavailable", 41.0) == (code(locked), five_hour(locked))
         assert [None, "secret_store_unavailable"] == [
             each.problem and each.problem.code
-            for each in manage.listed(later)
+            for each in manage.summaries(later)
             if each.account.name in ("in file", OURS)
         ]
         assert 78.0 == five_hour(read(later, in_file))
         assert 99.0 == five_hour(
-            claude_code_reader(later.services).read(AccountStatus(later.entries()[0].account))
+            claude_code_reader(later.services).read(AccountStatus(later.all_accounts()[0].account))
         )
     absent = read(registry(), in_keyring)
     assert "secret_store_unavailable" == code(absent)
@@ -493,7 +493,7 @@ def test_a_damaged_secrets_file_is_a_problem_of_its_accounts_only(
     status = read(found, saved)
     assert ("secret_store_unavailable", 41.0) == (code(status), five_hour(status))
     assert 99.0 == five_hour(claude_codes(found))
-    assert ["claude-code", OURS] == [each.account.name for each in manage.listed(found)]
+    assert ["claude-code", OURS] == [each.account.name for each in manage.summaries(found)]
     assert damage == secrets_path(os.environ).read_bytes()
 
 
@@ -521,7 +521,7 @@ def test_a_missing_secret_is_named(server: TokenServer) -> None:
 def test_nothing_of_a_removed_account_is_shown_or_sent(server: TokenServer) -> None:
     saved = keep(server.issue(OURS, expires_in=299), OURS)
     found = registry()
-    entry = found.named(OURS)
+    entry = found.find(OURS)
     reader = found.reader(entry)
     shown = reader.read(AccountStatus(entry.account), lambda _: None)
     sent = len(server.requests)
