@@ -1,4 +1,4 @@
-"""The list of accounts, as lines for a person and as the document for a program."""
+"""The list of accounts, as text and as a JSON document."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
+from unicodedata import combining, east_asian_width
 
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
@@ -14,11 +15,12 @@ from claude_usage_monitor.usage.status import Account, Problem
 
 VERSION = 1
 _GAP = 2
-_MARKS = ("* ", "  ")  # of the active account, and of the others
+_ACTIVE, _NOT_ACTIVE = "* ", "  "
+_MIN_WIDTH = 20  # columns for a problem's text
 
 
 class Row(NamedTuple):
-    """An account in the list: ``stored_in`` is where its login is, ``problem`` what ails that."""
+    """An account in the list; ``stored_in`` is the store of its login."""
 
     account: Account
     plan: str | None
@@ -26,8 +28,8 @@ class Row(NamedTuple):
     problem: Problem | None
 
 
-def table(rows: Sequence[Row], now: datetime, style: ClockStyle, width: int) -> str:
-    """Return the accounts as text: one line each, and what is wrong with one beneath it."""
+def table(rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int) -> str:
+    """Return the accounts as text: one line each, and its problem below."""
     cells = [_cells(row) for row in rows]
     widths = [max(_cell_len(each[column]) for each in cells) for column in range(4)]
     lines = []
@@ -35,40 +37,40 @@ def table(rows: Sequence[Row], now: datetime, style: ClockStyle, width: int) -> 
         padded = [
             part + " " * (wide - _cell_len(part)) for part, wide in zip(parts, widths, strict=True)
         ]
-        mark = _MARKS[0 if row.account.active else 1]
+        mark = _ACTIVE if row.account.active else _NOT_ACTIVE
         lines.append((mark + (" " * _GAP).join(filter(str.strip, padded))).rstrip())
         if row.problem is not None:
-            lines += _wrapped(problem_text.message(row.problem, now, style), width, "    ! ")
+            lines += _wrapped(problem_text.message(row.problem, now, clock), width, "    ! ")
             lines += _wrapped(row.problem.hint, width, "      ")
     return "\n".join(lines) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
-    kind = "organisation" if row.account.kind == "console" else row.plan or "-"
+    kind = "organization" if row.account.kind == "console" else row.plan or "-"
     return row.account.name, row.account.email or "-", kind, row.stored_in or "no login"
 
 
 def _cell_len(text: str) -> int:
-    """Return how many columns a text takes in a terminal: East Asian wide characters take two."""
-    from unicodedata import combining, east_asian_width
-
+    """Return the number of columns in a terminal, where East Asian wide characters take two."""
     return sum(
         0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text
     )
 
 
-def _wrapped(words: str, width: int, start: str) -> list[str]:
+def _wrapped(text: str, width: int, start: str) -> list[str]:
     indent = " " * len(start)
-    return textwrap.wrap(words, max(width, 20), initial_indent=start, subsequent_indent=indent)
+    return textwrap.wrap(
+        text, max(width, _MIN_WIDTH), initial_indent=start, subsequent_indent=indent
+    )
 
 
-def document(rows: Sequence[Row], now: datetime, style: ClockStyle) -> str:
-    """Return the accounts as JSON."""
-    found = {"version": VERSION, "accounts": [_account(row, now, style) for row in rows]}
-    return json.dumps(found, indent=2, ensure_ascii=False)
+def document(rows: Sequence[Row], now: datetime, clock: ClockStyle) -> str:
+    """Return the accounts as a JSON document."""
+    accounts = {"version": VERSION, "accounts": [_account(row, now, clock) for row in rows]}
+    return json.dumps(accounts, indent=2, ensure_ascii=False)
 
 
-def _account(row: Row, now: datetime, style: ClockStyle) -> dict[str, object]:
+def _account(row: Row, now: datetime, clock: ClockStyle) -> dict[str, object]:
     account, problem = row.account, row.problem
     return {
         "name": account.name,
@@ -81,7 +83,7 @@ def _account(row: Row, now: datetime, style: ClockStyle) -> dict[str, object]:
         "problem": problem
         and {
             "code": problem.code,
-            "message": problem_text.message(problem, now, style),
+            "message": problem_text.message(problem, now, clock),
             "hint": problem.hint,
             "retry_at": iso_instant(problem.retry_at) if problem.retry_at else None,
         },

@@ -1,4 +1,4 @@
-"""``doctor``'s findings, as lines for a person and as the document for a program."""
+"""The findings of ``doctor``, as text and as a JSON document."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from claude_usage_monitor.usage.findings import Finding
 
 VERSION = 1
 _SIGNS = {"ok": "ok  ", "note": "note", "problem": "!!  "}
-_NAME_COLUMN = 24
+_NAME_WIDTH = 24
 _INDENT = 8
 
 
 def report(findings: Sequence[Finding], width: int) -> str:
-    """Return the findings as text, an area after the other, no line wider than ``width``."""
-    beside = width >= 2 * (_INDENT + _NAME_COLUMN)  # is there room for details beside the names?
+    """Return the findings as text, by area, no line wider than ``width``."""
+    beside = width >= 2 * (_INDENT + _NAME_WIDTH)  # whether details stand beside the names
     lines: list[str] = []
     area = ""
     for finding in findings:
@@ -25,7 +25,7 @@ def report(findings: Sequence[Finding], width: int) -> str:
             area = finding.area
             lines += [*([""] if lines else []), area]
         name = f"  {_SIGNS[finding.state]}  {finding.name}"
-        column = _INDENT + _NAME_COLUMN if beside else _INDENT
+        column = _INDENT + _NAME_WIDTH if beside else _INDENT
         if beside and len(name) < column:
             lines += _wrapped(finding.detail, width, name.ljust(column), column)
         else:
@@ -36,11 +36,11 @@ def report(findings: Sequence[Finding], width: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(words: str, width: int, start: str, indent: int) -> list[str]:
-    return textwrap.wrap(words, width, initial_indent=start, subsequent_indent=" " * indent)
+def _wrapped(text: str, width: int, start: str, indent: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=start, subsequent_indent=" " * indent)
 
 
 def document(findings: Sequence[Finding], *, ok: bool) -> str:
-    """Return the findings as JSON."""
-    found = {"version": VERSION, "ok": ok, "findings": [asdict(finding) for finding in findings]}
-    return json.dumps(found, indent=2, ensure_ascii=False)
+    """Return the findings as a JSON document."""
+    report = {"version": VERSION, "ok": ok, "findings": [asdict(finding) for finding in findings]}
+    return json.dumps(report, indent=2, ensure_ascii=False)

@@ -1,6 +1,7 @@
-"""The JSON document of ``--json``, version 1: the field names that programs rely on.
+"""The JSON document of ``--json``, version 1. Programs rely on its field names.
 
-Unknown is ``null``. Instants are UTC with a ``Z``, spans are seconds. Fields are only ever added.
+Unknown is ``null``, instants are UTC with a ``Z``, spans are seconds. Fields are added, never
+changed or removed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.formats.json_spend import spend_json
 from claude_usage_monitor.formats.json_values import Json, amount, instant, rounded
+from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
 from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, UsageWindow
@@ -20,31 +23,30 @@ from claude_usage_monitor.usage.status import AccountStatus
 VERSION = 1
 
 
-def json_document(
+def render(
     statuses: Sequence[AccountStatus],
     now: datetime,
-    style: ClockStyle,
+    options: FormatOptions,
     error: UsageMonitorError | None = None,
 ) -> str:
-    """Return the document of all statuses, or of the error that left none.
+    """Return the document of all statuses, or of the error that prevented reading any.
 
-    The top-level ``problem`` is set when no account has figures.
+    If no account has figures, the top-level ``problem`` is that of the first one.
     """
-    blind = [status for status in statuses if not status.has_figures]
     document: Json = {
         "version": VERSION,
         "generated_at": iso_instant(now),
-        "accounts": [_account(status, now, style) for status in statuses],
+        "accounts": [_account(status, now, options.clock) for status in statuses],
         "problem": _error(error),
     }
-    if error is None and len(blind) == len(statuses) > 0:
-        document["problem"] = _problem(blind[0], now, style)
+    if error is None and statuses and not any(status.has_figures for status in statuses):
+        document["problem"] = _problem(statuses[0], now, options.clock)
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
-    true_now = status.api_time(now)
-    usage = status.usage.at(true_now) if status.usage else None
+def _account(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json:
+    api_now = status.api_time(now)
+    usage = status.usage.at(api_now) if status.usage else None
     reading = usage or status.spend
     age = status.age(now)
     return {
@@ -53,34 +55,25 @@ def _account(status: AccountStatus, now: datetime, style: ClockStyle) -> Json:
         "active": status.account.active,
         "credential_origin": status.credential_origin,
         "profile": _profile(status.profile),
-        "windows": [_window(window, true_now) for window in usage.windows] if usage else [],
+        "windows": [_window(window, api_now) for window in usage.windows] if usage else [],
         "extra_usage": _extra_usage(usage.extra_usage) if usage and usage.extra_usage else None,
         "credit_pools": [_pool(pool) for pool in usage.credit_pools] if usage else [],
-        "spend": _spend(status),
+        "spend": spend_json(status.spend) if status.spend else None,
         "throttling": _throttling(status, now),
         "source": reading.source if reading else None,
         "as_of": iso_instant(reading.as_of) if reading else None,
         "age_seconds": int(age.total_seconds()) if age is not None else None,
         "stale": status.stale(now),
         "next_read_at": instant(status.next_read_at),
-        "problem": _problem(status, now, style),
+        "problem": _problem(status, now, clock),
         "notice": status.notice,
     }
-
-
-def _spend(status: AccountStatus) -> Json | None:
-    if status.spend is None:
-        return None
-    # Only those who have an organisation pay for it.
-    from claude_usage_monitor.formats.json_spend import spend_json
-
-    return spend_json(status.spend)
 
 
 def _throttling(status: AccountStatus, now: datetime) -> Json | None:
     if status.throttling is None:
         return None
-    # Only those who have Claude Pace Maker pay for it.
+    # 5 ms that an account without Claude Pace Maker does not pay.
     from claude_usage_monitor.formats.json_throttling import throttling_json
 
     return throttling_json(status.throttling, now)
@@ -143,14 +136,14 @@ def _pool(pool: CreditPool) -> Json:
     }
 
 
-def _problem(status: AccountStatus, now: datetime, style: ClockStyle) -> Json | None:
+def _problem(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json | None:
     problem = status.problem
     if problem is None:
         return None
     return {
         "code": problem.code,
-        "message": problem_text.message(problem, now, style),
-        "hint": problem_text.hint(status, now, style, live=False),
+        "message": problem_text.message(problem, now, clock),
+        "hint": problem_text.hint(status, now, clock, live=False),
         "retry_at": instant(problem.retry_at),
     }
 

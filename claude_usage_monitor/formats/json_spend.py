@@ -1,4 +1,4 @@
-"""An organisation's spend as the JSON document has it."""
+"""An organization's spend in the JSON document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def spend_json(spend: Spend) -> Json:
-    """Return the month's amounts, rounded to the currency's least only by their reader."""
+    """Return the month's amounts, which are not rounded."""
     return {
         "currency": spend.currency,
         "period_start": spend.period_start.isoformat(),
@@ -54,12 +54,12 @@ def _claude_code(spend: ClaudeCodeSpend) -> Json:
 
 
 def _rows(rows: Sequence[NamedAmount | KeyTokens | UserSpend] | None) -> list[Json] | None:
-    """Return table rows under their own names; what has not been read is ``null``."""
+    """Return a table's rows, with their fields' names as keys; ``null`` if it was not read."""
     if rows is None:
         return None
-    found = [row._asdict() for row in rows]
-    for row in found:
-        row.pop("email", None)  # it is the name where there is no other
-        if "amount" in row:
-            row["amount"] = amount(row["amount"])
-    return found
+    documents = [row._asdict() for row in rows]
+    for document in documents:
+        document.pop("email", None)  # ``name`` is the e-mail address of a user without a name
+        if "amount" in document:
+            document["amount"] = amount(document["amount"])
+    return documents

@@ -1,4 +1,4 @@
-"""Values as the JSON document has them; unknown stays unknown."""
+"""Values in the JSON document; unknown stays ``None``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def instant(moment: datetime | None) -> str | None:
     return None if moment is None else iso_instant(moment)
 
 
-def rounded(figure: float | None, digits: int = 2) -> float | None:
-    """Return a figure with as many decimals as are worth having."""
-    return None if figure is None else round(figure, digits)
+def rounded(number: float | None, digits: int = 2) -> float | None:
+    """Return a number rounded to ``digits`` decimals."""
+    return None if number is None else round(number, digits)
 
 
-def amount(exact: Decimal | None) -> float | None:
-    """Return an amount of money as a number."""
-    return None if exact is None else float(exact)
+def amount(value: Decimal | None) -> float | None:
+    """Return an amount of money as a float."""
+    return None if value is None else float(value)

@@ -39,13 +39,13 @@ NOTHING = Row(
 )
 
 
-def test_the_table_for_a_person() -> None:
+def test_the_table() -> None:
     expected = """\
 * claude-code  user@example.com  Max 5x        Claude Code credentials file
   Work         work@example.com  Pro           encrypted file
     ! The login expired 12 minutes ago.
       Log in again: `claude-usage-monitor accounts add Work --login --replace`.
-  会社         -                 organisation  Secret Service keyring
+  会社         -                 organization  Secret Service keyring
   new          -                 -             no login
     ! The API asks to wait until 12:50 (31m).
 """
@@ -53,21 +53,21 @@ def test_the_table_for_a_person() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 20, 30, 40, 60, 80, 100])
-def test_what_is_said_of_an_account_is_wrapped_to_the_width(width: int) -> None:
-    """And no word is lost; the accounts themselves are one line each, to be copied."""
+def test_a_problem_is_wrapped_to_the_width(width: int) -> None:
+    """No word is lost. Each account has one line at every width, so that its name can be copied."""
     lines = table([MINE, WORK, ORG, NOTHING], NOW, STYLE, width).splitlines()
-    said = [line for line in lines if line.startswith("    ")]
-    assert all(cell_len(line) <= max(width, 20) or " " not in line.strip() for line in said)
-    words = " ".join(line.strip().removeprefix("! ") for line in said).replace("- ", "-")
+    wrapped = [line for line in lines if line.startswith("    ")]
+    assert all(cell_len(line) <= max(width, 20) or " " not in line.strip() for line in wrapped)
+    words = " ".join(line.strip().removeprefix("! ") for line in wrapped).replace("- ", "-")
     assert "accounts add Work --login --replace`." in words
-    assert 4 == len(lines) - len(said)
+    assert 4 == len(lines) - len(wrapped)
 
 
 @pytest.mark.parametrize(
     "name", ["a", "仕事用", "ß" * 64, "한국어 계정", "🙂", "e\u0301e\u0301", "ｆｕｌｌ"]
 )
-def test_columns_stand_beneath_each_other_in_every_script(name: str) -> None:
-    """As many cells as a terminal gives them."""
+def test_columns_line_up_in_every_script(name: str) -> None:
+    """Measured in the cells of a terminal."""
     row = ORG._replace(account=Account(name, "console", active=False))
     lines = table([MINE, row], NOW, STYLE, 200).splitlines()
     columns = [
@@ -77,14 +77,14 @@ def test_columns_stand_beneath_each_other_in_every_script(name: str) -> None:
     assert cells[0] == cells[1]
 
 
-def test_one_line_ends_without_blanks() -> None:
+def test_no_line_ends_with_blanks() -> None:
     lines = table([MINE, WORK, ORG, NOTHING], NOW, STYLE, 80).split("\n")
     assert [line.rstrip() for line in lines] == lines
     assert "" == lines[-1]
 
 
-def test_the_document_for_a_program() -> None:
-    found = json.loads(document([WORK, MINE], NOW, STYLE))
+def test_the_document_has_the_documented_fields() -> None:
+    accounts = json.loads(document([WORK, MINE], NOW, STYLE))
     assert {
         "version": 1,
         "accounts": [
@@ -114,16 +114,16 @@ def test_the_document_for_a_program() -> None:
                 "problem": None,
             },
         ],
-    } == found
+    } == accounts
 
 
-def test_what_is_unknown_is_null() -> None:
-    (found,) = json.loads(document([NOTHING], NOW, STYLE))["accounts"]
-    assert [None] * 4 == [found[key] for key in ("email", "plan", "saved_at", "stored_in")]
-    assert "2026-11-21T12:50:00Z" == found["problem"]["retry_at"]
+def test_unknown_fields_are_null() -> None:
+    (account,) = json.loads(document([NOTHING], NOW, STYLE))["accounts"]
+    assert [None] * 4 == [account[key] for key in ("email", "plan", "saved_at", "stored_in")]
+    assert "2026-11-21T12:50:00Z" == account["problem"]["retry_at"]
 
 
-def test_names_of_every_script_are_themselves_in_the_document() -> None:
+def test_the_document_does_not_escape_names() -> None:
     text = document([ORG], NOW, STYLE)
     assert "会社" in text
     assert "console" == json.loads(text)["accounts"][0]["kind"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from claude_usage_monitor.errors import RateLimited, UnknownAccount
-from claude_usage_monitor.formats.json_document import json_document
+from claude_usage_monitor.formats.json_document import render
+from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.profile import Profile
@@ -18,7 +19,7 @@ from tests.support.spends import LIMITED, NO_COSTS
 from tests.support.spends import OVER_BUDGET as ORGANIZATION
 from tests.support.statuses import AT_REST, REFUSED, THROTTLING, UNREADABLE
 
-STYLE = ClockStyle(UTC)
+OPTIONS = FormatOptions(clock=ClockStyle(UTC))
 STATUS = AccountStatus(
     Account("claude-code"),
     usage_from(as_bytes(usage_body()), NOW - timedelta(seconds=12)),
@@ -29,19 +30,19 @@ STATUS = AccountStatus(
 
 
 def document(*statuses: AccountStatus, **more: Any) -> dict[str, Any]:  # noqa: ANN401
-    found: dict[str, Any] = json.loads(
-        json_document(statuses, NOW, STYLE, **more), parse_constant=str
+    document: dict[str, Any] = json.loads(
+        render(statuses, NOW, OPTIONS, **more), parse_constant=str
     )
-    return found
+    return document
 
 
 def account(status: AccountStatus = STATUS) -> dict[str, Any]:
-    found: dict[str, Any] = document(status)["accounts"][0]
-    return found
+    account: dict[str, Any] = document(status)["accounts"][0]
+    return account
 
 
-def test_the_document_of_the_contract() -> None:
-    """Field by field what INTERFACE promises, with its worked example."""
+def test_the_document_has_the_documented_fields() -> None:
+    """Field by field, with the example of the documentation."""
     found = document(STATUS)
     assert (
         found["version"],
@@ -151,7 +152,7 @@ def test_an_idle_window_keeps_its_percentage_and_has_no_times() -> None:
     ) == ("idle", 0.0, "normal", None, None, None)
 
 
-def test_a_held_over_account_is_stale_and_says_why_and_until_when() -> None:
+def test_an_account_with_a_problem_is_stale_and_has_its_text_and_retry_time() -> None:
     problem = Problem.from_error(RateLimited(), NOW + timedelta(minutes=31))
     found = account(replace(STATUS, problem=problem))
     assert found["stale"] is True
@@ -161,9 +162,9 @@ def test_a_held_over_account_is_stale_and_says_why_and_until_when() -> None:
     assert document(replace(STATUS, problem=problem))["problem"] is None
 
 
-def test_a_failure_is_a_document_too() -> None:
-    blind = replace(STATUS, usage=None, problem=Problem.from_error(RateLimited()))
-    found = document(blind)
+def test_a_failure_is_a_document() -> None:
+    no_figures = replace(STATUS, usage=None, problem=Problem.from_error(RateLimited()))
+    found = document(no_figures)
     assert found["problem"] == found["accounts"][0]["problem"]
     assert tuple(
         found["accounts"][0][key] for key in ("as_of", "age_seconds", "stale", "windows")
@@ -173,15 +174,15 @@ def test_a_failure_is_a_document_too() -> None:
 
 
 @pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999", '"\\ud800"', "null"])
-def test_the_document_is_strict_json_whatever_came_in(raw: str) -> None:
+def test_the_document_is_strict_json_for_any_input(raw: str) -> None:
     body = f'{{"five_hour": {{"utilization": {raw}, "resets_at": null}}, "limits": []}}'.encode()
     found = account(replace(STATUS, usage=usage_from(body, NOW)))
     assert found["windows"][0]["utilization"] is None
-    json_document((STATUS,), NOW, STYLE).encode("utf-8")
+    render((STATUS,), NOW, OPTIONS).encode("utf-8")
 
 
-def test_throttling_is_told_field_by_field() -> None:
-    """What INTERFACE promises, and beside it what says which of it is computed or missing."""
+def test_throttling_has_the_documented_fields() -> None:
+    """And those that say which of them are computed here or missing."""
     found = account(replace(STATUS, throttling=THROTTLING))["throttling"]
     windows = found.pop("windows")
     assert found == {
@@ -217,7 +218,7 @@ def test_throttling_is_told_field_by_field() -> None:
     }
 
 
-def test_what_is_unknown_of_throttling_is_null_and_the_gap_is_named() -> None:
+def test_unknown_throttling_is_null_and_its_gaps_are_named() -> None:
     found = account(replace(STATUS, throttling=UNREADABLE))["throttling"]
     unknown = ("enabled", "throttling", "delay_seconds", "window", "target", "tempo", "mode")
     assert {None} == {found[key] for key in unknown}
@@ -245,8 +246,8 @@ def test_throttling_in_fallback_and_at_rest() -> None:
     assert [True, False] == [window["stale"] for window in at_rest["windows"]]
 
 
-def test_the_spend_of_the_contract() -> None:
-    """Field by field what INTERFACE promises of an organisation; unknown is null, never 0."""
+def test_spend_has_the_documented_fields() -> None:
+    """Field by field; unknown is null, never 0."""
     shown = account(ORGANIZATION)
     assert ("console", [], "api", "2026-11-21T12:17:00Z", 120) == (
         shown["kind"],
@@ -315,7 +316,7 @@ def test_the_spend_of_the_contract() -> None:
     } == users[-1]
 
 
-def test_what_was_not_read_of_an_organisation_is_null() -> None:
+def test_reports_of_an_organization_that_were_not_read_are_null() -> None:
     spend = account(NO_COSTS)["spend"]
     for name in ("month_to_date", "projected", "budget", "by_workspace", "by_model", "by_api_key"):
         assert spend[name] is None
@@ -326,7 +327,7 @@ def test_what_was_not_read_of_an_organisation_is_null() -> None:
     )
 
 
-def test_an_organisation_with_figures_leaves_no_problem_for_the_document() -> None:
+def test_a_problem_of_an_organization_with_figures_is_not_the_documents() -> None:
     assert None is document(LIMITED)["problem"]
     assert "rate_limited" == account(LIMITED)["problem"]["code"]
     assert account(LIMITED)["stale"]

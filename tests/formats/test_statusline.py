@@ -9,18 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_usage_monitor.formats.statusline import LineStyle, statusline
+from claude_usage_monitor.errors import NoCredentials
+from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats.statusline import render, statusline
 from tests.support.payloads import NOW
 from tests.support.statuses import EVERY_STATE, EXPIRED, NORMAL, RATE_LIMITED, with_body
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.status import AccountStatus
 
-PLAIN = LineStyle(color=False)
+PLAIN = FormatOptions(color=False)
 
 
-def line(status: AccountStatus, style: LineStyle = PLAIN) -> str:
-    return statusline(status, NOW, style)
+def line(status: AccountStatus, options: FormatOptions = PLAIN) -> str:
+    return statusline(status, NOW, options)
 
 
 @pytest.mark.parametrize(
@@ -38,43 +40,50 @@ def test_the_line_is_fitted_to_its_width(width: int, expected: str) -> None:
     assert expected == line(NORMAL, PLAIN._replace(width=width))
 
 
-def test_what_is_unknown_is_never_zero() -> None:
+def test_an_unknown_percentage_is_never_zero() -> None:
     assert line(EVERY_STATE, PLAIN._replace(width=200)).startswith("5h — · 7d 100% · Opus — · ")
 
 
-def test_held_over_figures_tell_their_age_and_why() -> None:
+def test_old_figures_have_their_age_and_the_problem() -> None:
     assert line(RATE_LIMITED).endswith("▸Fable 94% 3d2h · 6m old · 429: wait 31m")
     assert "login expired" in line(EXPIRED, PLAIN._replace(width=120))
 
 
-def test_without_figures_it_says_so() -> None:
+def test_without_figures_or_limits_it_says_so() -> None:
     assert "no figures yet" == line(replace(NORMAL, usage=None))
     assert "no figures yet · login expired" == line(replace(EXPIRED, usage=None))
-    assert "" != line(with_body({}))
+    assert "no limits" == line(with_body({}))
 
 
-def test_colours_tell_the_severity() -> None:
-    coloured = line(NORMAL, LineStyle())
-    assert "\x1b[33m5h 78% 2h11m\x1b[0m" in coloured
-    assert "\x1b[32m7d 35%\x1b[0m" in coloured
-    assert "\x1b[38;5;208m▸Fable 94% 3d2h\x1b[0m" in coloured
-    assert line(NORMAL) == re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+def test_the_color_is_that_of_the_severity() -> None:
+    colored = line(NORMAL, FormatOptions())
+    assert "\x1b[33m5h 78% 2h11m\x1b[0m" in colored
+    assert "\x1b[32m7d 35%\x1b[0m" in colored
+    assert "\x1b[38;5;208m▸Fable 94% 3d2h\x1b[0m" in colored
+    assert line(NORMAL) == re.sub(r"\x1b\[[0-9;]*m", "", colored)
 
 
-def test_ascii_means_ascii() -> None:
-    style = PLAIN._replace(ascii=True, width=200)
-    assert line(EVERY_STATE, style).isascii()
-    assert "5h 78% 2h11m - 7d 35% - >Fable 94% 3d2h" == line(NORMAL, style)
+def test_ascii_output_is_ascii() -> None:
+    options = PLAIN._replace(ascii=True, width=200)
+    assert line(EVERY_STATE, options).isascii()
+    assert "5h 78% 2h11m - 7d 35% - >Fable 94% 3d2h" == line(NORMAL, options)
 
 
-def test_a_reset_that_has_passed_voids_the_percentage() -> None:
+def test_after_the_reset_the_percentage_is_unknown() -> None:
     assert "5h —" in statusline(NORMAL, NOW + timedelta(hours=3), PLAIN)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 120), st.booleans(), st.booleans())
-def test_it_is_one_line_whatever_the_width(width: int, color: bool, ascii_only: bool) -> None:
+def test_it_is_one_line_at_every_width(width: int, color: bool, ascii_only: bool) -> None:
     for status in (NORMAL, EVERY_STATE, RATE_LIMITED, replace(NORMAL, usage=None)):
-        found = line(status, LineStyle(width, color, ascii_only))
-        assert found
-        assert "\n" not in found
+        text = line(status, FormatOptions(width, color, ascii_only))
+        assert text
+        assert "\n" not in text
+
+
+def test_several_accounts_have_a_line_each_and_an_error_has_one() -> None:
+    statuses = (NORMAL, EXPIRED)
+    expected = [statusline(status, NOW, PLAIN) for status in statuses]
+    assert expected == render(statuses, NOW, PLAIN).splitlines()
+    assert "not logged in" == render((), NOW, PLAIN, NoCredentials())

@@ -7,16 +7,18 @@ from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import UsageMonitorError
-from claude_usage_monitor.formats.json_document import json_document
+from claude_usage_monitor.formats import load_format
+from claude_usage_monitor.formats.options import FormatOptions
 
 
 def show(request: DashboardRequest) -> int:
     """Print the document of all accounts and return the exit code."""
-    style = clock_style(request.environ, utc_clock())._replace(twelve_hour=False)
+    clock = clock_style(request.environ, utc_clock())._replace(twelve_hour=False)
+    render, options = load_format("json"), FormatOptions(clock=clock)
     try:
         statuses = request.read_accounts()
     except UsageMonitorError as error:
-        output.json(json_document((), utc_clock(), style, error))
+        output.json(render((), utc_clock(), options, error))
         raise
-    output.json(json_document(statuses, utc_clock(), style))
+    output.json(render(statuses, utc_clock(), options))
     return request.report(statuses)

@@ -21,7 +21,8 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import output_of, read_input
-from claude_usage_monitor.formats.statusline import LineStyle, statusline
+from claude_usage_monitor.formats import load_format
+from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.subscription.statusline import status_after
 
 if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
@@ -56,12 +57,12 @@ def _line(content: bytes, environ: Mapping[str, str]) -> str:
     columns = environ.get("COLUMNS", "")[:6]
     width = int(columns) if columns.isascii() and columns.isdigit() else 0
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
-    style = LineStyle(
+    options = FormatOptions(
         width=min(width or _DEFAULT_WIDTH, _MAX_WIDTH),
         color=not plain,
         ascii=not output.can_encode("▸·—"),
     )
-    return statusline(status, now, style)
+    return load_format("statusline")((status,), now, options)
 
 
 def _appended(other_line: str, line: str) -> str:
