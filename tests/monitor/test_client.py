@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from claude_usage_monitor.errors import (
     Unreachable,
 )
 from claude_usage_monitor.store.paths import secrets_path
+from tests.support.browser import install_browser
 from tests.support.payloads import as_bytes
 from tests.support.saved import keep, registry
 from tests.support.token_server import TokenServer, email_of
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
 ADMIN_KEY = "sk-ant-admin01-canary-5f2a91"
 IN_FILE = pytest.mark.filterwarnings("ignore:.*go to an encrypted file:UserWarning")
-BROWSER = """#!{python} -I
-import sys, urllib.request
-urllib.request.urlopen(sys.argv[-1].replace("https://claude.ai", {server!r})).read()
-"""
 
 pytestmark = IN_FILE
 
@@ -65,8 +61,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 def browser(server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let ``$BROWSER`` be one in which the user consents at once."""
     path = tmp_path / "browser"
-    path.write_text(BROWSER.format(python=sys.executable, server=server.url))
-    path.chmod(0o700)
+    install_browser(path, server.url)
     monkeypatch.setenv("BROWSER", str(path))
     return path
 

@@ -1,6 +1,6 @@
-"""Logging in with a browser, or with a code that is pasted; whichever answers first.
+"""Logging in with a browser, or by pasting a code: whichever comes first.
 
-Knows no terminal: what is told and what is typed goes through a `Prompter`.
+This module has no terminal of its own: a `Prompter` shows lines to the user and reads theirs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import LoginFailed, UsageMonitorError
 from claude_usage_monitor.sources.anthropic.oauth_callback import (
-    CallbackListener,
+    LoginCallback,
     Outcome,
     fields_of,
     outcome_of,
@@ -35,32 +35,32 @@ from claude_usage_monitor.sources.anthropic.oauth_login import (
 from claude_usage_monitor.usage.durations import span_in_words
 from claude_usage_monitor.usage.secret import Secret
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request imports it
     from claude_usage_monitor.sources.http import HttpClient
 
 TIMEOUT_SECONDS = 300.0
-_SLICE = 0.2  # seconds; on Windows a wait hears Ctrl+C only when it ends
-_MOST_TRIES = 20  # lines without a code in them, before an input counts as ended
+_POLL_SECONDS = 0.2  # on Windows, Ctrl+C interrupts a wait only when it ends
+_MAX_ATTEMPTS = 20  # pasted lines without this login's code
 
-# Isolated: nothing in the working directory is imported.
-_BROWSE = ["-I", "-c", "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"]
+# `-I` isolates the interpreter: it imports no module from the working directory.
+_OPEN_BROWSER = ["-I", "-c", "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"]
 _TEXT_BROWSERS = frozenset(("browsh", "elinks", "links", "links2", "lynx", "w3m"))
-_SECRET_PREFIXES = ("ANTHROPIC", "CLAUDE")  # their variables hold tokens and keys
+_SECRET_PREFIXES = ("ANTHROPIC", "CLAUDE")  # environment variables with tokens and keys
 
 
 class Prompter(NamedTuple):
-    """The user's end: ``say`` shows a line, ``ask`` waits for one.
+    """The dialog with the user: ``say`` shows a line, ``ask`` reads one.
 
-    ``say`` is called on the caller's thread. ``ask`` is called on a daemon thread, which may
-    still wait in it when the login is over; it returns ``None`` when no line can come any more.
+    ``say`` is called on the caller's thread. ``ask`` is called on a daemon thread and may still be
+    waiting when the login is over; it returns ``None`` at the end of the input.
     """
 
     say: Callable[[str], None]
     ask: Callable[[], str | None]
 
 
-class _Pasted(NamedTuple):
-    """A line that was typed, which may be a code; ``None`` at the end of the input."""
+class _PastedLine(NamedTuple):
+    """A line that the user typed, which may contain a code; ``None`` at the end of the input."""
 
     line: Secret | None
 
@@ -69,17 +69,17 @@ class _NoBrowser(NamedTuple):
     """No browser could be opened."""
 
 
-class _Came(NamedTuple):
-    """A code, and the redirect address of the URL that it came by."""
+class _ReceivedCode(NamedTuple):
+    """A code, and the redirect address of the login page that issued it."""
 
     code: Secret
     redirect_uri: str
 
 
-_Events = SimpleQueue["Outcome | _Pasted | _NoBrowser"]
+_Events = SimpleQueue["Outcome | _PastedLine | _NoBrowser"]
 
 
-def log_in(  # noqa: PLR0913 - a login touches everything outside
+def log_in(  # noqa: PLR0913 - a login needs everything outside
     client: HttpClient,
     environ: Mapping[str, str],
     prompter: Prompter,
@@ -88,53 +88,61 @@ def log_in(  # noqa: PLR0913 - a login touches everything outside
     timeout: float = TIMEOUT_SECONDS,
     clock: Callable[[], datetime],
 ) -> dict[str, object]:
-    """Return the credentials of a new login, in Claude Code's shape; nothing is stored.
+    """Return the credentials of a new login, as Claude Code stores them; nothing is stored here.
 
-    ``client`` asks the token endpoint. Without ``browser``, or where none can be opened, the code
-    has to be pasted.
+    ``client`` sends requests to the token endpoint. Without ``browser``, or where none can open,
+    the user has to paste the code.
 
-    Raises LoginFailed when it was denied, took longer than ``timeout`` seconds, or no code can
-    come any more; else as `exchange_code` does. The code is exchanged once, whatever comes of it.
+    Raises LoginFailed when the user denies the login, takes longer than ``timeout`` seconds, or can
+    enter no code any more; else as `exchange_code` does. The code is exchanged only once.
     """
     challenge = Challenge.fresh()
     try:
-        with ExitStack() as stack:
-            came = _code_of(challenge, environ, prompter, timeout, stack if browser else None)
-            grant = exchange_code(client, came.code, challenge, came.redirect_uri)
+        received = _receive_code(challenge, environ, prompter, timeout, browser=browser)
+        grant = exchange_code(client, received.code, challenge, received.redirect_uri)
     except UsageMonitorError as error:
-        raise error.with_traceback(None) from None  # the frames in it hold the verifier
+        raise error.with_traceback(None) from None  # its frames refer to the verifier
     finally:
         del challenge
     return credentials_of(grant, clock())
 
 
-def _code_of(
+def _receive_code(
     challenge: Challenge,
     environ: Mapping[str, str],
     prompter: Prompter,
     timeout: float,
-    stack: ExitStack | None,
-) -> _Came:
-    """Return the code of a login. A listener for the browser ends with the ``stack``."""
+    *,
+    browser: bool,
+) -> _ReceivedCode:
+    """Return the code of a login, from the browser or from the user."""
     events: _Events = SimpleQueue()
-    listener = None
-    if stack is not None and browser_can_open(environ):
-        with contextlib.suppress(LoginFailed):  # no port is free: a pasted code needs none
-            listener = stack.enter_context(CallbackListener(challenge.state, events.put))
-    if listener is not None:
-        prompter.say("Your browser opens: log in there.")
-        prompter.say("If it does not, open this address anywhere and paste the code that it shows:")
-    else:
-        prompter.say("Open this address in a browser, log in, and paste the code that it shows:")
-    prompter.say(challenge.url(MANUAL_REDIRECT))
-    browser_uri = listener.redirect_uri if listener is not None else None
-    if browser_uri is not None:
-        _open(challenge.url(browser_uri), environ, events)
-    return _Conversation(prompter, events, challenge.state, browser_uri).code(timeout)
+    with ExitStack() as stack:
+        callback = None
+        if browser and browser_can_open(environ):
+            with contextlib.suppress(LoginFailed):  # no port is free; pasting a code needs none
+                callback = stack.enter_context(LoginCallback(challenge, events.put))
+        if callback is None:
+            prompter.say(
+                "Open this address in a browser, log in, and paste the code that it shows:"
+            )
+        else:
+            prompter.say("Your browser opens. Log in there.")
+            prompter.say(
+                "If it does not open, open this address anywhere and paste the code that it shows:"
+            )
+        prompter.say(challenge.url(MANUAL_REDIRECT))
+        if callback is not None:
+            _open_browser(callback.start_url, environ, events)
+        redirect_uri = None if callback is None else callback.redirect_uri
+        return _Conversation(prompter, events, challenge.state, redirect_uri).code(timeout)
 
 
 class _Conversation:
-    """Waits for the browser and for the user at the same time."""
+    """Waits for the browser and for the user at the same time.
+
+    ``browser_uri`` is the redirect address of the browser's login, ``None`` without a browser.
+    """
 
     def __init__(
         self, prompter: Prompter, events: _Events, state: str, browser_uri: str | None
@@ -143,65 +151,64 @@ class _Conversation:
         self._events = events
         self._state = state.encode()
         self._browser_uri = browser_uri
-        self._tries = 0
 
-    def code(self, timeout: float) -> _Came:
-        """Return the first code that comes. Raises LoginFailed when none can come any more."""
-        until = time.monotonic() + timeout
-        browsing, typing = self._browser_uri is not None, True
-        self._listen_for_a_line()
-        while browsing or typing:
-            event = self._next(until)
+    def code(self, timeout: float) -> _ReceivedCode:
+        """Return the first code. Raises LoginFailed when there will be none."""
+        deadline = time.monotonic() + timeout
+        browser_open, input_open = self._browser_uri is not None, True
+        attempts = 0
+        self._read_line()
+        while browser_open or input_open:
+            event = self._next_event(deadline)
             if event is None:
-                raise LoginFailed(
-                    f"Nobody logged in within {span_in_words(timedelta(seconds=timeout))}."
-                )
+                span = span_in_words(timedelta(seconds=timeout))
+                raise LoginFailed(f"The login was not completed within {span}.")
             if isinstance(event, LoginFailed):
                 raise event
             if isinstance(event, Secret):
-                return _Came(event, self._browser_uri or MANUAL_REDIRECT)
+                return _ReceivedCode(event, self._browser_uri or MANUAL_REDIRECT)
             if isinstance(event, _NoBrowser):
-                browsing = False
+                browser_open = False
                 self._prompter.say("No browser could be opened: use the address above.")
             elif event.line is None:
-                typing = False
-            elif (came := self._came_with(event.line.reveal().strip())) is not None:
-                return came
+                input_open = False
+            elif (received := self._code_in(event.line.reveal().strip())) is not None:
+                return received
             else:
-                self._tries += 1
-                typing = self._tries < _MOST_TRIES
-                if typing:
-                    self._listen_for_a_line()
-        if self._tries >= _MOST_TRIES:
-            raise LoginFailed("Nothing that was pasted is the code of this login.")
+                attempts += 1
+                input_open = attempts < _MAX_ATTEMPTS
+                if input_open:
+                    self._read_line()
+        if attempts >= _MAX_ATTEMPTS:
+            raise LoginFailed("None of the pasted lines is the code of this login.")
         raise LoginFailed(
             "The input ended before a code was pasted.",
             "Run this in a terminal, and paste the code that the address shows.",
         )
 
-    def _next(self, until: float) -> Outcome | _Pasted | _NoBrowser | None:
-        while (left := until - time.monotonic()) > 0:
+    def _next_event(self, deadline: float) -> Outcome | _PastedLine | _NoBrowser | None:
+        while (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(Empty):
-                return self._events.get(timeout=min(left, _SLICE))
+                return self._events.get(timeout=min(left, _POLL_SECONDS))
         return None
 
-    def _listen_for_a_line(self) -> None:
-        """Let a line be read, on a thread: nobody knows when one comes, if ever."""
+    def _read_line(self) -> None:
+        """Read one line on a thread, which may wait forever."""
         ask, events = self._prompter.ask, self._events
 
         def read() -> None:
             try:
                 line = ask()
-            except (OSError, ValueError):  # closed, or no text
+            except (OSError, ValueError):  # the input is closed, or not text
                 line = None
-            events.put(_Pasted(None if line is None else Secret(line)))
+            events.put(_PastedLine(None if line is None else Secret(line)))
 
         threading.Thread(target=read, name="login paste", daemon=True).start()
 
-    def _came_with(self, line: str) -> _Came | None:
-        """Return the code in a pasted line; else say what is wrong with it.
+    def _code_in(self, line: str) -> _ReceivedCode | None:
+        """Return the code in a pasted line, or tell the user what is wrong with it.
 
-        Besides ``code#state`` the address of the page where the login ended will do.
+        Accepts ``code#state``, and the address of the page on which the login ended.
         """
         if not line:
             return None
@@ -215,32 +222,32 @@ class _Conversation:
         if isinstance(outcome, LoginFailed):
             raise outcome
         if outcome is not None:
-            return _Came(outcome, redirect_uri)
+            return _ReceivedCode(outcome, redirect_uri)
         if query or "#" in line:
-            self._prompter.say("That is of another login. Open the address above, and paste anew:")
-        else:
             self._prompter.say(
-                "That is not all of it: paste the code with the # and what follows it:"
+                "That code is of another login. Open the address above and paste its code:"
             )
+        else:
+            self._prompter.say("That code is incomplete. Paste it with the # and what follows it:")
         return None
 
 
-# --- the browser --------------------------------------------------------------------------------
+# --- the browser ----------------------------------------------------------------------------------
 
 
 def browser_can_open(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
-    """Return whether a browser may be opened here, on the screen that the user sits at."""
+    """Return whether a browser would open on the user's own screen."""
     if not sys.executable:
         return False
     if environ.get("BROWSER"):
         return bool(_graphical_browsers(environ))
-    if platform in ("darwin", "win32"):  # by SSH it would open where nobody sits
+    if platform in ("darwin", "win32"):  # over SSH, it would open on the other computer
         return not any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
     return any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _graphical_browsers(environ: Mapping[str, str]) -> list[str]:
-    """Return what BROWSER names, without those that would take the terminal."""
+    """Return the commands in BROWSER, without the browsers that would use the terminal."""
     return [
         command
         for command in environ.get("BROWSER", "").split(os.pathsep)
@@ -256,31 +263,31 @@ def _program(command: str) -> str:
     return Path(words[0]).name if words else ""
 
 
-def _open(url: str, environ: Mapping[str, str], events: _Events) -> None:
-    """Open the URL in a browser, which has no terminal and sees no token; never wait for it."""
+def _open_browser(url: str, environ: Mapping[str, str], events: _Events) -> None:
+    """Open a URL in the browser, without a terminal and without our secrets; do not wait for it."""
     child_environ = {
         name: value
         for name, value in environ.items()
-        # Without TERM the standard library knows no text browsers.
+        # Without TERM, the standard library does not choose a text browser.
         if name not in ("BROWSER", "TERM") and not name.upper().startswith(_SECRET_PREFIXES)
     }
-    if chosen := _graphical_browsers(environ):
-        child_environ["BROWSER"] = os.pathsep.join(chosen)
+    if commands := _graphical_browsers(environ):
+        child_environ["BROWSER"] = os.pathsep.join(commands)
     try:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, no secret
-            [sys.executable, *_BROWSE, url],
+            [sys.executable, *_OPEN_BROWSER, url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=child_environ,
-            start_new_session=True,  # no terminal to open, and no Ctrl+C from it
+            start_new_session=True,  # it has no terminal, and gets no Ctrl+C from ours
         )
     except OSError:
         events.put(_NoBrowser())
         return
 
-    def watch() -> None:
+    def wait_for_exit() -> None:
         if child.wait() != 0:
             events.put(_NoBrowser())
 
-    threading.Thread(target=watch, name="login browser", daemon=True).start()
+    threading.Thread(target=wait_for_exit, name="login browser", daemon=True).start()

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from werkzeug import Response
 
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
+from tests.support.browser import install_browser
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
 from tests.support.saved import keep, registry
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 
 KEY = "sk-ant-admin01-canary-90be17"
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
-BROWSER = """#!{python} -I
-import sys, urllib.request
-urllib.request.urlopen(sys.argv[-1].replace("https://claude.ai", {server!r})).read()
-"""
 
 
 @pytest.fixture
@@ -152,8 +148,7 @@ def test_a_login_in_the_browser_is_added(
     command: Command, server: TokenServer, tmp_path: Path, home: Path
 ) -> None:
     script = tmp_path / "browser"
-    script.write_text(BROWSER.format(python=sys.executable, server=server.url))
-    script.chmod(0o700)
+    install_browser(script, server.url)
     done = command.run("accounts", "add", "Personal", "--login", environ={"BROWSER": str(script)})
     says(done, 0, "Your browser opens", "^https://claude.ai/", r"^Added Personal \(work@")
     (exchange,) = (seen.document for seen in server.requests if seen.method == "POST")
