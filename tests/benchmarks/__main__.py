@@ -88,9 +88,9 @@ def rest(environ: Mapping[str, str]) -> None:
     with Command() as command:
         terminal = command.open(environ=environ)
         terminal.wait_for("78 %")
-        terminal.rest(2)
+        terminal.read_for(2)
         before = cpu_seconds(terminal.pid)
-        written = len(terminal.rest(REST_SECONDS))
+        written = len(terminal.read_for(REST_SECONDS))
         used = cpu_seconds(terminal.pid) - before
         status = Path(f"/proc/{terminal.pid}/status").read_text(encoding="ascii")
         resident = int(status.split("VmRSS:")[1].split()[0]) / 1024

@@ -43,7 +43,7 @@ def opened(command: Command) -> Terminal:
 
 def show_help(terminal: Terminal) -> None:
     """See that the command is alive and has taken all that was typed before."""
-    terminal.rest(0.15)
+    terminal.read_for(0.15)
     terminal.type("?")
     terminal.wait_for("any key goes back")
 
@@ -98,17 +98,17 @@ def test_help_comes_up_and_any_key_goes_back(command: Command) -> None:
     terminal.type("x")
 
     terminal.wait_for("Fable")
-    assert "any key goes back" not in terminal.record_result()
+    assert "any key goes back" not in terminal.wait_until_quiet()
 
 
 def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store: Store) -> None:
     store.login()
     terminal = command.open("--interval", "295")
     terminal.wait_for("user@example.com")
-    before = terminal.record_result()
+    before = terminal.wait_until_quiet()
     terminal.type("\t")
 
-    assert before == terminal.record_result()
+    assert before == terminal.wait_until_quiet()
     assert len(api.usage_requests) == 1
 
 
@@ -121,7 +121,7 @@ def test_r_asks_no_sooner_than_the_budget_allows(command: Command, api: Api, sto
         terminal.type("r")
         terminal.read(0.002)
     show_help(terminal)
-    terminal.rest(0.3)
+    terminal.read_for(0.3)
 
     assert len(api.usage_requests) == 1
 
@@ -149,7 +149,7 @@ def test_garbage_does_not_quit(command: Command) -> None:
     terminal = opened(command)
     for start in range(0, len(garbage), 50):
         terminal.type(garbage[start : start + 50])
-        terminal.rest(0.15)
+        terminal.read_for(0.15)
 
     show_help(terminal)
 
@@ -164,7 +164,7 @@ def test_without_keys_the_command_waits_and_does_not_spin(command: Command) -> N
     os.close(nothing)
     for terminal in terminals:
         terminal.wait_for("Fable")
-        terminal.record_result()
+        terminal.wait_until_quiet()
     before = [cpu_seconds(terminal.pid) for terminal in terminals]
     time.sleep(1.0)
     used = [cpu_seconds(t.pid) - start for t, start in zip(terminals, before, strict=True)]

@@ -15,7 +15,7 @@ import claude_usage_monitor.cli.commands
 from claude_usage_monitor.cli import COMMANDS
 from claude_usage_monitor.cli.commands.dashboard import OUTPUTS
 from claude_usage_monitor.cli.parser import build_parser
-from tests.support.command import injected
+from tests.support.command import environ_running
 
 if TYPE_CHECKING:
     from tests.support.api import Api
@@ -97,11 +97,11 @@ def test_only_live_mode_collects_garbage(command: Command, tmp_path: Path) -> No
     """A short command ends before there is any; live mode runs for days."""
     report = tmp_path / "report"
     code = COLLECTOR.format(module="once", name="frame_text", path=str(report))
-    command.run("--demo", "--once", environ=injected(tmp_path, code))
+    command.run("--demo", "--once", environ=environ_running(tmp_path, code))
     assert "False" == report.read_text()
 
     code = COLLECTOR.format(module="live", name="dashboard", path=str(report))
-    terminal = command.open("--demo", environ=injected(tmp_path, code))
+    terminal = command.open("--demo", environ=environ_running(tmp_path, code))
     terminal.wait_for("Fable")
     assert "True" == report.read_text()
 
@@ -120,7 +120,7 @@ output.data = data
 """
     for arguments in (("--demo", "--once"), ("--demo", "--json"), ("statusline",), ("doctor",)):
         report.unlink(missing_ok=True)
-        command.run(*arguments, environ=injected(tmp_path, code))
+        command.run(*arguments, environ=environ_running(tmp_path, code))
         assert "0" == report.read_text()
 
 
@@ -157,7 +157,7 @@ def read_all(*arguments):
     raise OSError(5, "Input/output error", "/some/file")
 dashboard_request.read_all = read_all
 """
-    done = command.run("--json", environ=injected(tmp_path, code))
+    done = command.run("--json", environ=environ_running(tmp_path, code))
 
     assert 1 == done.returncode
     error, hint = done.stderr.splitlines()

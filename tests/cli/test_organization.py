@@ -87,7 +87,7 @@ def test_live_mode_shows_the_figures_at_any_size_until_q(command: Command, api: 
     for columns, rows in ((28, 14), (120, 50), (40, 12)):
         terminal.resize(columns, rows)
         terminal.wait_for(lambda: shown(api) in terminal.text and "Acme" in terminal.text)
-        terminal.record_result()
+        terminal.wait_until_quiet()
         assert "Acme Corporation" in terminal.lines[0]
     terminal.type("q")
     assert 0 == terminal.wait_for_exit()

@@ -8,7 +8,7 @@ import pyte
 import pytest
 from rich.cells import cell_len
 
-from tests.support.command import CLEARED, short_floor
+from tests.support.command import CLEARED, environ_with_short_floor
 from tests.support.payloads import usage_body
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def opened(
     """Return the command, the figures and the profile shown."""
     terminal = command.open(*CALM, columns=columns, rows=rows, environ=environ)
     terminal.wait_for("Max 5x" if columns < 60 else "user@example.com")
-    terminal.record_result()
+    terminal.wait_until_quiet()
     return terminal
 
 
@@ -59,23 +59,23 @@ def test_a_still_screen_costs_nothing(command: Command) -> None:
     """While no word on it changes, nothing is written."""
     terminal = opened(command)
 
-    assert terminal.rest(1.5) == b""
+    assert terminal.read_for(1.5) == b""
 
 
 def test_only_the_lines_that_changed_are_written(
     command: Command, api: Api, steady: datetime, home: Path, tmp_path: Path
 ) -> None:
     """A figure that changes costs its own row."""
-    terminal = opened(command, environ=short_floor(home, tmp_path))
+    terminal = opened(command, environ=environ_with_short_floor(home, tmp_path))
     before = len(terminal.written)
 
     api.answer(usage_body(steady, five_hour=79.0))
     terminal.press_until("r", "79 %")
-    terminal.record_result()
+    terminal.wait_until_quiet()
 
     written = terminal.written[before:].decode()
     assert [name in written for name in ("5-hour", "7-day", "Fable")] == [True, False, False]
-    assert terminal.text == terminal.repainted()
+    assert terminal.text == terminal.repaint()
 
 
 @pytest.mark.usefixtures("steady")
@@ -84,7 +84,7 @@ def test_in_a_terminal_of_any_size_nothing_wraps_or_scrolls(command: Command) ->
     terminal = opened(command)
     for columns, rows in SIZES:
         terminal.resize(columns, rows)
-        shown = terminal.repainted()
+        shown = terminal.repaint()
 
         larger = pyte.Screen(columns + 99, rows + 40)
         pyte.ByteStream(larger).feed(bytes(terminal.written[terminal.written.rindex(CLEARED) :]))
@@ -113,7 +113,7 @@ def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None
         terminal.read(0.002)
     terminal.resize(72, 26)
     terminal.wait_for(lambda: width(terminal) == 72 and "API" in terminal.text)
-    terminal.record_result()
+    terminal.wait_until_quiet()
 
     fresh = opened(command, columns=72, rows=26)
     assert fresh.text == terminal.text
@@ -138,16 +138,16 @@ def test_what_somebody_else_wrote_to_the_terminal_is_painted_over(
     """A stray write of a child goes with the next full paint."""
     terminal = opened(command)
     before = terminal.text
-    terminal.scribble("warning: stray")
+    terminal.write_from_elsewhere("warning: stray")
 
     if heal == "SIGCONT":
-        terminal.repainted()
+        terminal.repaint()
     else:
         terminal.resize(59, 24)
         terminal.wait_for(lambda: width(terminal) == 59)
         terminal.resize(60, 24)
         terminal.wait_for(lambda: width(terminal) == 60)
-        terminal.record_result()
+        terminal.wait_until_quiet()
 
     assert before == terminal.text
 

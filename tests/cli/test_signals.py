@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import ALTERNATE, NORMAL, PATIENCE, PROGRAM, RESTORED, Terminal, injected
+from tests.support.command import (
+    ALTERNATE,
+    NORMAL,
+    PROGRAM,
+    RESTORED,
+    TIMEOUT,
+    Terminal,
+    environ_running,
+)
 from tests.support.saved import keep, refresh_token
 from tests.support.token_server import TokenServer, delayed
 
@@ -82,7 +90,7 @@ def test_no_number_of_signals_loses_a_login_that_is_being_refreshed(
     terminal.wait_for(lambda: any(seen.rotated for seen in server.refreshes))
     for _ in range(3):
         terminal.kill(number)
-        terminal.rest(0.1)
+        terminal.read_for(0.1)
 
     assert terminal.wait_for_exit() == (live_code if live else code)
     assert "Traceback" not in terminal.text
@@ -101,7 +109,7 @@ def test_a_signal_that_is_ignored_stays_ignored(server: TokenServer) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGHUP)
 
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(TIMEOUT) == 0
 
 
 def test_a_signal_in_mid_drawing_gives_the_terminal_back_too(
@@ -120,7 +128,7 @@ def dashboard(*how):
     return drawn(*how)
 live.dashboard = dashboard
 """
-    terminal = started(command, environ=injected(tmp_path, code))
+    terminal = started(command, environ=environ_running(tmp_path, code))
     busy.touch()
     terminal.kill(signal.SIGCONT)
     terminal.wait_for(lambda: not busy.exists())
@@ -135,7 +143,7 @@ def test_a_terminal_that_is_held_keeps_nobody(command: Command) -> None:
     terminal = started(command)
     terminal.type(XOFF)
     terminal.resize(90, 30)  # to be drawn, in vain
-    assert terminal.rest(0.2) == b""
+    assert terminal.read_for(0.2) == b""
     terminal.kill(signal.SIGINT)
 
     assert terminal.wait_for_exit() == 0
@@ -171,7 +179,7 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_paints_anew(command: Command
         (60, 24),
         {"PS1": "shell> ", "ENV": None, "BASH_SILENCE_DEPRECATION_WARNING": "1"},
     )
-    command.keep(shell)
+    command.track(shell)
     shell.wait_for("shell>")
     shell.type(f"{PROGRAM} --demo\n")
     shell.wait_for("Fable")
@@ -211,9 +219,9 @@ def test_a_stop_that_cannot_be_caught_ends_in_a_fresh_screen(command: Command) -
     terminal = started(command)
     terminal.kill(signal.SIGSTOP)
     terminal.wait_for(lambda: terminal.stopped)
-    terminal.scribble("somebody else")
+    terminal.write_from_elsewhere("somebody else")
 
-    terminal.repainted()
+    terminal.repaint()
 
     assert "somebody else" not in terminal.text
     assert "Fable" in terminal.text
@@ -229,7 +237,7 @@ def test_a_closed_terminal_ends_the_command(command: Command, how: dict[str, obj
     terminal = started(command, **how)
     terminal.close()
 
-    assert terminal.wait_for_exit(patience=5.0) == 129
+    assert terminal.wait_for_exit(timeout=5.0) == 129
 
 
 def test_a_closed_terminal_is_noticed_in_drawing(command: Command) -> None:
@@ -240,4 +248,4 @@ def test_a_closed_terminal_is_noticed_in_drawing(command: Command) -> None:
     terminal.close()
     terminal.kill(signal.SIGCONT)
 
-    assert terminal.wait_for_exit(patience=5.0) == 129
+    assert terminal.wait_for_exit(timeout=5.0) == 129

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import PROGRAM, injected, short_floor
+from tests.support.command import PROGRAM, environ_running, environ_with_short_floor
 from tests.support.payloads import payload, usage_body
 
 if TYPE_CHECKING:
@@ -88,18 +88,18 @@ import datetime
 import claude_usage_monitor.monitor.live.poller as poller
 poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.1)
 """
-    environ = {**short_floor(home, tmp_path, often), "TERM": "dumb"}
+    environ = {**environ_with_short_floor(home, tmp_path, often), "TERM": "dumb"}
     store.login(expires_in=-60)
     terminal = command.open(columns=80, rows=100, environ=environ)
     terminal.wait_for("The login expired")
-    terminal.rest(0.5)
+    terminal.read_for(0.5)
     assert terminal.text.count("The login expired") == 1
 
     store.login()
     terminal.wait_for("user@example.com")
     api.answer(usage_body(datetime.now(UTC), five_hour=81.0))
     terminal.press_until("r", "81 %")
-    terminal.rest(0.2)
+    terminal.read_for(0.2)
 
     assert terminal.text.count("81 % !!") == 1
     assert ESCAPE not in terminal.written
@@ -247,12 +247,12 @@ def utc_clock():
     return clock()
 live.utc_clock = utc_clock
 """
-    terminal = command.open("--demo", environ=injected(tmp_path, code))
+    terminal = command.open("--demo", environ=environ_running(tmp_path, code))
     terminal.wait_for("Fable")
     before = clock_on(terminal.text)
 
     changed.touch()
-    terminal.repainted()
+    terminal.repaint()
 
     assert (clock_on(terminal.text) - before) % (24 * 60) == 5 * 60 + 30
 

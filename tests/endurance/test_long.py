@@ -101,13 +101,13 @@ def test_ten_minutes_side_by_side(command: Command, api: Api, store: Store, home
         budget.blocked = BLOCK_SECONDS[0] <= elapsed < BLOCK_SECONDS[1]
         outputs = {}
         for pane in panes:
-            pane.rest(0.3)
+            pane.read_for(0.3)
         line = command.run("statusline", stdin=b"{}", environ={"NO_COLOR": "1"}).stdout
         account: dict[str, Any] = document(command.run("--json").stdout)
         outputs["statusline"] = five_hour_of(line)
         outputs["json"] = str(round(account["windows"][0]["utilization"]))
         for number, pane in enumerate(panes):
-            pane.rest(0.2)
+            pane.read_for(0.2)
             outputs[f"pane {number}"] = five_hour_of(pane.text)
             if "asks to wait" in pane.text:
                 said_blocked.add(f"pane {number}")

@@ -1,4 +1,4 @@
-"""The installed command: run to its end, or kept in a real terminal that pyte reads."""
+"""The installed command: run to its end, or open in a pseudo terminal that pyte interprets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM = str(Path(sys.executable).with_name("claude-usage-monitor"))
-PATIENCE = 20.0  # seconds; a bound for a busy machine, not an expectation
+TIMEOUT = 20.0  # seconds; generous, because the machine may be busy
 
 CURSOR_SHOWN = b"\x1b[?25h"
 CLEARED = b"\x1b[2J"
 ALTERNATE = b"\x1b[?1049h"
 NORMAL = b"\x1b[?1049l"
 
-# The terminal's state after a command that gave it back, once.
+# `Terminal.state` after a command that restored the terminal once.
 RESTORED = {
     "modes as before": True,
     "cursor hidden": False,
@@ -38,17 +38,17 @@ RESTORED = {
     "left the alternate screen": 1,
 }
 
-# Makes its terminal the controlling one, as a login does, and becomes the command.
-_TAKE_TERMINAL = (
+# Makes the terminal on standard output the controlling terminal, then becomes the command.
+_WITH_CONTROLLING_TERMINAL = (
     "import fcntl, os, sys, termios;"
     "fcntl.ioctl(1, termios.TIOCSCTTY, 0);"
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
-_ONLY_TAKE_PLACE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+_WITHOUT_CONTROLLING_TERMINAL = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 class _Screen(pyte.Screen):
-    """A screen with an alternate one beside it, which pyte lacks."""
+    """A screen and the alternate screen, which pyte lacks."""
 
     _ALTERNATE = 1049
 
@@ -78,10 +78,10 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """A program in a pseudo terminal of its own, its screen as a person would see it.
+    """A program in a pseudo terminal of its own, and its screen as a person would see it.
 
-    ``controlling`` is whether the terminal is the program's own, so that closing it and Ctrl+C
-    reach the program as signals; ``stdin`` is a file descriptor to read instead of the terminal.
+    With ``controlling``, closing the terminal and Ctrl+C send signals to the program. ``stdin`` is
+    a file descriptor that the program reads instead of the terminal.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class Terminal:
         self._set_size(columns, rows)
         self.name = os.ttyname(slave)
         self.modes = termios.tcgetattr(self.master)
+        launcher = _WITH_CONTROLLING_TERMINAL if controlling else _WITHOUT_CONTROLLING_TERMINAL
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL if controlling else _ONLY_TAKE_PLACE]
-            + list(arguments),
+            [sys.executable, "-I", "-S", "-c", launcher, *arguments],
             stdin=slave if stdin is None else stdin,
             stdout=slave,
             stderr=slave,
@@ -115,7 +115,7 @@ class Terminal:
         self.pid = self._process.pid
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal another size, as dragging its corner does."""
+        """Change the size of the terminal, as a user who resizes its window does."""
         self._set_size(columns, rows)
         self.screen.resize(rows or 24, columns or 80)
 
@@ -124,7 +124,7 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, packed)
 
     def type(self, keys: str | bytes) -> None:
-        """Press keys; reads meanwhile what the command answers, as a terminal does."""
+        """Press keys, and read what the command writes meanwhile, as a terminal does."""
         left = keys.encode() if isinstance(keys, str) else keys
         while left:
             _, writable, _ = select.select([], [self.master], [], 0.05)
@@ -138,7 +138,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """The screen's lines, without the blanks at their ends."""
+        """The lines of the screen, without trailing spaces."""
         return [line.rstrip() for line in self.screen.display]
 
     @property
@@ -148,7 +148,7 @@ class Terminal:
 
     @property
     def state(self) -> dict[str, object]:
-        """What the command has to leave as it found it, and how often it said so."""
+        """What the command must restore, and how often it wrote the sequences that do so."""
         return {
             "modes as before": termios.tcgetattr(self.master) == self.modes,
             "cursor hidden": self.screen.cursor.hidden,
@@ -158,7 +158,7 @@ class Terminal:
         }
 
     def read(self, seconds: float = 0.05) -> bool:
-        """Take in what the command writes; returns whether it wrote anything."""
+        """Read what the command writes; returns whether it wrote anything."""
         ready, _, _ = select.select([self.master], [], [], seconds)
         if not ready:
             return False
@@ -170,55 +170,55 @@ class Terminal:
         self._stream.feed(data)
         return bool(data)
 
-    def wait_for(self, what: str | Callable[[], bool], patience: float = PATIENCE) -> None:
-        """Read until a text is on the screen, or a condition holds."""
-        deadline = time.monotonic() + patience
-        while not (what in self.text if isinstance(what, str) else what()):
+    def wait_for(self, expected: str | Callable[[], bool], timeout: float = TIMEOUT) -> None:
+        """Read until a text is on the screen, or a condition is true."""
+        deadline = time.monotonic() + timeout
+        while not (expected in self.text if isinstance(expected, str) else expected()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"never came: {what}\n{self.text}")
+                raise AssertionError(f"not on the screen: {expected}\n{self.text}")
             self.read()
 
-    def press_until(self, key: str, what: str) -> None:
-        """Press a key, again and again, until a text is on the screen."""
+    def press_until(self, key: str, expected: str) -> None:
+        """Press a key repeatedly until a text is on the screen."""
 
         def shown() -> bool:
             self.type(key)
-            return what in self.text
+            return expected in self.text
 
         self.wait_for(shown)
 
-    def rest(self, seconds: float) -> bytes:
-        """Read for a while; returns what was written in it."""
+    def read_for(self, seconds: float) -> bytes:
+        """Read for some seconds; returns what was written in them."""
         before = len(self.written)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.read(0.02)
         return bytes(self.written[before:])
 
-    def record_result(self, quiet: float = 0.1) -> str:
-        """Read until nothing more comes for a moment; returns the screen."""
-        while self.rest(quiet):
+    def wait_until_quiet(self, quiet: float = 0.1) -> str:
+        """Read until nothing is written for ``quiet`` seconds; returns the screen."""
+        while self.read_for(quiet):
             pass
         return self.text
 
-    def repainted(self) -> str:
-        """Have the whole screen painted anew; returns it."""
-        self.record_result()
+    def repaint(self) -> str:
+        """Make the command paint the whole screen; returns it."""
+        self.wait_until_quiet()
         before = self.written.count(CLEARED)
         self.kill(signal.SIGCONT)
         self.wait_for(lambda: self.written.count(CLEARED) > before)
-        return self.record_result()
+        return self.wait_until_quiet()
 
-    def scribble(self, text: str) -> None:
-        """Write to the terminal past the command, as a stray child of it does."""
+    def write_from_elsewhere(self, text: str) -> None:
+        """Write to the terminal as another process would."""
         tty = os.open(self.name, os.O_WRONLY | os.O_NOCTTY)
-        os.write(tty, b"\x1b[5;9H" + text.encode())  # anywhere but where we wrote last
+        os.write(tty, b"\x1b[5;9H" + text.encode())
         os.close(tty)
         self.wait_for(text)
 
     @property
     def stopped(self) -> bool:
-        """Whether the command was stopped, as by Ctrl+Z, since this was last asked."""
+        """Whether the command was stopped, as by Ctrl+Z, since the last call."""
         pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
         if pid and not os.WIFSTOPPED(status):
             self._process.returncode = os.waitstatus_to_exitcode(status)
@@ -230,12 +230,12 @@ class Terminal:
         code = self._process.poll()
         return 128 - code if code is not None and code < 0 else code
 
-    def wait_for_exit(self, patience: float = PATIENCE, *, reading: bool = True) -> int:
-        """Wait until the command has ended, taking in what it writes; returns its exit code."""
-        deadline = time.monotonic() + patience
+    def wait_for_exit(self, timeout: float = TIMEOUT, *, reading: bool = True) -> int:
+        """Wait until the command has ended and read what it writes; returns its exit code."""
+        deadline = time.monotonic() + timeout
         while (code := self.exit_code) is None:
             if time.monotonic() > deadline:
-                raise AssertionError(f"did not end\n{self.text}")
+                raise AssertionError(f"still running\n{self.text}")
             if self.closed or not reading or not self.read(0.005):
                 time.sleep(0.002)
         while not self.closed and self.read(0.02):
@@ -249,7 +249,7 @@ class Terminal:
             self.closed = True
 
     def end(self) -> None:
-        """Make sure that nothing is left behind."""
+        """Close the terminal and kill the command if it is still running."""
         self.close()
         if self.exit_code is None:
             self._process.kill()
@@ -257,7 +257,7 @@ class Terminal:
 
 
 class Command:
-    """Starts the command, and ends what a test left running."""
+    """Starts the command, and kills what a test left running."""
 
     def __init__(self) -> None:
         self._terminals: list[Terminal] = []
@@ -302,9 +302,10 @@ class Command:
         controlling: bool = True,
         stdin: int | None = None,
     ) -> Terminal:
-        """Start the command in a terminal of its own, ``through`` another program if one is given.
+        """Start the command in a terminal of its own.
 
-        A value of ``None`` in ``environ`` takes the variable away.
+        ``through`` is another program that starts it, with its arguments. A value of ``None`` in
+        ``environ`` removes the variable.
         """
         terminal = Terminal(
             (*through, PROGRAM, *arguments),
@@ -313,10 +314,10 @@ class Command:
             controlling=controlling,
             stdin=stdin,
         )
-        return self.keep(terminal)
+        return self.track(terminal)
 
-    def keep(self, terminal: Terminal) -> Terminal:
-        """End this terminal too when the test does."""
+    def track(self, terminal: Terminal) -> Terminal:
+        """Close this terminal too at the end of the test."""
         self._terminals.append(terminal)
         return terminal
 
@@ -326,23 +327,23 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def injected(folder: Path, code: str) -> dict[str, str]:
-    """Return the environment in which Python runs this code before the command: for faults."""
+def environ_running(folder: Path, code: str) -> dict[str, str]:
+    """Return an environment in which Python runs some code before the command."""
     (folder / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": str(folder)}
 
 
-def short_floor(home: Path, folder: Path, code: str = "") -> dict[str, str]:
-    """Return an environment in which ``r`` reads after a moment: the real floor is a minute."""
+def environ_with_short_floor(home: Path, folder: Path, code: str = "") -> dict[str, str]:
+    """Return an environment with a time between requests of 0.3 s: the least allowed is 60 s."""
     own = home / "own"
     own.mkdir()
     (own / "config.toml").write_text("api_floor_seconds = 0.3\n")
     short = "import claude_usage_monitor.store.settings as s; s._LEAST_FLOOR = 0.1\n"
-    return {**injected(folder, short + code), "CLAUDE_USAGE_MONITOR_HOME": str(own)}
+    return {**environ_running(folder, short + code), "CLAUDE_USAGE_MONITOR_HOME": str(own)}
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return how much processor time a process has used."""
+    """Return the processor time that a process has used."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
         fields = stat.read_text().rpartition(")")[2].split()

@@ -184,7 +184,7 @@ def test_in_a_terminal_a_code_is_pasted(command: Command, server: TokenServer) -
         "accounts", "add", "Personal", "--login", "--no-browser", columns=500, rows=30
     )
     terminal.wait_for(lambda: "state=" in terminal.text)
-    (url,) = re.findall(r"https://\S+", terminal.record_result())
+    (url,) = re.findall(r"https://\S+", terminal.wait_until_quiet())
     terminal.type(server.authorize(url) + "\n")
     terminal.wait_for("Added Personal")
     assert 0 == terminal.wait_for_exit()
@@ -679,7 +679,7 @@ def test_live_mode_stays_when_the_list_is_damaged(command: Command, server: Toke
     path.write_bytes(b"garbage" * 1000)
     for _ in range(3):
         terminal.type("\t")
-        terminal.rest(0.3)
+        terminal.read_for(0.3)
     assert None is terminal.exit_code, terminal.text
     assert 0 == leave(terminal)
 

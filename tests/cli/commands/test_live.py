@@ -16,7 +16,7 @@ from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from claude_usage_monitor.usage.throttling import Throttling
-from tests.support.command import RESTORED, injected, short_floor
+from tests.support.command import RESTORED, environ_running, environ_with_short_floor
 from tests.support.login import TOKEN
 from tests.support.payloads import payload, usage_body
 
@@ -84,7 +84,7 @@ def test_a_hung_read_keeps_nobody(
     else:
         terminal.kill(leave)
 
-    assert terminal.wait_for_exit(patience=5.0) == code
+    assert terminal.wait_for_exit(timeout=5.0) == code
 
 
 def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
@@ -92,7 +92,7 @@ def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
 ) -> None:
     """By itself, without a key, as soon as Claude Code has renewed it."""
     store.login(expires_in=-60)
-    terminal = command.open(environ=injected(tmp_path, LOOK_OFTEN))
+    terminal = command.open(environ=environ_running(tmp_path, LOOK_OFTEN))
     terminal.wait_for("The login expired")
     assert api.requests == []
 
@@ -108,7 +108,7 @@ def test_figures_stay_when_the_api_begins_to_fail(
 ) -> None:
     """What is known stays in sight, with the problem beneath it."""
     store.login()
-    terminal = command.open(rows=30, environ=short_floor(home, tmp_path))
+    terminal = command.open(rows=30, environ=environ_with_short_floor(home, tmp_path))
     terminal.wait_for("78 %")
 
     api.answer(payload("error_529_overloaded"), 529)
@@ -155,7 +155,7 @@ oauth_api.get_usage = get_usage
 """,
     }[place]
 
-    terminal = command.open(columns=100, rows=60, environ=injected(tmp_path, code))
+    terminal = command.open(columns=100, rows=60, environ=environ_running(tmp_path, code))
 
     assert terminal.wait_for_exit() == 1
     assert terminal.state == RESTORED
@@ -181,7 +181,7 @@ def dashboard(*arguments):
     return drawn(*arguments)
 live.dashboard = dashboard
 """
-    terminal = command.open("--demo", environ=injected(tmp_path, code))
+    terminal = command.open("--demo", environ=environ_running(tmp_path, code))
     terminal.wait_for("Fable")
     terminal.type("q")
 
@@ -198,7 +198,7 @@ def test_a_response_that_a_library_cannot_parse_leaves_the_screen_whole(
     api.answer(usage_body(datetime.now(UTC)), 200, cookie)
     terminal = command.open()
     terminal.wait_for("%")
-    terminal.record_result()
+    terminal.wait_until_quiet()
 
     assert b"Traceback" not in terminal.written
 
@@ -240,7 +240,7 @@ class Slow:
             time.sleep(60)
 sys.meta_path.insert(0, Slow())
 """
-    terminal = command.open(environ=injected(tmp_path, code))
+    terminal = command.open(environ=environ_running(tmp_path, code))
     terminal.wait_for(started.exists)
     terminal.type("\x03")
 

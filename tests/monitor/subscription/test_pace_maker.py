@@ -416,7 +416,7 @@ def test_the_live_dashboard_follows_its_changes(
     before = folder.contents()
     terminal = command.open("--interval", "5", rows=40)
     terminal.wait_for("throttling, 35s")
-    terminal.rest(1)
+    terminal.read_for(1)
     assert before == folder.contents()
     folder.decide(utc_now(), 0)
     terminal.wait_for("on pace, no delay")
