@@ -1,11 +1,14 @@
-"""The protocols between those who read accounts and those who show them."""
+"""How accounts are read and displayed: the protocols, and the status of a delayed read."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.errors import RateLimited
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 
 class Reader(Protocol):
@@ -31,6 +34,19 @@ class Reader(Protocol):
     def changed(self) -> bool:
         """Return whether `cached_status` would return something new."""
         ...
+
+
+def delayed(status: AccountStatus, until: datetime, hint: str) -> AccountStatus:
+    """Return the status of an account for which no request may be sent before ``until``.
+
+    ``hint`` explains the wait if there are no figures to show meanwhile.
+    """
+    if not status.has_figures and status.problem is None:
+        problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
+        status = dataclasses.replace(status, problem=problem)
+    if status.next_read_at is None:
+        return status
+    return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))
 
 
 class DisplayedAccount(NamedTuple):

@@ -216,6 +216,15 @@ def test_counts_rate_limits_and_failures_in_a_row(policy: WaitPolicy) -> None:
     assert [(1, 0), (2, 0), (0, 1), (0, 2), (0, 0), (1, 0)] == counts
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(RateLimited(), (1, 0)), (ServerError(), (0, 1)), (Unauthorized(), (0, 0))],
+)
+def test_the_first_error_counts_as_one(error: UsageMonitorError, expected: tuple[int, int]) -> None:
+    backoff = backoff_after(error, None, NOW, usage_wait, 0.0)
+    assert expected == (backoff.rate_limits, backoff.failures)
+
+
 def test_a_back_off_has_the_problem_and_the_time_of_the_request() -> None:
     error = ServerError("The API has a problem (529).")
     backoff = backoff_after(error, None, NOW, usage_wait, 0.0)

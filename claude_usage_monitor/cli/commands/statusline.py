@@ -23,7 +23,7 @@ from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import output_of, read_input
 from claude_usage_monitor.formats import load_format
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.monitor.subscription.statusline import status_after
+from claude_usage_monitor.monitor.subscription.statusline import status_after_input
 
 if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
     import argparse
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _line(content: bytes, environ: Mapping[str, str]) -> str:
     now = utc_clock()
-    status = status_after(content, environ, now)
+    status = status_after_input(content, environ, now)
     columns = environ.get("COLUMNS", "")[:6]
     width = int(columns) if columns.isascii() and columns.isdigit() else 0
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"

@@ -15,7 +15,6 @@ from claude_usage_monitor.usage.status import CLAUDE_CODE, Account
 
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.organization.reader import OrganizationReader
-    from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
 
 
 def open_reader(services: Services, account: Account, saved: SavedAccount | None) -> Reader:
@@ -24,26 +23,13 @@ def open_reader(services: Services, account: Account, saved: SavedAccount | None
         return organization_reader(services, account, saved)
     if saved is None:
         return claude_code_reader(services)
-    return _subscription_reader(services, services.saved_logins.login_source(saved))
+    return SubscriptionReader(services.saved_logins.login_source(saved), services)
 
 
 def claude_code_reader(services: Services) -> SubscriptionReader:
     """Return a reader of the account that Claude Code is logged in as."""
     login_source = ClaudeCodeLogin(services.finder, services.state, services.environ)
-    return _subscription_reader(services, login_source)
-
-
-def _subscription_reader(
-    services: Services, login_source: ClaudeCodeLogin | SavedLogin
-) -> SubscriptionReader:
-    return SubscriptionReader(
-        login_source,
-        services.api_client,
-        services.state,
-        services.settings,
-        services.clock,
-        services.random_fraction,
-    )
+    return SubscriptionReader(login_source, services)
 
 
 def organization_reader(

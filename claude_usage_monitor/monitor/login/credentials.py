@@ -17,6 +17,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.claude_code.credentials_file import Login
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.secret import Secret
 
 ENVIRONMENT = f"{credentials_file.TOKEN_VARIABLE} variable"
@@ -38,6 +39,11 @@ class Credential(NamedTuple):
     def token(self) -> Secret:
         """The access token."""
         return self.login.token
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the access token."""
+        return token_fingerprint(self.login.token)
 
     def expired(self, now: datetime) -> bool:
         """Return whether the token has expired, or will have before a request arrives."""

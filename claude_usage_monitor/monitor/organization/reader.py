@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.errors import RateLimited, UsageMonitorError
+from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.backoff import (
     MIN_REPORT_INTERVAL,
     backoff_after,
@@ -24,18 +23,19 @@ from claude_usage_monitor.monitor.organization.snapshot import (
     read_snapshot,
 )
 from claude_usage_monitor.monitor.organization.spend import spend_from_reports
-from claude_usage_monitor.monitor.reader import Reader
+from claude_usage_monitor.monitor.reader import Reader, delayed
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.reports import COST_REPORTS
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
 
 _MAX_READS_PER_HOUR = 60  # the API's documentation: "once per minute for sustained use"
 _IN_FLIGHT_POLL_SECONDS = 0.05
+_BUDGET_HINT = "This organization was read less than a minute ago, or 60 times in this hour."
 _PUBLISH_EVERY = 12  # reports of a long first read
 
 
@@ -99,7 +99,7 @@ class OrganizationReader(Reader):
             )
             if isinstance(permission, Wait):
                 # Another process may have stored new reports since the snapshot was read.
-                return _waiting(self.cached_status(previous), permission.until)
+                return delayed(self.cached_status(previous), permission.until, _BUDGET_HINT)
             if status.spend != previous.spend or previous.spend is None:
                 publish(status)
             if isinstance(permission, InFlight):
@@ -215,15 +215,3 @@ class OrganizationReader(Reader):
             backoff = Backoff(now, now + lengthened(MIN_REPORT_INTERVAL, self._jitter))
         backoff = backoff._replace(requested_at=now, clock_skew=client.clock_skew)
         self._state.record_result(granted.request, snapshot.fingerprint, backoff)
-
-
-def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
-    """Return the status of an account that may not be requested before ``until``."""
-    if not status.has_figures and status.problem is None:
-        hint = "This organization was read less than a minute ago, or 60 times in this hour."
-        problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
-        status = dataclasses.replace(status, problem=problem)
-    next_read_at = status.next_read_at
-    return dataclasses.replace(
-        status, next_read_at=max(until, next_read_at) if next_read_at else None
-    )

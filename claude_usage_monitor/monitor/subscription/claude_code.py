@@ -91,7 +91,7 @@ class ClaudeCodeLogin:
         return self._identified(credential, now)._replace(notice=notice)
 
     def _lacks_scope(self, credential: Credential, now: datetime) -> bool:
-        backoff = self._state.backoff_of(identities.token_fingerprint(credential.token))
+        backoff = self._state.backoff_of(credential.fingerprint)
         return (
             backoff is not None
             and backoff.problem is not None
@@ -107,7 +107,7 @@ class ClaudeCodeLogin:
         return None if stored.expired(now) else stored
 
     def _identified(self, credential: Credential, now: datetime) -> LoginSnapshot:
-        fingerprint = identities.token_fingerprint(credential.token)
+        fingerprint = credential.fingerprint
         identity = self._state.identity_of(fingerprint)
         profile = self._state.profile_of(fingerprint)
         if credential.origin != ENVIRONMENT:

@@ -1,4 +1,4 @@
-"""One account, read now: what is stored, what is free, and what the budget allows to ask."""
+"""Reads one subscription account: the stored figures, and new ones if the request budget allows."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
+from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.backoff import (
     backoff_after,
     lengthened,
     next_regular_read,
     usage_wait,
 )
+from claude_usage_monitor.monitor.login.credentials import Credential
+from claude_usage_monitor.monitor.reader import Reader, delayed
 from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSnapshot,
     LoginSource,
     profile_of_login,
 )
+from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile
@@ -37,44 +41,31 @@ from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
-    from claude_usage_monitor.store.settings import Settings
-    from claude_usage_monitor.store.state.state_store import StateStore
 
-_FRESH = timedelta(seconds=30)  # what is younger is shown as "now"
-# Another access token may not have these problems.
-_REFRESHABLE_PROBLEMS = frozenset((Unauthorized.code, CredentialsExpired.code))
-# The API will not accept the login again until the user has done something.
-_LOGIN_PROBLEMS = _REFRESHABLE_PROBLEMS | {MissingScope.code, Forbidden.code}
-_GLANCE_SECONDS = 0.05  # how often another process's request is looked after
+_IN_FLIGHT_POLL_SECONDS = 0.05
+_REFRESH_COOLDOWN = timedelta(seconds=30)  # younger figures are shown as "now"
+# Problems that another access token may not have.
+_REFRESHABLE = frozenset((Unauthorized.code, CredentialsExpired.code))
+# Problems that last until the user logs in, or another program refreshes the login.
+_LOGIN_NEEDED = _REFRESHABLE | {MissingScope.code, Forbidden.code}
 
 
-class SubscriptionReader:
-    """Reads one account, again and again, through the state that all processes share.
+class SubscriptionReader(Reader):
+    """Reads one subscription account through the stored state that all processes share."""
 
-    ``random_fraction`` gives the share (0–1) of the jitter that waits are lengthened by.
-    """
-
-    def __init__(  # noqa: PLR0913, PLR0917 - its neighbours
-        self,
-        login_source: LoginSource,
-        connect: Callable[[], HttpClient],
-        state: StateStore,
-        settings: Settings,
-        clock: Callable[[], datetime],
-        random_fraction: Callable[[], float] = lambda: 0.0,
-    ) -> None:
+    def __init__(self, login_source: LoginSource, services: Services) -> None:
         self._login_source = login_source
-        self._connect = connect
-        self._state = state
-        self._settings = settings
-        self._clock = clock
-        self._random_fraction = random_fraction
-        self._lock = threading.Lock()  # two callers of one account: the second finds it read
-        self._jitter = random_fraction()
+        self._connect = services.api_client
+        self._state = services.state
+        self._settings = services.settings
+        self._clock = services.clock
+        self._random_fraction = services.random_fraction
+        self._jitter = self._random_fraction()
+        self._lock = threading.Lock()  # a second thread waits, and then finds new figures
         self._client: HttpClient | None = None
-        self._wanted = False  # the user asked for a read that the budget has not allowed yet
+        self._refresh_requested = False
         self._requested_at: datetime | None = None
-        self._account: str | None = None
+        self._identity: str | None = None
         self._version: tuple[int, int] | None = None
 
     def read(
@@ -82,10 +73,11 @@ class SubscriptionReader:
         previous: AccountStatus,
         publish: Callable[[AccountStatus], None] = lambda _: None,
     ) -> AccountStatus:
-        """Return the account's status, its figures asked for if the budget allows.
+        """Return the account's status, after requesting its usage if the budget allows it.
 
-        ``publish`` is handed what is known before anybody is asked, and the figures before the
-        profile is. A second credential is tried when the first was refused and there is another.
+        ``publish`` is called with the stored figures before a request is sent, and with new ones
+        before the profile is requested. If the API refuses a credential and there is another one,
+        that is tried too.
         """
         with self._lock:
             return self._read(previous, publish)
@@ -93,55 +85,54 @@ class SubscriptionReader:
     def _read(
         self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
     ) -> AccountStatus:
-        tried: set[str | None] = set()
+        tried: set[str] = set()
         while True:
             now = self._clock()
-            snapshot, status = self._ready(previous, now, publish, force=bool(tried))
-            if snapshot.fingerprint in tried or not snapshot.usable(now):
+            snapshot, status = self._refreshed_login(previous, now, publish, force=bool(tried))
+            credential = snapshot.credential
+            if credential is None or not snapshot.usable(now) or credential.fingerprint in tried:
                 return status
             if snapshot.pace_maker_polled_at is not None and now < (status.next_read_at or now):
-                return status  # Claude Pace Maker has asked in our place
-            answer = self._state.acquire(snapshot.fingerprint or "", snapshot.identity or "", now)
-            if isinstance(answer, Wait):
-                # What kept us from asking may have been an answer that is stored since we looked.
-                return self._waiting(self.cached_status(previous), answer.until)
+                return status  # Claude Pace Maker's figures are fresh enough
+            permission = self._state.acquire(credential.fingerprint, snapshot.identity or "", now)
+            if isinstance(permission, Wait):
+                # Another process may have stored new figures since the snapshot was read.
+                hint = RateLimited.default_hint
+                return delayed(self.cached_status(previous), permission.until, hint)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
-            if isinstance(answer, InFlight):
-                while self._state.in_flight(answer.request, self._clock()):
-                    time.sleep(_GLANCE_SECONDS)
-                continue  # its answer is stored, or its process died and it is our turn
-            tried.add(snapshot.fingerprint)
+            if isinstance(permission, InFlight):
+                while self._state.in_flight(permission.request, self._clock()):
+                    time.sleep(_IN_FLIGHT_POLL_SECONDS)
+                continue  # the figures are stored now, or that process died
+            tried.add(credential.fingerprint)
             try:
-                again = self._ask(snapshot, answer, now, status, publish)
+                retry = self._request_usage(credential, permission, now, status, publish)
             finally:
-                self._state.release(answer.request)  # also when interrupted: nobody shall wait
-            if not again:
+                self._state.release(permission.request)  # also after Ctrl+C: others wait for it
+            if not retry:
                 return self.cached_status(previous)
 
-    def request_refresh(self) -> None:
-        """Ask as soon as the budget allows, not only when the interval is over.
-
-        Right after a request there is nothing newer to be had: a key pressed twice asks once.
-        """
-        requested_at = self._requested_at
-        self._wanted = requested_at is None or self._clock() - requested_at >= _FRESH
-
-    def last_request_at(self) -> datetime | None:
-        """Return when this reader last made a request for usage."""
-        return self._requested_at
-
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
-        """Return the account's status as far as it is known without asking anybody."""
+        """Return the account's status without a request."""
         return self._snapshot_and_status(previous, self._clock())[1]
 
+    def request_refresh(self) -> None:
+        """Request usage as soon as the budget allows, unless the last request was just now."""
+        last = self._requested_at
+        self._refresh_requested = last is None or self._clock() - last >= _REFRESH_COOLDOWN
+
     def changed(self) -> bool:
-        """Return whether somebody else has written what a look would show."""
-        return self._state.version(self._account) != self._version
+        """Return whether another process has stored something since the last read."""
+        return self._state.version(self._identity) != self._version
 
-    # --- renewing ------------------------------------------------------------------------------
+    def last_request_at(self) -> datetime | None:
+        """Return when this reader last sent a request for usage."""
+        return self._requested_at
 
-    def _ready(
+    # --- the stored status ----------------------------------------------------------------------
+
+    def _refreshed_login(
         self,
         previous: AccountStatus,
         now: datetime,
@@ -149,77 +140,81 @@ class SubscriptionReader:
         *,
         force: bool,
     ) -> tuple[LoginSnapshot, AccountStatus]:
-        """Look the login up, and renew it if it is ours and its time has come."""
+        """Return the login and the status, after refreshing the login if that is due and ours."""
         snapshot, status = self._snapshot_and_status(previous, now, force=force)
+        if not snapshot.refreshable:
+            return snapshot, status
         backoff = self._state.backoff_of(snapshot.fingerprint or "")
-        problem = backoff.problem if backoff is not None else None
-        refused = problem is not None and problem.code in _REFRESHABLE_PROBLEMS
-        closed = backoff is not None and now < backoff.next_request_at and not refused
-        if not snapshot.refreshable or closed:
+        refused = _has_problem(backoff, _REFRESHABLE)
+        if backoff is not None and now < backoff.next_request_at and not refused:
             return snapshot, status
         publish(status)
         try:
-            if self._login_source.refresh(snapshot, now, refused=refused):
-                return self._snapshot_and_status(previous, now)
+            if not self._login_source.refresh(snapshot, now, refused=refused):
+                return snapshot, status
         except UsageMonitorError as error:
             if not refused and snapshot.usable(now):
-                return snapshot, status  # it lasts a little longer
+                return snapshot, status  # the token has not expired yet
             problem = Problem.from_error(error)
-            without = dataclasses.replace(status, problem=problem, next_read_at=problem.retry_at)
-            return snapshot._replace(problem=error), without
-        return snapshot, status
+            failed = dataclasses.replace(status, problem=problem, next_read_at=problem.retry_at)
+            return snapshot._replace(problem=error), failed
+        return self._snapshot_and_status(previous, now)
 
     def _snapshot_and_status(
         self, previous: AccountStatus, now: datetime, *, force: bool = False
     ) -> tuple[LoginSnapshot, AccountStatus]:
         snapshot = self._login_source.snapshot(now, force=force)
+        self._identity = snapshot.identity
         self._version = self._state.version(snapshot.identity)
         return snapshot, self._status(snapshot, now, previous)
-
-    # --- the status of what is known -----------------------------------------------------------
 
     def _status(
         self, snapshot: LoginSnapshot, now: datetime, previous: AccountStatus
     ) -> AccountStatus:
+        if isinstance(snapshot.problem, UnknownAccount):
+            problem = Problem.from_error(snapshot.problem)
+            return AccountStatus(self._account(previous, None), problem=problem)
         backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
         backoff = snapshot.extended_backoff(backoff, self._settings.api_floor)
-        ahead = backoff.clock_skew if backoff else timedelta()
-        self._account = snapshot.identity
-        if isinstance(snapshot.problem, UnknownAccount):
-            return AccountStatus(
-                self._named(previous, None), problem=Problem.from_error(snapshot.problem)
-            )
+        clock_skew = backoff.clock_skew if backoff else timedelta()
         if snapshot.identity is None:
-            usage = previous.usage  # nobody is logged in: what was shown stays, with its age
+            usage = previous.usage  # nobody is logged in: the last figures stay, and grow old
         else:
-            usage = self._state.latest_usage(snapshot.identity, now - ahead)
-        problem = backoff.problem if backoff else None
-        if usage is None:
-            problem = problem or snapshot.pace_maker_problem
-        hint = self._login_source.login_hint
-        if problem is not None and problem.code in _REFRESHABLE_PROBLEMS and hint is not None:
-            problem = dataclasses.replace(problem, hint=hint)
-        if snapshot.problem is not None:
-            problem = Problem.from_error(snapshot.problem)
+            usage = self._state.latest_usage(snapshot.identity, now - clock_skew)
         return AccountStatus(
-            account=self._named(previous, snapshot.profile),
+            account=self._account(previous, snapshot.profile),
             usage=usage,
             profile=snapshot.profile or previous.profile,
             credential_origin=snapshot.credential.origin if snapshot.credential else None,
-            problem=problem,
+            problem=self._problem(snapshot, backoff, usage),
             notice=snapshot.notice or self._state.notice,
-            next_read_at=self._next_read(snapshot, backoff, usage, now),
+            next_read_at=self._next_read_at(snapshot, backoff, usage, now),
             throttling=snapshot.throttling,
             interval=self._settings.interval,
-            clock_skew=ahead,
+            clock_skew=clock_skew,
         )
 
-    def _named(self, previous: AccountStatus, profile: Profile | None) -> Account:
-        account, active = self._login_source.account, previous.account.active
+    def _account(self, previous: AccountStatus, profile: Profile | None) -> Account:
+        account = self._login_source.account
         email = account.email or (profile.email if profile else None)
-        return dataclasses.replace(account, email=email, active=active)
+        return dataclasses.replace(account, email=email, active=previous.account.active)
 
-    def _next_read(
+    def _problem(
+        self, snapshot: LoginSnapshot, backoff: Backoff | None, usage: Usage | None
+    ) -> Problem | None:
+        """Return why there are no new figures: the login's problem, else that of the last request.
+
+        A back-off of Claude Pace Maker is only a problem if there are no figures at all.
+        """
+        if snapshot.problem is not None:
+            return Problem.from_error(snapshot.problem)
+        problem = backoff.problem if backoff else None
+        hint = self._login_source.login_hint
+        if problem is not None and problem.code in _REFRESHABLE and hint is not None:
+            return dataclasses.replace(problem, hint=hint)
+        return problem or (snapshot.pace_maker_problem if usage is None else None)
+
+    def _next_read_at(
         self, snapshot: LoginSnapshot, backoff: Backoff | None, usage: Usage | None, now: datetime
     ) -> datetime | None:
         if snapshot.problem is not None:
@@ -227,87 +222,76 @@ class SubscriptionReader:
         if backoff is None:
             return now
         if backoff.problem is not None:
-            return None if backoff.problem.code in _LOGIN_PROBLEMS else backoff.next_request_at
-        if self._wanted:
+            return None if _has_problem(backoff, _LOGIN_NEEDED) else backoff.next_request_at
+        if self._refresh_requested:
             return backoff.next_request_at
-        resets = [w.resets_at for w in usage.windows if w.resets_at] if usage else []
+        resets = [window.resets_at for window in usage.windows] if usage else []
         regular = next_regular_read(
             backoff.requested_at,
-            [at + backoff.clock_skew for at in resets],
+            [resets_at + backoff.clock_skew for resets_at in resets if resets_at],
             interval=self._settings.interval,
             floor=self._settings.api_floor,
             jitter=self._jitter,
         )
         return max(regular, backoff.next_request_at)
 
-    @staticmethod
-    def _waiting(status: AccountStatus, until: datetime) -> AccountStatus:
-        """Return the status of a request that has to wait; without figures that is a problem."""
-        if status.usage is None and status.problem is None:
-            hint = RateLimited.default_hint
-            problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
-            status = dataclasses.replace(status, problem=problem)
-        if status.next_read_at is None:
-            return status
-        return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))
+    # --- requests -------------------------------------------------------------------------------
 
-    # --- asking --------------------------------------------------------------------------------
-
-    def _ask(
+    def _request_usage(
         self,
-        snapshot: LoginSnapshot,
+        credential: Credential,
         granted: Granted,
         now: datetime,
         status: AccountStatus,
         publish: Callable[[AccountStatus], None],
     ) -> bool:
-        """Make the granted request, keep what came of it, and close it in the ledger.
+        """Send the granted request and store its result.
 
-        Returns whether another credential may do better: this one was refused, or its 429 may be
-        that of an expired token.
+        Returns whether to try another credential: after a refusal, and after a 429, which an
+        expired token gets too.
         """
-        # Brings requests in, 100 ms: only a process that may ask pays for it.
-        from claude_usage_monitor.sources.anthropic import oauth_api
-
-        assert snapshot.credential is not None  # noqa: S101 - a request was granted for it
-        fingerprint, token = snapshot.fingerprint or "", snapshot.credential.token
-        before = self._state.backoff_of(fingerprint)
-        self._jitter, self._wanted, self._requested_at = self._random_fraction(), False, now
+        fingerprint = credential.fingerprint
+        previous_backoff = self._state.backoff_of(fingerprint)
+        self._jitter, self._refresh_requested = self._random_fraction(), False
+        self._requested_at = now
         self._client = self._client or self._connect()
         try:
-            usage = oauth_api.get_usage(self._client, token)
+            usage = oauth_api.get_usage(self._client, credential.token)
         except UsageMonitorError as error:
-            backoff = backoff_after(error, before, now, usage_wait, self._jitter)
+            backoff = backoff_after(error, previous_backoff, now, usage_wait, self._jitter)
             backoff = backoff._replace(clock_skew=self._client.clock_skew)
             self._state.record_result(granted.request, fingerprint, backoff)
             return isinstance(error, CredentialError | RateLimited)
         if not self._login_source.account_exists():
-            return False  # it was removed meanwhile
+            return False
         if not self._state.in_flight(granted.request, self._clock()):
-            return False  # this process was stopped for long: others have asked since
+            return False  # this process was suspended, and others have sent requests since
         if self._state.profile_of(fingerprint) is None:
-            shown = dataclasses.replace(status, usage=usage, problem=None, next_read_at=None)
-            publish(dataclasses.replace(shown, clock_skew=self._client.clock_skew))
-            self._ask_profile(snapshot, fingerprint)
-        account = self._state.identity_of(fingerprint)
-        self._state.record_usage(account, usage)
-        floor = lengthened(self._settings.api_floor, self._jitter)
-        backoff = Backoff(now, now + floor, clock_skew=self._client.clock_skew)
+            clock_skew = self._client.clock_skew
+            publish(
+                dataclasses.replace(
+                    status, usage=usage, problem=None, next_read_at=None, clock_skew=clock_skew
+                )
+            )
+            self._request_profile(self._client, credential)
+        self._state.record_usage(self._state.identity_of(fingerprint), usage)
+        next_request_at = now + lengthened(self._settings.api_floor, self._jitter)
+        backoff = Backoff(now, next_request_at, clock_skew=self._client.clock_skew)
         self._state.record_result(granted.request, fingerprint, backoff)
         return False
 
-    def _ask_profile(self, snapshot: LoginSnapshot, fingerprint: str) -> None:
-        """Ask who the token belongs to: once, whatever comes of it."""
-        from claude_usage_monitor.sources.anthropic import oauth_api
-
-        assert snapshot.credential is not None  # noqa: S101 - its token was just accepted
-        assert self._client is not None  # noqa: S101 - by this client
+    def _request_profile(self, client: HttpClient, credential: Credential) -> None:
+        """Request the profile of a token, once, and store it whether or not this succeeds."""
         try:
-            profile = oauth_api.get_profile(self._client, snapshot.credential.token)
+            profile = oauth_api.get_profile(client, credential.token)
         except UsageMonitorError:
-            # Whose it is stays unknown: who ~/.claude.json names may be the login before.
-            profile = profile_of_login(snapshot.credential)
-        self._state.store_profile(fingerprint, profile)
+            # The token's identity stays provisional: ~/.claude.json may name the previous login.
+            profile = profile_of_login(credential)
+        self._state.store_profile(credential.fingerprint, profile)
         if profile.identity:
-            self._state.link_identity(fingerprint, profile.identity)
+            self._state.link_identity(credential.fingerprint, profile.identity)
             self._login_source.store_profile(profile)
+
+
+def _has_problem(backoff: Backoff | None, codes: frozenset[str]) -> bool:
+    return backoff is not None and backoff.problem is not None and backoff.problem.code in codes

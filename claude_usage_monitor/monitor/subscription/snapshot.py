@@ -40,7 +40,7 @@ class LoginSnapshot(NamedTuple):
     @property
     def fingerprint(self) -> str | None:
         """The fingerprint of the access token."""
-        return identities.token_fingerprint(self.credential.token) if self.credential else None
+        return self.credential.fingerprint if self.credential else None
 
     def usable(self, now: datetime) -> bool:
         """Return whether a request can be sent with the credential."""

@@ -1,4 +1,4 @@
-"""The status line's use-case: keep the figures that came in, return the newest there are."""
+"""Claude Code's status line: store the figures in its input, return the newest stored ones."""
 
 from __future__ import annotations
 
@@ -10,74 +10,75 @@ from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.claude_code.statusline_input import parse_statusline_input
 from claude_usage_monitor.store.paths import fallback_path, state_path
-from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
+from claude_usage_monitor.store.state.identities import is_provisional
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem
 
-_PATIENCE = 0.25  # seconds that a prompt can wait for another process's write
-_QUICKLY_PARSED = 2 << 20  # bytes of ~/.claude.json that a prompt can wait for
+_LOCK_TIMEOUT = 0.25  # seconds that a prompt can wait for another process's write
+_MAX_CONFIG_BYTES = 2 << 20  # of ~/.claude.json: a prompt cannot wait until more is parsed
 
 
-class _Whose(NamedTuple):
-    account: str | None
+class _LoginState(NamedTuple):
+    """Whose login Claude Code uses, and the back-off of its token."""
+
+    identity: str | None
     problem: Problem | None = None
     clock_skew: timedelta = timedelta()
 
 
-def status_after(content: bytes, environ: Mapping[str, str], now: datetime) -> AccountStatus:
-    """Keep what an input holds and return the newest status that is stored.
+def status_after_input(content: bytes, environ: Mapping[str, str], now: datetime) -> AccountStatus:
+    """Store the figures in an input of the status line and return the newest stored status.
 
-    No network and no keychain: whose figures they are is told by the credentials file, else by
-    ``~/.claude.json`` or by who was last seen logged in.
+    Sends no request and reads no keychain. The figures are stored for the identity of the
+    credentials file, else of ``~/.claude.json``, else of the last known login.
     """
-    state = StateStore(state_path(environ), _PATIENCE, fallback_path(environ))
-    whose = _whose(state, environ, now)
-    true_now = now - whose.clock_skew
-    found = parse_statusline_input(content, true_now)
-    usage = found.usage
-    if whose.account is not None:
-        since = None
-        if not is_provisional(whose.account):
-            since = state.record_login(CLAUDE_CODE.name, whose.account, true_now)
-        began_before = since is not None and (found.session_began or true_now) < since
-        if usage is not None and not began_before:
-            state.record_usage(whose.account, usage)
-        usage = state.latest_usage(whose.account, true_now)
+    state = StateStore(state_path(environ), _LOCK_TIMEOUT, fallback_path(environ))
+    login = _login_state(state, environ, now)
+    api_time = now - login.clock_skew
+    line_input = parse_statusline_input(content, api_time)
+    usage = line_input.usage
+    if login.identity is not None:
+        logged_in_since = None
+        if not is_provisional(login.identity):
+            logged_in_since = state.record_login(CLAUDE_CODE.name, login.identity, api_time)
+        session_began = line_input.session_began or api_time
+        of_this_login = logged_in_since is None or session_began >= logged_in_since
+        if usage is not None and of_this_login:
+            state.record_usage(login.identity, usage)
+        usage = state.latest_usage(login.identity, api_time)
     return AccountStatus(
         CLAUDE_CODE,
         usage,
-        problem=whose.problem,
+        problem=login.problem,
         notice=state.notice,
-        clock_skew=whose.clock_skew,
+        clock_skew=login.clock_skew,
     )
 
 
-def _whose(state: StateStore, environ: Mapping[str, str], now: datetime) -> _Whose:
+def _login_state(state: StateStore, environ: Mapping[str, str], now: datetime) -> _LoginState:
     try:
         credential = CredentialFinder(environ, use_keychain=False).find(now)
     except UsageMonitorError:
-        seen = state.last_login(CLAUDE_CODE.name)
-        return _Whose(_from_claude_json(environ) or (seen[0] if seen else None))
-    fingerprint = token_fingerprint(credential.token)
-    account = state.identity_of(fingerprint)
-    if is_provisional(account) and state.latest_usage(account, now) is None:
-        account = _from_claude_json(environ) or account
-    backoff = state.backoff_of(fingerprint)
+        last_login = state.last_login(CLAUDE_CODE.name)
+        return _LoginState(_configured_identity(environ) or (last_login and last_login[0]))
+    identity = state.identity_of(credential.fingerprint)
+    if is_provisional(identity) and state.latest_usage(identity, now) is None:
+        identity = _configured_identity(environ) or identity
+    backoff = state.backoff_of(credential.fingerprint)
     if backoff is None:
-        return _Whose(account)
+        return _LoginState(identity)
     problem = backoff.problem if backoff.next_request_at > now else None
-    return _Whose(account, problem, backoff.clock_skew)
+    return _LoginState(identity, problem, backoff.clock_skew)
 
 
-def _from_claude_json(environ: Mapping[str, str]) -> str | None:
-    # Needed only until the token's account is known.
+def _configured_identity(environ: Mapping[str, str]) -> str | None:
+    """Return the identity in ``~/.claude.json``, if the file is small enough for a prompt."""
+    # 3 ms that a prompt pays only until the token's identity is known.
     from claude_usage_monitor.sources.claude_code import global_config
 
     try:
         path = global_config.global_config_path(environ)
-        if path.stat().st_size > _QUICKLY_PARSED:
-            return None
     except (UsageMonitorError, OSError):
         return None
-    profile = global_config.read_claude_json(path).profile
+    profile = global_config.read_claude_json(path, _MAX_CONFIG_BYTES).profile
     return profile.identity if profile else None

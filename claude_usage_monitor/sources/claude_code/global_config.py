@@ -65,10 +65,10 @@ def global_config_path(environ: Mapping[str, str]) -> Path:
     return parent / ".claude.json"
 
 
-def read_claude_json(path: Path) -> ClaudeJson:
-    """Return the content of the file; an empty one if the file is missing or unusable."""
+def read_claude_json(path: Path, max_bytes: int = _MAX_BYTES) -> ClaudeJson:
+    """Return the content of the file; an empty one if it is missing, unusable or too large."""
     try:
-        content = read_regular_file(path, _MAX_BYTES)
+        content = read_regular_file(path, max_bytes)
         document = values.json_object(values.parse_json(content)) or {}
     except (OSError, ValueError):
         return ClaudeJson()
