@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+if sys.platform != "win32":
+    import grp
+    import pwd
+
+_ROOT = 0  # may change every file anyway
 _REPLACE_ATTEMPTS = 50  # Windows cannot replace a file while another process has it open,
 _REPLACE_INTERVAL = 0.02  # so that a write is retried for one second
 
@@ -28,25 +33,43 @@ class FileTooLarge(OSError):
 
 
 class NotPrivate(OSError):
-    """Raised for a file or folder that another user owns or can change."""
+    """Raised for a file or folder of ours that another user owns or can change."""
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
     """Return the content of a regular file. Raises FileTooLarge beyond ``max_bytes``."""
     with open_regular_file(path) as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise FileTooLarge(errno.EFBIG, f"larger than {_size(max_bytes)}", str(path))
-    return content
+        return _content(file, path, max_bytes)
+
+
+def read_own_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file that no other user may change.
+
+    Raises NotPrivate otherwise, and FileTooLarge.
+    """
+    with open_regular_file(path) as file:
+        _require_own(os.fstat(file.fileno()), path)
+        return _content(file, path, max_bytes)
+
+
+def read_private_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file that other users may neither change nor read.
+
+    A file that they may read, such as a copy, is made private. Raises NotARegularFile for a
+    symbolic link, too.
+    """
+    with _open_for_reading(path, follow_links=False) as file:
+        status = os.fstat(file.fileno())
+        _require_own(status, path)
+        if sys.platform != "win32" and stat.S_IMODE(status.st_mode) & 0o077:
+            with suppress(OSError):  # a read-only file system
+                os.fchmod(file.fileno(), 0o600)
+        return _content(file, path, max_bytes)
 
 
 def open_regular_file(path: Path) -> BinaryIO:
     """Open a regular file for reading. Never blocks, whereas `open` waits forever on a FIFO."""
-    descriptor = _open(path, os.O_RDONLY | _flags("O_NONBLOCK"))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotARegularFile(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return _open_for_reading(path, follow_links=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -71,58 +94,108 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """Create a folder and its missing parents, each with mode 0700."""
+    """Create a folder and its missing parents, each with mode 0700.
+
+    Raises NotPrivate if other users may change the folder.
+    """
     with _impossible_names_as_os_errors(path):
         for folder in reversed((path, *path.parents)):
             if not folder.exists():  # `parents=True` would create the parents with the umask's mode
                 folder.mkdir(mode=0o700, exist_ok=True)
+        _require_own(path.stat(), path)
 
 
 def create_private_file(path: Path) -> None:
     """Create an empty file with mode 0600, and its folder, unless a regular file is there already.
 
-    Raises NotARegularFile if anything else is there, a symbolic link included. An existing file
-    is not opened: closing it would release the locks that this process has on a database.
+    Raises NotARegularFile if anything else is there, a symbolic link included, and NotPrivate
+    if other users may change the file or its folder. An existing file is not opened: closing it
+    would release the locks that this process has on a database.
     """
     make_private_folder(path.parent)
     try:
         os.close(_create(path))
     except FileExistsError:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            kind = "a symbolic link" if path.is_symlink() else "not a regular file"
-            raise NotARegularFile(errno.EINVAL, kind, str(path)) from None
+        require_own_file(path)
 
 
 def require_own_file(path: Path) -> None:
-    """Raise OSError unless there is a regular file of this user that no other user can write."""
-    status = _status(path)
+    """Raise OSError unless there is a regular file that no other user owns or can change."""
+    with _impossible_names_as_os_errors(path):
+        status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a regular file"
-        raise NotARegularFile(errno.EINVAL, kind, str(path))
-    if not hasattr(os, "getuid"):
-        return
-    if status.st_uid != os.getuid():
-        reason = f"another user owns it: `sudo chown {os.getuid()} {shlex.quote(str(path))}`"
-        raise NotPrivate(errno.EPERM, reason, str(path))
-    if stat.S_IMODE(status.st_mode) & 0o022:
-        reason = f"other users can write to it: `chmod go-w {shlex.quote(str(path))}`"
-        raise NotPrivate(errno.EPERM, reason, str(path))
+        raise _not_regular(path, status.st_mode)
+    _require_own(status, path)
 
 
 def require_private_folder(path: Path) -> None:
-    """Create a folder with mode 0700, or raise OSError if others own it or have access to it."""
-    with _impossible_names_as_os_errors(path), suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    status = _status(path)
-    own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    if not stat.S_ISDIR(status.st_mode) or not own or stat.S_IMODE(status.st_mode) & 0o077:
-        raise NotPrivate(errno.EPERM, "not a folder of this user alone", str(path))
-
-
-def _status(path: Path) -> os.stat_result:
-    """Return what is at a path, of a symbolic link the link itself."""
+    """Create a folder with mode 0700; raise OSError if others own an existing one or can use it."""
     with _impossible_names_as_os_errors(path):
-        return path.lstat()
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        status = path.lstat()
+    others = sys.platform != "win32" and stat.S_IMODE(status.st_mode) & 0o077
+    if not stat.S_ISDIR(status.st_mode) or others:
+        raise NotPrivate(errno.EPERM, "not a folder of this user alone", str(path))
+    _require_own(status, path)
+
+
+def _open_for_reading(path: Path, *, follow_links: bool) -> BinaryIO:
+    flags = os.O_RDONLY | _flags("O_NONBLOCK") | (0 if follow_links else _flags("O_NOFOLLOW"))
+    try:
+        descriptor = _open(path, flags)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a symbolic link; a socket
+            raise _not_regular(path, path.lstat().st_mode) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise _not_regular(path, mode)
+    return os.fdopen(descriptor, "rb")
+
+
+def _content(file: BinaryIO, path: Path, max_bytes: int) -> bytes:
+    content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        size = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
+        raise FileTooLarge(errno.EFBIG, f"larger than {size}", str(path))
+    return content
+
+
+def _not_regular(path: Path, mode: int) -> NotARegularFile:
+    kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+    return NotARegularFile(errno.EINVAL, kind, str(path))
+
+
+def _require_own(status: os.stat_result, path: Path) -> None:
+    """Raise NotPrivate, with the command that mends it, if others own a file or can change it."""
+    if sys.platform == "win32":
+        return
+    what = "the folder" if stat.S_ISDIR(status.st_mode) else "it"
+    quoted = "'" + str(path).replace("'", "'\\''") + "'"
+    if status.st_uid not in {os.getuid(), _ROOT}:
+        reason = f"another user owns {what}: `sudo chown {os.getuid()} {quoted}`"
+    elif status.st_mode & stat.S_IWOTH or (
+        status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
+    ):
+        reason = f"other users can write to {what}: `chmod go-w {quoted}`"
+    else:
+        return
+    raise NotPrivate(errno.EPERM, reason, str(path))
+
+
+def _is_private_group(group_id: int) -> bool:
+    """Return whether our user is alone in a group of the same name.
+
+    Many Linux distributions give each user such a group, and let it write to all new files.
+    """
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+        group = grp.getgrgid(group_id)
+    except KeyError:
+        return False
+    return os.getuid() != _ROOT and group.gr_name == user and set(group.gr_mem) <= {user}
 
 
 def _create(path: Path) -> int:
@@ -169,7 +242,3 @@ def _impossible_names_as_os_errors(path: Path) -> Iterator[None]:
 def _flags(*names: str) -> int:
     """Return the flags of `os.open` with these names, as far as this platform has them."""
     return sum(getattr(os, name, 0) for name in names)
-
-
-def _size(count: int) -> str:
-    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count} bytes"

@@ -1,32 +1,54 @@
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import resource
 import socket
 import stat
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_usage_monitor import files
 from claude_usage_monitor.files import (
     FileTooLarge,
     NotARegularFile,
+    NotPrivate,
     create_private_file,
     make_private_folder,
     open_regular_file,
+    read_own_file,
+    read_private_file,
     read_regular_file,
+    require_own_file,
+    require_private_folder,
     write_atomically,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "one" / "two" / "file"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return an existing file of this user alone."""
+    path = tmp_path / "it's a file"
+    path.write_bytes(b"content")
+    path.chmod(0o600)
+    return path
 
 
 @contextmanager
@@ -156,10 +178,29 @@ class TestWriteAtomically:
         assert b"new" == path.read_bytes()
         assert not left.exists()
 
-    def test_never_writes_through_a_symbolic_link(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kind", ["file", "symbolic link", "hard link", "FIFO"])
+    def test_never_writes_into_what_stands_at_the_temporary_path(
+        self, tmp_path: Path, kind: str
+    ) -> None:
+        other, new = tmp_path / "other", tmp_path / "file.new"
+        other.write_bytes(b"other")
+        if kind == "file":
+            new.write_bytes(b"half a write")
+            new.chmod(0o666)
+        elif kind == "symbolic link":
+            new.symlink_to("other")
+        elif kind == "hard link":
+            new.hardlink_to(other)
+        else:
+            os.mkfifo(new)
+        write_atomically(tmp_path / "file", b"content")
+        assert (b"content", b"other") == ((tmp_path / "file").read_bytes(), other.read_bytes())
+        assert 0o600 == mode_of(tmp_path / "file")
+        assert not new.exists()
+
+    def test_replaces_a_symbolic_link_and_not_its_target(self, tmp_path: Path) -> None:
         (tmp_path / "other").write_bytes(b"other")
-        for name in ("file", "file.new"):
-            (tmp_path / name).symlink_to("other")
+        (tmp_path / "file").symlink_to("other")
         write_atomically(tmp_path / "file", b"content")
         assert b"other" == (tmp_path / "other").read_bytes()
         assert b"content" == (tmp_path / "file").read_bytes()
@@ -181,6 +222,144 @@ class TestWriteAtomically:
         for impossible in (tmp_path / name, tmp_path / name / "file"):
             with pytest.raises(OSError, match="not a possible file name"):
                 write_atomically(impossible, b"content")
+
+
+def read_own(path: Path) -> None:
+    assert b"content" == read_own_file(path, 100)
+
+
+def read_private(path: Path) -> None:
+    assert b"content" == read_private_file(path, 100)
+
+
+each_check = pytest.mark.parametrize(
+    "check",
+    [read_own, read_private, require_own_file, create_private_file],
+    ids=lambda check: check.__name__,
+)
+
+
+class TestOwnership:
+    @each_check
+    @pytest.mark.parametrize("mode", [0o400, 0o600, 0o644])
+    def test_a_file_that_only_its_user_can_change_is_accepted(
+        self, file: Path, check: Callable[[Path], None], mode: int
+    ) -> None:
+        file.chmod(mode)
+        check(file)
+
+    @each_check
+    @pytest.mark.parametrize("mode", [0o602, 0o666, 0o620])
+    def test_a_file_that_others_can_change_is_refused_with_the_command_that_mends_it(
+        self, file: Path, check: Callable[[Path], None], mode: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "_is_private_group", lambda _: False)
+        file.chmod(mode)
+        with pytest.raises(NotPrivate, match="other users can write to it") as raised:
+            check(file)
+        subprocess.run(["/bin/sh", "-c", command_in(raised.value)], check=True)
+        check(file)
+
+    @each_check
+    @needs_root
+    def test_a_file_of_another_user_is_refused_with_the_command_that_mends_it(
+        self, file: Path, check: Callable[[Path], None]
+    ) -> None:
+        os.chown(file, NOBODY, NOBODY)
+        with pytest.raises(NotPrivate, match="another user owns it") as raised:
+            check(file)
+        command = command_in(raised.value).removeprefix("sudo ")
+        subprocess.run(["/bin/sh", "-c", command], check=True)
+        check(file)
+
+    def test_a_file_of_root_is_accepted(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As where configuration is installed for all users; root can change every file anyway."""
+        owner = file.stat().st_uid
+        monkeypatch.setattr(files, "_ROOT", owner)
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+        require_own_file(file)
+
+    @pytest.mark.parametrize(
+        ("user", "group", "members", "is_private"),
+        [
+            ("ada", "ada", [], True),
+            ("ada", "ada", ["ada"], True),
+            ("ada", "ada", ["ada", "bob"], False),
+            ("ada", "users", [], False),
+        ],
+    )
+    def test_a_group_that_the_user_is_alone_in_may_write(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        user: str,
+        group: str,
+        members: list[str],
+        is_private: bool,
+    ) -> None:
+        """Many Linux distributions let it write to all files that their users create."""
+        monkeypatch.setattr(os, "getuid", lambda: 1000)
+        monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name=user))
+        found = SimpleNamespace(gr_name=group, gr_mem=members)
+        monkeypatch.setattr(grp, "getgrgid", lambda _: found)
+        assert is_private == files._is_private_group(1000)  # noqa: SLF001
+
+    def test_a_group_without_a_name_is_not_private(self) -> None:
+        assert not files._is_private_group(4_000_000_000)  # noqa: SLF001
+
+    @pytest.mark.parametrize("mode", [0o777, 0o1777])
+    def test_a_folder_that_others_can_change_is_refused(self, tmp_path: Path, mode: int) -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        folder.chmod(mode)
+        operations: list[Callable[[], object]] = [
+            lambda: make_private_folder(folder),
+            lambda: create_private_file(folder / "file"),
+            lambda: write_atomically(folder / "file", b""),
+        ]
+        for operation in operations:
+            with pytest.raises(NotPrivate, match="other users can write to the folder") as raised:
+                operation()
+        assert [] == list(folder.iterdir())
+        subprocess.run(["/bin/sh", "-c", command_in(raised.value)], check=True)
+        create_private_file(folder / "file")
+
+    @needs_root
+    def test_a_folder_of_another_user_is_refused(self, tmp_path: Path) -> None:
+        os.chown(tmp_path, NOBODY, NOBODY)
+        with pytest.raises(NotPrivate, match="another user owns the folder: `sudo chown 0 '"):
+            create_private_file(tmp_path / "file")
+
+
+def command_in(error: OSError) -> str:
+    """Return the command that an error names."""
+    return str(error.strerror).split("`")[1]
+
+
+class TestReadPrivateFile:
+    @pytest.mark.parametrize("mode", [0o644, 0o604, 0o640])
+    def test_makes_a_file_private_that_others_can_read(self, file: Path, mode: int) -> None:
+        file.chmod(mode)
+        assert b"content" == read_private_file(file, 100)
+        assert 0o600 == mode_of(file)
+
+    def test_refuses_a_symbolic_link_even_to_nothing(self, file: Path) -> None:
+        link = file.with_name("link")
+        for target in (file, file.with_name("nothing")):
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+            with pytest.raises(NotARegularFile, match="a symbolic link"):
+                read_private_file(link, 100)
+
+    def test_an_own_file_may_be_a_symbolic_link(self, file: Path) -> None:
+        """Users link config.toml into a folder that they keep under version control."""
+        link = file.with_name("link")
+        link.symlink_to(file)
+        assert b"content" == read_own_file(link, 100)
+
+    def test_both_have_a_limit(self, file: Path) -> None:
+        for read in (read_own_file, read_private_file):
+            with pytest.raises(FileTooLarge):
+                read(file, 6)
 
 
 class TestPrivateFolder:
@@ -223,3 +402,30 @@ class TestPrivateFile:
             create_private_file(tmp_path / "file")
         assert "a symbolic link" == raised.value.strerror
         assert not (tmp_path / "nothing").exists()
+
+
+class TestRequirePrivateFolder:
+    def test_creates_the_folder_for_this_user_only(self, tmp_path: Path) -> None:
+        with umask(0):
+            require_private_folder(tmp_path / "folder")
+        require_private_folder(tmp_path / "folder")
+        assert 0o700 == mode_of(tmp_path / "folder")
+
+    @pytest.mark.parametrize("mode", [0o701, 0o710, 0o704])
+    def test_refuses_a_folder_that_others_can_use(self, tmp_path: Path, mode: int) -> None:
+        tmp_path.chmod(mode)
+        with pytest.raises(NotPrivate, match="not a folder of this user alone"):
+            require_private_folder(tmp_path)
+
+    def test_refuses_a_symbolic_link_and_a_file(self, tmp_path: Path, file: Path) -> None:
+        (tmp_path / "link").symlink_to(tmp_path)
+        for path in (tmp_path / "link", file):
+            with pytest.raises(NotPrivate):
+                require_private_folder(path)
+
+    @needs_root
+    def test_refuses_a_folder_of_another_user(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o700)
+        os.chown(tmp_path, NOBODY, NOBODY)
+        with pytest.raises(NotPrivate, match="another user owns the folder"):
+            require_private_folder(tmp_path)

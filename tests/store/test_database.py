@@ -79,7 +79,7 @@ def test_only_a_regular_file_is_opened(path: Path, kind: str) -> None:
         connect(other)
 
 
-@pytest.mark.parametrize("mode", [0o620, 0o602])
+@pytest.mark.parametrize("mode", [0o622, 0o602])
 def test_a_file_that_others_can_write_is_refused_with_the_command_that_helps(
     path: Path, mode: int
 ) -> None:

@@ -26,7 +26,8 @@ from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.findings import Finding
 
 _MAX_WIDTH = 100  # columns
-_LIBRARIES = ("requests", "urllib3", "rich", "keyring", "cryptography")
+_KEYRING = "keyring" if sys.platform in {"darwin", "win32"} else "secretstorage"
+_LIBRARIES = ("requests", "urllib3", "rich", _KEYRING, "cryptography")
 _COLOR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLORTERM")
 
 

@@ -44,7 +44,7 @@ class SavedLogins:
     ) -> None:
         self._state = state
         self._accounts = accounts
-        file = EncryptedFile(secrets_path(environ), exclusively=accounts.exclusively)
+        file = EncryptedFile(secrets_path(environ), accounts.exclusively)
         self.secrets = SecretStore(KeyringStore(), file, announce)
         self.credentials = CredentialStore(accounts, self.secrets, clock, locks_path(environ))
         self.ownership = LoginOwnership(environ, state, api_client)

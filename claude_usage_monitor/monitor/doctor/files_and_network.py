@@ -32,7 +32,7 @@ def files(
             "state",
             "problem",
             state.notice,
-            "Make its folder writable, or set CLAUDE_USAGE_MONITOR_HOME.",
+            "Mend that, or set CLAUDE_USAGE_MONITOR_HOME to another folder.",
         )
     else:
         yield _private(path)
@@ -46,10 +46,6 @@ def files(
 
 def _private(path: Path) -> Finding:
     mode = stat.S_IMODE(path.stat().st_mode)
-    folder = stat.S_IMODE(path.parent.stat().st_mode)
-    if folder & 0o022 and sys.platform != "win32":
-        detail = f"{path.parent}: others may write to it ({folder:o})"
-        return Finding("Files", "state", "problem", detail, f"chmod 700 {path.parent}")
     if mode & 0o077 and sys.platform != "win32":
         return Finding(
             "Files",

@@ -1,126 +1,158 @@
-"""The Secret Service of a Linux desktop, asked without surprise dialogs or endless waits."""
+"""The Secret Service of a Linux desktop, through secretstorage.
+
+keyring's backend for it waits without limit for an answer, opens dialogs without permission, and
+takes 70 ms longer to import. Our items have the attributes that keyring gives its own.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import secretstorage
-from jeepney import HeaderFields  # type: ignore[import-untyped]
-from keyring.backends.SecretService import Keyring
-from keyring.errors import InitError, KeyringLocked, NoKeyringError
-from secretstorage.exceptions import (
+from secretstorage import (
+    Collection,
+    Item,
     ItemNotFoundException,
+    LockedException,
     PromptDismissedException,
     SecretServiceNotAvailableException,
 )
-from secretstorage.util import PROMPT_IFACE
 
-if TYPE_CHECKING:
-    from secretstorage import Collection, Item
+from claude_usage_monitor.store.secrets.keyring_backend import (
+    SERVICE,
+    KeyringFailure,
+    Limits,
+    Reason,
+)
 
-_R = TypeVar("_R")
+R = TypeVar("R")
 
-# Seconds before looking again: while gnome-keyring stores what one process writes, another may be
-# told that there is no default collection (measured: in one of 2,000 operations).
-_PAUSES = (0.05, 0.1)
-
-
-class NoSessionBus(NoKeyringError):
-    """Raised where there is no D-Bus session bus to ask on."""
+# Seconds before the next attempts: while gnome-keyring stores what one process writes, it tells
+# another that the item or the collection does not exist (measured: in 1 of 2,000 operations).
+_RETRY_PAUSES = (0.05, 0.1)
+_PROMPT_INTERFACE = "org.freedesktop.Secret.Prompt"
+_NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
 
 
-class SecretService(Keyring):
-    """keyring's backend, which would wait without end and open dialogs unasked.
+class SecretService:
+    """The default collection of the Secret Service."""
 
-    Each question is waited for ``patience`` seconds; none is sent once ``abandoned`` is set, so
-    that nothing is written long after its caller has gone elsewhere.
-    """
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
 
-    prompt = False  # whether dialogs may be opened
-    patience = 3.0
-    abandoned = threading.Event()  # replaced for each operation
+    def read(self, account_id: str) -> str | None:
+        """Return the secret of an account, ``None`` if it has none."""
 
-    def set_properties_from_env(self) -> None:
-        """Do nothing: the environment has no say in where secrets go."""
+        def read_item(collection: Collection) -> str:
+            for item in self._unlocked_items(collection, account_id):
+                return item.get_secret().decode()
+            raise ItemNotFoundException
 
-    def get_preferred_collection(self) -> Collection:
-        """Return the default collection, open, on a connection of its own."""
-        with ExitStack() as on_failure:
-            connection = _connect()
-            on_failure.callback(connection.close)
-            send = partial(self._send, connection.send_and_get_reply)
-            connection.send_and_get_reply = send
-            collection = self._open_collection(connection)
-            on_failure.pop_all()
-        return collection
-
-    def get_password(self, service: str, username: str) -> str | None:
-        """Return the secret. That there is none is looked at twice: it means a login is lost."""
-
-        def look() -> str:
-            found: str | None = get(service, username)  # type: ignore[no-untyped-call]
-            if found is None:
-                raise ItemNotFoundException
-            return found
-
-        get = super().get_password
         try:
-            return _surely(look, _PAUSES[:1])
-        except PromptDismissedException:
-            raise
+            # A missing item means a lost login: it is looked for twice.
+            return self._run(read_item, _RETRY_PAUSES[:1])
         except ItemNotFoundException:
             return None
 
-    def set_password(self, service: str, username: str, password: str) -> None:
-        """Replace the secret."""
-        _surely(partial(super().set_password, service, username, password))
+    def write(self, account_id: str, content: str) -> None:
+        """Store or replace the secret of an account."""
+        label = f"Password for '{account_id}' on '{SERVICE}'"
+        attributes = {**_attributes(account_id), "application": "Python keyring library"}
 
-    def delete_password(self, service: str, username: str) -> None:
-        """Delete the secret."""
-        _surely(partial(super().delete_password, service, username))
+        def write_item(collection: Collection) -> None:
+            collection.create_item(label, attributes, content.encode(), replace=True)
 
-    def unlock(self, item: Item) -> None:
-        """Open an item that has a lock of its own; with a dialog only where one may be."""
-        if not item.is_locked():
-            return
-        if not self.prompt:
-            raise KeyringLocked
-        if item.unlock():
-            raise PromptDismissedException
+        self._run(write_item)
 
-    def _open_collection(self, connection: Any) -> Collection:  # noqa: ANN401 - jeepney is untyped
+    def delete(self, account_id: str) -> None:
+        """Delete the secret of an account, if it has one."""
+
+        def delete_items(collection: Collection) -> None:
+            for item in self._unlocked_items(collection, account_id):
+                item.delete()
+
+        self._run(delete_items)
+
+    def _run(
+        self, operation: Callable[[Collection], R], pauses: tuple[float, ...] = _RETRY_PAUSES
+    ) -> R:
+        """Run an operation on the collection; each attempt opens a connection of its own."""
+
+        def attempt() -> R:
+            with closing(_connect()) as connection:
+                return operation(self._collection(_LimitedConnection(connection, self._limits)))
+
+        with _library_errors_as_failures():
+            return _retry(attempt, pauses)
+
+    def _collection(self, connection: Any) -> Collection:  # noqa: ANN401 - a `_LimitedConnection`
+        """Return the default collection, unlocked; with a dialog only if that is allowed."""
         try:
-            collection = _surely(partial(secretstorage.Collection, connection))
+            collection = _retry(partial(Collection, connection))
         except ItemNotFoundException:
-            if not self.prompt:
-                raise InitError from None
-            # Makes one, for which the user chooses a password.
+            if not self._limits.prompt:
+                raise KeyringFailure(Reason.NOT_SET_UP) from None
+            # Creates the collection; the service asks the user for a password for it.
             collection = secretstorage.get_default_collection(connection)
-        if collection.is_locked():
-            if not self.prompt:
-                raise KeyringLocked
-            if collection.unlock():
-                raise PromptDismissedException
-            if collection.is_locked():
-                raise KeyringLocked
+        self._unlock(collection)
         return collection
 
-    def _send(self, send: Callable[..., Any], message: Any) -> Any:  # noqa: ANN401 - as above
-        """Send a question of the library's, within our limits, and return the answer."""
-        if self.abandoned.is_set():
+    def _unlocked_items(self, collection: Collection, account_id: str) -> Iterator[Item]:
+        """Return the items of an account; some services lock each item by itself."""
+        for item in collection.search_items(_attributes(account_id)):
+            self._unlock(item)
+            yield item
+
+    def _unlock(self, lockable: Collection | Item) -> None:
+        if not lockable.is_locked():
+            return
+        if not self._limits.prompt:
+            raise LockedException
+        if lockable.unlock():
+            raise PromptDismissedException
+        if lockable.is_locked():
+            raise LockedException
+
+
+class _LimitedConnection:
+    """A D-Bus connection that keeps to the limits of an operation, whatever secretstorage does."""
+
+    def __init__(self, connection: Any, limits: Limits) -> None:  # noqa: ANN401 - jeepney is untyped
+        self._connection = connection
+        self._limits = limits
+
+    def send_and_get_reply(self, message: Any) -> Any:  # noqa: ANN401 - as above
+        """Send a request and return the reply to it."""
+        if self._limits.canceled.is_set():
             raise TimeoutError
-        if message.header.fields.get(HeaderFields.interface) == PROMPT_IFACE and not self.prompt:
-            raise KeyringLocked
-        return send(message, timeout=self.patience)
+        if not self._limits.prompt and _PROMPT_INTERFACE in message.header.fields.values():
+            raise LockedException  # some services ask for each item, whether or not it is locked
+        return self._connection.send_and_get_reply(message, timeout=self._limits.timeout)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
+        return getattr(self._connection, name)
 
 
-def _surely(operation: Callable[[], _R], pauses: tuple[float, ...] = _PAUSES) -> _R:
-    """Do something, and again when what it needs is not there."""
+def _attributes(account_id: str) -> dict[str, str]:
+    return {"service": SERVICE, "username": account_id}
+
+
+def _connect() -> Any:  # noqa: ANN401 - jeepney is untyped
+    try:
+        return secretstorage.dbus_init()
+    except TimeoutError:
+        raise
+    # RuntimeError: the bus has an address of a kind that jeepney does not know.
+    except (SecretServiceNotAvailableException, OSError, RuntimeError):
+        raise KeyringFailure(Reason.NO_SESSION_BUS) from None
+
+
+def _retry(operation: Callable[[], R], pauses: tuple[float, ...] = _RETRY_PAUSES) -> R:
+    """Run an operation, and again after each pause if something that it needs does not exist."""
     for pause in pauses:
         try:
             return operation()
@@ -131,11 +163,14 @@ def _surely(operation: Callable[[], _R], pauses: tuple[float, ...] = _PAUSES) ->
     return operation()
 
 
-def _connect() -> Any:  # noqa: ANN401 - as above
+@contextmanager
+def _library_errors_as_failures() -> Iterator[None]:
     try:
-        return secretstorage.dbus_init()
-    except TimeoutError:
-        raise
-    # RuntimeError: an address of a kind that jeepney does not speak.
-    except (SecretServiceNotAvailableException, OSError, RuntimeError):
-        raise NoSessionBus from None
+        yield
+    except PromptDismissedException:
+        raise KeyringFailure(Reason.DENIED) from None
+    except LockedException:
+        raise KeyringFailure(Reason.LOCKED) from None
+    except SecretServiceNotAvailableException as error:
+        stopped = getattr(error.__cause__, "name", None) == _NO_REPLY
+        raise KeyringFailure(Reason.STOPPED if stopped else Reason.NO_SERVICE) from None

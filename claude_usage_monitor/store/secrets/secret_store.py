@@ -1,15 +1,14 @@
-"""Every account's secrets behind one door: in the keyring, or else in the encrypted file.
+"""The secrets of all accounts: in the keyring, or else in the encrypted file.
 
 Each write has a generation, and the newest wins wherever it is: an older copy that could not be
-deleted, or a write that a hanging keyring makes late, is never taken for the login. A copy in the
-file is marked before a newer one goes to the keyring: one without the mark is the newest, whenever
-a process was killed.
+deleted, or a late write by a keyring that did not answer, is never used. Before a newer secret goes
+to the keyring, the copy in the file is marked as outdated. So a copy without the mark is the newest
+one, whenever a process is killed.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,11 +22,11 @@ from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, Keyr
 from claude_usage_monitor.usage.clock import utc_now
 
 _ADD_AGAIN = "Remove the account and add it again."
-_PROBED = "doctor"  # no account's id: asked for to see whether the keyring answers
+_PROBE = "doctor"  # not the id of an account: read to see whether the keyring answers
 
 
 class StoredSecret(NamedTuple):
-    """What is kept for an account, which write it is of, and where it is."""
+    """The secret of an account, the generation of its write, and where it is."""
 
     content: Mapping[str, object]
     generation: int
@@ -37,213 +36,193 @@ class StoredSecret(NamedTuple):
         return f"StoredSecret(<redacted>, {self.generation}, {self.location!r})"
 
 
-class _Found(NamedTuple):
-    """What a look into one place gave; ``outdated`` is whether a newer one may be elsewhere."""
+class _Copy(NamedTuple):
+    """What one location holds for an account; ``outdated``: the keyring may have a newer one."""
 
-    kept: StoredSecret | None = None
-    error: SecretStoreUnavailable | NoCredentials | None = None
+    secret: StoredSecret | None = None
     outdated: bool = False
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+    error: SecretStoreUnavailable | NoCredentials | None = None
 
 
 class SecretStore:
-    """Both places as one. It may be used from any thread.
+    """The keyring and the encrypted file as one store. Threads may share it.
 
-    A read-modify-write is the caller's to protect from other processes. ``announce`` is told
-    before the encrypted file is begun; ``clock`` gives generations that grow over processes.
+    A caller that reads, changes and writes must keep other processes out. ``announce`` receives a
+    notice before the encrypted file is created; ``clock`` makes generations grow across processes.
     """
 
     def __init__(
         self,
         keyring: KeyringStore,
         file: EncryptedFile,
-        announce: Callable[[str], None] = _tell,
+        announce: Callable[[str], None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._keyring = keyring
         self._file = file
         self._announce = announce
         self._clock = clock
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
         self._newest: dict[str, int] = {}  # the newest generation of each account seen so far
 
-    def read(
-        self, account: str, *, prompt: bool = False, location: SecretLocation | None = None
-    ) -> StoredSecret:
-        """Return what is kept for an account.
+    def read(self, account_id: str, *, location: SecretLocation | None = None) -> StoredSecret:
+        """Return the newest secret of an account.
 
-        ``location`` is where the last write put it: what is known to be in the file is looked for
-        in the keyring only if it is not there. Raises NoCredentials when it is nowhere, and
-        SecretStoreUnavailable when it may be in a place that is shut.
+        ``location`` is where the last write stored it; the keyring is not read for a secret that is
+        in the file as expected. Raises NoCredentials if it is nowhere, and SecretStoreUnavailable
+        if it may be in a location that cannot be read.
         """
-        file = self._look_in_file(account)
-        trusted = None if location != "file" or file.outdated else file.kept
-        if trusted is not None and self._is_newest(account, trusted):
-            return self._seen(account, trusted)
-        keyring = self._look_in_keyring(account, prompt=prompt)
-        found = _newer(keyring.kept, file.kept)
-        errors = [error for error in (keyring.error, file.error) if error is not None]
-        # An older one than was seen before is not it, as long as the newer may be behind a lock.
-        outdated = found is file.kept and file.outdated
-        if found is not None and (not errors or (self._is_newest(account, found) and not outdated)):
-            return self._seen(account, found)
+        in_file = self._read_file(account_id)
+        expected = None if location != "file" or in_file.outdated else in_file.secret
+        if expected is not None and self._is_newest(account_id, expected):
+            return self._remember(account_id, expected)
+        in_keyring = self._read_keyring(account_id, prompt=False)
+        errors = [copy.error for copy in (in_keyring, in_file) if copy.error is not None]
+        newest = _newest(in_keyring, in_file)
+        if newest.secret is not None:
+            # A newer one may be in the location that cannot be read. An old refresh token was used
+            # already, and sending it again would end the login.
+            if errors and (newest.outdated or not self._is_newest(account_id, newest.secret)):
+                raise errors[0]
+            return self._remember(account_id, newest.secret)
         for error in errors:
-            if found is not None or location == "keyring" or not isinstance(error, KeyringAbsent):
+            if location == "keyring" or not isinstance(error, KeyringAbsent):
                 raise error
-        raise NoCredentials(
-            "Nothing is stored for this account any more."
-            + "".join(f" {error.message}" for error in errors),
-            _ADD_AGAIN,
-        )
+        reasons = "".join(f" {error.message}" for error in errors)
+        raise NoCredentials(f"Nothing is stored for this account any more.{reasons}", _ADD_AGAIN)
 
     def write(
-        self, account: str, content: Mapping[str, object], *, prompt: bool = False
+        self, account_id: str, content: Mapping[str, object], *, prompt: bool = False
     ) -> StoredSecret:
-        """Keep something for an account in place of what was kept, and return it as kept.
+        """Replace the secret of an account, and return it as it was stored.
 
-        Raises SecretStoreUnavailable when no place takes it; what was kept is then still there.
+        Raises SecretStoreUnavailable if neither location accepts it; the old one is then intact.
         """
-        with self._writing:
-            keyring = self._look_in_keyring(account, prompt=prompt)
-            file = self._look_in_file(account)
-            found = _newer(keyring.kept, file.kept)
-            newest = max(found.generation if found else 0, self._newest.get(account, 0))
-            # The time is above what may be in a place that is shut.
-            generation = max(newest + 1, int(self._clock().timestamp() * 1_000_000))
-            text = _text(generation, content)
-            place: SecretLocation = "keyring"
+        with self._write_lock:
+            in_keyring = self._read_keyring(account_id, prompt=prompt)
+            in_file = self._read_file(account_id)
+            secret = StoredSecret(content, self._next(account_id, in_keyring, in_file), "keyring")
             try:
-                if isinstance(keyring.error, KeyringAbsent):
-                    raise keyring.error
-                self._mark_outdated(account, file)
-                # A dialog that was dismissed for the look is not opened again.
-                self._keyring.write(account, text, prompt=prompt and keyring.error is None)
+                if isinstance(in_keyring.error, SecretStoreUnavailable):
+                    raise in_keyring.error
+                self._mark_outdated(account_id, in_file)
+                self._keyring.write(account_id, _text(secret), prompt=prompt)
             except SecretStoreUnavailable as reason:
-                self._write_to_file(account, text, reason)
-                place = "file"
+                secret = secret._replace(location="file")
+                self._write_file(account_id, _text(secret), reason)
             with suppress(SecretStoreUnavailable):
-                (self._file if place == "keyring" else self._keyring).delete(account)
-            return self._seen(account, StoredSecret(content, generation, place))
+                (self._file if secret.location == "keyring" else self._keyring).delete(account_id)
+            return self._remember(account_id, secret)
 
     def delete(
-        self, account: str, *, prompt: bool = False, location: SecretLocation | None = None
+        self, account_id: str, *, prompt: bool = False, location: SecretLocation | None = None
     ) -> tuple[str, ...]:
-        """Delete what is kept for an account everywhere; returns warnings.
+        """Delete the secret of an account in both locations; return warnings.
 
-        ``location`` is where the last write put it: what else is shut is only warned of. Raises
-        SecretStoreUnavailable, and has deleted nothing, when that place is shut, or any is while
-        none is known; a keyring that is absent is only warned of.
+        ``location`` is where the last write stored it. Raises SecretStoreUnavailable, and has
+        deleted nothing, when that location cannot be used (without ``location``: when either
+        cannot). For the other location, and for an absent keyring, there is only a warning.
         """
         warnings: list[str] = []
-        with self._writing:
-            if location == "file" and self._look_in_file(account).outdated:
+        with self._write_lock:
+            if location == "file" and self._read_file(account_id).outdated:
                 location = None
             try:
                 if location is None:
-                    self._file.holds(account)  # or the keyring's would be gone before it is known
-                for place in _location_first(location):
+                    self._file.contains(account_id)  # fails before the keyring's copy is deleted
+                in_order: tuple[SecretLocation, ...] = ("keyring", "file")
+                for each in reversed(in_order) if location == "file" else in_order:
                     try:
-                        self._delete_in(place, account, prompt=prompt and location != "file")
+                        self._delete_from(each, account_id, prompt=prompt and location != "file")
                     except SecretStoreUnavailable as error:
-                        if location in (None, place) and not isinstance(error, KeyringAbsent):
+                        if location in (None, each) and not isinstance(error, KeyringAbsent):
                             raise
                         warnings.append(
-                            f"{error.message} If a login of this account is in it, it stays."
+                            f"{error.message} If a login of this account is in it, it stays there."
                         )
-            except SecretStoreUnavailable as left:
-                raise SecretStoreUnavailable(
-                    f"{left.message} It may still hold this login.", left.hint
-                ) from None
-            self._newest.pop(account, None)
+            except SecretStoreUnavailable as error:
+                message = f"{error.message} It may still contain this login."
+                raise SecretStoreUnavailable(message, error.hint) from None
+            self._newest.pop(account_id, None)
         return tuple(warnings)
 
-    def _delete_in(self, place: SecretLocation, account: str, *, prompt: bool) -> None:
-        if place == "keyring":
-            self._keyring.delete(account, prompt=prompt)
-        else:
-            self._file.delete(account)
-
-    def location_name(self, place: SecretLocation) -> str:
-        """Return what a place is called."""
-        return self._keyring.name if place == "keyring" else self._file.name
+    def location_name(self, location: SecretLocation) -> str:
+        """Return what users call a location."""
+        return self._keyring.name if location == "keyring" else self._file.name
 
     def location_for_new_logins(self) -> str:
-        """Say which place would be used now, and why."""
+        """Return where a new login would be stored now, and the reason if not in the keyring."""
         try:
-            self._keyring.read(_PROBED)
+            self._keyring.read(_PROBE)
         except SecretStoreUnavailable as error:
             return f"{self._file.name} ({error.message}) {PROTECTION}"
         return self._keyring.name
 
-    def _mark_outdated(self, account: str, file: _Found) -> None:
-        """Mark the file's copy before a newer one may be in the keyring.
+    def _read_keyring(self, account_id: str, *, prompt: bool) -> _Copy:
+        try:
+            text = self._keyring.read(account_id, prompt=prompt)
+        except SecretStoreUnavailable as error:
+            return _Copy(error=error)
+        return _copy_from(text, "keyring", self._keyring.name)
 
-        Where it cannot be marked, the newer one is written all the same: it is worth more.
-        """
-        if file.kept is not None and not file.outdated:
-            with suppress(SecretStoreUnavailable):
-                self._file.write(
-                    account, _text(file.kept.generation, file.kept.content, outdated=True)
-                )
+    def _read_file(self, account_id: str) -> _Copy:
+        try:
+            text = self._file.read(account_id)
+        except SecretStoreUnavailable as error:
+            return _Copy(error=error)
+        return _copy_from(text, "file", self._file.name)
 
-    def _write_to_file(self, account: str, text: str, reason: SecretStoreUnavailable) -> None:
+    def _mark_outdated(self, account_id: str, in_file: _Copy) -> None:
+        if in_file.secret is not None and not in_file.outdated:
+            with suppress(SecretStoreUnavailable):  # the newer secret is stored all the same
+                self._file.write(account_id, _text(in_file.secret, outdated=True))
+
+    def _write_file(self, account_id: str, text: str, reason: SecretStoreUnavailable) -> None:
         if not self._file.exists():
             self._announce(
                 f"{reason.message} Logins go to an encrypted file, {self._file.path}. {PROTECTION}"
             )
         try:
-            self._file.write(account, text)
+            self._file.write(account_id, text)
         except SecretStoreUnavailable as error:
-            raise SecretStoreUnavailable(
-                f"Nothing can be stored. {reason.message} {error.message}", error.hint
-            ) from None
+            message = f"Nothing can be stored. {reason.message} {error.message}"
+            raise SecretStoreUnavailable(message, error.hint) from None
 
-    def _look_in_keyring(self, account: str, *, prompt: bool) -> _Found:
-        try:
-            text = self._keyring.read(account, prompt=prompt)
-        except SecretStoreUnavailable as error:
-            return _Found(error=error)
-        return _found_in(text, "keyring", f"The {self._keyring.name}")
+    def _delete_from(self, location: SecretLocation, account_id: str, *, prompt: bool) -> None:
+        if location == "keyring":
+            self._keyring.delete(account_id, prompt=prompt)
+        else:
+            self._file.delete(account_id)
 
-    def _look_in_file(self, account: str) -> _Found:
-        try:
-            if not self._file.holds(account):
-                return _Found()
-            text = self._file.read(account)
-        except SecretStoreUnavailable as error:
-            return _Found(error=error)
-        return _found_in(text, "file", f"The {self._file.name}")
+    def _next(self, account_id: str, *copies: _Copy) -> int:
+        """Return a generation above every one seen, and, by the time, those that cannot be read."""
+        seen = [copy.secret.generation for copy in copies if copy.secret is not None]
+        newest = max([*seen, self._newest.get(account_id, 0)])
+        return max(newest + 1, int(self._clock().timestamp() * 1_000_000))
 
-    def _is_newest(self, account: str, kept: StoredSecret) -> bool:
-        return kept.generation >= self._newest.get(account, 0)
+    def _is_newest(self, account_id: str, secret: StoredSecret) -> bool:
+        return secret.generation >= self._newest.get(account_id, 0)
 
-    def _seen(self, account: str, kept: StoredSecret) -> StoredSecret:
-        self._newest[account] = max(kept.generation, self._newest.get(account, 0))
-        return kept
+    def _remember(self, account_id: str, secret: StoredSecret) -> StoredSecret:
+        self._newest[account_id] = max(secret.generation, self._newest.get(account_id, 0))
+        return secret
 
 
-def _newer(keyring: StoredSecret | None, file: StoredSecret | None) -> StoredSecret | None:
-    """Return the newer of two copies; the same write in both is taken from the keyring."""
-    if keyring is None or file is None:
-        return keyring or file
-    return file if file.generation > keyring.generation else keyring
+def _newest(in_keyring: _Copy, in_file: _Copy) -> _Copy:
+    """Return the newer of two copies; the keyring's if both are of the same write."""
+    if in_keyring.secret is None or in_file.secret is None:
+        return in_keyring if in_file.secret is None else in_file
+    return in_file if in_file.secret.generation > in_keyring.secret.generation else in_keyring
 
 
-def _location_first(location: SecretLocation | None) -> tuple[SecretLocation, SecretLocation]:
-    return ("file", "keyring") if location == "file" else ("keyring", "file")
+def _text(secret: StoredSecret, **marks: bool) -> str:
+    return json.dumps({"generation": secret.generation, "content": dict(secret.content), **marks})
 
 
-def _text(generation: int, content: Mapping[str, object], **marks: bool) -> str:
-    return json.dumps({"generation": generation, "content": dict(content), **marks})
-
-
-def _found_in(text: str | None, place: SecretLocation, name: str) -> _Found:
-    """Return what a place's text holds; of what is no text of ours, nothing is quoted."""
+def _copy_from(text: str | None, location: SecretLocation, name: str) -> _Copy:
+    """Return the copy that a location's text is; an error about unreadable text quotes none."""
     if text is None:
-        return _Found()
+        return _Copy()
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -251,9 +230,6 @@ def _found_in(text: str | None, place: SecretLocation, name: str) -> _Found:
     fields = document if isinstance(document, dict) else {}
     content, generation = fields.get("content"), fields.get("generation")
     if isinstance(content, dict) and type(generation) is int and generation >= 0:
-        return _Found(
-            StoredSecret(content, generation, place), outdated=bool(fields.get("outdated"))
-        )
-    return _Found(
-        error=NoCredentials(f"{name} holds something unreadable for this account.", _ADD_AGAIN)
-    )
+        return _Copy(StoredSecret(content, generation, location), bool(fields.get("outdated")))
+    message = f"The {name} has something unreadable for this account."
+    return _Copy(error=NoCredentials(message, _ADD_AGAIN))

@@ -277,7 +277,7 @@ def test_an_account_whose_login_cannot_be_deleted_stays_listed(server: TokenServ
     """Its login may still be stored, and the user must be able to see that."""
     keep(server.issue("work"), "Work")
     secrets_path(os.environ).write_bytes(b"garbage")
-    with pytest.raises(SecretStoreUnavailable, match="may still hold this login"):
+    with pytest.raises(SecretStoreUnavailable, match="may still contain this login"):
         manage.remove(registry(), "Work")
     assert ["Work"] == [saved.name for saved in registry().services.accounts.all()]
     assert b"garbage" == secrets_path(os.environ).read_bytes()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep their id elsewhere")
-def test_the_machines_id_is_the_first_that_is_set(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems store their id elsewhere")
+def test_the_machine_id_is_the_first_one_that_is_set(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     assert b"" == machine_id((first, second))
     second.write_text("b2\n")
@@ -25,5 +25,5 @@ def test_the_machines_id_is_the_first_that_is_set(tmp_path: Path) -> None:
     assert b"a1" == machine_id((first, second))
 
 
-def test_the_user_is_known_by_number() -> None:
+def test_the_user_id_is_a_number() -> None:
     assert str(os.getuid()).encode() == user_id()

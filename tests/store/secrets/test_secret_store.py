@@ -1,17 +1,14 @@
-# ruff: noqa: ARG002 - stand-ins have the arguments of what they stand for
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
-from keyring.backend import KeyringBackend
-from keyring.errors import KeyringLocked, NoKeyringError, PasswordDeleteError
 
 from claude_usage_monitor.errors import (
     CredentialsNotFound,
@@ -19,79 +16,73 @@ from claude_usage_monitor.errors import (
     SecretStoreUnavailable,
 )
 from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, EncryptedFile
+from claude_usage_monitor.store.secrets.keyring_backend import KeyringFailure, Limits, Reason
 from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringStore
 from claude_usage_monitor.store.secrets.secret_store import SecretStore, StoredSecret
 from tests.support.secret_contract import CANARY
-from tests.support.secret_service import session, unlocked
+from tests.support.secret_service import PATIENCE, session, unlocked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_usage_monitor.store.accounts.saved_account import SecretLocation
 
-LOGIN = {"refreshToken": CANARY, "kept": [1, None, "ü"]}
+LOGIN = {"refreshToken": CANARY, "others": [1, None, "ü"]}
 LATER = {"refreshToken": CANARY + "-later"}
-
-
-class Ring(KeyringBackend):
-    """A keyring in memory, that is locked, absent or takes nothing as a test sets it."""
-
-    priority: ClassVar[int] = 1
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.items: dict[str, str] = {}
-        self.state: dict[str, Exception] = {}  # shared by the copies that properties are set on
-
-    def shut(self, error: Exception) -> None:
-        self.state["error"] = error
-
-    def open(self) -> None:
-        self.state.clear()
-
-    def _enter(self) -> None:
-        if "error" in self.state:
-            raise self.state["error"]
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self._enter()
-        return self.items.get(username)
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self._enter()
-        self.items[username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        self._enter()
-        if self.items.pop(username, None) is None:
-            raise PasswordDeleteError
-
-
-LOCKED, ABSENT = KeyringLocked(), NoKeyringError()
+LOCKED, ABSENT = KeyringFailure(Reason.LOCKED), KeyringFailure(Reason.LIBRARY_MISSING)
 ANYWHERE: tuple[SecretLocation | None, ...] = (None, "file", "keyring")
 
 
+class Ring:
+    """A keyring in memory that fails with the error that a test sets."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, str] = {}
+        self.error: Exception | None = None
+        self.prompts: list[bool] = []
+
+    def open(self, limits: Limits) -> Ring:
+        self.prompts.append(limits.prompt)
+        return self
+
+    def read(self, account_id: str) -> str | None:
+        self._fail()
+        return self.items.get(account_id)
+
+    def write(self, account_id: str, content: str) -> None:
+        self._fail()
+        self.items[account_id] = content
+
+    def delete(self, account_id: str) -> None:
+        self._fail()
+        self.items.pop(account_id, None)
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
 class Rig:
-    """A store over a keyring in memory and a real file; each `process` is a fresh one."""
+    """A store over a keyring in memory and a real file; each `process` has no memory of others."""
 
     def __init__(self, path: Path) -> None:
         self.ring = Ring()
-        self.file = EncryptedFile(path, lambda: b"machine")
-        self.said: list[str] = []
+        self.file = EncryptedFile(path, nullcontext)
+        self.notices: list[str] = []
         self.now = 1000.0
         self.store = self.process()
 
     def process(self) -> SecretStore:
         return SecretStore(
-            KeyringStore(lambda: self.ring, None),
+            KeyringStore(self.ring.open, PATIENCE),
             self.file,
-            self.said.append,
+            self.notices.append,
             lambda: datetime.fromtimestamp(self.now, UTC),
         )
 
-    def places(self) -> tuple[bool, bool]:
+    def locations(self) -> tuple[bool, bool]:
         """Return whether the keyring and the file have something for the account."""
-        return "account" in self.ring.items, self.file.holds("account")
+        return "account" in self.ring.items, self.file.contains("account")
 
 
 @pytest.fixture
@@ -99,7 +90,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "secrets.json")
 
 
-def break_file(rig: Rig) -> None:
+def make_file_unusable(rig: Rig) -> None:
     rig.file.path.parent.mkdir(exist_ok=True)
     rig.file.path.unlink(missing_ok=True)
     rig.file.path.mkdir()
@@ -108,130 +99,134 @@ def break_file(rig: Rig) -> None:
 # --- writing --------------------------------------------------------------------------------------
 
 
-def test_the_keyring_is_used_where_there_is_one(rig: Rig) -> None:
-    kept = rig.store.write("account", LOGIN)
-    assert (LOGIN, "keyring") == (kept.content, kept.location)
-    assert kept == rig.store.read("account") == rig.process().read("account")
-    assert ((True, False), []) == (rig.places(), rig.said)
+def test_a_login_goes_to_the_keyring_if_there_is_one(rig: Rig) -> None:
+    stored = rig.store.write("account", LOGIN)
+    assert (LOGIN, "keyring") == (stored.content, stored.location)
+    assert stored == rig.store.read("account") == rig.process().read("account")
+    assert ((True, False), []) == (rig.locations(), rig.notices)
     assert not rig.file.exists()
 
 
 @pytest.mark.parametrize("why", [LOCKED, ABSENT, FileNotFoundError(), ValueError(CANARY)])
-def test_else_the_file_is_and_its_first_write_is_announced(rig: Rig, why: Exception) -> None:
-    rig.ring.shut(why)
+def test_without_a_usable_keyring_it_goes_to_the_file_which_is_announced_once(
+    rig: Rig, why: Exception
+) -> None:
+    rig.ring.error = why
     assert "file" == rig.store.write("account", LOGIN).location
     assert LOGIN == rig.process().read("account").content
     rig.store.write("b", LOGIN)
-    (said,) = rig.said
-    assert (True, True) == (PROTECTION in said, str(rig.file.path) in said)
-    assert said.startswith("The Secret Service keyring ") or sys.platform != "linux"
-    assert CANARY not in said
+    (notice,) = rig.notices
+    assert (True, True) == (PROTECTION in notice, str(rig.file.path) in notice)
+    assert notice.startswith("The Secret Service keyring ") or sys.platform != "linux"
+    assert CANARY not in notice
 
 
-def test_it_is_announced_before_it_is_written(rig: Rig) -> None:
+def test_the_file_is_announced_before_it_is_created(rig: Rig) -> None:
     existed: list[bool] = []
     store = SecretStore(
-        KeyringStore(lambda: rig.ring, None),
+        KeyringStore(rig.ring.open, PATIENCE),
         rig.file,
         lambda _: existed.append(rig.file.exists()),
     )
-    rig.ring.shut(ABSENT)
+    rig.ring.error = ABSENT
     store.write("account", LOGIN)
     assert [False] == existed
 
 
-def test_when_no_place_takes_it_what_was_kept_is_still_there(rig: Rig) -> None:
+def test_if_neither_location_accepts_a_login_the_old_one_is_intact(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
-    break_file(rig)
-    rig.ring.shut(LOCKED)
+    make_file_unusable(rig)
+    rig.ring.error = LOCKED
     with pytest.raises(SecretStoreUnavailable) as raised:
         rig.store.write("account", LATER)
     assert "Nothing can be stored." in raised.value.message
     assert "is locked" in raised.value.message
     assert "not a regular file" in raised.value.message
-    rig.ring.open()
+    rig.ring.error = None
     assert LOGIN == rig.process().read("account").content
 
 
-def test_moving_to_and_fro_loses_nothing_and_leaves_one_copy(rig: Rig) -> None:
+def test_moves_between_the_locations_lose_nothing_and_leave_one_copy(rig: Rig) -> None:
     generations = []
     for number in range(6):
         rig.now += 0.001
         if number % 2:
-            rig.ring.shut(LOCKED)
-        kept = rig.process().write("account", {"number": number})
-        generations.append(kept.generation)
-        assert kept == rig.process().read("account")
-        rig.ring.open()
-        assert kept == rig.process().read("account")
+            rig.ring.error = LOCKED
+        stored = rig.process().write("account", {"number": number})
+        generations.append(stored.generation)
+        assert stored == rig.process().read("account")
+        rig.ring.error = None
+        assert stored == rig.process().read("account")
         if not number % 2:
-            assert (True, False) == rig.places()
+            assert (True, False) == rig.locations()
     assert sorted(set(generations)) == generations
 
 
 # --- which copy is the newest ---------------------------------------------------------------------
 
 
-def test_an_older_copy_behind_a_lock_never_wins(rig: Rig) -> None:
-    """Nor when the process that wrote the newer one never saw it."""
+def test_an_older_copy_in_a_locked_keyring_never_wins(rig: Rig) -> None:
+    """Even if the process that wrote the newer one has never read it."""
     for _ in range(5):
         rig.store.write("account", LOGIN)
     rig.now += 1
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     rig.process().write("account", LATER)
-    rig.ring.open()
-    assert (True, True) == rig.places()
+    rig.ring.error = None
+    assert (True, True) == rig.locations()
     assert LATER == rig.process().read("account").content
 
 
-def test_a_clock_set_back_makes_no_write_older(rig: Rig) -> None:
+def test_a_write_is_newer_than_the_one_before_even_if_the_clock_was_set_back(rig: Rig) -> None:
     first = rig.store.write("account", LOGIN)
     rig.now = 1.0
     second = rig.store.write("account", LATER)
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     third = rig.store.write("account", LOGIN)
-    rig.ring.open()
+    rig.ring.error = None
     assert first.generation < second.generation < third.generation
     assert third == rig.process().read("account")
 
 
-def test_a_late_write_of_a_mute_keyring_does_not_win(rig: Rig) -> None:
+def test_a_late_write_by_a_keyring_that_did_not_answer_does_not_win(rig: Rig) -> None:
     late = json.dumps({"generation": 5, "content": LOGIN})
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     newer = rig.store.write("account", LATER)
-    rig.ring.open()
+    rig.ring.error = None
     rig.ring.items["account"] = late
     assert newer == rig.store.read("account") == rig.process().read("account")
 
 
-def test_an_older_copy_is_not_taken_for_one_that_is_behind_a_lock(rig: Rig) -> None:
-    """A refresh token that was used already would end the login."""
-    rig.ring.shut(LOCKED)
+def test_an_older_copy_is_not_used_while_the_newer_one_is_locked(rig: Rig) -> None:
+    """Sending a refresh token that was used already would end the login."""
+    rig.ring.error = LOCKED
     rig.store.write("account", LOGIN)
     stale = rig.file.path.read_bytes()
-    rig.ring.open()
+    rig.ring.error = None
     newer = rig.store.write("account", LATER)
     rig.file.path.write_bytes(stale)
     assert newer == rig.store.read("account")
-    rig.ring.shut(LOCKED)
-    for known in (None, "file", "keyring"):
+    rig.ring.error = LOCKED
+    for location in ANYWHERE:
         with pytest.raises(SecretStoreUnavailable, match="is locked"):
-            rig.store.read("account", location=known)
+            rig.store.read("account", location=location)
 
 
 class Killed(BaseException):
-    """The end of a process, at a place of the test's choice."""
+    """Raised in place of the end of a process."""
 
 
-def killed_before_the_file_is_cleared(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> StoredSecret:
-    """Return what a process stored that was killed as a login moved into the keyring."""
+def killed_before_the_copy_in_the_file_is_deleted(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> StoredSecret:
+    """Return the login that a process was moving into the keyring when it was killed."""
 
     def kill(*_: object) -> None:
         raise Killed
 
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     rig.process().write("account", LOGIN)
-    rig.ring.open()
+    rig.ring.error = None
     rig.now += 1
     with monkeypatch.context() as patch:
         patch.setattr(EncryptedFile, "delete", kill)
@@ -241,56 +236,57 @@ def killed_before_the_file_is_cleared(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     return StoredSecret(newer["content"], newer["generation"], "keyring")
 
 
-def test_a_process_that_was_killed_leaves_no_old_copy_to_be_taken(
+def test_a_killed_process_leaves_no_old_copy_that_is_used(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list says that it is in the file, for the process did not get to say otherwise."""
-    newer = killed_before_the_file_is_cleared(rig, monkeypatch)
-    assert (LATER, (True, True)) == (newer.content, rig.places())
-    for known in ANYWHERE:
-        assert newer == rig.process().read("account", location=known)
-    for why, words in ((LOCKED, "is locked"), (ABSENT, "library of it is missing")):
-        rig.ring.shut(why)
-        for known in ANYWHERE:
-            with pytest.raises(SecretStoreUnavailable, match=words):
-                rig.process().read("account", location=known)
+    """The accounts database still says that the login is in the file."""
+    newer = killed_before_the_copy_in_the_file_is_deleted(rig, monkeypatch)
+    assert (LATER, (True, True)) == (newer.content, rig.locations())
+    for location in ANYWHERE:
+        assert newer == rig.process().read("account", location=location)
+    for error, message in ((LOCKED, "is locked"), (ABSENT, "library it needs is missing")):
+        rig.ring.error = error
+        for location in ANYWHERE:
+            with pytest.raises(SecretStoreUnavailable, match=message):
+                rig.process().read("account", location=location)
 
 
-def test_the_next_write_puts_right_what_a_killed_process_left(
+def test_the_next_write_cleans_up_after_a_killed_process(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_before_the_file_is_cleared(rig, monkeypatch)
-    rig.ring.shut(LOCKED)
+    killed_before_the_copy_in_the_file_is_deleted(rig, monkeypatch)
+    rig.ring.error = LOCKED
     rig.now += 1
-    kept = rig.process().write("account", {"third": 3})
-    assert kept == rig.process().read("account", location="file")
-    rig.ring.open()
-    assert kept == rig.process().read("account")
+    stored = rig.process().write("account", {"third": 3})
+    assert stored == rig.process().read("account", location="file")
+    rig.ring.error = None
+    assert stored == rig.process().read("account")
     rig.process().write("account", LATER)
-    assert (True, False) == rig.places()
+    assert (True, False) == rig.locations()
 
 
-def test_killed_before_the_keyring_took_it_the_old_copy_is_still_the_login(
+def test_a_process_killed_before_the_keyring_stored_anything_leaves_the_old_login(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(*_: object, **__: object) -> None:
         raise Killed
 
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     first = rig.store.write("account", LOGIN)
-    rig.ring.open()
+    rig.ring.error = None
     with monkeypatch.context() as patch:
         patch.setattr(KeyringStore, "write", kill)
         with pytest.raises(Killed):
             rig.process().write("account", LATER)
-    for known in ANYWHERE:
-        assert first == rig.process().read("account", location=known)
+    for location in ANYWHERE:
+        assert first == rig.process().read("account", location=location)
 
 
-def test_where_there_is_no_keyring_each_write_is_one_of_the_file(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [ABSENT, LOCKED])
+def test_without_a_usable_keyring_the_file_is_written_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, error: KeyringFailure
 ) -> None:
-    rig.ring.shut(ABSENT)
+    rig.ring.error = error
     rig.store.write("account", LOGIN)
     written: list[str] = []
     monkeypatch.setattr(rig.file, "write", lambda _, text: written.append(text))
@@ -298,71 +294,71 @@ def test_where_there_is_no_keyring_each_write_is_one_of_the_file(
     assert 1 == len(written)
 
 
-def test_a_copy_that_cannot_be_marked_keeps_no_login_from_the_keyring(
+def test_a_login_goes_to_the_keyring_even_if_the_old_copy_cannot_be_marked(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise SecretStoreUnavailable
 
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     rig.store.write("account", LOGIN)
-    rig.ring.open()
+    rig.ring.error = None
     for name in ("write", "delete"):
         monkeypatch.setattr(rig.file, name, full)
-    kept = rig.store.write("account", LATER)
-    assert ("keyring", kept) == (kept.location, rig.process().read("account", location="keyring"))
+    stored = rig.store.write("account", LATER)
+    assert ("keyring", stored) == (
+        stored.location,
+        rig.process().read("account", location="keyring"),
+    )
 
 
-def test_the_same_write_in_both_is_one(rig: Rig) -> None:
-    kept = rig.store.write("account", LOGIN)
+def test_of_one_write_in_both_locations_the_keyrings_copy_is_read(rig: Rig) -> None:
+    stored = rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
-    assert kept == rig.process().read("account")
+    assert stored == rig.process().read("account")
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def test_nothing_stored_is_no_credentials(rig: Rig) -> None:
+def test_an_account_without_a_secret_has_no_credentials(rig: Rig) -> None:
     with pytest.raises(NoCredentials, match="Nothing is stored") as raised:
         rig.store.read("account")
     assert not isinstance(raised.value, CredentialsNotFound)
-    rig.ring.shut(ABSENT)
-    with pytest.raises(NoCredentials, match="a library of it is missing"):
+    rig.ring.error = ABSENT
+    with pytest.raises(NoCredentials, match="a library it needs is missing"):
         rig.store.read("account")
 
 
-def test_what_may_be_behind_a_lock_is_not_missing(rig: Rig) -> None:
-    rig.ring.shut(LOCKED)
+def test_a_login_that_may_be_in_an_unusable_location_is_not_missing(rig: Rig) -> None:
+    rig.ring.error = LOCKED
     with pytest.raises(SecretStoreUnavailable, match="is locked"):
         rig.store.read("account")
-    rig.ring.shut(ABSENT)
+    rig.ring.error = ABSENT
     with pytest.raises(KeyringAbsent):
         rig.store.read("account", location="keyring")
-    rig.ring.open()
-    break_file(rig)
+    rig.ring.error = None
+    make_file_unusable(rig)
     with pytest.raises(SecretStoreUnavailable, match="not a regular file"):
         rig.store.read("account")
 
 
-def test_one_place_serves_while_the_other_is_shut(rig: Rig) -> None:
+def test_one_location_is_enough(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
-    break_file(rig)
+    make_file_unusable(rig)
     assert LOGIN == rig.store.read("account").content
     assert LATER == rig.store.write("account", LATER).content
 
 
-def test_what_is_known_to_be_in_the_file_asks_no_keyring(rig: Rig) -> None:
-    rig.ring.shut(LOCKED)
+def test_the_keyring_is_not_used_for_a_login_that_is_in_the_file_as_expected(rig: Rig) -> None:
+    rig.ring.error = LOCKED
     rig.store.write("account", LOGIN)
-
-    def never() -> KeyringBackend:
-        raise AssertionError
-
-    store = SecretStore(KeyringStore(never, None), rig.file)
-    assert LOGIN == store.read("account", location="file").content
+    rig.ring.prompts.clear()
+    assert LOGIN == rig.process().read("account", location="file").content
+    assert [] == rig.ring.prompts
 
 
-def test_what_is_known_to_be_in_the_file_but_is_not_is_found(rig: Rig) -> None:
+def test_a_login_that_is_expected_in_the_file_is_found_in_the_keyring(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
     assert LOGIN == rig.process().read("account", location="file").content
 
@@ -387,7 +383,9 @@ def test_what_is_known_to_be_in_the_file_but_is_not_is_found(rig: Rig) -> None:
     ],
     ids=range(14),
 )
-def test_garbage_is_named_never_quoted_and_hides_nothing(rig: Rig, garbage: str) -> None:
+def test_unreadable_text_is_reported_without_a_quote_and_hides_no_login(
+    rig: Rig, garbage: str
+) -> None:
     rig.ring.items["account"] = garbage
     with pytest.raises(NoCredentials, match="something unreadable") as raised:
         rig.store.read("account")
@@ -399,95 +397,104 @@ def test_garbage_is_named_never_quoted_and_hides_nothing(rig: Rig, garbage: str)
     rig.file.write("account", garbage)
     assert LOGIN == rig.process().read("account").content
     assert LATER == rig.store.write("account", LATER).content
-    assert (True, False) == rig.places()
+    assert (True, False) == rig.locations()
 
 
 # --- deleting -------------------------------------------------------------------------------------
 
 
-def test_a_deletion_is_everywhere(rig: Rig) -> None:
+def test_a_deletion_is_made_in_both_locations(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
     assert () == rig.store.delete("account")
-    assert (False, False) == rig.places()
+    assert (False, False) == rig.locations()
     assert () == rig.store.delete("account")
     with pytest.raises(NoCredentials):
         rig.store.read("account")
 
 
-def test_what_may_be_left_behind_a_lock_is_told_and_nothing_is_deleted(rig: Rig) -> None:
+def test_nothing_is_deleted_if_a_location_cannot_be_used(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
-    rig.ring.shut(LOCKED)
-    with pytest.raises(SecretStoreUnavailable, match=r"is locked. It may still hold this login\."):
+    rig.ring.error = LOCKED
+    with pytest.raises(
+        SecretStoreUnavailable, match=r"is locked\. It may still contain this login\."
+    ):
         rig.store.delete("account")
-    rig.ring.open()
-    assert (True, True) == rig.places()
-    break_file(rig)
-    with pytest.raises(SecretStoreUnavailable, match=r"regular file. It may still hold"):
+    rig.ring.error = None
+    assert (True, True) == rig.locations()
+    make_file_unusable(rig)
+    with pytest.raises(SecretStoreUnavailable, match=r"regular file\. It may still contain"):
         rig.store.delete("account")
     assert "account" in rig.ring.items
     rig.file.path.rmdir()
     assert () == rig.store.delete("account")
-    assert (False, False) == rig.places()
+    assert (False, False) == rig.locations()
 
 
-def test_where_it_is_known_to_be_the_other_place_only_warns(rig: Rig) -> None:
-    rig.ring.shut(LOCKED)
+def test_a_location_where_the_login_is_not_expected_is_only_a_warning(rig: Rig) -> None:
+    rig.ring.error = LOCKED
     rig.store.write("account", LOGIN)
     (warning,) = rig.process().delete("account", location="file")
-    assert "is locked. If a login of this account is in it, it stays." in warning
-    assert not rig.file.holds("account")
-    rig.ring.open()
+    assert "is locked. If a login of this account is in it, it stays there." in warning
+    assert not rig.file.contains("account")
+    rig.ring.error = None
     rig.store.write("account", LOGIN)
-    break_file(rig)
+    make_file_unusable(rig)
     (warning,) = rig.process().delete("account", location="keyring")
     assert "not a regular file" in warning
     assert "account" not in rig.ring.items
 
 
-@pytest.mark.parametrize("known", ["keyring", "file"])
-def test_the_known_place_is_deleted_from_or_none_is(rig: Rig, known: SecretLocation) -> None:
+@pytest.mark.parametrize("location", ["keyring", "file"])
+def test_nothing_is_deleted_if_the_expected_location_cannot_be_used(
+    rig: Rig, location: SecretLocation
+) -> None:
     rig.store.write("account", LOGIN)
     rig.file.write("account", rig.ring.items["account"])
-    if known == "keyring":
-        rig.ring.shut(LOCKED)
+    if location == "keyring":
+        rig.ring.error = LOCKED
     else:
-        break_file(rig)
-    with pytest.raises(SecretStoreUnavailable, match="It may still hold this login"):
-        rig.store.delete("account", location=known)
-    assert rig.file.holds("account") if known == "keyring" else rig.ring.items
+        make_file_unusable(rig)
+    with pytest.raises(SecretStoreUnavailable, match="It may still contain this login"):
+        rig.store.delete("account", location=location)
+    assert rig.file.contains("account") if location == "keyring" else rig.ring.items
 
 
-def test_a_newer_login_behind_a_lock_is_not_forgotten_with_the_older_one(
+def test_an_old_copy_is_not_deleted_while_the_newer_login_is_locked(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_before_the_file_is_cleared(rig, monkeypatch)
-    rig.ring.shut(LOCKED)
+    killed_before_the_copy_in_the_file_is_deleted(rig, monkeypatch)
+    rig.ring.error = LOCKED
     with pytest.raises(SecretStoreUnavailable, match="is locked"):
         rig.process().delete("account", location="file")
-    assert rig.file.holds("account")
+    assert rig.file.contains("account")
 
 
-def test_no_dialog_is_opened_for_what_is_known_to_be_in_the_file(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[bool] = []
-    monkeypatch.setattr(KeyringStore, "delete", lambda *_, prompt: asked.append(prompt))
-    for known in ANYWHERE:
-        rig.store.delete("account", prompt=True, location=known)
-    assert [True, False, True] == asked
+def test_a_deletion_opens_no_dialog_for_a_login_that_is_in_the_file(rig: Rig) -> None:
+    for location in ANYWHERE:
+        rig.store.delete("account", prompt=True, location=location)
+    assert [True, False, True] == rig.ring.prompts
 
 
-def test_where_there_is_no_keyring_a_deletion_only_warns(rig: Rig) -> None:
-    rig.ring.shut(ABSENT)
+def test_only_a_write_with_permission_opens_dialogs(rig: Rig) -> None:
+    rig.store.write("account", LOGIN)
+    rig.store.read("account")
+    assert {False} == set(rig.ring.prompts)
+    rig.ring.prompts.clear()
+    rig.store.write("account", LOGIN, prompt=True)
+    assert {True} == set(rig.ring.prompts)
+
+
+def test_without_a_keyring_a_deletion_only_warns(rig: Rig) -> None:
+    rig.ring.error = ABSENT
     rig.store.write("account", LOGIN)
     (warning,) = rig.store.delete("account")
-    assert "a library of it is missing" in warning
-    assert (False, False) == rig.places()
+    assert "a library it needs is missing" in warning
+    assert (False, False) == rig.locations()
 
 
-def test_a_login_added_again_after_a_deletion_is_read(rig: Rig) -> None:
+def test_a_login_that_is_added_again_after_its_deletion_is_read(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
     rig.process().delete("account")
     rig.now = 1.0
@@ -495,39 +502,30 @@ def test_a_login_added_again_after_a_deletion_is_read(rig: Rig) -> None:
     assert added == rig.store.read("account")
 
 
-# --- words, and what they do not say --------------------------------------------------------------
+# --- what is shown --------------------------------------------------------------
 
 
-def test_no_secret_is_shown_by_accident(rig: Rig) -> None:
-    kept = rig.store.write("account", LOGIN)
-    shown = f"{kept!r} {kept} {rig.store!r} {rig.file!r} {[kept]}"
+def test_no_repr_shows_a_secret(rig: Rig) -> None:
+    stored = rig.store.write("account", LOGIN)
+    shown = f"{stored!r} {stored} {rig.store!r} {rig.file!r} {[stored]}"
     assert (False, True) == (CANARY in shown, "<redacted>" in shown)
 
 
-def test_the_place_in_use_is_named_with_its_reason(rig: Rig) -> None:
+def test_the_location_for_new_logins_is_named_with_the_reason(rig: Rig) -> None:
     keyring = rig.store.location_name("keyring")
     assert keyring == rig.store.location_for_new_logins()
     assert "encrypted file" == rig.store.location_name("file")
-    rig.ring.shut(LOCKED)
+    rig.ring.error = LOCKED
     assert (
         f"encrypted file (The {keyring} is locked.) {PROTECTION}"
         == rig.store.location_for_new_logins()
     )
 
 
-def test_by_itself_it_announces_on_standard_error(
-    rig: Rig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rig.ring.shut(ABSENT)
-    SecretStore(KeyringStore(lambda: rig.ring, None), rig.file).write("account", LOGIN)
-    said = capsys.readouterr()
-    assert ("", True) == (said.out, PROTECTION in said.err)
+# --- in real use -------------------------------------------------------------------------------
 
 
-# --- the real thing -------------------------------------------------------------------------------
-
-
-def test_threads_may_use_it_at_once(rig: Rig) -> None:
+def test_threads_may_share_the_store(rig: Rig) -> None:
     def write(number: int) -> StoredSecret:
         rig.store.write("shared", {"number": number})
         return rig.store.write(f"own {number}", {"number": number})
@@ -540,15 +538,15 @@ def test_threads_may_use_it_at_once(rig: Rig) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the Secret Service is Linux's")
 def test_a_real_keyring_that_comes_and_goes_loses_nothing(tmp_path: Path) -> None:
-    said: list[str] = []
+    notices: list[str] = []
 
-    def store() -> SecretStore:
-        file = EncryptedFile(tmp_path / "secrets.json", lambda: b"machine")
-        return SecretStore(KeyringStore(deadline=0.3), file, said.append)
+    def store(timeout: float = PATIENCE) -> SecretStore:
+        file = EncryptedFile(tmp_path / "secrets.json", nullcontext)
+        return SecretStore(KeyringStore(timeout=timeout), file, notices.append)
 
     with session():
         first = store().write("account", LOGIN)
-        assert ("file", True) == (first.location, "not set up" in said[0])
+        assert ("file", True) == (first.location, "not set up" in notices[0])
         (warning,) = store().delete("never stored")
         assert "not set up" in warning
     with unlocked() as service:
@@ -556,10 +554,10 @@ def test_a_real_keyring_that_comes_and_goes_loses_nothing(tmp_path: Path) -> Non
         second = store().write("account", LATER)
         assert ("keyring", second) == (second.location, store().read("account", location="keyring"))
         service.freeze()
-        mute = store()
+        impatient = store(timeout=0.2)  # nothing is answered, however long it waits
         with pytest.raises(SecretStoreUnavailable, match="does not answer"):
-            mute.read("account")
-        third = mute.write("account", LOGIN)
+            impatient.read("account")
+        third = impatient.write("account", LOGIN)
         service.thaw()
         assert ("file", third) == (third.location, store().read("account"))
         fourth = store().write("account", LATER)
@@ -567,24 +565,24 @@ def test_a_real_keyring_that_comes_and_goes_loses_nothing(tmp_path: Path) -> Non
         with pytest.raises(SecretStoreUnavailable, match="is locked"):
             store().read("account")
     assert first.generation < second.generation < third.generation < fourth.generation
-    assert 1 == len(said)
+    assert 1 == len(notices)
 
 
-def test_neither_library_is_imported_before_it_is_needed(tmp_path: Path) -> None:
+def test_no_library_is_imported_before_it_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    EncryptedFile(path, nullcontext).write("account", '{"generation": 1, "content": {}}')
     code = (
         "import sys\n"
+        "from contextlib import nullcontext\n"
         "from pathlib import Path\n"
         "from claude_usage_monitor.store.secrets.keyring_store import KeyringStore\n"
         "from claude_usage_monitor.store.secrets.secret_store import SecretStore\n"
         "from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile\n"
-        "file = EncryptedFile(Path(sys.argv[1]), lambda: b'machine')\n"
-        "store = SecretStore(KeyringStore(), file)\n"
+        "file = EncryptedFile(Path(sys.argv[1]), nullcontext)\n"
+        "store = SecretStore(KeyringStore(), file, print)\n"
         "imported = {'keyring', 'secretstorage', 'cryptography'} & set(sys.modules)\n"
         "assert not imported, imported\n"
         "store.read('account', location='file')\n"
-        "assert 'keyring' not in sys.modules\n"
+        "assert not {'keyring', 'secretstorage'} & set(sys.modules)\n"
     )
-    path = tmp_path / "secrets.json"
-    EncryptedFile(path, lambda: b"machine").write("account", '{"generation": 1, "content": {}}')
-    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environ)
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
