@@ -25,6 +25,7 @@ from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.login import TOKEN, Store
 from tests.support.pace_maker import CANARY, PaceMakerFolder
 from tests.support.payloads import payload, usage_body
+from tests.support.permissions import unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -488,6 +489,13 @@ def test_any_name_of_a_home_directory_works(
     done = command.run("--json", environ={"HOME": str(home), "USERPROFILE": str(home)})
     found = json.loads(done.stdout)["accounts"][0]["throttling"]
     assert (35.0, []) == (found["delay_seconds"], found["gaps"])
+
+
+def test_a_folder_that_cannot_be_read_is_no_crash(
+    api: Api, login: Store, folder: PaceMakerFolder, clock: Clock
+) -> None:
+    with unreadable(folder.path):
+        assert reader(clock).cached_status(FIRST).throttling is None
 
 
 def test_its_modules_are_imported_only_if_it_is_installed(

@@ -21,11 +21,13 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.login import TOKEN, Store
 from tests.support.payloads import as_bytes, payload, usage_body
+from tests.support.permissions import unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +44,7 @@ LIMITED_429 = payload("error_429_usage")
 
 
 class Clock:
-    """This computer's clock, which a test may set."""
+    """This computer's clock, which a test can set."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -51,7 +53,7 @@ class Clock:
         return utc_now() + self.ahead
 
     def later(self, seconds: float) -> None:
-        """Let so many seconds pass since the test began."""
+        """Set the clock to some seconds after the start of the test."""
         self.ahead = timedelta(seconds=seconds)
 
 
@@ -76,7 +78,7 @@ def seconds_until(moment: datetime | None, clock: Clock) -> float:
 # --- get_usage ------------------------------------------------------------------------------------
 
 
-def test_get_usage_gives_figures_with_one_request(api: Api, store: Store) -> None:
+def test_get_usage_returns_figures_with_one_request(api: Api, store: Store) -> None:
     store.login()
     usage = get_usage()
     assert usage.five_hour is not None
@@ -84,15 +86,15 @@ def test_get_usage_gives_figures_with_one_request(api: Api, store: Store) -> Non
     assert [f"Bearer {TOKEN}"] == [r.headers["Authorization"] for r in api.usage_requests]
 
 
-def test_get_usage_keeps_to_the_budget(api: Api, store: Store) -> None:
-    """A second call within the floor gives the stored reading, with its age."""
+def test_get_usage_respects_the_budget(api: Api, store: Store) -> None:
+    """A second call within the floor returns the stored reading."""
     store.login()
     first, second = get_usage(), get_usage()
     assert first.as_of == second.as_of
     assert 1 == len(api.usage_requests)
 
 
-def test_get_usage_raises_what_keeps_figures_away(api: Api, store: Store) -> None:
+def test_get_usage_raises_why_there_are_no_figures(api: Api, store: Store) -> None:
     with pytest.raises(NoCredentials):
         get_usage()
     store.login(expires_in=-60)
@@ -110,7 +112,7 @@ def test_get_usage_raises_what_keeps_figures_away(api: Api, store: Store) -> Non
         (SCOPE_403, 403, MissingScope),
     ],
 )
-def test_get_usage_raises_the_error_of_the_reply_also_when_it_is_remembered(
+def test_get_usage_raises_the_error_of_the_response_and_of_the_stored_one(
     api: Api, store: Store, body: bytes, status: int, error: type[Exception]
 ) -> None:
     store.login()
@@ -122,7 +124,7 @@ def test_get_usage_raises_the_error_of_the_reply_also_when_it_is_remembered(
     assert 1 == len(api.usage_requests)
 
 
-def test_a_headers_worth_of_manners(api: Api, store: Store) -> None:
+def test_the_request_has_the_headers_that_the_api_expects(api: Api, store: Store) -> None:
     store.login()
     get_usage()
     (request,) = api.usage_requests
@@ -141,9 +143,7 @@ def test_the_user_agent_is_a_setting(
     assert "my-own/1.0" == api.usage_requests[0].headers["User-Agent"]
 
 
-def test_an_address_that_no_token_may_go_to_is_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unsafe_api_url_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.login()
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://example.com")
     with pytest.raises(InvalidSetting):
@@ -166,25 +166,25 @@ def test_a_status_has_figures_profile_origin_and_next_read(
     assert (1, 1) == (len(api.usage_requests), len(api.profile_requests))
 
 
-def test_what_is_known_is_published_first_and_figures_before_the_profile(
+def test_publishes_stored_figures_first_and_new_ones_before_the_profile(
     api: Api, store: Store
 ) -> None:
     store.login()
     published: list[tuple[bool, int, int]] = []
 
     def publish(status: AccountStatus) -> None:
-        asked = len(api.usage_requests), len(api.profile_requests)
-        published.append((status.usage is not None, *asked))
+        requests = len(api.usage_requests), len(api.profile_requests)
+        published.append((status.usage is not None, *requests))
 
     reader().read(FIRST, publish)
     assert [(False, 0, 0), (True, 1, 0)] == published
 
 
 @pytest.mark.parametrize("status", [500, 401, 403, 429, 200])
-def test_a_profile_that_fails_costs_no_figures_and_is_not_asked_for_again(
+def test_a_failed_profile_hides_no_figures_and_is_not_requested_again(
     api: Api, store: Store, clock: Clock, status: int
 ) -> None:
-    """The stored login still tells the plan."""
+    """The plan comes from the stored login then."""
     store.login()
     api.answer_profile(b"<html>", status)
     first = reader(clock).read(FIRST)
@@ -196,7 +196,7 @@ def test_a_profile_that_fails_costs_no_figures_and_is_not_asked_for_again(
     assert (2, 1) == (len(api.usage_requests), len(api.profile_requests))
 
 
-def test_another_token_gets_a_profile_of_its_own(api: Api, store: Store) -> None:
+def test_each_token_gets_its_own_profile(api: Api, store: Store) -> None:
     store.login()
     reader().read(FIRST)
     store.login("another")
@@ -213,7 +213,7 @@ def test_the_next_start_shows_stored_figures_without_a_request(api: Api, store: 
     assert 1 == len(api.usage_requests)
 
 
-def test_what_the_user_asked_for_is_read_as_soon_as_the_budget_allows(
+def test_a_refresh_by_the_user_is_read_as_soon_as_the_budget_allows(
     api: Api, store: Store, clock: Clock
 ) -> None:
     store.login()
@@ -235,7 +235,7 @@ def test_what_the_user_asked_for_is_read_as_soon_as_the_budget_allows(
 # --- failures -------------------------------------------------------------------------------------
 
 
-def test_a_problem_leaves_the_figures_and_their_age(api: Api, store: Store, clock: Clock) -> None:
+def test_figures_stay_and_grow_old_during_a_problem(api: Api, store: Store, clock: Clock) -> None:
     store.login()
     good = reader(clock).read(FIRST)
     assert good.usage is not None
@@ -263,7 +263,7 @@ def test_errors_back_off_across_processes(api: Api, store: Store, clock: Clock) 
     assert 4 == len(api.usage_requests)
 
 
-def test_an_expired_token_is_never_sent_and_its_renewal_is_followed(api: Api, store: Store) -> None:
+def test_an_expired_token_is_never_sent_and_the_next_one_is_used(api: Api, store: Store) -> None:
     store.login(expires_in=-720)
     subject = reader()
     status = subject.read(FIRST)
@@ -277,7 +277,7 @@ def test_an_expired_token_is_never_sent_and_its_renewal_is_followed(api: Api, st
     ("body", "expected"),
     [(EXPIRED_401, "credentials_expired"), (REFUSED_401, "unauthorized")],
 )
-def test_a_refused_token_is_not_sent_again_however_often_its_store_is_looked_at(
+def test_a_refused_token_is_not_sent_again_for_fifteen_minutes(
     api: Api, store: Store, clock: Clock, body: bytes, expected: str
 ) -> None:
     store.login(expires_in=7200)
@@ -293,7 +293,7 @@ def test_a_refused_token_is_not_sent_again_however_often_its_store_is_looked_at(
     assert 2 == len(api.usage_requests)
 
 
-def test_a_refusal_releases_the_floor_for_another_login(api: Api, store: Store) -> None:
+def test_another_login_may_be_sent_right_after_a_refusal(api: Api, store: Store) -> None:
     store.login()
     api.answer(REFUSED_401, 401, token=TOKEN)
     assert "unauthorized" == code(reader().read(FIRST))
@@ -304,10 +304,10 @@ def test_a_refusal_releases_the_floor_for_another_login(api: Api, store: Store) 
 @pytest.mark.parametrize(
     ("body", "status"), [(EXPIRED_401, 401), (REFUSED_401, 401), (LIMITED_429, 429)]
 )
-def test_a_token_renewed_meanwhile_is_tried_once(
+def test_a_token_that_was_refreshed_meanwhile_is_tried_once(
     api: Api, store: Store, body: bytes, status: int
 ) -> None:
-    """A 401, or a 429, after which the store holds a new token was about the old one."""
+    """A 401 or a 429 is about the old token if the store has a new one now."""
     store.login("old")
     api.answer(as_bytes(usage_body(utc_now())), token="new")
 
@@ -320,7 +320,7 @@ def test_a_token_renewed_meanwhile_is_tried_once(
     assert 2 == len(api.usage_requests)
 
 
-def test_a_rate_limit_is_waited_out_by_every_process(api: Api, store: Store, clock: Clock) -> None:
+def test_every_process_waits_out_a_rate_limit(api: Api, store: Store, clock: Clock) -> None:
     store.login()
     api.answer(LIMITED_429, 429, {"Retry-After": "500"})
     status = reader(clock).read(FIRST)
@@ -337,7 +337,7 @@ def test_a_rate_limit_is_waited_out_by_every_process(api: Api, store: Store, clo
     assert 590 < seconds_until(again.next_read_at, clock) < 610
 
 
-def test_a_new_login_starts_clean(api: Api, store: Store) -> None:
+def test_a_new_login_has_no_back_off(api: Api, store: Store) -> None:
     store.login()
     api.answer(LIMITED_429, 429, token=TOKEN)
     assert "rate_limited" == code(reader().read(FIRST))
@@ -346,29 +346,31 @@ def test_a_new_login_starts_clean(api: Api, store: Store) -> None:
 
 
 def off_by(span: timedelta) -> Clock:
-    """Return the clock of a computer whose clock is off."""
+    """Return a clock that is wrong."""
     clock = Clock()
     clock.ahead = span
     return clock
 
 
-def test_a_rate_limit_of_a_token_that_the_apis_clock_calls_expired_is_an_expiry(
+def test_a_rate_limit_is_an_expiry_if_the_token_has_expired_by_the_apis_clock(
     api: Api, store: Store
 ) -> None:
-    """By a clock that is two hours behind, the token seems to have an hour left."""
+    """By a clock two hours behind, the token seems to be valid for another hour."""
     store.login(expires_in=-3600)
     api.answer(LIMITED_429, 429)
     assert "credentials_expired" == code(reader(off_by(timedelta(hours=-2))).read(FIRST))
 
 
-def test_one_wrong_date_locks_nobody_out(api: Api, store: Store, clock: Clock) -> None:
-    """A box in between that claims another hour is no reason to call the login expired."""
+def test_one_wrong_date_header_does_not_expire_a_token(
+    api: Api, store: Store, clock: Clock
+) -> None:
+    """A proxy may send another time."""
     store.login(expires_in=3600)
     reader(off_by(timedelta(hours=-2))).read(FIRST)
     assert code(reader(clock).read(FIRST)) is None
 
 
-def test_a_clock_that_is_off_is_said_and_figures_follow_the_api(api: Api, store: Store) -> None:
+def test_a_wrong_clock_is_noticed_and_figures_follow_the_apis_clock(api: Api, store: Store) -> None:
     store.login(expires_in=2 * 86400)
     clock = off_by(timedelta(days=1))
     status = reader(clock).read(FIRST)
@@ -387,7 +389,7 @@ def env_token(monkeypatch: pytest.MonkeyPatch) -> str:
     return "setup-token"
 
 
-def test_an_environment_token_without_the_scope_gives_way_to_the_stored_login(
+def test_uses_the_stored_login_if_the_environment_token_lacks_the_scope(
     api: Api, store: Store, env_token: str, clock: Clock
 ) -> None:
     store.login()
@@ -402,7 +404,7 @@ def test_an_environment_token_without_the_scope_gives_way_to_the_stored_login(
     assert 3 == len(api.usage_requests)
 
 
-def test_with_no_stored_login_the_missing_scope_is_the_problem(
+def test_without_a_stored_login_the_missing_scope_is_the_problem(
     api: Api, store: Store, env_token: str
 ) -> None:
     api.answer(SCOPE_403, 403, token=env_token)
@@ -411,14 +413,14 @@ def test_with_no_stored_login_the_missing_scope_is_the_problem(
     assert "missing_scope" == code(reader().read(FIRST))
 
 
-def test_a_stored_login_without_the_scope_has_nobody_to_give_way_to(api: Api, store: Store) -> None:
+def test_a_stored_login_without_the_scope_is_tried_once(api: Api, store: Store) -> None:
     store.login()
     api.answer(SCOPE_403, 403)
     assert "missing_scope" == code(reader().read(FIRST))
     assert 1 == len(api.usage_requests)
 
 
-# --- free sources, and whose they are -------------------------------------------------------------
+# --- sources without a request, and their accounts ------------------------------------------------
 
 ADA, BOB = "uuid-of-ada", "uuid-of-bob"
 
@@ -444,7 +446,7 @@ def profile_of(account: str) -> dict[str, object]:
     return {"account": {"uuid": account, "email": f"{account}@example.com"}}
 
 
-def test_claude_codes_own_figures_are_shown_with_their_age_when_the_api_gives_none(
+def test_shows_claude_codes_cached_figures_if_the_api_has_a_problem(
     api: Api, store: Store, home: Path, clock: Clock
 ) -> None:
     store.login()
@@ -464,7 +466,7 @@ def test_claude_codes_own_figures_are_shown_with_their_age_when_the_api_gives_no
     assert "uuid-of-ada@example.com" == status.profile.email
 
 
-def test_the_newer_reading_wins_whatever_its_source(
+def test_shows_the_newer_reading_whatever_its_source(
     api: Api, store: Store, home: Path, clock: Clock
 ) -> None:
     store.login()
@@ -481,7 +483,7 @@ def test_the_newer_reading_wins_whatever_its_source(
     assert "claude-json" == newer.usage.source
 
 
-def test_figures_of_another_account_are_not_taken(api: Api, store: Store, home: Path) -> None:
+def test_cached_figures_of_another_account_are_not_used(api: Api, store: Store, home: Path) -> None:
     store.login()
     api.answer_profile(profile_of(BOB))
     reader().read(FIRST)
@@ -491,8 +493,10 @@ def test_figures_of_another_account_are_not_taken(api: Api, store: Store, home: 
     assert {"api"} == {window.source for window in status.usage.windows}
 
 
-def test_numbers_never_cross_accounts(api: Api, store: Store, home: Path, clock: Clock) -> None:
-    """Another login in the same place, while the API gives nothing: no old figure is shown."""
+def test_figures_never_appear_under_another_account(
+    api: Api, store: Store, home: Path, clock: Clock
+) -> None:
+    """After a change of the login no old figure is shown, even if the API has a problem."""
     store.login("token-of-ada")
     api.answer_profile(profile_of(ADA))
     claude_json(home, ADA)
@@ -507,7 +511,7 @@ def test_numbers_never_cross_accounts(api: Api, store: Store, home: Path, clock:
     assert "uuid-of-bob@example.com" == after.profile.email
 
 
-def test_a_rotated_token_of_the_same_account_keeps_its_figures(
+def test_a_new_token_of_the_same_account_shows_the_stored_figures(
     api: Api, store: Store, home: Path
 ) -> None:
     store.login("first")
@@ -521,7 +525,7 @@ def test_a_rotated_token_of_the_same_account_keeps_its_figures(
     assert before.usage == after.usage
 
 
-def test_what_was_read_before_the_account_was_known_is_linked_to_it(
+def test_figures_read_before_the_account_was_known_belong_to_it(
     api: Api, store: Store, clock: Clock
 ) -> None:
     store.login("first")
@@ -534,7 +538,7 @@ def test_what_was_read_before_the_account_was_known_is_linked_to_it(
     assert 2 == len(api.usage_requests)
 
 
-def test_a_window_that_is_reported_no_more_is_shown_no_more(
+def test_a_window_that_is_not_reported_any_more_disappears(
     api: Api, store: Store, clock: Clock
 ) -> None:
     store.login()
@@ -563,10 +567,10 @@ def test_nothing_older_than_seven_days_is_shown(
     assert [True, False] == shown
 
 
-# --- where nothing can be kept --------------------------------------------------------------------
+# --- files that cannot be used --------------------------------------------------------------------
 
 
-def test_without_a_writable_place_it_works_and_says_so(api: Api, store: Store, home: Path) -> None:
+def test_works_without_a_writable_folder_and_says_so(api: Api, store: Store, home: Path) -> None:
     store.login()
     (home / ".local").write_text("a file where our folder should be")
     status = reader().read(FIRST)
@@ -575,10 +579,33 @@ def test_without_a_writable_place_it_works_and_says_so(api: Api, store: Store, h
     assert "cannot be used" in status.notice
 
 
-def test_a_token_whose_profile_fails_is_nobodys_until_it_is_known(
+def test_fifos_in_place_of_claude_codes_files_do_not_block(
+    api: Api, store: Store, home: Path
+) -> None:
+    store.path.parent.mkdir()
+    for path in (store.path, home / ".claude.json", home / ".claude-pace-maker"):
+        os.mkfifo(path)
+    status = reader().read(FIRST)
+    assert status.problem is not None
+    assert "not a regular file" in status.problem.message
+    assert [] == api.requests
+
+
+def test_a_home_that_cannot_be_entered_is_a_problem_and_no_crash(
+    api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    with unreadable(home):
+        status = reader().read(FIRST)
+    assert status.problem is not None
+    assert ("no_credentials", None) == (status.problem.code, status.usage)
+    assert "permission denied" in status.problem.message
+
+
+def test_figures_of_an_unconfirmed_token_are_not_stored_for_the_configured_account(
     api: Api, store: Store, home: Path, clock: Clock
 ) -> None:
-    """``~/.claude.json`` may still name the login before: its figures stay its own."""
+    """``~/.claude.json`` may still name the previous login."""
     store.login("token-of-ada")
     api.answer_profile(profile_of(ADA))
     claude_json(home, ADA)
@@ -593,7 +620,7 @@ def test_a_token_whose_profile_fails_is_nobodys_until_it_is_known(
     assert before.usage == reader(clock).read(FIRST).usage
 
 
-def test_figures_read_in_the_future_are_not_taken(
+def test_cached_figures_dated_in_the_future_are_not_used(
     api: Api, store: Store, home: Path, clock: Clock
 ) -> None:
     store.login()
@@ -605,18 +632,16 @@ def test_figures_read_in_the_future_are_not_taken(
     assert "api" == status.usage.source
 
 
-def test_an_interrupted_request_keeps_nobody_waiting(
+def test_an_interrupted_request_delays_no_other_process(
     api: Api, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from claude_usage_monitor.sources.anthropic import oauth_api
-
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     store.login()
-    asks = oauth_api.get_usage
+    get_usage_of_the_api = oauth_api.get_usage
     monkeypatch.setattr(oauth_api, "get_usage", interrupt)
     with pytest.raises(KeyboardInterrupt):
         reader(clock).read(FIRST)
-    monkeypatch.setattr(oauth_api, "get_usage", asks)
+    monkeypatch.setattr(oauth_api, "get_usage", get_usage_of_the_api)
     assert code(reader(clock).read(FIRST)) is None
