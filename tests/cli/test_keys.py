@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.command import Command, Terminal
     from tests.support.login import Store
 
-# What a terminal answers when a program before us asked it, and keys that are more than a letter.
+# Replies of a terminal to queries of a program that ran before, and keys of several bytes.
 SEQUENCES = [
     b"\x1bP>|XTerm(370)q\x1b\\",
     b"\x1bP1+r71=71\x1b\\",
@@ -29,57 +29,61 @@ SEQUENCES = [
     b"\x1bOq",
     b"\x1b[A",
 ]
-MOMENT = 0.01  # seconds between the pieces of one sequence
-LATER = 0.5  # seconds until a person's next key
+WITHIN_SEQUENCE = 0.01  # seconds between the pieces of one sequence
+NEXT_KEY = 0.5  # seconds until a person presses another key
 CLOSED_STDIN = ("sh", "-c", 'exec "$@" <&-', "sh")
 
 
 def opened(command: Command) -> Terminal:
-    """Return the command, its figures shown."""
+    """Return the command once it shows figures."""
     terminal = command.open("--demo")
     terminal.wait_for("Fable")
     return terminal
 
 
 def show_help(terminal: Terminal) -> None:
-    """See that the command is alive and has taken all that was typed before."""
+    """Check that the command still runs and has handled all earlier keys."""
     terminal.read_for(0.15)
     terminal.type("?")
     terminal.wait_for("any key goes back")
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES, ids=repr)
-def test_an_escape_sequence_is_no_key_however_it_is_cut_up(sequence: bytes) -> None:
-    """A sequence types nothing, in one piece or two, and what follows it is a key."""
+def test_an_escape_sequence_is_not_a_key_in_one_piece_or_two(sequence: bytes) -> None:
+    """A key that follows the sequence is a key."""
     for cut in range(1, len(sequence) + 1):
         parser = KeyParser()
         typed = [
             parser.parse(sequence[:cut], 0.0),
-            parser.parse(sequence[cut:], MOMENT),
-            parser.parse(b"q", LATER),
+            parser.parse(sequence[cut:], WITHIN_SEQUENCE),
+            parser.parse(b"q", NEXT_KEY),
         ]
         assert typed == ["", "", "q"]
 
 
-def test_a_key_beside_a_sequence_is_a_key() -> None:
+def test_keys_between_escape_sequences_are_keys() -> None:
     assert KeyParser().parse(b"r\x1b[A?\x1b]0;x\x07q", 0.0) == "r?q"
 
 
-def test_escape_itself_keeps_no_later_key() -> None:
+def test_the_escape_key_does_not_swallow_the_next_key() -> None:
     parser = KeyParser()
-    assert [parser.parse(b"\x1b", 0.0), parser.parse(b"q", LATER)] == ["", "q"]
+    assert [parser.parse(b"\x1b", 0.0), parser.parse(b"q", NEXT_KEY)] == ["", "q"]
 
 
-def test_a_paste_types_nothing_and_neither_does_its_end() -> None:
-    """More at once than a person types is a paste, and so is all that follows without a pause."""
+def test_a_paste_is_ignored_to_its_end() -> None:
+    """More bytes at once than a person types are a paste, and so is all that follows at once."""
     parser = KeyParser()
-    keys = [parser.parse(b"q" * 4095, 0.0), parser.parse(b"qr", MOMENT), parser.parse(b"q", LATER)]
+    keys = [
+        parser.parse(b"q" * 4095, 0.0),
+        parser.parse(b"qr", WITHIN_SEQUENCE),
+        parser.parse(b"q", NEXT_KEY),
+    ]
     assert keys == ["", "", "q"]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=200), st.floats(0, 1))))
-def test_any_bytes_are_taken(pieces: list[tuple[bytes, float]]) -> None:
-    """Whatever a terminal sends, what comes out is plain keys, no escape and no more than typed."""
+def test_any_bytes_give_plain_keys(pieces: list[tuple[bytes, float]]) -> None:
+    """Whatever a terminal sends, the result is at most 64 ASCII keys without an escape."""
     parser, at = KeyParser(), 0.0
     for piece, pause in pieces:
         at += pause
@@ -89,7 +93,7 @@ def test_any_bytes_are_taken(pieces: list[tuple[bytes, float]]) -> None:
         assert len(keys) <= 64
 
 
-def test_help_comes_up_and_any_key_goes_back(command: Command) -> None:
+def test_question_mark_shows_help_and_any_key_goes_back(command: Command) -> None:
     terminal = opened(command)
     terminal.type("?")
     terminal.wait_for("any key goes back")
@@ -112,8 +116,8 @@ def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store:
     assert len(api.usage_requests) == 1
 
 
-def test_r_asks_no_sooner_than_the_budget_allows(command: Command, api: Api, store: Store) -> None:
-    """A hundred times r is no request more."""
+def test_r_obeys_the_request_budget(command: Command, api: Api, store: Store) -> None:
+    """Pressing r a hundred times sends no further request."""
     store.login()
     terminal = command.open()
     terminal.wait_for("user@example.com")
@@ -127,7 +131,9 @@ def test_r_asks_no_sooner_than_the_budget_allows(command: Command, api: Api, sto
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES[:4], ids=repr)
-def test_what_a_terminal_answers_does_not_quit(command: Command, sequence: bytes) -> None:
+def test_the_reply_of_a_terminal_to_a_query_does_not_quit(
+    command: Command, sequence: bytes
+) -> None:
     terminal = opened(command)
     terminal.type(sequence)
 
@@ -135,17 +141,17 @@ def test_what_a_terminal_answers_does_not_quit(command: Command, sequence: bytes
 
 
 def test_a_large_paste_does_not_quit(command: Command) -> None:
-    """A mebibyte of q, pasted by mistake."""
+    """A mebibyte of the letter q, pasted by mistake."""
     terminal = opened(command)
     terminal.type(b"q" * (1 << 20))
 
     show_help(terminal)
 
 
-def test_garbage_does_not_quit(command: Command) -> None:
-    """Every byte but those that are keys or that the terminal itself acts on."""
-    own = b"qQr?\x03\x13\x16\x1a\x1b\x1c"
-    garbage = bytes(byte for byte in range(256) if byte not in own)
+def test_random_bytes_do_not_quit(command: Command) -> None:
+    """All bytes except our keys and those that the terminal itself handles."""
+    handled = b"qQr?\x03\x13\x16\x1a\x1b\x1c"
+    garbage = bytes(byte for byte in range(256) if byte not in handled)
     terminal = opened(command)
     for start in range(0, len(garbage), 50):
         terminal.type(garbage[start : start + 50])
@@ -154,8 +160,8 @@ def test_garbage_does_not_quit(command: Command) -> None:
     show_help(terminal)
 
 
-def test_without_keys_the_command_waits_and_does_not_spin(command: Command) -> None:
-    """An stdin at its end, or closed, is no key and no work."""
+def test_without_a_keyboard_the_command_waits_and_does_not_spin(command: Command) -> None:
+    """Standard input that has ended or is closed needs no processor time."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     terminals = [
         command.open("--demo", stdin=nothing),

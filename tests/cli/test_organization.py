@@ -32,37 +32,37 @@ ENDPOINTS = (
 
 @pytest.fixture
 def api(admin_server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> AdminApi:
-    found = AdminApi(admin_server, Invented.of_size(datetime.now(UTC), users=6))
-    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", found.url)
+    admin_api = AdminApi(admin_server, Invented.of_size(datetime.now(UTC), users=6))
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", admin_api.url)
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
-    return found
+    return admin_api
 
 
-def shown(api: AdminApi) -> str:
+def month_to_date(api: AdminApi) -> str:
     """Return the month to date as the command shows it."""
     dollars = (api.organization.cents() / 100).quantize(Decimal("0.01"))
     return f"${dollars:,}"
 
 
 def account(output: str) -> dict[str, Any]:
-    (found,) = json.loads(output)["accounts"]
-    return dict(found)
+    (document,) = json.loads(output)["accounts"]
+    return dict(document)
 
 
 def test_once_shows_the_organization(command: Command, api: AdminApi) -> None:
     done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
     assert (0, "") == (done.returncode, done.stderr)
     assert "Acme Corporation" in done.stdout
-    assert shown(api) in done.stdout
+    assert month_to_date(api) in done.stdout
     assert "Grace Hopper" in done.stdout
 
 
 def test_the_json_document_has_the_organizations_figures(command: Command, api: AdminApi) -> None:
     done = command.run("--mode", "console", "--json")
     assert (0, "") == (done.returncode, done.stderr)
-    found = account(done.stdout)
-    assert ("console", "console") == (found["name"], found["kind"])
-    spend = found["spend"]
+    organization = account(done.stdout)
+    assert ("console", "console") == (organization["name"], organization["kind"])
+    spend = organization["spend"]
     assert float(api.organization.cents() / 100) == pytest.approx(spend["month_to_date"], abs=1e-9)
     by_day = sum(Decimal(str(day["amount"])) for day in spend["daily"])
     assert abs(by_day - api.organization.cents() / 100) < Decimal("0.001")
@@ -82,11 +82,11 @@ def test_a_second_run_shows_stored_figures_without_a_request(
 def test_live_mode_shows_the_figures_at_any_size_until_q(command: Command, api: AdminApi) -> None:
     terminal = command.open("--mode", "console", columns=60, rows=40)
     terminal.wait_for("Mary Somerville")
-    terminal.wait_for(shown(api))
+    terminal.wait_for(month_to_date(api))
     terminal.wait_for("next in 5m")
     for columns, rows in ((28, 14), (120, 50), (40, 12)):
         terminal.resize(columns, rows)
-        terminal.wait_for(lambda: shown(api) in terminal.text and "Acme" in terminal.text)
+        terminal.wait_for(lambda: month_to_date(api) in terminal.text and "Acme" in terminal.text)
         terminal.wait_until_quiet()
         assert "Acme Corporation" in terminal.lines[0]
     terminal.type("q")
@@ -118,7 +118,7 @@ def test_after_a_kill_the_next_run_requests_only_what_is_missing(
     before = Counter(request.full_path for request in api.requests)
     done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
     assert (0, "") == (done.returncode, done.stderr)
-    assert shown(api) in done.stdout
+    assert month_to_date(api) in done.stdout
     after = Counter(request.full_path for request in api.requests)
     assert set(after.values()) <= {1, 2}
     assert 2 == sum(after[path] == 2 for path in before)
@@ -129,9 +129,9 @@ def test_the_key_in_claude_codes_credentials_file_is_used(
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_ADMIN_API_KEY")
     store.write(json.dumps({"anthropicConsole": {"adminApiKey": ADMIN_KEY}}).encode())
-    found = account(command.run("--mode", "console", "--json").stdout)
-    assert "Claude Code credentials file" == found["credential_origin"]
-    assert found["spend"] is not None
+    organization = account(command.run("--mode", "console", "--json").stdout)
+    assert "Claude Code credentials file" == organization["credential_origin"]
+    assert organization["spend"] is not None
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_stored_figures_are_shown_while_the_api_is_unreachable(
     command.run("--mode", "console", "--json")
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
     done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
-    assert (0, True) == (done.returncode, shown(api) in done.stdout)
+    assert (0, True) == (done.returncode, month_to_date(api) in done.stdout)
 
 
 def test_the_key_is_not_in_the_output(command: Command, api: AdminApi) -> None:
@@ -202,10 +202,11 @@ def test_an_unknown_account_is_refused_with_the_known_names(
 
 def test_a_month_starts_and_ends_in_utc(command: Command, api: AdminApi) -> None:
     """On a computer whose time zone is eleven hours behind UTC, the days are those of UTC."""
-    found = account(command.run("--mode", "console", "--json", environ={"TZ": "UTC+11"}).stdout)
+    done = command.run("--mode", "console", "--json", environ={"TZ": "UTC+11"})
+    organization = account(done.stdout)
     today = datetime.now(UTC)
     for moment in (today, today - timedelta(minutes=5)):
-        if found["spend"]["daily"][-1]["date"] == moment.date().isoformat():
+        if organization["spend"]["daily"][-1]["date"] == moment.date().isoformat():
             break
     else:
-        raise AssertionError(found["spend"]["daily"][-1])
+        raise AssertionError(organization["spend"]["daily"][-1])

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 SIZES = [(0, 0), (1, 1), (80, 1), (1, 24), (20, 6), (28, 8), (40, 12), (60, 90), (250, 60)]
-# An interval at which "next in 5m" stays true for as long as a test takes, whatever the jitter.
-CALM = ("--interval", "295")
+# With this interval, "next in 5m" stays on the screen for the whole test, whatever the jitter.
+STEADY_INTERVAL = ("--interval", "295")
 
 
 @pytest.fixture
 def steady(api: Api, store: Store) -> datetime:
-    """Let the API give figures whose words stay the same for the next seconds; returns their time.
+    """Let the API return figures whose texts do not change in the next seconds.
 
-    Half a minute into every minute that is left, no countdown is about to change.
+    Returns the time of the figures: every countdown has half a minute to its next change.
     """
     moment = datetime.now(UTC) + timedelta(seconds=30)
     store.login()
@@ -42,21 +42,20 @@ def opened(
     rows: int = 24,
     environ: Mapping[str, str] | None = None,
 ) -> Terminal:
-    """Return the command, the figures and the profile shown."""
-    terminal = command.open(*CALM, columns=columns, rows=rows, environ=environ)
+    """Return the command once it shows the figures and the profile."""
+    terminal = command.open(*STEADY_INTERVAL, columns=columns, rows=rows, environ=environ)
     terminal.wait_for("Max 5x" if columns < 60 else "user@example.com")
     terminal.wait_until_quiet()
     return terminal
 
 
 def width(terminal: Terminal) -> int:
-    """Return how many columns the widest line on the screen takes."""
+    """Return the columns of the widest line on the screen."""
     return max(cell_len(line) for line in terminal.lines)
 
 
 @pytest.mark.usefixtures("steady")
-def test_a_still_screen_costs_nothing(command: Command) -> None:
-    """While no word on it changes, nothing is written."""
+def test_nothing_is_written_while_nothing_changes(command: Command) -> None:
     terminal = opened(command)
 
     assert terminal.read_for(1.5) == b""
@@ -65,7 +64,7 @@ def test_a_still_screen_costs_nothing(command: Command) -> None:
 def test_only_the_lines_that_changed_are_written(
     command: Command, api: Api, steady: datetime, home: Path, tmp_path: Path
 ) -> None:
-    """A figure that changes costs its own row."""
+    """A changed figure rewrites its own row."""
     terminal = opened(command, environ=environ_with_short_floor(home, tmp_path))
     before = len(terminal.written)
 
@@ -79,8 +78,8 @@ def test_only_the_lines_that_changed_are_written(
 
 
 @pytest.mark.usefixtures("steady")
-def test_in_a_terminal_of_any_size_nothing_wraps_or_scrolls(command: Command) -> None:
-    """What is painted stays where it is painted, so a larger terminal would show the same."""
+def test_no_line_wraps_or_scrolls_in_a_terminal_of_any_size(command: Command) -> None:
+    """Everything stays where it is painted: a larger terminal would show the same."""
     terminal = opened(command)
     for columns, rows in SIZES:
         terminal.resize(columns, rows)
@@ -93,7 +92,7 @@ def test_in_a_terminal_of_any_size_nothing_wraps_or_scrolls(command: Command) ->
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(0, 0), (1, 1), (500, 200)])
-def test_a_terminal_of_any_size_is_good_to_start_in(
+def test_the_command_starts_in_a_terminal_of_any_size(
     command: Command, columns: int, rows: int
 ) -> None:
     terminal = command.open("--demo", columns=columns, rows=rows)
@@ -104,8 +103,8 @@ def test_a_terminal_of_any_size_is_good_to_start_in(
 
 
 @pytest.mark.usefixtures("steady")
-def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None:
-    """A hundred sizes leave no debris: the screen is that of a command started in the last one."""
+def test_after_many_resizes_the_last_size_counts(command: Command) -> None:
+    """After a hundred sizes, the screen is that of a command started in the last one."""
     terminal = opened(command)
     for step in range(100):
         columns, rows = (step * 37) % 140 + 1, (step * 23) % 40 + 1
@@ -121,8 +120,8 @@ def test_after_a_storm_of_resizes_the_last_size_counts(command: Command) -> None
 
 
 @pytest.mark.usefixtures("steady")
-def test_exported_columns_do_not_pin_a_terminals_width(command: Command) -> None:
-    """A terminal's own size counts, at the start and after a resize."""
+def test_the_terminals_size_counts_not_exported_columns(command: Command) -> None:
+    """At the start and after a resize."""
     terminal = opened(command, environ={"COLUMNS": "40", "LINES": "5"})
     assert width(terminal) == 60
 
@@ -130,17 +129,14 @@ def test_exported_columns_do_not_pin_a_terminals_width(command: Command) -> None
     terminal.wait_for(lambda: width(terminal) == 90)
 
 
-@pytest.mark.parametrize("heal", ["a resize", "SIGCONT"])
+@pytest.mark.parametrize("repaint", ["a resize", "SIGCONT"])
 @pytest.mark.usefixtures("steady")
-def test_what_somebody_else_wrote_to_the_terminal_is_painted_over(
-    command: Command, heal: str
-) -> None:
-    """A stray write of a child goes with the next full paint."""
+def test_a_full_repaint_covers_what_other_processes_wrote(command: Command, repaint: str) -> None:
     terminal = opened(command)
     before = terminal.text
     terminal.write_from_elsewhere("warning: stray")
 
-    if heal == "SIGCONT":
+    if repaint == "SIGCONT":
         terminal.repaint()
     else:
         terminal.resize(59, 24)
@@ -153,8 +149,8 @@ def test_what_somebody_else_wrote_to_the_terminal_is_painted_over(
 
 
 @pytest.mark.usefixtures("steady")
-def test_a_frame_is_painted_by_position_and_never_scrolls(command: Command) -> None:
-    """No line feed is written in live mode, so that a full screen stays where it is."""
+def test_a_frame_is_painted_by_position(command: Command) -> None:
+    """Live mode writes no line feed, which would scroll a full screen."""
     terminal = opened(command, columns=46, rows=10)
 
     assert b"\n" not in terminal.written

@@ -35,7 +35,7 @@ IGNORING_HANGUP = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
 
 
 def started(command: Command, **how: object) -> Terminal:
-    """Return the command, its figures shown."""
+    """Return the command once it shows figures."""
     terminal = command.open("--demo", **how)  # type: ignore[arg-type] # passed on
     terminal.wait_for("Fable")
     return terminal
@@ -50,10 +50,10 @@ def started(command: Command, **how: object) -> Terminal:
         (signal.SIGQUIT, 131),
     ],
 )
-def test_a_signal_to_leave_gives_the_terminal_back(
+def test_a_signal_that_ends_live_mode_restores_the_terminal(
     command: Command, number: signal.Signals, code: int
 ) -> None:
-    """The exit code tells the signal; modes, cursor and screen are as before, put back once."""
+    """Modes, cursor and screen are restored, once, and the exit code names the signal."""
     terminal = started(command)
     terminal.kill(number)
 
@@ -74,7 +74,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
     [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 143), (signal.SIGQUIT, 131, 131)],
 )
 @pytest.mark.parametrize("live", [False, True], ids=["--json", "live"])
-def test_no_number_of_signals_loses_a_login_that_is_being_refreshed(
+def test_repeated_signals_do_not_lose_a_login_that_is_being_refreshed(
     command: Command,
     server: TokenServer,
     number: signal.Signals,
@@ -87,7 +87,7 @@ def test_no_number_of_signals_loses_a_login_that_is_being_refreshed(
     server.script(delayed(1.0))
     flags = () if live else ("--json",)
     terminal = command.open("--account", "work", *flags, columns=100, rows=100)
-    terminal.wait_for(lambda: any(seen.rotated for seen in server.refreshes))
+    terminal.wait_for(lambda: any(request.rotated for request in server.refreshes))
     for _ in range(3):
         terminal.kill(number)
         terminal.read_for(0.1)
@@ -104,7 +104,7 @@ def test_a_signal_that_is_ignored_stays_ignored(server: TokenServer) -> None:
     process = subprocess.Popen(
         [*IGNORING_HANGUP, PROGRAM, "--json", "--account", "work"], stdout=subprocess.DEVNULL
     )
-    while not any(seen.rotated for seen in server.refreshes):
+    while not any(request.rotated for request in server.refreshes):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGHUP)
@@ -112,10 +112,9 @@ def test_a_signal_that_is_ignored_stays_ignored(server: TokenServer) -> None:
     assert process.wait(TIMEOUT) == 0
 
 
-def test_a_signal_in_mid_drawing_gives_the_terminal_back_too(
+def test_a_signal_restores_the_terminal_although_a_drawing_hangs(
     command: Command, tmp_path: Path
 ) -> None:
-    """Whatever holds the drawing up, SIGTERM does not wait for it for more than a moment."""
     busy = tmp_path / "busy"
     code = f"""
 import pathlib, time
@@ -138,11 +137,11 @@ live.dashboard = dashboard
     assert terminal.state == RESTORED
 
 
-def test_a_terminal_that_is_held_keeps_nobody(command: Command) -> None:
-    """After Ctrl+S a write waits for ever; a signal ends the command all the same."""
+def test_a_signal_ends_live_mode_although_the_terminal_is_paused(command: Command) -> None:
+    """After Ctrl+S, a write to the terminal blocks forever."""
     terminal = started(command)
     terminal.type(XOFF)
-    terminal.resize(90, 30)  # to be drawn, in vain
+    terminal.resize(90, 30)  # starts a drawing, which blocks
     assert terminal.read_for(0.2) == b""
     terminal.kill(signal.SIGINT)
 
@@ -150,11 +149,11 @@ def test_a_terminal_that_is_held_keeps_nobody(command: Command) -> None:
     assert termios.tcgetattr(terminal.master) == terminal.modes
 
 
-def test_a_terminal_that_nobody_reads_keeps_nobody(command: Command) -> None:
-    """A stalled link: the terminal's buffer is full, and SIGTERM ends the command all the same."""
+def test_a_signal_ends_live_mode_although_nothing_reads_the_terminal(command: Command) -> None:
+    """The terminal's buffer is full, as on a stalled network connection."""
     terminal = started(command)
     waiting, still = -1, 0
-    while still < 3:  # until resizes, each of which paints all, add nothing more
+    while still < 3:  # until resizes, which paint everything, add nothing more
         for columns in range(60, 100):
             terminal.resize(columns, 24)
             time.sleep(0.005)
@@ -167,13 +166,13 @@ def test_a_terminal_that_nobody_reads_keeps_nobody(command: Command) -> None:
 
 
 def unread(terminal: Terminal) -> int:
-    """Return how many bytes wait to be read from the terminal."""
+    """Return the number of bytes in the terminal's buffer."""
     count = fcntl.ioctl(terminal.master, termios.FIONREAD, struct.pack("i", 0))
     return int(struct.unpack("i", count)[0])
 
 
-def test_ctrl_z_gives_the_shell_its_terminal_and_fg_paints_anew(command: Command) -> None:
-    """A real shell with job control: stopped on the normal screen, back on the alternate one."""
+def test_ctrl_z_restores_the_terminal_for_the_shell_and_fg_repaints(command: Command) -> None:
+    """In a real shell with job control."""
     shell = Terminal(
         ("sh", "-i"),
         (60, 24),
@@ -202,8 +201,8 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_paints_anew(command: Command
     shell.wait_for("code 0")
 
 
-def test_ctrl_z_where_nobody_could_continue_it_does_not_stop_it(command: Command) -> None:
-    """A terminal's first program, as in ``xterm -e``, has no shell to type ``fg`` in."""
+def test_ctrl_z_without_a_shell_does_not_stop_the_command(command: Command) -> None:
+    """The first program of a terminal, as in ``xterm -e``, could not be continued with ``fg``."""
     terminal = started(command)
     terminal.type(SUSPEND)
     terminal.wait_for(lambda: terminal.written.count(ALTERNATE) == 2)
@@ -214,34 +213,33 @@ def test_ctrl_z_where_nobody_could_continue_it_does_not_stop_it(command: Command
     assert terminal.written.count(NORMAL) == 2
 
 
-def test_a_stop_that_cannot_be_caught_ends_in_a_fresh_screen(command: Command) -> None:
-    """After SIGSTOP somebody else may have used the terminal: SIGCONT paints all of it."""
+def test_sigcont_after_sigstop_repaints_the_whole_screen(command: Command) -> None:
+    """Another program may have written to the terminal meanwhile."""
     terminal = started(command)
     terminal.kill(signal.SIGSTOP)
     terminal.wait_for(lambda: terminal.stopped)
-    terminal.write_from_elsewhere("somebody else")
+    terminal.write_from_elsewhere("another program")
 
     terminal.repaint()
 
-    assert "somebody else" not in terminal.text
+    assert "another program" not in terminal.text
     assert "Fable" in terminal.text
 
 
 @pytest.mark.parametrize(
     "how",
     [{}, {"through": IGNORING_HANGUP}, {"controlling": False}],
-    ids=["its own", "hangup ignored", "not told"],
+    ids=["SIGHUP", "SIGHUP ignored", "no SIGHUP"],
 )
 def test_a_closed_terminal_ends_the_command(command: Command, how: dict[str, object]) -> None:
-    """Told by SIGHUP or not, and whether or not it was to be ignored."""
     terminal = started(command, **how)
     terminal.close()
 
     assert terminal.wait_for_exit(timeout=5.0) == 129
 
 
-def test_a_closed_terminal_is_noticed_in_drawing(command: Command) -> None:
-    """With no keys to read and no signal, the first write tells."""
+def test_a_closed_terminal_is_noticed_by_the_next_write(command: Command) -> None:
+    """Without a keyboard and without a signal."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     terminal = started(command, controlling=False, stdin=nothing)
     os.close(nothing)

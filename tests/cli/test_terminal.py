@@ -23,7 +23,7 @@ ESCAPE = b"\x1b"
 FULL = Path("/dev/full")
 
 
-def test_a_terminal_gets_colour(command: Command) -> None:
+def test_a_terminal_gets_color(command: Command) -> None:
     terminal = command.open("--demo")
     terminal.wait_for("Fable")
 
@@ -35,18 +35,17 @@ def test_a_terminal_gets_colour(command: Command) -> None:
     [(["--no-color"], {}), ([], {"NO_COLOR": "1"}), (["--no-color"], {"FORCE_COLOR": "1"})],
     ids=["--no-color", "NO_COLOR", "--no-color beside FORCE_COLOR"],
 )
-def test_no_colour_where_none_is_wanted_and_signs_instead(
+def test_without_color_severity_is_a_sign_after_the_percent(
     command: Command, arguments: list[str], environ: dict[str, str]
 ) -> None:
-    """Without colour, severity stands after the percent."""
     terminal = command.open("--demo", *arguments, environ=environ)
     terminal.wait_for("94 % !!")
 
     assert COLOR.search(terminal.written) is None
 
 
-def test_an_empty_variable_is_one_that_is_not_set(command: Command) -> None:
-    """``FORCE_COLOR=`` neither forces nor forbids, ``NO_COLOR=`` forbids nothing."""
+def test_an_empty_variable_counts_as_unset(command: Command) -> None:
+    """``FORCE_COLOR=`` and ``NO_COLOR=`` have no effect."""
     terminal = command.open("--demo", environ={"FORCE_COLOR": "", "NO_COLOR": "", "TERM": "xterm"})
     terminal.wait_for("Fable")
 
@@ -59,10 +58,10 @@ def test_an_empty_variable_is_one_that_is_not_set(command: Command) -> None:
     [{"TERM": "dumb"}, {"TERM": "unknown"}, {"TTY_COMPATIBLE": "0"}],
     ids=["TERM=dumb", "TERM=unknown", "TTY_COMPATIBLE=0"],
 )
-def test_a_terminal_that_cannot_move_its_cursor_gets_plain_frames(
+def test_a_terminal_without_cursor_movement_gets_plain_frames(
     command: Command, environ: dict[str, str]
 ) -> None:
-    """Its figures are printed, without a single escape byte, and q leaves."""
+    """Without a single escape byte; q leaves."""
     terminal = command.open("--demo", rows=60, environ=environ)
     terminal.wait_for("Fable")
     terminal.type("q")
@@ -79,10 +78,10 @@ def test_other_terminals_get_the_live_screen(command: Command, term: str | None)
     assert terminal.screen.alternate
 
 
-def test_a_dumb_terminal_is_told_each_reading_once(
+def test_a_plain_terminal_shows_each_reading_once(
     command: Command, api: Api, store: Store, home: Path, tmp_path: Path
 ) -> None:
-    """A frame for each reading, none for a look that brought nothing new."""
+    """It prints a frame for a new reading, and none while nothing but countdowns changes."""
     often = """
 import datetime
 import claude_usage_monitor.monitor.live.poller as poller
@@ -105,7 +104,7 @@ poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.1)
     assert ESCAPE not in terminal.written
 
 
-def test_a_dumb_terminal_gets_help_when_it_asks(command: Command) -> None:
+def test_a_plain_terminal_shows_help(command: Command) -> None:
     terminal = command.open("--demo", rows=80, environ={"TERM": "dumb"})
     terminal.wait_for("Fable")
     terminal.type("?")
@@ -117,10 +116,10 @@ def test_a_dumb_terminal_gets_help_when_it_asks(command: Command) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_a_terminal_that_cannot_encode_our_glyphs_gets_ascii(
+def test_a_terminal_that_cannot_encode_the_glyphs_gets_ascii(
     command: Command, api: Api, store: Store, encoding: str
 ) -> None:
-    """Glyphs and names are replaced, never refused."""
+    """Names are shown with question marks."""
     store.login()
     profile = json.loads(payload("profile_2025-11_enterprise"))
     profile["account"]["display_name"] = "Zoë 東京"
@@ -142,14 +141,14 @@ def test_ascii_on_request(command: Command) -> None:
     assert terminal.written.isascii()
 
 
-@pytest.mark.parametrize("face", ["--once", "--json"])
+@pytest.mark.parametrize("flag", ["--once", "--json"])
 @pytest.mark.parametrize("unbuffered", ["1", ""])
-def test_a_reader_that_left_is_no_error(face: str, unbuffered: str) -> None:
-    """As in ``| true``: nothing is said, and the exit code is that of SIGPIPE."""
+def test_a_reader_that_has_ended_is_no_error(flag: str, unbuffered: str) -> None:
+    """As in ``| true``: no message, and the exit code of SIGPIPE."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [PROGRAM, "--demo", face],
+        [PROGRAM, "--demo", flag],
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,
@@ -160,38 +159,38 @@ def test_a_reader_that_left_is_no_error(face: str, unbuffered: str) -> None:
     assert (141, b"") == (done.returncode, done.stderr)
 
 
-@pytest.mark.parametrize("face", ["--once", "--json"])
-def test_a_reader_that_wants_only_the_beginning_gets_it(face: str) -> None:
-    """As in ``| head -c 10``: ten bytes, and not a word."""
+@pytest.mark.parametrize("flag", ["--once", "--json"])
+def test_a_reader_that_ends_early_gets_the_beginning(flag: str) -> None:
+    """As in ``| head -c 10``: ten bytes and no message."""
     with subprocess.Popen(
-        [PROGRAM, "--demo", face], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [PROGRAM, "--demo", flag], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         beginning = os.read(process.stdout.fileno(), 10)
         process.stdout.close()
-        said = process.stderr.read()
+        messages = process.stderr.read()
 
-    assert (10, b"") == (len(beginning), said)
+    assert (10, b"") == (len(beginning), messages)
     assert process.returncode in {0, 141}
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="a disk that is always full is Linux's")
-@pytest.mark.parametrize("face", ["--once", "--json"])
-def test_a_full_disk_is_said_in_two_lines(face: str) -> None:
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("flag", ["--once", "--json"])
+def test_a_full_disk_is_an_error_and_a_hint(flag: str) -> None:
     with FULL.open("wb") as full:
         done = subprocess.run(
-            [PROGRAM, "--demo", face], stdout=full, stderr=subprocess.PIPE, check=False
+            [PROGRAM, "--demo", flag], stdout=full, stderr=subprocess.PIPE, check=False
         )
 
     assert done.returncode == 1
     assert [b"error", b"hint"] == [line.split(b":")[0] for line in done.stderr.splitlines()]
 
 
-@pytest.mark.parametrize("face", ["--once", "--json", "--demo"])
-def test_a_closed_output_is_said_in_two_lines(face: str) -> None:
+@pytest.mark.parametrize("flag", ["--once", "--json", "--demo"])
+def test_a_closed_output_is_an_error_and_a_hint(flag: str) -> None:
     done = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&-', "sh", PROGRAM, "--demo", face],  # noqa: S607
+        ["sh", "-c", 'exec "$@" >&-', "sh", PROGRAM, "--demo", flag],  # noqa: S607
         stderr=subprocess.PIPE,
         check=False,
     )
@@ -209,7 +208,7 @@ def test_a_closed_output_is_said_in_two_lines(face: str) -> None:
         ("JST-9", r"\d\d:\d\d"),
     ],
 )
-def test_a_zone_that_does_not_exist_is_utc_and_says_so(
+def test_a_time_zone_that_does_not_exist_is_shown_as_utc(
     command: Command, zone: str, label: str
 ) -> None:
     done = command.run("--demo", environ={"TZ": zone})
@@ -218,10 +217,10 @@ def test_a_zone_that_does_not_exist_is_utc_and_says_so(
 
 
 @pytest.mark.parametrize("arguments", [("--demo",), ("--json",), ("--once",), ("doctor",)])
-def test_a_zone_with_an_impossible_offset_is_utc(
+def test_a_time_zone_with_an_impossible_offset_is_shown_as_utc(
     command: Command, api: Api, store: Store, arguments: tuple[str, ...]
 ) -> None:
-    """A C library accepts an offset of 99 hours; Python does not."""
+    """The C library accepts an offset of 99 hours, Python does not."""
     store.login()
     api.answer(b"", 429, {"Retry-After": "300"})  # a problem with a clock time in its text
     done = command.run(*arguments, environ={"TZ": "<+99>-99"})
@@ -235,7 +234,7 @@ def test_a_zone_with_an_impossible_offset_is_utc(
 def test_a_change_of_the_time_zone_is_followed_in_the_next_frame(
     command: Command, tmp_path: Path
 ) -> None:
-    """The C library notices the change only when it is told to: Python's clock does not."""
+    """Python itself does not make the C library check for a change."""
     changed = tmp_path / "changed"
     code = f"""
 import os, pathlib
@@ -258,7 +257,7 @@ live.utc_clock = utc_clock
 
 
 def clock_on(screen: str) -> int:
-    """Return the first clock time on a screen, in minutes."""
-    found = re.search(r"(\d\d):(\d\d)", screen)
-    assert found
-    return int(found[1]) * 60 + int(found[2])
+    """Return the first clock time on a screen, in minutes after midnight."""
+    match = re.search(r"(\d\d):(\d\d)", screen)
+    assert match
+    return int(match[1]) * 60 + int(match[2])

@@ -1,4 +1,4 @@
-"""``claude-usage-monitor accounts``, as it is installed."""
+"""``claude-usage-monitor accounts``: the installed command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 KEY = "sk-ant-admin01-canary-90be17"
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+UNREACHABLE = "http://127.0.0.1:9"  # the discard port, where no server listens
 
 
 @pytest.fixture
@@ -46,16 +46,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
         yield running
 
 
-def says(
+def check(
     done: subprocess.CompletedProcess[str], code: int, *lines: str, out: str = ""
 ) -> list[str]:
-    """Check how a command ended, and that each pattern is a line of stderr; returns its lines."""
+    """Check how a command ended and what it wrote; returns the lines of stderr."""
     assert "Traceback" not in done.stderr
     assert (code, out) == (done.returncode, done.stdout), done.stderr
-    found = done.stderr.splitlines()
+    written = done.stderr.splitlines()
     for pattern in lines:
-        assert [line for line in found if re.search(pattern, line)], (pattern, found)
-    return found
+        assert [line for line in written if re.search(pattern, line)], (pattern, written)
+    return written
 
 
 def listed(command: Command) -> list[dict[str, Any]]:
@@ -63,30 +63,30 @@ def listed(command: Command) -> list[dict[str, Any]]:
     assert (0, "") == (done.returncode, done.stderr)
     document = json.loads(done.stdout)
     assert 1 == document["version"]
-    found: list[dict[str, Any]] = document["accounts"]
-    return found
+    accounts: list[dict[str, Any]] = document["accounts"]
+    return accounts
 
 
 def names() -> list[str]:
-    """Return the accounts as another process finds them."""
+    """Return the names of the accounts as another process would see them."""
     return [entry.account.name for entry in registry().all_accounts()]
 
 
 def secrets_of(server: TokenServer) -> list[str]:
-    """Return every token that the server has ever given out."""
+    """Return every token that the server has ever issued."""
     return [token for token in server._by_token if token]  # noqa: SLF001 - used ones too
 
 
 def files_of(home: Path) -> dict[str, bytes]:
-    """Return our files, by name."""
+    """Return the content of our files by name."""
     folder = home / ".local" / "state"
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @contextlib.contextmanager
 def watched(*secrets: str) -> Iterator[None]:
-    """Fail if a secret is in any process's arguments meanwhile, which all users can read."""
-    over, seen = threading.Event(), list[str]()
+    """Fail if a secret appears in the arguments of any process, which all users can read."""
+    over, leaked = threading.Event(), list[str]()
     programs = 0
 
     def watch() -> None:
@@ -96,7 +96,7 @@ def watched(*secrets: str) -> Iterator[None]:
                 with contextlib.suppress(OSError):
                     line = path.read_bytes().decode(errors="replace")
                     programs += PROGRAM in line
-                    seen.extend(secret for secret in secrets if secret in line)
+                    leaked.extend(secret for secret in secrets if secret in line)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -105,43 +105,43 @@ def watched(*secrets: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-    assert programs  # it was looked at while it ran
-    assert [] == seen
+    assert programs  # the command was seen
+    assert [] == leaked
 
 
 # --- adding --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["-", "FILE"])
+@pytest.mark.parametrize("source", ["-", "FILE"])
 def test_credentials_are_added_from_a_file_or_from_standard_input(
-    command: Command, server: TokenServer, tmp_path: Path, home: Path, way: str
+    command: Command, server: TokenServer, tmp_path: Path, home: Path, source: str
 ) -> None:
     credentials = as_bytes(server.issue("work"))
     file = tmp_path / "credentials.json"
     file.write_bytes(credentials)
-    where, stdin = ("-", credentials) if way == "-" else (str(file), b"")
+    where, stdin = ("-", credentials) if source == "-" else (str(file), b"")
     with watched(*secrets_of(server)):
         done = command.run("accounts", "add", "Work", "--credentials-file", where, stdin=stdin)
-    lines = says(done, 0, r"^Added Work \(work@example.com\)\.$")
+    lines = check(done, 0, r"^Added Work \(work@example.com\)\.$")
     assert ["note: ", "Added "] == [line[:6] for line in lines]
     assert str(secrets_path(os.environ)) in lines[0]
     assert ["Work", "claude-code"] == names()
-    told = done.stderr.encode() + b"".join(files_of(home).values())
-    assert not [secret for secret in secrets_of(server) if secret.encode() in told]
+    written = done.stderr.encode() + b"".join(files_of(home).values())
+    assert not [secret for secret in secrets_of(server) if secret.encode() in written]
     assert {"accounts.db", "secrets.json"} <= set(files_of(home))
 
 
-def test_claude_codes_login_is_added_and_left_as_it_is(
+def test_claude_codes_login_is_copied_and_not_changed(
     command: Command, server: TokenServer, store: Store, home: Path
 ) -> None:
     store.write(as_bytes(server.issue("mine")))
     before = store.path.read_bytes(), store.path.stat().st_mtime_ns
     done = command.run("accounts", "add", "Mine", "--from-claude-code")
-    says(done, 0, r"^Added Mine \(mine@example.com\)\.$")
+    check(done, 0, r"^Added Mine \(mine@example.com\)\.$")
     assert before == (store.path.read_bytes(), store.path.stat().st_mtime_ns)
     assert ["claude-code", "Mine"] == names()
-    told = b"".join(files_of(home).values())
-    assert not [secret for secret in secrets_of(server) if secret.encode() in told]
+    written = b"".join(files_of(home).values())
+    assert not [secret for secret in secrets_of(server) if secret.encode() in written]
 
 
 def test_a_login_in_the_browser_is_added(
@@ -150,11 +150,11 @@ def test_a_login_in_the_browser_is_added(
     script = tmp_path / "browser"
     install_browser(script, server.url)
     done = command.run("accounts", "add", "Personal", "--login", environ={"BROWSER": str(script)})
-    says(done, 0, "Your browser opens", "^https://claude.ai/", r"^Added Personal \(work@")
-    (exchange,) = (seen.document for seen in server.requests if seen.method == "POST")
-    told = done.stderr.encode() + b"".join(files_of(home).values())
+    check(done, 0, "Your browser opens", "^https://claude.ai/", r"^Added Personal \(work@")
+    (exchange,) = (request.document for request in server.requests if request.method == "POST")
+    written = done.stderr.encode() + b"".join(files_of(home).values())
     hidden = [*secrets_of(server), exchange["code"], exchange["code_verifier"]]
-    assert not [secret for secret in hidden if secret.encode() in told]
+    assert not [secret for secret in hidden if secret.encode() in written]
 
 
 def test_without_a_browser_a_code_is_pasted(command: Command, server: TokenServer) -> None:
@@ -166,11 +166,11 @@ def test_without_a_browser_a_code_is_pasted(command: Command, server: TokenServe
         text=True,
     )
     assert process.stderr is not None
-    told = [process.stderr.readline()]
-    while not told[-1].startswith("https://"):
-        assert told[-1]
-        told.append(process.stderr.readline())
-    code = server.authorize(told[-1].strip())
+    lines = [process.stderr.readline()]
+    while not lines[-1].startswith("https://"):
+        assert lines[-1]
+        lines.append(process.stderr.readline())
+    code = server.authorize(lines[-1].strip())
     with watched(code):
         out, err = process.communicate(f"not it\n{code}\n", timeout=60)
     assert ("", 0) == (out, process.returncode)
@@ -192,12 +192,12 @@ def test_in_a_terminal_a_code_is_pasted(command: Command, server: TokenServer) -
 
 @pytest.fixture
 def admin(httpserver: HTTPServer, api: Api) -> list[str | None]:
-    """Return the keys that whose they are was asked for."""
+    """Return the keys that requests for the organization carried."""
     keys: list[str | None] = []
 
     def answer(request: Request) -> Response:
         keys.append(request.headers.get("x-api-key"))
-        time.sleep(0.05)  # to be looked at
+        time.sleep(0.05)  # long enough for `watched` to see the process
         if keys[-1] != KEY:
             return Response(as_bytes({"type": "error"}), 401)
         return Response(as_bytes({"id": "uuid", "name": "Company"}), mimetype="application/json")
@@ -206,19 +206,19 @@ def admin(httpserver: HTTPServer, api: Api) -> list[str | None]:
     return keys
 
 
-def test_an_admin_key_from_standard_input(
+def test_an_admin_key_is_read_from_standard_input(
     command: Command, admin: list[str | None], home: Path
 ) -> None:
     with watched(KEY):
         done = command.run("accounts", "add", "Org", "--admin-key", stdin=f"{KEY}\n".encode())
-    says(done, 0, r"^Added Org\.$")
+    check(done, 0, r"^Added Org\.$")
     assert [KEY] == admin
     assert KEY.encode() not in done.stderr.encode() + b"".join(files_of(home).values())
     org = next(each for each in listed(command) if each["name"] == "Org")
     assert ("console", "encrypted file", None) == (org["kind"], org["stored_in"], org["problem"])
 
 
-def test_an_admin_key_that_is_typed_is_never_echoed(
+def test_a_typed_admin_key_is_not_echoed(
     command: Command, admin: list[str | None], home: Path
 ) -> None:
     terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
@@ -235,10 +235,10 @@ def test_an_admin_key_that_is_typed_is_never_echoed(
 @pytest.mark.parametrize(
     ("keys", "code"), [("\x04", 3), ("\n", 3), ("\x03", 130), (b"\xff\xfe\n", 3)]
 )
-def test_a_key_that_is_not_typed_adds_nothing(
+def test_without_a_typed_key_nothing_is_added(
     command: Command, admin: list[str | None], keys: str | bytes, code: int
 ) -> None:
-    """The end of input, an empty line, Ctrl+C, what is no text: the terminal echoes again."""
+    """After the end of input, an empty line, Ctrl+C or invalid text, the terminal echoes again."""
     terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
     terminal.wait_for("Admin API key")
     terminal.type(keys)
@@ -251,7 +251,7 @@ def test_a_key_that_is_not_typed_adds_nothing(
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
 )
-def test_a_signal_while_a_key_is_typed_leaves_a_terminal_that_echoes(
+def test_a_signal_while_a_key_is_typed_restores_the_echo(
     command: Command, admin: list[str | None], number: signal.Signals, code: int
 ) -> None:
     terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
@@ -264,7 +264,7 @@ def test_a_signal_while_a_key_is_typed_leaves_a_terminal_that_echoes(
     assert ([], ["claude-code"]) == (admin, names())
 
 
-def test_a_hangup_that_is_ignored_does_not_end_the_typing_of_a_key(
+def test_an_ignored_hangup_does_not_end_the_prompt_for_a_key(
     command: Command, admin: list[str | None]
 ) -> None:
     through = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
@@ -276,7 +276,7 @@ def test_a_hangup_that_is_ignored_does_not_end_the_typing_of_a_key(
     assert [KEY] == admin
 
 
-def test_a_terminal_that_goes_while_a_key_is_typed_ends_it(
+def test_a_terminal_that_is_closed_while_a_key_is_typed_ends_the_command(
     command: Command, admin: list[str | None]
 ) -> None:
     terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
@@ -288,7 +288,7 @@ def test_a_terminal_that_goes_while_a_key_is_typed_ends_it(
 
 def test_a_refused_admin_key_is_not_added(command: Command, admin: list[str | None]) -> None:
     done = command.run("accounts", "add", "Org", "--admin-key", stdin=f"{KEY}x".encode())
-    says(done, 3, "^error: The API refuses this Admin key", "^hint: ")
+    check(done, 3, "^error: The API refuses this Admin key", "^hint: ")
     assert KEY not in done.stderr
     assert ["claude-code"] == names()
     assert 1 == len(admin)
@@ -315,7 +315,7 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "stdin", "code", "words"), WRONG, ids=range(len(WRONG)))
-def test_what_cannot_be_added_is_an_error_and_a_hint(
+def test_a_failed_add_is_an_error_and_a_hint(
     command: Command,
     server: TokenServer,
     arguments: tuple[str, ...],
@@ -324,41 +324,41 @@ def test_what_cannot_be_added_is_an_error_and_a_hint(
     words: str,
 ) -> None:
     done = command.run("accounts", "add", *arguments, stdin=stdin)
-    lines = says(done, code, words)
+    lines = check(done, code, words)
     assert ["error:", "hint: "] == [line[:6] for line in lines[-2:]]
     assert "canary" not in done.stderr
     assert "\x1b" not in done.stderr
     assert ([], False) == (server.requests, secrets_path(os.environ).exists())
 
 
-def test_without_a_network_it_is_added_with_a_note(command: Command, server: TokenServer) -> None:
+def test_without_a_network_the_account_is_added_with_a_note(
+    command: Command, server: TokenServer
+) -> None:
     done = command.run(
         *("accounts", "add", "Work", "--credentials-file", "-"),
         stdin=as_bytes(server.issue("work")),
-        environ={"CLAUDE_USAGE_MONITOR_API_URL": NOWHERE},
+        environ={"CLAUDE_USAGE_MONITOR_API_URL": UNREACHABLE},
     )
-    says(done, 0, "^note: It could not be checked", r"^Added Work\.$")
+    check(done, 0, "^note: It could not be checked", r"^Added Work\.$")
     assert ["Work", "claude-code"] == names()
 
 
-def test_a_name_that_is_taken_is_replaced_only_when_it_is_asked_for(
+def test_an_existing_account_is_replaced_only_on_request(
     command: Command, server: TokenServer
 ) -> None:
     saved = keep(server.issue("Work"), "Work")
     add = ("accounts", "add", "wORK", "--credentials-file", "-")
     stdin = as_bytes(server.issue("other"))
-    says(command.run(*add, stdin=stdin), 2, "^error: There is an account 'Work' already")
+    check(command.run(*add, stdin=stdin), 2, "^error: There is an account 'Work' already")
     assert [] == server.requests
-    says(command.run(*add, "--replace", stdin=stdin), 0, "other@example.com")
+    check(command.run(*add, "--replace", stdin=stdin), 0, "other@example.com")
     assert [saved.id] == [each.id for each in registry().services.accounts.all()]
 
 
 # --- the list ------------------------------------------------------------------------------------
 
 
-def test_the_list_for_a_person_and_for_a_program(
-    command: Command, server: TokenServer, store: Store
-) -> None:
+def test_the_list_as_text_and_as_json(command: Command, server: TokenServer, store: Store) -> None:
     store.write(as_bytes(server.issue("mine")))
     keep(server.issue("Work"), "Work")
     keep({}, "会社")
@@ -388,7 +388,7 @@ def test_the_list_for_a_person_and_for_a_program(
     assert [] == server.requests
 
 
-def test_the_list_in_a_locale_without_the_names_letters(
+def test_the_list_in_an_encoding_that_lacks_the_letters_of_a_name(
     command: Command, server: TokenServer
 ) -> None:
     keep(server.issue("x"), "会社 é")
@@ -405,14 +405,16 @@ def test_the_list_in_a_locale_without_the_names_letters(
     assert "会社 é" in [each["name"] for each in json.loads(document.stdout)["accounts"]]
 
 
-def test_a_document_of_half_a_character_is_one(command: Command, server: TokenServer) -> None:
+def test_a_name_that_is_not_utf8_gives_a_valid_document(
+    command: Command, server: TokenServer
+) -> None:
     done = command.run("--json", "--account", "\udcff\U0001f642")
     assert 2 == done.returncode
     assert "\U0001f642" in json.loads(done.stdout)["problem"]["message"]
 
 
 def in_shell(line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """Run a line of shell in which ``cum`` is the command."""
+    """Run a line of shell in which ``cum`` is our command."""
     done = subprocess.run(
         ["/bin/sh", "-c", f'cum() {{ "{PROGRAM}" "$@"; }}\n{line}'],
         input=stdin,
@@ -425,16 +427,17 @@ def in_shell(line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("how", ["", " --json"])
-def test_without_standard_output_it_says_so(server: TokenServer, how: str) -> None:
+def test_a_closed_standard_output_is_an_error(server: TokenServer, how: str) -> None:
     done = in_shell(f"cum accounts list{how} >&-")
-    says(done, 1, "^error: Standard output is closed", "^hint: ")
+    check(done, 1, "^error: Standard output is closed", "^hint: ")
 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "2>&- >&-", "2>/dev/full >&-"])
-def test_what_is_done_is_a_success_whatever_takes_no_words(server: TokenServer, where: str) -> None:
-    """And what fails has its own exit code."""
+def test_messages_that_cannot_be_written_do_not_change_the_exit_code(
+    server: TokenServer, where: str
+) -> None:
     add = f"cum accounts add Work --credentials-file - {where}"
-    says(in_shell(add, as_bytes(server.issue("work"))), 0)
+    check(in_shell(add, as_bytes(server.issue("work"))), 0)
     assert ["Work", "claude-code"] == names()
     for line, code in (
         ("cum accounts use nobody", 2),
@@ -443,7 +446,7 @@ def test_what_is_done_is_a_success_whatever_takes_no_words(server: TokenServer, 
         ("cum --account nobody --once", 1 if ">&-" in where.split() else 2),
         ("cum accounts remove Work --yes", 0),
     ):
-        says(in_shell(f"{line} {where}"), code)
+        check(in_shell(f"{line} {where}"), code)
     assert ["claude-code"] == names()
 
 
@@ -452,16 +455,16 @@ def test_what_is_done_is_a_success_whatever_takes_no_words(server: TokenServer, 
     [
         ("add Work --credentials-file -", 3, "standard input contains no credentials"),
         ("add Work --admin-key", 3, "key is empty"),
-        ("remove Kept", 1, "Nothing was removed"),
+        ("remove Old", 1, "Nothing was removed"),
     ],
 )
 @pytest.mark.parametrize("stdin", ["0>/dev/null", "<&-"])
-def test_an_input_that_cannot_be_read_holds_nothing(
+def test_an_input_that_cannot_be_read_counts_as_empty(
     server: TokenServer, line: str, code: int, words: str, stdin: str
 ) -> None:
-    keep(server.issue("Kept"), "Kept")
-    says(in_shell(f"cum accounts {line} {stdin}"), code, words, "^hint: ")
-    assert ["Kept", "claude-code"] == names()
+    keep(server.issue("Old"), "Old")
+    check(in_shell(f"cum accounts {line} {stdin}"), code, words, "^hint: ")
+    assert ["Old", "claude-code"] == names()
 
 
 def test_a_list_that_cannot_be_read_is_an_error(command: Command, server: TokenServer) -> None:
@@ -471,7 +474,7 @@ def test_a_list_that_cannot_be_read_is_an_error(command: Command, server: TokenS
     add = ("add", "Work", "--credentials-file", "-")
     for arguments in (("list",), ("list", "--json"), ("use", "claude-code"), add):
         done = command.run("accounts", *arguments, stdin=as_bytes(server.issue("work")))
-        says(done, 1, f"^error: {re.escape(str(path))} cannot be used", "^hint: ")
+        check(done, 1, f"^error: {re.escape(str(path))} cannot be used", "^hint: ")
     assert b"garbage" * 1000 == path.read_bytes()
 
 
@@ -481,11 +484,11 @@ def test_a_list_that_cannot_be_read_is_an_error(command: Command, server: TokenS
 def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenServer) -> None:
     for name in ("one", "two"):
         keep(server.issue(name), name)
-    says(command.run("accounts", "use", "TWO"), 0)
+    check(command.run("accounts", "use", "TWO"), 0)
     assert "two" == names()[0]
-    says(command.run("accounts", "rename", "two", "second 🙂"), 0)
+    check(command.run("accounts", "rename", "two", "second 🙂"), 0)
     assert "second 🙂" == names()[0]
-    says(command.run("accounts", "remove", "Second 🙂", "--yes"), 0)
+    check(command.run("accounts", "remove", "Second 🙂", "--yes"), 0)
     assert ["one", "claude-code"] == names()
     assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
 
@@ -500,16 +503,16 @@ def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenS
         (b"\xff\n", False),
     ],
 )
-def test_removing_asks_first(
+def test_remove_asks_for_confirmation(
     command: Command, server: TokenServer, answer: bytes, removed: bool
 ) -> None:
     keep(server.issue("Work"), "Work")
     done = command.run(
         "accounts", "remove", "work", stdin=answer, environ={"PYTHONIOENCODING": "utf-8:strict"}
     )
-    says(done, 0 if removed else 1, r"Remove Work and its login\? \[y/N\] ")
+    check(done, 0 if removed else 1, r"Remove Work and its login\? \[y/N\] ")
     if not removed:
-        says(done, 1, "error: Nothing was removed", "^hint: .*--yes")
+        check(done, 1, "error: Nothing was removed", "^hint: .*--yes")
     assert removed is ("Work" not in names())
 
 
@@ -522,7 +525,7 @@ def test_without_standard_input_nothing_is_removed(command: Command, server: Tok
         check=False,
         timeout=60,
     )
-    says(done, 1, "Nothing was removed")
+    check(done, 1, "Nothing was removed")
     assert "Work" in names()
 
 
@@ -537,16 +540,16 @@ def test_without_standard_input_nothing_is_removed(command: Command, server: Tok
         (("list", "--js"), 2, "unrecognized"),
     ],
 )
-def test_what_cannot_be_done_is_an_error_and_a_hint(
+def test_a_failed_action_is_an_error_and_a_hint(
     command: Command, server: TokenServer, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     keep(server.issue("Work"), "Work")
-    lines = says(command.run("accounts", *arguments), code, words)
+    lines = check(command.run("accounts", *arguments), code, words)
     assert ["error:", "hint: "] == [line[:6] for line in lines]
 
 
 @pytest.mark.parametrize("which", [(), ("add",)])
-def test_help_touches_nothing(command: Command, home: Path, which: tuple[str, ...]) -> None:
+def test_help_creates_no_files(command: Command, home: Path, which: tuple[str, ...]) -> None:
     done = command.run("accounts", *which, "--help")
     assert (0, "") == (done.returncode, done.stderr)
     assert "usage: claude-usage-monitor accounts" in done.stdout
@@ -559,11 +562,11 @@ def test_help_touches_nothing(command: Command, home: Path, which: tuple[str, ..
 def documents(command: Command, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     done = command.run("--json", *arguments)
     assert "Traceback" not in done.stderr
-    found = json.loads(done.stdout)["accounts"]
-    return done.returncode, {account["name"]: account for account in found}
+    accounts = json.loads(done.stdout)["accounts"]
+    return done.returncode, {account["name"]: account for account in accounts}
 
 
-def test_the_accounts_that_are_asked_for_are_shown(
+def test_the_selected_accounts_are_shown(
     command: Command, server: TokenServer, store: Store
 ) -> None:
     store.write(as_bytes(server.issue("mine")))
@@ -571,12 +574,12 @@ def test_the_accounts_that_are_asked_for_are_shown(
         keep(server.issue(name), name)
         server.figures[name] = figure
     assert ["claude-code"] == list(documents(command)[1])
-    code, found = documents(command, "--account", "TWO", "--account", "one")
-    shown = {name: each["windows"][0]["utilization"] for name, each in found.items()}
+    code, accounts = documents(command, "--account", "TWO", "--account", "one")
+    shown = {name: each["windows"][0]["utilization"] for name, each in accounts.items()}
     assert (0, {"two": 22.0, "one": 11.0}) == (code, shown)
-    code, found = documents(command, "--all-accounts")
-    assert (0, ["claude-code", "one", "two"]) == (code, list(found))
-    assert [True, False, False] == [each["active"] for each in found.values()]
+    code, accounts = documents(command, "--all-accounts")
+    assert (0, ["claude-code", "one", "two"]) == (code, list(accounts))
+    assert [True, False, False] == [each["active"] for each in accounts.values()]
 
 
 def test_one_frame_has_every_account(command: Command, server: TokenServer) -> None:
@@ -588,34 +591,33 @@ def test_one_frame_has_every_account(command: Command, server: TokenServer) -> N
     assert done.stdout.index("11 %") < done.stdout.index("22 %")
 
 
-def test_an_unknown_account_is_wrong_usage_with_the_known_ones(
+def test_an_unknown_account_is_wrong_usage_and_the_hint_names_the_known_ones(
     command: Command, server: TokenServer, store: Store
 ) -> None:
     store.login()
     keep(server.issue("one"), "one")
     done = command.run("--once", "--account", "three")
-    says(done, 2, "^error: There is no account 'three'", "Known accounts: claude-code, one")
+    check(done, 2, "^error: There is no account 'three'", "Known accounts: claude-code, one")
     assert [] == server.requests
 
 
-def test_the_exit_code_is_the_worst_of_them_and_one_failure_hides_no_other(
+def test_the_worst_account_decides_the_exit_code_and_every_problem_is_shown(
     command: Command, server: TokenServer
 ) -> None:
-    """And which account a problem is of is said."""
     keep(server.issue("good"), "good")
     ended: Any = server.issue("ended", expires_in=-60)
     server.revoke(server.family_of(ended))
     keep(ended, "ended")
-    code, found = documents(command, "--all-accounts")
-    problems = {name: (each["problem"] or {}).get("code") for name, each in found.items()}
+    code, accounts = documents(command, "--all-accounts")
+    problems = {name: (each["problem"] or {}).get("code") for name, each in accounts.items()}
     assert (3, {"good": None, "ended": "credentials_expired"}) == (code, problems)
-    assert found["good"]["windows"]
+    assert accounts["good"]["windows"]
     done = command.run("--once", "--all-accounts")
     assert (3, True) == (done.returncode, "78 %" in done.stdout)
     assert "error: ended: The login of ended is no longer valid" in done.stderr
 
 
-def test_tab_goes_through_the_accounts(command: Command, server: TokenServer, store: Store) -> None:
+def test_tab_shows_the_next_account(command: Command, server: TokenServer, store: Store) -> None:
     store.write(as_bytes(server.issue("mine")))
     server.figures |= {"mine": 7.0, "one": 11.0, "two": 22.0}
     for name in ("one", "two"):
@@ -630,17 +632,15 @@ def test_tab_goes_through_the_accounts(command: Command, server: TokenServer, st
     assert 3 == sum(seen.path == "/api/oauth/usage" for seen in server.requests)
 
 
-def test_an_account_that_is_removed_while_it_is_shown(
-    command: Command, server: TokenServer
-) -> None:
-    """Its figures go within a moment, and another is a key away."""
+def test_an_account_can_be_removed_while_it_is_shown(command: Command, server: TokenServer) -> None:
+    """Its figures disappear, and Tab shows the next account."""
     server.figures |= {"one": 11.0, "two": 22.0}
     for name in ("one", "two"):
         keep(server.issue(name), name)
     terminal = command.open("--account", "one", columns=70, rows=30)
     terminal.wait_for("11 %")
-    terminal.wait_for(lambda: 2 == len(server.requests))  # for figures, and whose they are
-    says(command.run("accounts", "remove", "one", "--yes"), 0)
+    terminal.wait_for(lambda: 2 == len(server.requests))  # usage and profile
+    check(command.run("accounts", "remove", "one", "--yes"), 0)
     terminal.wait_for("was removed")
     assert "11 %" not in terminal.text
     assert 2 == len(server.requests)
@@ -649,7 +649,7 @@ def test_an_account_that_is_removed_while_it_is_shown(
     assert 0 == terminal.wait_for_exit()
 
 
-def test_an_account_that_is_added_and_renamed_while_all_are_shown(
+def test_an_account_can_be_added_and_renamed_while_all_are_shown(
     command: Command, server: TokenServer
 ) -> None:
     server.figures |= {"one": 11.0, "two": 22.0}
@@ -658,7 +658,7 @@ def test_an_account_that_is_added_and_renamed_while_all_are_shown(
     terminal.wait_for("11 %")
     keep(server.issue("two"), "two")
     terminal.wait_for("22 %")
-    says(command.run("accounts", "rename", "two", "Twenty-two"), 0)
+    check(command.run("accounts", "rename", "two", "Twenty-two"), 0)
     terminal.wait_for("Twenty-two")
     assert 0 == leave(terminal)
 
@@ -668,8 +668,9 @@ def leave(terminal: Terminal) -> int:
     return terminal.wait_for_exit()
 
 
-def test_live_mode_stays_when_the_list_is_damaged(command: Command, server: TokenServer) -> None:
-    """Whatever key is pressed."""
+def test_live_mode_survives_damage_to_the_list_of_accounts(
+    command: Command, server: TokenServer
+) -> None:
     server.figures["one"] = 11.0
     keep(server.issue("one"), "one")
     terminal = command.open(columns=70, rows=30)
@@ -684,13 +685,13 @@ def test_live_mode_stays_when_the_list_is_damaged(command: Command, server: Toke
     assert 0 == leave(terminal)
 
 
-def test_no_secret_is_ever_told_or_left_in_the_clear(
+def test_no_secret_is_printed_or_stored_in_plain_text(
     command: Command, server: TokenServer, store: Store, home: Path
 ) -> None:
-    """Not on a stream, a screen or a command line; in no file of ours."""
+    """Neither on a stream nor in a process's arguments nor in a file of ours."""
     store.write(as_bytes(server.issue("mine")))
     given = as_bytes(server.issue("work", expires_in=-60))
-    told: list[str] = []
+    printed: list[str] = []
     with watched("sk-ant-oat01-", "sk-ant-ort01-"):
         for arguments, stdin in (
             (("accounts", "add", "Work", "--credentials-file", "-"), given),
@@ -701,14 +702,14 @@ def test_no_secret_is_ever_told_or_left_in_the_clear(
         ):
             done = command.run(*arguments, stdin=stdin)
             assert 0 == done.returncode, done.stderr
-            told += [done.stdout, done.stderr]
+            printed += [done.stdout, done.stderr]
     assert 1 == len(server.refreshes)
-    assert not [text for text in told if "sk-ant-o" in text]
+    assert not [text for text in printed if "sk-ant-o" in text]
     assert {"accounts.db", "secrets.json", "state.db"} <= set(files_of(home))
     assert not [name for name, content in files_of(home).items() if b"sk-ant-o" in content]
 
 
-def test_an_interrupted_login_leaves_nothing(command: Command, server: TokenServer) -> None:
+def test_an_interrupted_login_stores_nothing(command: Command, server: TokenServer) -> None:
     server.script(delayed(5))
     terminal = command.open(
         "accounts", "add", "Personal", "--login", "--no-browser", columns=500, rows=30

@@ -27,18 +27,20 @@ def findings(command: Command, *arguments: str, code: int = 0, **environ: str) -
     return {finding["name"]: finding for finding in document["findings"]}
 
 
-def test_all_is_well(command: Command, api: Api, store: Store, home: Path) -> None:
+def test_a_working_installation_has_no_problems(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
     store.login()
-    found = findings(command)
-    assert not [name for name, finding in found.items() if finding["state"] == "problem"]
-    login = found[str(home / ".claude" / ".credentials.json")]
+    checks = findings(command)
+    assert not [name for name, finding in checks.items() if finding["state"] == "problem"]
+    login = checks[str(home / ".claude" / ".credentials.json")]
     assert "user:profile" in login["detail"]
     assert "expires in" in login["detail"]
-    assert "0 of 20" in found["request ledger"]["detail"]
+    assert "0 of 20" in checks["request ledger"]["detail"]
     assert [] == api.requests
 
 
-def test_it_is_one_screen_for_a_person(command: Command, store: Store) -> None:
+def test_the_report_fits_the_width_and_has_every_area(command: Command, store: Store) -> None:
     store.login()
     done = command.run("doctor", environ={"COLUMNS": "80"})
     assert (0, "") == (done.returncode, done.stderr)
@@ -47,14 +49,14 @@ def test_it_is_one_screen_for_a_person(command: Command, store: Store) -> None:
         assert area in done.stdout
 
 
-def test_online_asks_through_the_budget(command: Command, api: Api, store: Store) -> None:
+def test_online_obeys_the_request_budget(command: Command, api: Api, store: Store) -> None:
     store.login()
     assert "it answers" in findings(command, "--online")["asked the API"]["detail"]
     findings(command, "--online")
     assert 1 == len(api.usage_requests)
-    found = findings(command)
-    assert "1 of 20" in found["request ledger"]["detail"]
-    assert "3 windows" in found["stored figures"]["detail"]
+    checks = findings(command)
+    assert "1 of 20" in checks["request ledger"]["detail"]
+    assert "3 windows" in checks["stored figures"]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_online_asks_through_the_budget(command: Command, api: Api, store: Store
         (payload("credentials_mcp_only_no_login"), "MCP servers"),
     ],
 )
-def test_without_a_login_it_says_what_to_do(
+def test_a_missing_or_unusable_login_is_a_problem_with_a_hint(
     command: Command, store: Store, home: Path, content: bytes | None, words: str
 ) -> None:
     if content is not None:
@@ -82,7 +84,7 @@ def test_an_expired_login_is_a_problem(command: Command, store: Store, home: Pat
     assert "expired 12m ago" in login["detail"]
 
 
-def test_a_block_is_a_problem_with_its_end(command: Command, api: Api, store: Store) -> None:
+def test_a_rate_limit_is_a_problem_with_its_end(command: Command, api: Api, store: Store) -> None:
     store.login()
     api.answer(payload("error_429_usage"), 429)
     command.run("--json")
@@ -90,7 +92,7 @@ def test_a_block_is_a_problem_with_its_end(command: Command, api: Api, store: St
     assert ("problem", True) == (ledger["state"], "asks to wait until" in ledger["detail"])
 
 
-def test_a_state_file_others_may_read_is_a_problem(
+def test_a_state_file_that_others_may_read_is_a_problem(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
     store.login()
@@ -101,7 +103,7 @@ def test_a_state_file_others_may_read_is_a_problem(
     assert ("problem", f"chmod 600 {path}") == (state["state"], state["hint"])
 
 
-def test_the_status_line_is_looked_for(command: Command, store: Store, home: Path) -> None:
+def test_the_status_line_command_is_checked(command: Command, store: Store, home: Path) -> None:
     store.login()
     settings = home / ".claude" / "settings.json"
     for line, detail in (
@@ -116,23 +118,21 @@ def test_the_status_line_is_looked_for(command: Command, store: Store, home: Pat
         assert detail == findings(command)["status line"]["detail"]
 
 
-def test_proxy_ca_and_key_log_are_named(command: Command, store: Store) -> None:
+def test_proxy_certificates_and_key_log_are_shown(command: Command, store: Store) -> None:
     store.login()
-    found = findings(
+    checks = findings(
         command,
         HTTPS_PROXY="http://user:hunter2@proxy.invalid:1",
         REQUESTS_CA_BUNDLE="/etc/own-ca.pem",
         SSLKEYLOGFILE="/tmp/keys",  # noqa: S108 - never opened
     )
-    assert "set by HTTPS_PROXY" == found["proxy"]["detail"]
-    assert "REQUESTS_CA_BUNDLE=/etc/own-ca.pem" == found["certificates"]["detail"]
-    assert "problem" == found["SSLKEYLOGFILE"]["state"]
+    assert "set by HTTPS_PROXY" == checks["proxy"]["detail"]
+    assert "REQUESTS_CA_BUNDLE=/etc/own-ca.pem" == checks["certificates"]["detail"]
+    assert "problem" == checks["SSLKEYLOGFILE"]["state"]
 
 
-def test_what_it_prints_can_be_pasted_into_an_issue(
-    command: Command, api: Api, store: Store
-) -> None:
-    """No token, not a part of one; no e-mail; no proxy's password."""
+def test_the_report_contains_nothing_private(command: Command, api: Api, store: Store) -> None:
+    """No part of a token, no e-mail address, no proxy password."""
     store.login()
     environ = {
         "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-other-canary",
@@ -145,12 +145,12 @@ def test_what_it_prints_can_be_pasted_into_an_issue(
             assert secret not in text
 
 
-def test_wrong_usage_is_two_lines(command: Command) -> None:
+def test_wrong_usage_is_an_error_and_a_hint(command: Command) -> None:
     done = command.run("doctor", "--nonsense")
     assert (2, "", 2) == (done.returncode, done.stdout, len(done.stderr.splitlines()))
 
 
-def test_online_does_not_claim_an_answer_nobody_gave(
+def test_online_does_not_show_stored_figures_as_an_answer(
     command: Command, api: Api, store: Store
 ) -> None:
     store.login()
@@ -159,14 +159,14 @@ def test_online_does_not_claim_an_answer_nobody_gave(
     assert "not asked" in asked["asked the API"]["detail"]
 
 
-def test_an_address_that_cannot_be_used_is_a_finding(command: Command, store: Store) -> None:
+def test_an_api_url_that_cannot_be_used_is_a_finding(command: Command, store: Store) -> None:
     store.login()
     done = command.run("doctor", environ={"CLAUDE_USAGE_MONITOR_API_URL": "ftp://x"})
     assert "Traceback" not in done.stderr
     assert "not an address that a token may be sent to" in " ".join(done.stdout.split())
 
 
-def test_a_bad_config_is_a_problem(command: Command, store: Store, tmp_path: Path) -> None:
+def test_a_bad_config_file_is_a_problem(command: Command, store: Store, tmp_path: Path) -> None:
     store.login()
     own = tmp_path / "own"
     own.mkdir()
@@ -179,7 +179,7 @@ def test_a_bad_config_is_a_problem(command: Command, store: Store, tmp_path: Pat
     ("name", "status"),
     [("error_401_invalid_credentials", 401), ("error_403_scope_user_profile", 403)],
 )
-def test_a_refused_login_needs_a_login(
+def test_a_refused_login_is_exit_3(
     command: Command, api: Api, store: Store, name: str, status: int
 ) -> None:
     store.login()
@@ -188,12 +188,12 @@ def test_a_refused_login_needs_a_login(
     findings(command, code=3)
 
 
-def test_a_login_without_the_scope_is_no_login(command: Command, store: Store) -> None:
+def test_a_login_without_the_scope_is_exit_3(command: Command, store: Store) -> None:
     store.login(scopes=["user:inference"])
     findings(command, code=3)
 
 
-def test_a_folder_others_may_write_to_is_a_problem(
+def test_a_folder_that_others_may_write_to_is_a_problem(
     command: Command, store: Store, tmp_path: Path
 ) -> None:
     store.login()
@@ -206,7 +206,7 @@ def test_a_folder_others_may_write_to_is_a_problem(
 
 
 @pytest.mark.parametrize("how", ["", " --json"])
-def test_without_standard_output_it_says_so(store: Store, how: str) -> None:
+def test_a_closed_standard_output_is_an_error(store: Store, how: str) -> None:
     store.login()
     done = subprocess.run(
         ["/bin/sh", "-c", f"{PROGRAM} doctor{how} >&-"],
@@ -219,7 +219,9 @@ def test_without_standard_output_it_says_so(store: Store, how: str) -> None:
     assert done.stderr.startswith("error: Standard output is closed")
 
 
-def test_a_name_in_another_script_than_the_terminals(command: Command, store: Store) -> None:
+def test_a_name_that_the_terminal_cannot_encode_is_shown_with_question_marks(
+    command: Command, store: Store
+) -> None:
     store.login()
     keep({}, "会社 é")
     assert "会社 é" in findings(command, PYTHONIOENCODING="ascii")

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 def document(done: CompletedProcess[str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    parsed: dict[str, Any] = json.loads(done.stdout)
+    return parsed
 
 
-def test_the_figures_come_out_as_one_document(command: Command, api: Api, store: Store) -> None:
+def test_the_figures_are_one_document(command: Command, api: Api, store: Store) -> None:
     store.login()
     done = command.run("--json")
     assert (done.returncode, done.stderr) == (0, "")
-    found = document(done)
-    (account,) = found["accounts"]
-    assert (found["version"], found["problem"], account["name"]) == (1, None, "claude-code")
+    parsed = document(done)
+    (account,) = parsed["accounts"]
+    assert (parsed["version"], parsed["problem"], account["name"]) == (1, None, "claude-code")
     assert account["windows"][0]["utilization"] == 78.0
     assert account["profile"]["email"] == "user@example.com"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PAYLOADS.glob("usage_*.json")))
-def test_every_recorded_body_is_a_success(
+def test_every_recorded_response_is_a_success(
     command: Command, api: Api, store: Store, name: str
 ) -> None:
     store.login()
@@ -43,7 +43,7 @@ def test_every_recorded_body_is_a_success(
     assert document(done)["accounts"][0]["problem"] is None
 
 
-def test_not_logged_in_is_a_document_too(command: Command, api: Api) -> None:
+def test_a_missing_login_is_a_document_too(command: Command, api: Api) -> None:
     done = command.run("--json")
     assert done.returncode == 3
     assert document(done)["problem"]["code"] == "no_credentials"
@@ -71,7 +71,7 @@ def test_an_expired_login_is_never_sent(command: Command, api: Api, store: Store
         (b'{"claudeAiOauth": {', "truncated"),
     ],
 )
-def test_an_unusable_file_is_named(
+def test_an_unusable_credentials_file_is_named(
     command: Command, store: Store, content: bytes, words: str
 ) -> None:
     store.write(content)
@@ -89,7 +89,7 @@ def test_an_unusable_file_is_named(
         (("--mode", "console"), 3, "no_credentials"),
     ],
 )
-def test_an_account_that_is_not_there_is_said(
+def test_an_account_that_does_not_exist_is_a_problem(
     command: Command, api: Api, store: Store, arguments: tuple[str, ...], code: int, problem: str
 ) -> None:
     store.login()
@@ -99,7 +99,9 @@ def test_an_account_that_is_not_there_is_said(
     assert api.requests == []
 
 
-def test_an_unknown_account_is_told_the_known_ones(command: Command, store: Store) -> None:
+def test_the_hint_for_an_unknown_account_names_the_known_ones(
+    command: Command, store: Store
+) -> None:
     store.login()
     done = command.run("--once", "--account", "Wo\x1brk")
     assert done.returncode == 2
@@ -107,7 +109,9 @@ def test_an_unknown_account_is_told_the_known_ones(command: Command, store: Stor
     assert "\x1b" not in done.stderr
 
 
-def test_the_account_there_is_may_be_named(command: Command, api: Api, store: Store) -> None:
+def test_the_only_account_can_be_selected_in_every_way(
+    command: Command, api: Api, store: Store
+) -> None:
     store.login()
     for arguments in (("--account", "claude-code"), ("--all-accounts",), ("--mode", "code")):
         assert command.run("--json", *arguments).returncode == 0
@@ -116,13 +120,13 @@ def test_the_account_there_is_may_be_named(command: Command, api: Api, store: St
 @pytest.mark.parametrize(
     "url", ["http://example.com", "ftp://127.0.0.1", "nonsense", "https://u:p@h"]
 )
-def test_a_token_goes_to_no_address_it_should_not(command: Command, store: Store, url: str) -> None:
+def test_an_unsafe_api_url_is_an_invalid_setting(command: Command, store: Store, url: str) -> None:
     store.login()
     done = command.run("--json", environ={"CLAUDE_USAGE_MONITOR_API_URL": url})
     assert (done.returncode, document(done)["problem"]["code"]) == (2, "invalid_setting")
 
 
-def test_a_hung_profile_costs_no_figures(command: Command, api: Api, store: Store) -> None:
+def test_figures_do_not_need_a_profile(command: Command, api: Api, store: Store) -> None:
     store.login()
     api.answer_profile(b"not json", 500)
     done = command.run("--json")
@@ -130,7 +134,7 @@ def test_a_hung_profile_costs_no_figures(command: Command, api: Api, store: Stor
     assert document(done)["accounts"][0]["profile"]["plan"] == "Max 5x"
 
 
-def test_a_bad_config_is_a_warning_and_costs_nothing(
+def test_a_bad_setting_is_a_warning(
     command: Command, api: Api, store: Store, tmp_path: Path
 ) -> None:
     store.login()
@@ -141,7 +145,7 @@ def test_a_bad_config_is_a_warning_and_costs_nothing(
     assert done.stderr.startswith("warning: ")
 
 
-def test_demo_is_a_document_that_says_so(command: Command) -> None:
+def test_the_document_of_the_demo_says_demo(command: Command) -> None:
     account = document(command.run("--demo", "--json"))["accounts"][0]
     assert (account["name"], account["source"]) == ("demo", "demo")
     assert {"demo"} == {window["source"] for window in account["windows"]}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 
-def test_figures_come_up_and_q_leaves(command: Command, api: Api, store: Store) -> None:
+def test_live_mode_shows_figures_and_q_leaves(command: Command, api: Api, store: Store) -> None:
     store.login()
 
     terminal = command.open()
@@ -40,8 +40,8 @@ def test_figures_come_up_and_q_leaves(command: Command, api: Api, store: Store) 
     assert len(api.usage_requests) == 1
 
 
-# A missing login is looked for every five seconds; here every half.
-LOOK_OFTEN = """
+# The poller checks for a new login every five seconds; with this, every half second.
+CHECK_OFTEN = """
 import datetime
 import claude_usage_monitor.monitor.live.poller as poller
 poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.5)
@@ -50,30 +50,29 @@ poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.5)
 
 @pytest.fixture
 def hanging(api: Api) -> Iterator[threading.Event]:
-    """Let the API not answer for usage; the event is set when it was asked."""
-    asked, over = threading.Event(), threading.Event()
+    """Let the API not answer; the returned event is set when a request has arrived."""
+    requested, over = threading.Event(), threading.Event()
 
     def hang() -> Response:
-        asked.set()
+        requested.set()
         over.wait(60)
         return Response(b"{}")
 
     api.answer_with(hang)
-    yield asked
+    yield requested
     over.set()
 
 
 @pytest.mark.parametrize(
     ("leave", "code"), [("q", 0), ("\x03", 0), (signal.SIGTERM, 143)], ids=["q", "Ctrl+C", "TERM"]
 )
-def test_a_hung_read_keeps_nobody(
+def test_leaving_does_not_wait_for_a_hung_request(
     command: Command,
     store: Store,
     hanging: threading.Event,
     leave: str | signal.Signals,
     code: int,
 ) -> None:
-    """Leaving takes no longer while the API does not answer."""
     store.login()
     terminal = command.open()
     terminal.wait_for("Reading")
@@ -87,12 +86,12 @@ def test_a_hung_read_keeps_nobody(
     assert terminal.wait_for_exit(timeout=5.0) == code
 
 
-def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
+def test_an_expired_login_is_not_sent_and_a_new_one_is_used(
     command: Command, api: Api, store: Store, tmp_path: Path
 ) -> None:
-    """By itself, without a key, as soon as Claude Code has renewed it."""
+    """As soon as Claude Code has refreshed it, without a key press."""
     store.login(expires_in=-60)
-    terminal = command.open(environ=environ_running(tmp_path, LOOK_OFTEN))
+    terminal = command.open(environ=environ_running(tmp_path, CHECK_OFTEN))
     terminal.wait_for("The login expired")
     assert api.requests == []
 
@@ -103,10 +102,10 @@ def test_an_expired_login_is_shown_not_sent_and_its_renewal_followed(
     assert len(api.usage_requests) == 1
 
 
-def test_figures_stay_when_the_api_begins_to_fail(
+def test_figures_stay_on_the_screen_when_the_api_fails(
     command: Command, api: Api, store: Store, home: Path, tmp_path: Path
 ) -> None:
-    """What is known stays in sight, with the problem beneath it."""
+    """The problem is shown below them."""
     store.login()
     terminal = command.open(rows=30, environ=environ_with_short_floor(home, tmp_path))
     terminal.wait_for("78 %")
@@ -117,8 +116,9 @@ def test_figures_stay_when_the_api_begins_to_fail(
     assert [figure in terminal.text for figure in ("78 %", "94 %")] == [True, True]
 
 
-def test_a_new_login_ends_a_refusal(command: Command, api: Api, store: Store) -> None:
-    """The problem goes with its cause."""
+def test_a_new_login_solves_the_problem_of_a_refused_one(
+    command: Command, api: Api, store: Store
+) -> None:
     store.login()
     api.answer(payload("error_401_invalid_credentials"), 401, token=TOKEN)
     terminal = command.open()
@@ -132,10 +132,10 @@ def test_a_new_login_ends_a_refusal(command: Command, api: Api, store: Store) ->
 
 
 @pytest.mark.parametrize("place", ["in drawing", "in the worker"])
-def test_a_bug_gives_the_terminal_back_before_it_is_told(
+def test_a_bug_restores_the_terminal_before_its_traceback_is_printed(
     command: Command, api: Api, store: Store, tmp_path: Path, place: str
 ) -> None:
-    """A bug ends in exit 1, a restored terminal, then its traceback, without the token."""
+    """The exit code is 1, and the traceback does not contain the token."""
     store.login()
     code = {
         "in drawing": """
@@ -166,10 +166,10 @@ oauth_api.get_usage = get_usage
     assert len(api.usage_requests) == (1 if place == "in drawing" else 0)
 
 
-def test_nothing_that_a_library_writes_gets_onto_the_screen(
+def test_what_libraries_write_does_not_get_onto_the_screen(
     command: Command, tmp_path: Path
 ) -> None:
-    """Libraries write warnings, log lines and tracebacks to standard error."""
+    """They write warnings, log lines and tracebacks to standard error."""
     code = """
 import logging, sys, warnings
 import claude_usage_monitor.cli.commands.live as live
@@ -204,7 +204,9 @@ def test_a_response_that_a_library_cannot_parse_leaves_the_screen_whole(
 
 
 @pytest.mark.parametrize("keys", ["q", "Q", "\x03", "?q"], ids=["q", "Q", "Ctrl+C", "in help"])
-def test_leaving_gives_the_terminal_back_with_the_last_frame(command: Command, keys: str) -> None:
+def test_leaving_restores_the_terminal_and_prints_the_last_frame(
+    command: Command, keys: str
+) -> None:
     terminal = command.open("--demo")
     terminal.wait_for("Fable")
     terminal.type(keys)
@@ -215,8 +217,8 @@ def test_leaving_gives_the_terminal_back_with_the_last_frame(command: Command, k
     assert (frame[0], frame[-1]) == ("╭", "╰")
 
 
-def test_what_stood_in_the_terminal_before_stands_there_after(command: Command) -> None:
-    """The last frame comes beneath what the shell had on its screen."""
+def test_the_content_of_the_terminal_is_kept(command: Command) -> None:
+    """The last frame is printed below it."""
     terminal = command.open("--demo", through=("sh", "-c", 'echo "$ command"; exec "$@"', "sh"))
     terminal.wait_for("Fable")
     assert "$ command" not in terminal.text
@@ -227,8 +229,7 @@ def test_what_stood_in_the_terminal_before_stands_there_after(command: Command) 
     assert terminal.lines[1][:7] == "╭─ Demo"
 
 
-def test_ctrl_c_on_the_way_up_is_no_traceback(command: Command, tmp_path: Path) -> None:
-    """Interrupted before there is a screen, the command says nothing."""
+def test_ctrl_c_during_the_start_prints_no_traceback(command: Command, tmp_path: Path) -> None:
     started = tmp_path / "started"
     code = f"""
 import sys
@@ -252,11 +253,9 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 @given(st.integers(1, 1000), st.floats(-0.9, 0.9))
-def test_the_screen_is_drawn_again_before_a_countdown_on_it_is_wrong(
-    minutes: int, beside: float
-) -> None:
-    """Until it is drawn again, a countdown reads the same, also about to change."""
-    span = timedelta(minutes=minutes, seconds=beside)
+def test_the_screen_is_drawn_again_before_a_countdown_is_wrong(minutes: int, offset: float) -> None:
+    """Until then, the text of the countdown does not change."""
+    span = timedelta(minutes=minutes, seconds=offset)
     fresh = NOW - timedelta(seconds=1)
     window = UsageWindow("five_hour", "5-hour", 0.0, NOW + span, "api", fresh)
     status = AccountStatus(Account("claude-code"), Usage((window,), "api", fresh))
@@ -268,7 +267,7 @@ def test_the_screen_is_drawn_again_before_a_countdown_on_it_is_wrong(
 
 
 @given(st.integers(1, 100_000), st.integers(1, 4000))
-def test_the_screen_is_drawn_again_before_an_age_of_pace_makers_is_wrong(
+def test_the_screen_is_drawn_again_before_an_age_of_pace_makers_figures_is_wrong(
     ago: int, left: int
 ) -> None:
     decided_at = NOW - timedelta(seconds=ago)
@@ -280,6 +279,6 @@ def test_the_screen_is_drawn_again_before_an_age_of_pace_makers_is_wrong(
 
     waited = timedelta(seconds=seconds_to_change((status,), NOW))
 
-    almost = max(NOW, NOW + waited - timedelta(seconds=1.1))  # words are told to the second
-    assert age(NOW - decided_at) == age(almost - decided_at)
-    assert countdown(until - NOW) == countdown(until - almost)
+    just_before = max(NOW, NOW + waited - timedelta(seconds=1.1))  # texts are exact to the second
+    assert age(NOW - decided_at) == age(just_before - decided_at)
+    assert countdown(until - NOW) == countdown(until - just_before)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 
-def test_one_frame_goes_to_stdout_and_nothing_else(
-    command: Command, api: Api, store: Store
-) -> None:
+def test_one_frame_is_all_that_is_written(command: Command, api: Api, store: Store) -> None:
     store.login()
 
     done = command.run("--once")
@@ -42,7 +40,7 @@ def test_columns_count_where_stdout_is_no_terminal(
 
 
 @pytest.mark.parametrize("columns", ["", "0", "-5", "wide", "１２"])
-def test_columns_that_are_no_number_do_not_count(
+def test_columns_that_are_not_a_number_are_ignored(
     command: Command, api: Api, store: Store, columns: str
 ) -> None:
     store.login()
@@ -50,16 +48,14 @@ def test_columns_that_are_no_number_do_not_count(
     assert len(done.stdout.splitlines()[0]) == 80
 
 
-def test_colour_on_a_pipe_is_only_there_when_forced(
-    command: Command, api: Api, store: Store
-) -> None:
+def test_a_pipe_gets_color_only_when_forced(command: Command, api: Api, store: Store) -> None:
     store.login()
     assert "\x1b[" in command.run("--once", environ={"FORCE_COLOR": "1"}).stdout
     both = {"FORCE_COLOR": "1", "NO_COLOR": "1"}
     assert "\x1b[3" not in command.run("--once", environ=both).stdout
 
 
-def test_ascii_on_request_and_where_nothing_else_can_be_encoded(
+def test_ascii_on_request_and_where_other_glyphs_cannot_be_encoded(
     command: Command, api: Api, store: Store
 ) -> None:
     store.login()
@@ -87,7 +83,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("name", "status", "code", "words"), ERRORS)
 @pytest.mark.parametrize("flag", ["--once", "--json"])
-def test_each_error_is_two_lines_on_stderr_and_its_exit_code(
+def test_each_problem_is_an_error_and_a_hint_and_has_its_exit_code(
     command: Command,
     api: Api,
     store: Store,
@@ -111,7 +107,9 @@ def test_each_error_is_two_lines_on_stderr_and_its_exit_code(
     assert (flag == "--once") == (not done.stdout)
 
 
-def test_a_hostile_name_does_no_harm(command: Command, api: Api, store: Store) -> None:
+def test_control_characters_in_names_are_not_printed(
+    command: Command, api: Api, store: Store
+) -> None:
     store.login()
     api.answer_profile(
         {

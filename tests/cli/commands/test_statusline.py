@@ -34,7 +34,7 @@ def line(command: Command, content: bytes = b"{}", *arguments: str) -> str:
     return done.stdout
 
 
-def test_figures_that_come_in_are_shown_and_kept(command: Command, store: Store) -> None:
+def test_figures_in_the_input_are_shown_and_stored(command: Command, store: Store) -> None:
     store.login()
     assert "5h 20% 2h1" in line(command, figures(20))
     assert "5h 20% 2h1" in line(command, b"{}")
@@ -43,14 +43,14 @@ def test_figures_that_come_in_are_shown_and_kept(command: Command, store: Store)
     assert (20.0, "statusline") == (window["utilization"], window["source"])
 
 
-def test_it_never_asks_the_api(command: Command, api: Api, store: Store) -> None:
+def test_the_status_line_sends_no_request(command: Command, api: Api, store: Store) -> None:
     store.login()
     line(command, figures(20))
     line(command)
     assert [] == api.requests
 
 
-def test_stored_figures_are_shown_where_the_input_has_none(
+def test_stored_figures_are_shown_if_the_input_has_none(
     command: Command, api: Api, store: Store
 ) -> None:
     store.login()
@@ -59,7 +59,7 @@ def test_stored_figures_are_shown_where_the_input_has_none(
     assert "▸Fable 94% 3d2h" in line(command, figures(79))
 
 
-def test_an_input_that_repeats_old_figures_changes_none(
+def test_old_figures_in_the_input_replace_no_newer_ones(
     command: Command, api: Api, store: Store
 ) -> None:
     store.login()
@@ -67,7 +67,7 @@ def test_an_input_that_repeats_old_figures_changes_none(
     assert "5h 78%" in line(command, figures(12))
 
 
-def test_what_blocks_the_api_is_said(command: Command, api: Api, store: Store) -> None:
+def test_a_rate_limit_is_shown(command: Command, api: Api, store: Store) -> None:
     store.login()
     api.answer(b"", 429, {"Retry-After": "300"})
     command.run("--json")
@@ -77,19 +77,17 @@ def test_what_blocks_the_api_is_said(command: Command, api: Api, store: Store) -
 @pytest.mark.parametrize(
     "content", [b"", b"not json", b"[]", b"\xff\xfe\x00", b"{" * 10_000, b"x" * 3_000_000]
 )
-def test_whatever_comes_in_it_prints_a_line_and_exits_0(command: Command, content: bytes) -> None:
+def test_any_input_gives_a_line_and_exit_0(command: Command, content: bytes) -> None:
     assert 1 == len(line(command, content).splitlines())
 
 
-def test_without_a_home_or_a_writable_place_it_prints_a_line(command: Command) -> None:
+def test_without_a_home_or_a_writable_folder_it_prints_a_line(command: Command) -> None:
     for environ in ({"HOME": "relative"}, {"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x"}):
         done = command.run("statusline", stdin=figures(20), environ={**PLAIN, **environ})
         assert (0, "", 1) == (done.returncode, done.stderr, len(done.stdout.splitlines()))
 
 
-def test_another_status_line_gets_the_same_input_and_ours_is_appended(
-    command: Command, store: Store
-) -> None:
+def test_our_line_is_appended_to_another_status_line(command: Command, store: Store) -> None:
     store.login()
     theirs = (
         "import json, sys\n"
@@ -100,7 +98,7 @@ def test_another_status_line_gets_the_same_input_and_ours_is_appended(
     assert shown.startswith("theirs 20 · ▸5h 20%")
 
 
-def test_another_status_line_of_several_lines_stays_as_it_is(
+def test_our_line_is_put_below_another_status_line_of_several_lines(
     command: Command, store: Store
 ) -> None:
     store.login()
@@ -110,23 +108,23 @@ def test_another_status_line_of_several_lines_stays_as_it_is(
 
 
 @pytest.mark.parametrize("theirs", [("false",), ("no-such-command",), ("sh", "-c", "exit 3")])
-def test_another_status_line_that_fails_costs_only_itself(
+def test_our_line_is_shown_if_another_status_line_fails(
     command: Command, store: Store, theirs: tuple[str, ...]
 ) -> None:
     store.login()
     assert line(command, figures(20), "--", *theirs).startswith("▸5h 20%")
 
 
-def test_help_tells_how_to_set_it_up(command: Command) -> None:
+def test_the_help_shows_the_setting_for_claude_code(command: Command) -> None:
     done = command.run("statusline", "--help")
     assert 0 == done.returncode
     assert '"statusLine"' in done.stdout
 
 
-def test_figures_of_a_session_from_before_the_login_are_void(
+def test_figures_of_a_session_older_than_the_login_are_ignored(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
-    """An idle session goes on telling the old account's figures."""
+    """An idle session keeps sending the figures of the previous account."""
     for who in ("ada", "bob"):
         store.login(f"token-of-{who}")
         api.answer_profile({"account": {"uuid": f"uuid-of-{who}"}})
@@ -138,7 +136,7 @@ def test_figures_of_a_session_from_before_the_login_are_void(
     assert "99%" in line(command, as_bytes(old))
 
 
-def test_figures_of_an_old_session_do_not_follow_a_login_nobody_has_seen_yet(
+def test_figures_of_an_old_session_do_not_count_for_a_login_we_have_not_seen(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
     store.login("token-of-ada")
@@ -152,7 +150,7 @@ def test_figures_of_an_old_session_do_not_follow_a_login_nobody_has_seen_yet(
     assert "93%" not in line(command)
 
 
-def test_a_reset_further_off_than_the_window_is_long_is_void(
+def test_a_reset_later_than_the_length_of_the_window_is_ignored(
     command: Command, store: Store
 ) -> None:
     store.login()
@@ -160,7 +158,7 @@ def test_a_reset_further_off_than_the_window_is_long_is_void(
     assert "60%" in line(command, figures(60))
 
 
-def test_an_input_that_does_not_end_keeps_no_prompt(command: Command, store: Store) -> None:
+def test_an_input_that_does_not_end_does_not_delay_the_line(command: Command, store: Store) -> None:
     store.login()
     reading, writing = os.pipe()
     process = subprocess.Popen([PROGRAM, "statusline"], stdin=reading, stdout=subprocess.PIPE)
@@ -179,7 +177,7 @@ def test_an_input_that_does_not_end_keeps_no_prompt(command: Command, store: Sto
         ("yes", "y"),
     ],
 )
-def test_another_status_line_that_does_not_end_is_ended(
+def test_another_status_line_that_does_not_end_is_killed(
     command: Command, store: Store, theirs: str, expected: str
 ) -> None:
     store.login()
@@ -192,7 +190,7 @@ def test_another_status_line_that_does_not_end_is_ended(
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_what_cannot_be_encoded_breaks_no_prompt(
+def test_characters_that_cannot_be_encoded_are_no_error(
     command: Command, store: Store, encoding: str
 ) -> None:
     store.login()
@@ -215,7 +213,7 @@ def test_a_full_disk_is_no_error(command: Command, store: Store) -> None:
 
 
 @pytest.mark.parametrize("where", [">&-", ">&- 2>&-", ">/dev/full", ">&- <&-"])
-def test_without_an_output_the_figures_are_kept_all_the_same(
+def test_without_standard_output_the_figures_are_stored_all_the_same(
     command: Command, store: Store, where: str
 ) -> None:
     store.login()
@@ -231,9 +229,7 @@ def test_without_an_output_the_figures_are_kept_all_the_same(
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "3", "9" * 5000])
-def test_no_width_hides_that_there_are_figures(
-    command: Command, store: Store, columns: str
-) -> None:
+def test_a_line_of_any_width_shows_a_figure(command: Command, store: Store, columns: str) -> None:
     store.login()
     line(command, figures(20))
     done = command.run("statusline", stdin=b"{}", environ={**PLAIN, "COLUMNS": columns})
