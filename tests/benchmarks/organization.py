@@ -63,8 +63,8 @@ def serve() -> None:
         def stats(_: object) -> Response:
             figures = {
                 "requests": len(api.calls),
-                "busy": api.busy_seconds,
-                "at once": api.most_at_once,
+                "busy": api.total_seconds_served,
+                "at once": api.max_concurrent,
                 "cents": str(invented.cents()),
                 "claude code cents": str(invented.claude_code_cents()),
             }

@@ -95,12 +95,12 @@ def test_live_mode_shows_the_figures_at_any_size_until_q(command: Command, api: 
 
 
 def test_q_leaves_while_the_api_does_not_answer(command: Command, api: AdminApi) -> None:
-    api.holding = True
+    api.hold = True
     terminal = command.open("--mode", "console")
     terminal.wait_for(lambda: bool(api.requests))
     terminal.type("q")
     assert 0 == terminal.wait_for_exit()
-    api.released.set()
+    api.release.set()
 
 
 def test_after_a_kill_the_next_run_requests_only_what_is_missing(
@@ -109,12 +109,12 @@ def test_after_a_kill_the_next_run_requests_only_what_is_missing(
     """Each report is stored when it arrives, and the killed process blocks no other one."""
     terminal = command.open("--mode", "console", columns=60, rows=40)
     terminal.wait_for(lambda: len(api.requests) >= 6)
-    api.holding = True
-    terminal.wait_for(lambda: api.at_once == 2)
+    api.hold = True
+    terminal.wait_for(lambda: api.concurrent == 2)
     terminal.kill(signal.SIGKILL)
     terminal.wait_for_exit()
-    api.holding = False
-    api.released.set()
+    api.hold = False
+    api.release.set()
     before = Counter(request.full_path for request in api.requests)
     done = command.run("--mode", "console", "--once", environ={"COLUMNS": "60"})
     assert (0, "") == (done.returncode, done.stderr)

@@ -1,4 +1,4 @@
-"""The client against real servers on loopback: honest, broken, slow and hostile ones."""
+"""The HTTP client against real servers on loopback: correct, broken, slow and hostile ones."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from tests.support.raw_servers import (
     PATIENCE,
     Proxy,
     RawServer,
-    dripping,
+    drip,
     reply,
-    resetting,
-    saying,
-    silent,
+    reset,
+    send_bytes,
+    stay_silent,
 )
 
 if TYPE_CHECKING:
@@ -56,23 +56,24 @@ if TYPE_CHECKING:
     from tests.support.login import Store
     from tests.support.raw_servers import ServerScript
 
-CANARY = "canary-5f2a91"  # what of the token no one may ever see
+CANARY = "canary-5f2a91"  # the part of the token that must appear nowhere
 USER_AGENT = "claude-code/2.1.240"
+REQUEST_SECONDS = TimeLimits().idle  # how long a hung request lasts
 PATIENT = TimeLimits(idle=PATIENCE, total=PATIENCE)
 USAGE = as_bytes(usage_body())
 HTML = b"<!DOCTYPE html><title>Welcome to Hotel Wi-Fi</title>"
-FIGURES = saying(reply(USAGE))
+FIGURES = send_bytes(reply(USAGE))
 
 
 @pytest.fixture(autouse=True)
-def _no_token_is_told(
+def _no_token_is_printed(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[None]:
-    """Whatever happens, no log at any level and no output holds the token."""
+    """No log at any level and no output may contain the token."""
     caplog.set_level(logging.DEBUG)
     yield
-    told = capfd.readouterr()
-    assert CANARY not in caplog.text + told.out + told.err
+    printed = capfd.readouterr()
+    assert CANARY not in caplog.text + printed.out + printed.err
 
 
 class Serve(Protocol):
@@ -88,7 +89,7 @@ class Serve(Protocol):
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Return a starter of servers, which end with the test."""
+    """Return a function that starts a server until the end of the test."""
     with contextlib.ExitStack() as stack:
 
         def start(script: ServerScript, **options: object) -> RawServer:
@@ -101,23 +102,23 @@ def client_of(url: str, limits: TimeLimits = PATIENT, now: datetime = NOW) -> Ht
     return HttpClient(url, USER_AGENT, lambda: now, os.environ, limits)
 
 
-def ask(client: HttpClient, token: str = TOKEN) -> Reply:
+def send(client: HttpClient, token: str = TOKEN) -> Reply:
     return client.get("/api/oauth/usage", {}, bearer=Secret(token))
 
 
 def failure(client: HttpClient, token: str = TOKEN) -> UsageMonitorError:
-    """Ask for usage, in vain. No error holds the token, neither itself nor what it came from."""
+    """Return the error of a request for usage. No part of it contains the token."""
     with pytest.raises(UsageMonitorError) as caught:
         get_usage(client, Secret(token))
     error = caught.value
-    told = [str(error), repr(error), error.message, error.hint, *traceback.format_exception(error)]
-    assert CANARY not in "".join(told)
+    shown = [str(error), repr(error), error.message, error.hint, *traceback.format_exception(error)]
+    assert CANARY not in "".join(shown)
     assert (None, None) == (error.__cause__, error.__context__)
     return error
 
 
-def no_exchange_lasts() -> bool:
-    """Wait until no exchange is under way any more; returns whether that came to be."""
+def every_request_ends() -> bool:
+    """Wait until no thread of a request is left; return whether that happened."""
     deadline = time.monotonic() + PATIENCE
     while any(thread.name == "http" for thread in threading.enumerate()):
         if time.monotonic() > deadline:
@@ -129,12 +130,12 @@ def no_exchange_lasts() -> bool:
 # --- what is sent -------------------------------------------------------------------------------
 
 
-def test_a_request_says_who_asks_and_what_is_understood(serve: Serve) -> None:
+def test_a_request_has_these_headers_and_no_others(serve: Serve) -> None:
     server = serve(FIGURES)
     get_usage(client_of(server.url), Secret(TOKEN))
     line, *fields = server.heads[0].decode().strip().split("\r\n")
     headers = dict(field.split(": ", 1) for field in fields)
-    del headers["Accept-Encoding"]  # what this computer can unpack
+    del headers["Accept-Encoding"]  # depends on the libraries of this computer
     expected = {
         "Host": f"127.0.0.1:{server.port}",
         "User-Agent": USER_AGENT,
@@ -148,31 +149,61 @@ def test_a_request_says_who_asks_and_what_is_understood(serve: Serve) -> None:
 
 def test_a_base_url_keeps_its_path(serve: Serve) -> None:
     server = serve(FIGURES)
-    ask(client_of(f"{server.url}/base"))
+    send(client_of(f"{server.url}/base"))
     assert server.heads[0].startswith(b"GET /base/api/oauth/usage ")
 
 
-def test_each_request_has_a_connection_of_its_own(serve: Serve) -> None:
-    """Minutes lie between two: a connection that rested may be dead, and nobody would know."""
+def test_each_request_uses_a_new_connection(serve: Serve) -> None:
+    """Requests are minutes apart: an idle connection may be dead without our noticing."""
     used = set[socket.socket]()
 
     def answer_once(connection: socket.socket) -> None:
         if connection in used:
-            silent(connection)
+            stay_silent(connection)
         used.add(connection)
         connection.sendall(reply(USAGE))
 
     server = serve(answer_once, keeps_alive=True)
     client = client_of(server.url)
-    assert [200, 200] == [ask(client).status for _ in range(2)]
+    assert [200, 200] == [send(client).status for _ in range(2)]
 
 
-def test_nothing_that_a_reply_sets_is_sent_back(serve: Serve) -> None:
-    server = serve(saying(reply(USAGE, headers=[("Set-Cookie", "id=1; Path=/")])))
+def test_no_cookie_is_sent_back(serve: Serve) -> None:
+    server = serve(send_bytes(reply(USAGE, headers=[("Set-Cookie", "id=1; Path=/")])))
     client = client_of(server.url)
-    ask(client)
-    ask(client)
+    send(client)
+    send(client)
     assert b"Cookie" not in server.heads[1]
+
+
+@pytest.mark.parametrize(
+    "cookie", ["id=1; max-age=" + "9" * 400, "a=" + "b" * 60_000, "id=1; expires=\xff", "=", ""]
+)
+def test_an_odd_cookie_is_ignored(
+    serve: Serve, capfd: pytest.CaptureFixture[str], cookie: str
+) -> None:
+    """The standard library would print a traceback for some, in the middle of the dashboard."""
+    server = serve(send_bytes(reply(USAGE, headers=[("Set-Cookie", cookie)])))
+    assert USAGE == send(client_of(server.url)).body
+    assert ("", "") == capfd.readouterr()
+
+
+@pytest.mark.parametrize("odd", ["\n", "\r\nX-Injected: 1", "\0", "\x1b[2J", "\u2028", "é", "漢"])
+@pytest.mark.parametrize("at_end", [False, True])
+def test_a_user_agent_is_sent_without_invalid_characters(
+    serve: Serve, odd: str, at_end: bool
+) -> None:
+    """It comes from the settings or from the name of a file."""
+    server = serve(FIGURES)
+    user_agent = f"monitor/1{odd}" if at_end else f"{odd} monitor/1"
+    client = HttpClient(server.url, user_agent, lambda: NOW, os.environ, PATIENT)
+    assert 200 == send(client).status
+    lines = server.heads[0].decode("latin-1").split("\r\n")
+    (sent,) = (line for line in lines if line.startswith("User-Agent: "))
+    assert "monitor/1" in sent
+    assert sent.isascii()
+    assert sent.isprintable()
+    assert not any(line.startswith("X-Injected") for line in lines)
 
 
 NETRC = "machine 127.0.0.1 login user password secret\ndefault login user password secret\n"
@@ -189,14 +220,12 @@ def test_netrc_never_replaces_the_token(
     if named:
         monkeypatch.setenv("NETRC", str(path))
     server = serve(FIGURES)
-    ask(client_of(server.url))
+    send(client_of(server.url))
     assert f"Authorization: Bearer {TOKEN}\r\n".encode() in server.heads[0]
     assert b"Basic" not in server.heads[0]
 
 
-def test_the_command_does_not_consult_netrc(
-    command: Command, api: Api, store: Store, home: Path
-) -> None:
+def test_the_command_never_uses_netrc(command: Command, api: Api, store: Store, home: Path) -> None:
     (home / ".netrc").write_text(NETRC)
     (home / ".netrc").chmod(0o600)
     store.login()
@@ -277,19 +306,19 @@ def test_a_base_url_ends_without_a_slash() -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {API_URL_VARIABLE: ""}])
-def test_the_api_is_asked_unless_told_otherwise(environ: dict[str, str]) -> None:
+def test_the_default_is_the_public_api(environ: dict[str, str]) -> None:
     assert API_URL == base_url_from(environ)
 
 
 @given(st.text() | st.from_regex(r"https?://[-.:@\[\]\\/?#\w]*"))
 def test_any_address_is_accepted_or_refused(url: str) -> None:
-    """No string raises anything but InvalidSetting, and what is accepted hides no other host."""
+    """No string raises anything but InvalidSetting, and no accepted one hides another host."""
     with contextlib.suppress(InvalidSetting):
         accepted = base_url_from({API_URL_VARIABLE: url})
         assert not set("@?#\\ \n") & set(accepted)
 
 
-def test_the_command_refuses_an_address_in_the_clear(command: Command, store: Store) -> None:
+def test_the_command_refuses_an_unencrypted_address(command: Command, store: Store) -> None:
     store.login()
     done = command.run("--once", environ={API_URL_VARIABLE: "http://api.invalid"})
     assert (2, "") == (done.returncode, done.stdout)
@@ -301,10 +330,10 @@ def test_the_command_refuses_an_address_in_the_clear(command: Command, store: St
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(serve: Serve, status: int) -> None:
-    """The second server sees no connection, let alone a token; the first no second request."""
+    """The second server sees no connection, and the first one no second request."""
     other = serve(FIGURES)
     there = [("Location", f"{other.url}/api/oauth/usage")]
-    first = serve(saying(reply(HTML, f"{status} Moved", there)))
+    first = serve(send_bytes(reply(HTML, f"{status} Moved", there)))
     assert "unexpected_response" == failure(client_of(first.url)).code
     assert (0, 1) == (other.connections, first.connections)
 
@@ -313,15 +342,15 @@ def test_no_redirect_is_followed(serve: Serve, status: int) -> None:
     "location",
     ["http://[::1", "/elsewhere", "//evil", "", "file:///etc/passwd", "javascript:1", "ht\xfftp:"],
 )
-def test_no_redirect_does_harm_wherever_it_leads(serve: Serve, location: str) -> None:
-    server = serve(saying(reply(b"", "302 Found", [("Location", location)])))
+def test_no_redirect_target_does_harm(serve: Serve, location: str) -> None:
+    server = serve(send_bytes(reply(b"", "302 Found", [("Location", location)])))
     assert "unexpected_response" == failure(client_of(server.url)).code
     assert 1 == server.connections
 
 
 @pytest.mark.parametrize("status", ["200 OK", "302 Found"])
-def test_a_body_without_end_is_not_read_on(serve: Serve, status: str) -> None:
-    """Of 200 MB no more is taken than a mebibyte and what the sockets' buffers hold."""
+def test_an_endless_body_is_not_read_to_its_end(serve: Serve, status: str) -> None:
+    """Of 200 MB, the client reads one mebibyte; the sockets' buffers take some more."""
     size, chunk = 200_000_000, bytes(1 << 16)
     sent = [0]
 
@@ -353,58 +382,58 @@ def test_the_command_follows_no_redirect(command: Command, api: Api, store: Stor
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 SLOW: dict[str, ServerScript] = {
-    "silence": silent,
-    "header drips": dripping(HEAD + b"X-Slow: ", b"a"),
-    "headers without end": dripping(HEAD, b"X-Slow: a\r\n"),
-    "body drips": dripping(HEAD + b"Content-Length: 99999\r\n\r\n", b" "),
-    "body drips, and closes": dripping(HEAD + b"Connection: close\r\n\r\n", b" "),
-    "chunks drip": dripping(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    "gzip drips": dripping(
+    "silence": stay_silent,
+    "header drips": drip(HEAD + b"X-Slow: ", b"a"),
+    "headers without end": drip(HEAD, b"X-Slow: a\r\n"),
+    "body drips": drip(HEAD + b"Content-Length: 99999\r\n\r\n", b" "),
+    "body drips, and closes": drip(HEAD + b"Connection: close\r\n\r\n", b" "),
+    "chunks drip": drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "gzip drips": drip(
         HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10], b"\0\0\0\xff\xff"
     ),
-    "continue": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "continue, in a hurry": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 40, pause=0),
+    "continue": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "continue, in a hurry": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 40, pause=0),
 }
 
 
 @pytest.mark.parametrize("script", SLOW.values(), ids=SLOW)
-def test_a_reply_that_never_ends_is_cut_off(serve: Serve, script: ServerScript) -> None:
-    """No time-out but the total one sees a drip. Caller and exchange both end."""
+def test_an_endless_reply_is_cut_off(serve: Serve, script: ServerScript) -> None:
+    """Only the total timeout can end a server that keeps sending. The thread ends too."""
     error = failure(client_of(serve(script).url, TimeLimits(idle=10, total=0.1)))
     assert isinstance(error, Unreachable)
     assert "127.0.0.1 cannot be reached (no answer" in error.message
-    assert no_exchange_lasts()
+    assert every_request_ends()
 
 
 @pytest.mark.parametrize("script", [SLOW["header drips"], SLOW["body drips, and closes"]])
-def test_a_reply_that_never_ends_is_cut_off_under_tls(
+def test_an_endless_reply_is_cut_off_under_tls(
     serve: Serve, trusted: Trusted, script: ServerScript
 ) -> None:
     server = serve(script, tls=trusted.context())
     assert "unreachable" == failure(client_of(server.url, TimeLimits(10, 0.15))).code
-    assert no_exchange_lasts()
+    assert every_request_ends()
 
 
-def test_silence_is_noticed_before_the_time_is_up(serve: Serve) -> None:
-    error = failure(client_of(serve(silent).url, TimeLimits(idle=0.1, total=PATIENCE)))
+def test_a_silent_server_is_cut_off_before_the_total_time(serve: Serve) -> None:
+    error = failure(client_of(serve(stay_silent).url, TimeLimits(idle=0.1, total=PATIENCE)))
     assert "127.0.0.1 cannot be reached (no answer in time)." == error.message
 
 
-def test_a_profile_is_waited_for_less_long(serve: Serve) -> None:
-    """``at_most`` shortens the limits, of silence too."""
-    client = client_of(serve(silent).url)
+def test_a_request_can_have_a_shorter_timeout(serve: Serve) -> None:
+    """``timeout`` limits the time without a byte, too."""
+    client = client_of(serve(stay_silent).url)
     with pytest.raises(Unreachable):
         client.get("/", {}, bearer=Secret(TOKEN), timeout=0.1)
 
 
 def test_a_tls_handshake_that_stalls_is_cut_off(serve: Serve) -> None:
-    server = serve(silent, reads_first=False)
+    server = serve(stay_silent, reads_first=False)
     error = failure(client_of(f"https://127.0.0.1:{server.port}", TimeLimits(0.1, PATIENCE)))
     assert "127.0.0.1 cannot be reached (no answer in time)." == error.message
 
 
 def test_a_connection_that_is_not_accepted_is_cut_off() -> None:
-    """A full backlog on loopback does what a black hole does elsewhere: nothing answers."""
+    """With a full backlog, nothing on loopback answers, as if packets were dropped."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -413,79 +442,77 @@ def test_a_connection_that_is_not_accepted_is_cut_off() -> None:
             filler.connect_ex(listener.getsockname())
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         assert "unreachable" == failure(client_of(url, TimeLimits(10, 0.15))).code
-    assert no_exchange_lasts()
+    assert every_request_ends()
 
 
-def test_after_a_cut_off_the_client_works_again(serve: Serve) -> None:
-    talks = iter([SLOW["body drips"], FIGURES, SLOW["header drips"], FIGURES])
+def test_after_a_timeout_the_client_works_again(serve: Serve) -> None:
+    scripts = iter([SLOW["body drips"], FIGURES, SLOW["header drips"], FIGURES])
 
     def take_turns(connection: socket.socket) -> None:
-        next(talks)(connection)
+        next(scripts)(connection)
 
     client = client_of(serve(take_turns).url)
     for _ in range(2):
         with pytest.raises(Unreachable):
             client.get("/", {}, bearer=Secret(TOKEN), timeout=0.15)
-        assert 200 == ask(client).status
+        assert 200 == send(client).status
 
 
-def test_after_a_cut_off_nothing_is_sent_any_more(
-    trusted: Trusted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A TLS handshake cannot be cut, so what follows it is: the caller was told that it failed."""
-    given_up, seen = threading.Event(), list[bytes]()
+def test_after_a_timeout_nothing_is_sent(trusted: Trusted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TLS handshake cannot be aborted; the request after it must not be sent."""
+    timed_out, received = threading.Event(), list[bytes]()
 
     def shake_hands_late(connection: socket.socket) -> None:
-        given_up.wait(PATIENCE)
+        timed_out.wait(PATIENCE)
         with trusted.context().wrap_socket(connection, server_side=True) as secured:
-            seen.append(secured.recv(1 << 16))
+            received.append(secured.recv(1 << 16))
 
-    # The proxy's pause leaves the handshake some of its own time after the total is over.
+    # Because of the proxy's pause, the handshake's own timeout ends after the total one.
     with RawServer(shake_hands_late, reads_first=False) as server, Proxy(pause=0.3) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         client = client_of(f"https://127.0.0.1:{server.port}", TimeLimits(0.6, 0.6))
         assert "unreachable" == failure(client).code
-        given_up.set()
-        assert no_exchange_lasts()
-    assert b"" == b"".join(seen)
+        timed_out.set()
+        assert every_request_ends()
+    assert b"" == b"".join(received)
 
 
 @pytest.mark.parametrize("key", ["q", "\x03"])
-def test_a_hung_request_does_not_hold_the_dashboard_back(
+def test_a_hung_request_does_not_delay_the_exit_of_the_dashboard(
     command: Command, store: Store, serve: Serve, key: str
 ) -> None:
-    server = serve(silent)
+    server = serve(stay_silent)
     store.login()
     terminal = command.open(environ={API_URL_VARIABLE: server.url})
     terminal.wait_for(lambda: server.heads != [])
     started = time.monotonic()
     terminal.type(key)
     assert 0 == terminal.wait_for_exit()
-    assert time.monotonic() - started < 4  # the request itself would take ten seconds
+    assert time.monotonic() - started < REQUEST_SECONDS
 
 
-def test_a_hung_request_does_not_hold_one_frame_back(
+def test_a_hung_request_does_not_delay_the_exit_of_once(
     command: Command, store: Store, serve: Serve
 ) -> None:
-    server = serve(silent)
+    server = serve(stay_silent)
     store.login()
     terminal = command.open("--once", environ={API_URL_VARIABLE: server.url})
     terminal.wait_for(lambda: server.heads != [])
     started = time.monotonic()
     terminal.type("\x03")
     assert 130 == terminal.wait_for_exit()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < REQUEST_SECONDS
 
 
 # --- large and broken replies -------------------------------------------------------------------
 
 
 def bomb(wbits: int) -> bytes:
-    """Return 408 kB that unpack to 400 MiB."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, wbits)
+    """Return 408 kB that decompress to 400 MiB."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, wbits)
     mebibyte = bytes(1 << 20)
-    start = packer.compress(mebibyte) + packer.flush(zlib.Z_FULL_FLUSH)
-    again = packer.compress(mebibyte) + packer.flush(zlib.Z_FULL_FLUSH)
+    start = compressor.compress(mebibyte) + compressor.flush(zlib.Z_FULL_FLUSH)
+    again = compressor.compress(mebibyte) + compressor.flush(zlib.Z_FULL_FLUSH)
     return start + again * 399
 
 
@@ -497,8 +524,8 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("encoding", BOMBS)
-def test_a_bomb_is_not_unpacked(serve: Serve, encoding: str) -> None:
-    server = serve(saying(reply(BOMBS[encoding], headers=[("Content-Encoding", encoding)])))
+def test_a_decompression_bomb_is_refused(serve: Serve, encoding: str) -> None:
+    server = serve(send_bytes(reply(BOMBS[encoding], headers=[("Content-Encoding", encoding)])))
     client = client_of(server.url)
     tracemalloc.start()
     error = failure(client)
@@ -509,17 +536,17 @@ def test_a_bomb_is_not_unpacked(serve: Serve, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity", "unknown"])
-def test_a_packed_reply_is_unpacked(serve: Serve, encoding: str) -> None:
+def test_a_compressed_reply_is_decompressed(serve: Serve, encoding: str) -> None:
     packed = {"gzip": gzip.compress(USAGE), "deflate": zlib.compress(USAGE)}.get(encoding, USAGE)
-    server = serve(saying(reply(packed, headers=[("Content-Encoding", encoding)])))
-    assert USAGE == ask(client_of(server.url)).body
+    server = serve(send_bytes(reply(packed, headers=[("Content-Encoding", encoding)])))
+    assert USAGE == send(client_of(server.url)).body
 
 
 @pytest.mark.parametrize(("size", "fits"), [(1 << 20, True), ((1 << 20) + 1, False)])
-def test_a_reply_may_have_a_mebibyte(serve: Serve, size: int, fits: bool) -> None:
-    client = client_of(serve(saying(reply(bytes(size)))).url)
+def test_a_reply_may_have_one_mebibyte(serve: Serve, size: int, fits: bool) -> None:
+    client = client_of(serve(send_bytes(reply(bytes(size)))).url)
     with contextlib.nullcontext() if fits else pytest.raises(UsageMonitorError, match="1 MiB"):
-        assert size == len(ask(client).body)
+        assert size == len(send(client).body)
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -548,40 +575,40 @@ BROKEN: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
-def test_a_broken_reply_is_no_reply(serve: Serve, data: bytes) -> None:
-    error = failure(client_of(serve(saying(data)).url))
+def test_a_malformed_reply_counts_as_a_broken_connection(serve: Serve, data: bytes) -> None:
+    error = failure(client_of(serve(send_bytes(data)).url))
     assert isinstance(error, Unreachable)
     assert "127.0.0.1 cannot be reached (the connection broke)." == error.message
 
 
 @pytest.mark.parametrize("start", [b"", HEAD, HEAD + b"Content-Length: 500\r\n\r\n{", CHUNKED])
-def test_a_connection_that_is_reset_is_no_reply(serve: Serve, start: bytes) -> None:
+def test_a_reset_connection_counts_as_unreachable(serve: Serve, start: bytes) -> None:
     def script(connection: socket.socket) -> None:
         connection.sendall(start)
-        resetting(connection)
+        reset(connection)
 
     assert "unreachable" == failure(client_of(serve(script).url)).code
 
 
 @pytest.mark.parametrize("data", [HEAD, HEAD + b"Content-Le", HEAD + b"\r\n" + USAGE[:50]])
-def test_a_reply_cut_off_without_a_trace_is_no_figures(serve: Serve, data: bytes) -> None:
-    """HTTP/1.1 leaves these readable, as an empty or a shorter body; they are no usage."""
-    assert "unexpected_response" == failure(client_of(serve(saying(data)).url)).code
+def test_a_truncated_body_is_an_unexpected_response(serve: Serve, data: bytes) -> None:
+    """In HTTP/1.1 these are complete replies with an empty or shorter body."""
+    assert "unexpected_response" == failure(client_of(serve(send_bytes(data)).url)).code
 
 
 @pytest.mark.parametrize("body", [b"[" * 500_000, b'{"five_hour":' * 50_000, b"9" * 500_000])
-def test_a_body_made_to_break_parsers_is_no_figures(serve: Serve, body: bytes) -> None:
-    assert "unexpected_response" == failure(client_of(serve(saying(reply(body))).url)).code
+def test_a_body_made_to_break_parsers_is_an_unexpected_response(serve: Serve, body: bytes) -> None:
+    assert "unexpected_response" == failure(client_of(serve(send_bytes(reply(body))).url)).code
 
 
-def test_a_refused_connection_says_so() -> None:
+def test_a_refused_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     error = failure(client_of(f"http://127.0.0.1:{port}"))
     assert "127.0.0.1 cannot be reached (connection refused)." == error.message
 
 
-def test_a_name_that_does_not_exist_says_so(command: Command, store: Store) -> None:
+def test_an_unknown_host_is_reported(command: Command, store: Store) -> None:
     store.login()
     done = command.run("--once", environ={API_URL_VARIABLE: "https://api.invalid"})
     assert (4, "") == (done.returncode, done.stdout)
@@ -589,11 +616,11 @@ def test_a_name_that_does_not_exist_says_so(command: Command, store: Store) -> N
 
 
 @pytest.mark.parametrize("url", ["https://a..b", f"https://{'a' * 64}.invalid", "https://*.b"])
-def test_a_name_that_cannot_exist_says_so(url: str) -> None:
+def test_an_invalid_host_name_is_reported(url: str) -> None:
     assert "cannot be used" in failure(client_of(url)).message
 
 
-# --- replies that are no figures ----------------------------------------------------------------
+# --- replies without figures --------------------------------------------------------------------
 
 
 def problem(kind: str, message: str = "No.") -> bytes:
@@ -639,25 +666,25 @@ CODES: list[tuple[str, tuple[bytes, ...], str]] = [
 
 
 @pytest.mark.parametrize(("status", "bodies", "code"), CODES)
-def test_a_status_and_a_body_make_a_code(
+def test_a_status_and_a_body_give_an_error_code(
     serve: Serve, status: str, bodies: tuple[bytes, ...], code: str
 ) -> None:
-    """Only 401, and JSON that says as much, ever speaks of the login: portals answer in HTML."""
+    """Only a 401, or JSON that tells so, is about the login: network portals answer in HTML."""
     answers = iter(bodies)
     server = serve(lambda connection: connection.sendall(reply(next(answers), status)))
     client = client_of(server.url)
     assert [code] * len(bodies) == [failure(client).code for _ in bodies]
 
 
-def test_a_challenge_is_no_word_about_the_login(serve: Serve) -> None:
-    """What a bot filter in front of the API answers with."""
-    server = serve(saying(reply(HTML, "403 Forbidden", [("cf-mitigated", "challenge")])))
+def test_a_challenge_page_is_not_about_the_login(serve: Serve) -> None:
+    """A bot filter in front of the API answers with one."""
+    server = serve(send_bytes(reply(HTML, "403 Forbidden", [("cf-mitigated", "challenge")])))
     error = failure(client_of(server.url))
     assert ("unexpected_response", True) == (error.code, "login page" in error.hint)
 
 
 def test_a_profile_fails_as_usage_does(serve: Serve) -> None:
-    client = client_of(serve(saying(reply(HTML, "503 Service Unavailable"))).url)
+    client = client_of(serve(send_bytes(reply(HTML, "503 Service Unavailable"))).url)
     with pytest.raises(UsageMonitorError) as caught:
         get_profile(client, Secret(TOKEN))
     assert "server_error" == caught.value.code
@@ -707,7 +734,7 @@ def retry_after(raw: str | None) -> timedelta | None:
         ("60, 60", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_or_nothing(
+def test_retry_after_is_seconds_or_a_date_or_unknown(
     raw: str | None, expected: timedelta | None
 ) -> None:
     assert expected == retry_after(raw)
@@ -716,23 +743,23 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(
 @given(st.text() | st.datetimes().map(format_datetime) | st.integers().map(str))
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
 @example("Sat, 21 Nov 2026 12:19:10 +99999999")
-def test_any_retry_after_is_between_nothing_and_a_day(raw: str) -> None:
+def test_any_retry_after_is_at_most_a_day(raw: str) -> None:
     found = retry_after(raw)
     assert found is None or timedelta() <= found <= DAY
 
 
-def test_a_rate_limit_says_how_long_to_wait(serve: Serve) -> None:
-    server = serve(saying(reply(b"", "429 Too Many Requests", [("Retry-After", "700")])))
+def test_a_rate_limit_has_the_time_to_wait(serve: Serve) -> None:
+    server = serve(send_bytes(reply(b"", "429 Too Many Requests", [("Retry-After", "700")])))
     error = failure(client_of(server.url))
     assert isinstance(error, RateLimited)
     assert timedelta(seconds=700) == error.retry_after
 
 
 @pytest.mark.parametrize("ahead", [-7 * DAY, -91 * SECOND, 91 * SECOND, 9999 * SECOND, 20000 * DAY])
-def test_the_time_of_a_reply_is_the_time_of_the_api(serve: Serve, ahead: timedelta) -> None:
+def test_the_time_of_a_reply_is_by_the_clock_of_the_api(serve: Serve, ahead: timedelta) -> None:
     date = format_datetime(NOW - ahead, usegmt=True)
-    client = client_of(serve(saying(reply(headers=[("Date", date)]))).url)
-    assert (NOW - ahead, ahead) == (ask(client).at, client.clock_skew)
+    client = client_of(serve(send_bytes(reply(headers=[("Date", date)]))).url)
+    assert (NOW - ahead, ahead) == (send(client).at, client.clock_skew)
 
 
 @pytest.mark.parametrize(
@@ -750,12 +777,12 @@ def test_the_time_of_a_reply_is_the_time_of_the_api(serve: Serve, ahead: timedel
         "Sat, 99 Nov 2026 99:99:99 GMT",
     ],
 )
-def test_a_clock_is_right_unless_a_believable_date_says_otherwise(serve: Serve, date: str) -> None:
-    client = client_of(serve(saying(reply(headers=[("Date", date)]))).url)
-    assert (NOW, timedelta()) == (ask(client).at, client.clock_skew)
+def test_an_implausible_date_does_not_change_the_clock(serve: Serve, date: str) -> None:
+    client = client_of(serve(send_bytes(reply(headers=[("Date", date)]))).url)
+    assert (NOW, timedelta()) == (send(client).at, client.clock_skew)
 
 
-def test_a_reply_corrects_what_the_one_before_said_of_the_clock(serve: Serve) -> None:
+def test_each_reply_corrects_the_clock_again(serve: Serve) -> None:
     dates = iter([NOW - DAY, NOW])
     server = serve(
         lambda connection: connection.sendall(
@@ -763,15 +790,15 @@ def test_a_reply_corrects_what_the_one_before_said_of_the_clock(serve: Serve) ->
         )
     )
     client = client_of(server.url)
-    ask(client)
-    assert (NOW, timedelta()) == (ask(client).at, client.clock_skew)
+    send(client)
+    assert (NOW, timedelta()) == (send(client).at, client.clock_skew)
 
 
 # --- TLS ----------------------------------------------------------------------------------------
 
 
 class Trusted:
-    """A CA of the test's own, that ``REQUESTS_CA_BUNDLE`` names."""
+    """The test's own CA, in the file that ``REQUESTS_CA_BUNDLE`` names."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -779,7 +806,7 @@ class Trusted:
         self._ca.cert_pem.write_to_path(str(file))
 
     def context(self, name: str = "127.0.0.1", *, years_ago: int = 0) -> ssl.SSLContext:
-        """Return a server's context, its certificate made out to a name."""
+        """Return a server's TLS context, with a certificate for a name."""
         start = datetime.now(UTC) - timedelta(days=365 * years_ago + 1)
         certificate = self._ca.issue_cert(
             name, not_before=start, not_after=start + timedelta(days=365)
@@ -797,22 +824,22 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trusted:
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_each_of_these_variables_names_the_ca(
+def test_each_of_these_variables_sets_the_ca(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     monkeypatch.setenv(variable, str(trusted.file))
     server = serve(FIGURES, tls=trusted.context())
-    assert 200 == ask(client_of(server.url)).status
+    assert 200 == send(client_of(server.url)).status
 
 
-def test_the_command_trusts_the_ca_that_ssl_cert_file_names(
+def test_the_command_trusts_the_ca_in_ssl_cert_file(
     command: Command, store: Store, serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     store.login()
     body = as_bytes(usage_body(datetime.now(UTC)))
-    server = serve(saying(reply(body)), tls=trusted.context())
+    server = serve(send_bytes(reply(body)), tls=trusted.context())
     environ = {API_URL_VARIABLE: server.url, "SSL_CERT_FILE": str(trusted.file)}
     done = command.run("--once", environ=environ)
     assert (0, "") == (done.returncode, done.stderr)
@@ -827,7 +854,7 @@ UNTRUSTED: dict[str, Callable[[Trusted, Trusted], ssl.SSLContext]] = {
 
 
 @pytest.mark.parametrize("context", UNTRUSTED.values(), ids=UNTRUSTED)
-def test_no_token_goes_to_a_server_that_is_not_trusted(
+def test_no_token_is_sent_to_an_untrusted_server(
     serve: Serve,
     trusted: Trusted,
     tmp_path: Path,
@@ -840,13 +867,13 @@ def test_no_token_goes_to_a_server_that_is_not_trusted(
     assert [] == server.heads
 
 
-def test_a_tls_failure_names_the_ca_in_force(serve: Serve, trusted: Trusted) -> None:
+def test_a_tls_failure_names_the_ca_in_use(serve: Serve, trusted: Trusted) -> None:
     server = serve(FIGURES, tls=trusted.context("localhost"))
     hint = failure(client_of(server.url)).hint
     assert f"The CA in use is REQUESTS_CA_BUNDLE={trusted.file}." in hint
 
 
-def test_without_a_variable_the_ca_in_force_is_certifis(
+def test_without_a_variable_the_ca_is_certifis(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -859,7 +886,7 @@ def test_without_a_variable_the_ca_in_force_is_certifis(
 def test_a_ca_files_name_is_shown_as_plain_text(
     serve: Serve, trusted: Trusted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Terminals obey escapes, and encoders refuse surrogates, in file names too."""
+    """File names may contain escape sequences, and surrogates that cannot be encoded."""
     odd = tmp_path / "\x1b]0;title\x07\udcff.pem"
     odd.write_bytes(trusted.file.read_bytes())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(odd))
@@ -868,9 +895,7 @@ def test_a_ca_files_name_is_shown_as_plain_text(
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "broken"])
-def test_what_does_not_speak_tls_is_not_a_matter_of_certificates(
-    serve: Serve, secure: bool
-) -> None:
+def test_a_server_without_tls_is_not_called_untrusted(serve: Serve, secure: bool) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(1 << 16)
         connection.sendall(b"\x15\x03\x03\0\2\2\x28" if secure else reply(HTML, "400 Bad Request"))
@@ -881,7 +906,7 @@ def test_what_does_not_speak_tls_is_not_a_matter_of_certificates(
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_ca_file_that_is_missing_is_named(
+def test_a_missing_ca_file_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path / "missing.pem"))
@@ -892,7 +917,7 @@ def test_a_ca_file_that_is_missing_is_named(
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificate", b"\0\xff" * 500])
-def test_a_ca_file_without_a_certificate_is_named(
+def test_a_ca_file_without_a_certificate_is_reported(
     serve: Serve, trusted: Trusted, content: bytes
 ) -> None:
     trusted.file.write_bytes(content)
@@ -916,35 +941,35 @@ def with_user(url: str) -> str:
 def test_https_goes_through_the_proxy(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, variable: str, secure: bool
 ) -> None:
-    """The proxy sees where the request goes to, and not the request."""
+    """The proxy sees the target of the request, but not the request."""
     server = serve(FIGURES, tls=trusted.context())
     with Proxy(tls=trusted.context() if secure else None) as proxy:
         monkeypatch.setenv(variable, proxy.url)
-        assert 200 == ask(client_of(server.url)).status
+        assert 200 == send(client_of(server.url)).status
         assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
     assert CANARY.encode() not in proxy.heads[0]
 
 
-def test_the_proxy_gets_its_password(
+def test_the_proxy_receives_its_password(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(FIGURES, tls=trusted.context())
     with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", with_user(proxy.url))
-        ask(client_of(server.url))
+        send(client_of(server.url))
     assert b"Proxy-Authorization: Basic dXNlcjpwcm94eS1wYXNzd29yZA==" in proxy.heads[0]
     assert b"Proxy-Authorization" not in server.heads[0]
 
 
 @pytest.mark.parametrize("no_proxy", ["127.0.0.1", "*", "example.com, 127.0.0.0/8"])
-def test_no_proxy_is_honoured(
+def test_no_proxy_is_honored(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, no_proxy: str
 ) -> None:
     server = serve(FIGURES, tls=trusted.context())
     with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", no_proxy)
-        assert 200 == ask(client_of(server.url)).status
+        assert 200 == send(client_of(server.url)).status
         assert 0 == proxy.connections
 
 
@@ -953,11 +978,11 @@ def test_no_proxy_is_honoured(
 def test_http_on_loopback_never_goes_through_a_proxy(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str
 ) -> None:
-    """A proxy would get the token in the clear."""
+    """A proxy would see the token unencrypted."""
     server, proxy = serve(FIGURES), serve(FIGURES)
     monkeypatch.setenv(variable, proxy.url)
     url = base_url_from({API_URL_VARIABLE: server.url.replace("http", scheme)})
-    assert 200 == ask(client_of(url)).status
+    assert 200 == send(client_of(url)).status
     assert (1, 0) == (server.connections, proxy.connections)
 
 
@@ -965,17 +990,38 @@ REFUSALS = ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gatew
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-def test_a_proxy_that_refuses_is_named_without_its_password(
+def test_a_refusal_of_the_proxy_is_reported_without_its_password(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    proxy = serve(saying(reply(HTML, status)))
+    proxy = serve(send_bytes(reply(HTML, status)))
     monkeypatch.setenv("HTTPS_PROXY", with_user(proxy.url))
     error = failure(client_of("https://127.0.0.1:1"))
     assert "127.0.0.1 cannot be reached (the proxy does not connect)." == error.message
     assert "proxy-password" not in error.hint
 
 
-def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("script", [send_bytes(b""), reset, send_bytes(b"HTTP/1.1 2")])
+def test_a_server_that_hangs_up_behind_a_proxy_is_not_blamed_on_the_proxy(
+    serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, script: ServerScript
+) -> None:
+    server = serve(script, tls=trusted.context())
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = failure(client_of(server.url))
+    assert "127.0.0.1 cannot be reached (the connection broke)." == error.message
+
+
+def test_an_untrusted_server_behind_a_proxy_is_not_blamed_on_the_proxy(
+    serve: Serve, trusted: Trusted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(FIGURES, tls=Trusted(tmp_path / "other.pem").context())
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = failure(client_of(server.url))
+    assert "its certificate is not trusted here" in error.message
+
+
+def test_a_missing_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("HTTPS_PROXY", f"http://{PROXY_USER}@127.0.0.1:{port}")
@@ -994,7 +1040,7 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         "http://user:proxy-password@a b:1",
     ],
 )
-def test_a_proxy_that_cannot_be_is_named_without_its_password(
+def test_an_invalid_proxy_address_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -1003,7 +1049,7 @@ def test_a_proxy_that_cannot_be_is_named_without_its_password(
     assert expected == error.message
 
 
-@pytest.mark.parametrize("script", [silent, dripping(b"HTTP/1.1 ", b"2")], ids=["silent", "drips"])
+@pytest.mark.parametrize("script", [stay_silent, drip(b"HTTP/1.1 ", b"2")], ids=["silent", "drips"])
 @pytest.mark.parametrize("secure", [False, True], ids=["http proxy", "https proxy"])
 def test_a_proxy_that_never_answers_is_cut_off(
     serve: Serve,
@@ -1015,19 +1061,19 @@ def test_a_proxy_that_never_answers_is_cut_off(
     proxy = serve(script, tls=trusted.context() if secure else None)
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     assert "unreachable" == failure(client_of("https://127.0.0.1:1", TimeLimits(10, 0.15))).code
-    assert no_exchange_lasts()
+    assert every_request_ends()
 
 
 @pytest.mark.parametrize("script", [SLOW["body drips"], SLOW["body drips, and closes"]])
-def test_a_reply_that_never_ends_is_cut_off_behind_an_https_proxy(
+def test_an_endless_reply_is_cut_off_behind_an_https_proxy(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch, script: ServerScript
 ) -> None:
-    """TLS inside TLS is no plain socket that could be shut."""
+    """TLS inside TLS is not a plain socket, and has to be shut down differently."""
     server = serve(script, tls=trusted.context())
     with Proxy(tls=trusted.context()) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         assert "unreachable" == failure(client_of(server.url, TimeLimits(10, 0.3))).code
-        assert no_exchange_lasts()
+        assert every_request_ends()
 
 
 # --- the token ----------------------------------------------------------------------------------
@@ -1035,18 +1081,18 @@ def test_a_reply_that_never_ends_is_cut_off_behind_an_https_proxy(
 
 @pytest.mark.parametrize("odd", ["\n", "\r\nX-Injected: 1", " ", "\0", "\u2028", "\xff", "漢"])
 @pytest.mark.parametrize("at_end", [False, True])
-def test_a_token_that_no_header_can_hold_is_not_quoted(
+def test_a_token_that_is_invalid_in_a_header_is_not_quoted(
     serve: Serve, odd: str, at_end: bool
 ) -> None:
     """The libraries quote the whole header in their errors."""
-    server = serve(saying(reply(HTML)))
+    server = serve(send_bytes(reply(HTML)))
     failure(client_of(server.url), f"{TOKEN}{odd}" if at_end else f"{odd}{TOKEN}")
     assert b"X-Injected" not in b"".join(server.heads)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_command_line_holds_the_token(command: Command, store: Store, serve: Serve) -> None:
-    server = serve(silent)
+def test_no_command_line_contains_the_token(command: Command, store: Store, serve: Serve) -> None:
+    server = serve(stay_silent)
     store.login()
     terminal = command.open(environ={API_URL_VARIABLE: server.url})
     terminal.wait_for(lambda: server.heads != [])
@@ -1061,7 +1107,7 @@ def test_no_command_line_holds_the_token(command: Command, store: Store, serve: 
 def test_modules_in_the_working_directory_are_not_imported(
     command: Command, api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever leaves a file in a folder must not get at the token of who works there."""
+    """A file that somebody left in a shared folder must not run with the user's token."""
     for name in ("requests", "rich", "urllib3", "ssl", "json", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')")
     monkeypatch.chdir(tmp_path)

@@ -38,20 +38,37 @@ FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
         ("", ""),
     ],
 )
-def test_what_could_do_harm_is_gone_and_the_rest_is_there(raw: str, expected: str) -> None:
+def test_only_the_harmless_part_of_a_string_remains(raw: str, expected: str) -> None:
+    assert expected == clean(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("sk-ant-oat01-canary", "…"),
+        ("key sk-ant-admin01-canary_-/+= lacks it", "key … lacks it"),
+        ("{'SK-ANT-API03-canary': 1}", "{'…': 1}"),
+        ("Bearer\nsk-ant-ort01-canary,", "Bearer …"),
+        ("sk\u200b-ant\x1b-oat01-ca\0nary", "…"),
+        ("a" * 190 + "sk-ant-oat01-" + "canary" * 20, "a" * 190 + "…"),
+        ("sk-ant", "sk-ant"),
+    ],
+)
+def test_a_token_or_key_in_a_string_is_removed(raw: str, expected: str) -> None:
+    """Servers repeat what they received in error messages, request ids and headers."""
     assert expected == clean(raw)
 
 
 @given(st.text(max_size=400))
-def test_whatever_comes_in_one_short_printable_line_comes_out(raw: str) -> None:
+def test_any_string_becomes_one_short_printable_line(raw: str) -> None:
     line = clean(raw)
     assert len(line) <= MAX_LENGTH
     assert set() == {category(character) for character in line} & FORBIDDEN
     assert line == line.strip()
 
 
-# Of scripts that stack marks, terminals themselves disagree about the width.
-AGREED = st.one_of(
+# Terminals disagree about the width of scripts that stack marks.
+UNDISPUTED = st.one_of(
     st.characters(max_codepoint=0x2FF),
     st.characters(min_codepoint=0x400, max_codepoint=0x47F),
     st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF),
@@ -60,13 +77,13 @@ AGREED = st.one_of(
 )
 
 
-@given(st.text(AGREED, max_size=100))
-def test_the_width_of_cleaned_text_is_agreed_upon(raw: str) -> None:
-    """Rich, who lays out, and wcwidth, whom terminals follow, count the same cells."""
+@given(st.text(UNDISPUTED, max_size=100))
+def test_rich_and_terminals_agree_about_the_width_of_cleaned_text(raw: str) -> None:
+    """Rich computes the layout, and terminals follow wcwidth."""
     line = clean(raw)
     assert wcswidth(line) == cell_len(line)
 
 
-def test_a_huge_string_costs_no_more_than_its_beginning() -> None:
+def test_only_the_beginning_of_a_huge_string_is_read() -> None:
     assert len(clean("x" * 10_000_000)) == MAX_LENGTH
     assert clean("x" * 300).endswith("…")

@@ -15,6 +15,7 @@ from claude_usage_monitor.sources.values import (
     json_object,
     number,
     parse_json,
+    parse_json_object,
     percent,
     text,
 )
@@ -48,9 +49,7 @@ PLAIN = MOMENT.replace(microsecond=0)
         ([], None),
     ],
 )
-def test_an_instant_is_read_in_every_form_it_comes_in(
-    value: object, expected: datetime | None
-) -> None:
+def test_an_instant_is_read_in_all_its_forms(value: object, expected: datetime | None) -> None:
     assert expected == instant(value)
 
 
@@ -59,26 +58,31 @@ def test_an_instant_is_read_in_every_form_it_comes_in(
     [(1, 1.0), (0.42, 0.42), (0, 0.0), (-1, None), (nan, None), (inf, None), (-inf, None)]
     + [("8%", None), ("8", None), (True, None), ([], None), ({}, None), (None, None)],
 )
-def test_a_number_is_a_finite_one_from_zero_up(value: object, expected: float | None) -> None:
+def test_a_number_is_finite_and_not_negative(value: object, expected: float | None) -> None:
     assert expected == number(value)
 
 
-def test_a_percentage_beyond_reason_is_none() -> None:
+def test_an_impossible_percentage_is_none() -> None:
     assert (percent(250), percent(1_738_425_600)) == (250.0, None)
 
 
-def test_the_other_readers_take_their_own_type_only() -> None:
+def test_the_other_readers_accept_their_own_type_only() -> None:
     assert (boolean(True), boolean(1)) == (True, None)
     assert (json_object({}), json_object([])) == ({}, None)
     assert (text("x\x1b"), text("\x1b"), text(7)) == ("x", None, None)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-le"])
-def test_json_is_read_in_every_encoding_it_comes_in(encoding: str) -> None:
+def test_json_is_read_in_all_its_encodings(encoding: str) -> None:
     assert parse_json('{"name": "Zoë"}'.encode(encoding)) == {"name": "Zoë"}
 
 
-def test_invalid_utf_8_costs_only_the_character() -> None:
+@pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"{}"'])
+def test_json_that_is_not_an_object_is_none(body: bytes) -> None:
+    assert parse_json_object(body) is None
+
+
+def test_invalid_utf_8_spoils_only_the_character() -> None:
     assert parse_json(b'{"a": "\xff"}') == {"a": "\ufffd"}
 
 
@@ -87,12 +91,12 @@ def test_invalid_utf_8_costs_only_the_character() -> None:
     [b"", b"{", b'{"a": 1', b"<html>", b"[" * 100_000, b"\xff\xfe", b'{"a": ' * 50_000],
     ids=["empty", "brace", "cut", "html", "deep", "bom", "deep objects"],
 )
-def test_what_is_not_json_is_a_value_error(body: bytes) -> None:
+def test_anything_but_json_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's own words do not matter
         parse_json(body)
 
 
-def test_an_integer_of_thousands_of_digits_is_no_figure_and_costs_no_other() -> None:
+def test_an_integer_of_thousands_of_digits_spoils_no_other_field() -> None:
     found = json_object(parse_json(b'{"huge": ' + b"9" * 5000 + b', "good": 7}')) or {}
     assert (number(found["huge"]), number(found["good"])) == (None, 7.0)
 
@@ -113,12 +117,12 @@ def test_no_reader_ever_raises(value: object) -> None:
         reader(value)
 
 
-def test_numbers_json_has_no_words_for_are_unknown() -> None:
+def test_nan_and_infinity_are_unknown() -> None:
     found = json_object(parse_json(json.dumps({"a": nan, "b": inf, "c": 1}).encode())) or {}
     assert [number(found[key]) for key in "abc"] == [None, None, 1.0]
 
 
-def test_fractions_are_exact_when_that_is_asked_for() -> None:
+def test_fractions_are_exact_on_request() -> None:
     body = b'{"amount": 0.1234567890123456789, "count": 7, "odd": 1e400}'
     found = json_object(parse_json(body, exact=True)) or {}
     assert (Decimal("0.1234567890123456789"), 7) == (found["amount"], found["count"])

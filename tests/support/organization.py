@@ -187,15 +187,15 @@ class AdminApi:
         for cell in organization.cells:
             self._cells[cell.day].append(cell)
         self.requests: list[Request] = []
-        self.most_at_once = 0
+        self.max_concurrent = 0
         self.latency = 0.0
-        self.holding = False
-        self.released = threading.Event()
+        self.hold = False
+        self.release = threading.Event()
         """Set when requests that are held are to be answered after all."""
         self.key = ADMIN_KEY
-        self.busy_seconds = 0.0
+        self.total_seconds_served = 0.0
         """How long all requests took here, one after another."""
-        self.at_once = 0
+        self.concurrent = 0
         self._lock = threading.Lock()
         self._failures: dict[str, list[tuple[int, object, Mapping[str, str]]]] = defaultdict(list)
         self._always: dict[str, tuple[int, object, Mapping[str, str]]] = {}
@@ -240,19 +240,19 @@ class AdminApi:
     def _answer(self, request: Request) -> Response:
         with self._lock:
             self.requests.append(request)
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.concurrent += 1
+            self.max_concurrent = max(self.max_concurrent, self.concurrent)
         began = time.perf_counter()
         try:
             if self.latency:
                 time.sleep(self.latency)
-            if self.holding:
-                self.released.wait(60)
+            if self.hold:
+                self.release.wait(60)
             return self._reply(request, request.path.removeprefix(ROOT))
         finally:
             with self._lock:
-                self.at_once -= 1
-                self.busy_seconds += time.perf_counter() - began
+                self.concurrent -= 1
+                self.total_seconds_served += time.perf_counter() - began
 
     def _reply(self, request: Request, call: str) -> Response:
         if request.headers.get("x-api-key") != self.key:

@@ -33,7 +33,7 @@ class RawServer:
         reads_first: bool = True,
         keeps_alive: bool = False,
     ) -> None:
-        self._prompter = script
+        self._script = script
         self._tls = tls
         self._reads_first = reads_first
         self._keeps_alive = keeps_alive
@@ -93,7 +93,7 @@ class RawServer:
                 )
                 self._open.append(connection)
             while not self._reads_first or self._read_head(connection):
-                self._prompter(connection)
+                self._script(connection)
                 if not self._keeps_alive:
                     break
 
@@ -118,7 +118,7 @@ def reply(
     return "\r\n".join(lines).encode("latin-1") + _HEAD_END + body
 
 
-def saying(data: bytes) -> ServerScript:
+def send_bytes(data: bytes) -> ServerScript:
     """Say this, then close."""
 
     def script(connection: socket.socket) -> None:
@@ -127,13 +127,13 @@ def saying(data: bytes) -> ServerScript:
     return script
 
 
-def silent(connection: socket.socket) -> None:
+def stay_silent(connection: socket.socket) -> None:
     """Say nothing until the other side goes."""
     while connection.recv(1 << 16):
         pass
 
 
-def dripping(start: bytes, drop: bytes, pause: float = 0.05) -> ServerScript:
+def drip(start: bytes, drop: bytes, pause: float = 0.05) -> ServerScript:
     """Say a beginning, then drop after drop for as long as anybody listens."""
 
     def script(connection: socket.socket) -> None:
@@ -145,7 +145,7 @@ def dripping(start: bytes, drop: bytes, pause: float = 0.05) -> ServerScript:
     return script
 
 
-def resetting(connection: socket.socket) -> None:
+def reset(connection: socket.socket) -> None:
     """Break the connection off as a crashed server does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
@@ -165,14 +165,14 @@ class Proxy(RawServer):
             self._open.append(onward)
             time.sleep(self._pause)
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=_pass_on, args=(onward, connection))
+            back = threading.Thread(target=_forward, args=(onward, connection))
             self._threads.append(back)
             back.start()
-            _pass_on(connection, onward)
+            _forward(connection, onward)
             back.join(PATIENCE)
 
 
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+def _forward(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             sink.sendall(data)

@@ -134,7 +134,7 @@ def test_the_first_read_sends_each_request_once_and_two_at_a_time(
     assert ALL_REQUESTS == len(api.calls)
     assert NOW.day == api.calls.count(CLAUDE_CODE)
     assert "me" == api.calls[0]
-    assert 2 == api.most_at_once
+    assert 2 == api.max_concurrent
 
 
 def test_figures_are_published_during_a_long_read(api: AdminApi, clock: Clock) -> None:
@@ -236,7 +236,7 @@ def test_concurrent_readers_send_each_request_once(api: AdminApi, clock: Clock) 
         thread.join()
     assert ALL_REQUESTS == len(api.calls)
     assert 1 == len({repr(status.spend) for status in statuses})
-    assert 2 == api.most_at_once
+    assert 2 == api.max_concurrent
 
 
 def test_reports_stored_by_another_process_are_shown(api: AdminApi, clock: Clock) -> None:
