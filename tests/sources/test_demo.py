@@ -10,8 +10,8 @@ from claude_usage_monitor.usage.limits.windows import Severity
 from tests.support.payloads import NOW
 
 
-def test_the_demo_lives() -> None:
-    """Figures move, a window resets within minutes, one model limit is near its end."""
+def test_the_demo_changes_within_minutes() -> None:
+    """Figures move, a window resets, and one model limit is almost used up."""
     first = demo_usage(NOW, NOW)
     later = demo_usage(NOW + timedelta(minutes=2), NOW)
     assert first.five_hour is not None
@@ -30,7 +30,7 @@ def test_the_demo_lives() -> None:
 
 
 @given(st.floats(0, 86400 * 5))
-def test_the_demo_is_an_account_at_any_age(seconds: float) -> None:
+def test_the_demo_has_valid_figures_at_any_age(seconds: float) -> None:
     now = NOW + timedelta(seconds=seconds)
     usage = demo_usage(now, NOW)
     assert (usage.source, len(usage.windows)) == ("demo", 3)

@@ -1,4 +1,4 @@
-"""The Admin API against a real server on loopback that pages and fails as the facts say."""
+"""The Admin API, against a server on loopback that pages and fails like the real one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def client(httpserver: HTTPServer) -> HttpClient:
 
 
 @pytest.mark.parametrize("raw", [RAW_KEY, f"  {RAW_KEY}\n", "sk-ant-api01-" + "e" * 40])
-def test_keys_of_both_kinds_are_taken(raw: str) -> None:
+def test_keys_of_both_kinds_are_accepted(raw: str) -> None:
     assert raw.strip() == checked_admin_key(raw).reveal()
 
 
@@ -64,22 +64,24 @@ def test_keys_of_both_kinds_are_taken(raw: str) -> None:
         ("export ANTHROPIC_ADMIN_KEY", "not an Admin API key"),
     ],
 )
-def test_every_other_key_gets_its_own_words(raw: str, words: str) -> None:
+def test_every_other_key_is_refused_with_a_reason(raw: str, words: str) -> None:
     with pytest.raises(NoCredentials, match=words) as caught:
         checked_admin_key(raw)
     assert "platform.claude.com/settings/admin-keys" in caught.value.hint
 
 
 @given(st.text(max_size=60))
-def test_no_error_about_a_key_quotes_it(rest: str) -> None:
-    """Whatever is wrong with a key, what is said of it holds none of it."""
+def test_an_error_about_a_key_never_quotes_it(rest: str) -> None:
+    """Whatever is wrong with the key."""
     raw = "sk-ant-api03-quoted" + rest
     with pytest.raises(NoCredentials) as caught:
         checked_admin_key(raw)
     assert "quoted" not in caught.value.message + caught.value.hint
 
 
-def test_the_key_alone_names_the_organisation(client: HttpClient, httpserver: HTTPServer) -> None:
+def test_the_key_alone_identifies_the_organization(
+    client: HttpClient, httpserver: HTTPServer
+) -> None:
     httpserver.expect_oneshot_request(
         ME, headers={"x-api-key": RAW_KEY, "anthropic-version": "2023-06-01"}
     ).respond_with_json({"id": "12345678", "type": "organization", "name": "Acme\x1b[31m Corp"})
@@ -108,7 +110,7 @@ def test_the_key_alone_names_the_organisation(client: HttpClient, httpserver: HT
         (402, "billing_error", UnexpectedResponse, "HTTP 402, request req_7): lacks read:x."),
     ],
 )
-def test_every_failure_says_which_call_and_which_request(
+def test_every_failure_names_its_call_and_its_request(
     client: HttpClient,
     httpserver: HTTPServer,
     status: int,
@@ -126,7 +128,7 @@ def test_every_failure_says_which_call_and_which_request(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_answer_is_an_unexpected_response(
+def test_anything_but_a_json_object_is_an_unexpected_response(
     client: HttpClient, httpserver: HTTPServer, body: bytes
 ) -> None:
     httpserver.expect_request(ME).respond_with_response(Response(body, 200))
@@ -134,7 +136,7 @@ def test_what_is_no_answer_is_an_unexpected_response(
         get_organization(client, KEY)
 
 
-def test_a_login_page_with_403_is_no_word_about_the_key(
+def test_a_login_page_with_403_is_not_about_the_key(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request(ME).respond_with_data("<html>", 403)
@@ -142,7 +144,7 @@ def test_a_login_page_with_403_is_no_word_about_the_key(
         get_organization(client, KEY)
 
 
-def test_the_wait_that_a_429_asks_for_is_kept(client: HttpClient, httpserver: HTTPServer) -> None:
+def test_a_rate_limit_has_the_time_to_wait(client: HttpClient, httpserver: HTTPServer) -> None:
     httpserver.expect_request(ME).respond_with_json({}, 429, headers={"Retry-After": "77"})
     with pytest.raises(RateLimited) as caught:
         get_organization(client, KEY)
@@ -150,21 +152,20 @@ def test_the_wait_that_a_429_asks_for_is_kept(client: HttpClient, httpserver: HT
     assert 77 == caught.value.retry_after.total_seconds()
 
 
-def test_a_key_that_an_error_repeats_is_not_repeated(
-    client: HttpClient, httpserver: HTTPServer
-) -> None:
+def test_a_key_that_a_reply_repeats_is_removed(client: HttpClient, httpserver: HTTPServer) -> None:
     body = {"error": {"type": "permission_error", "message": f"key {RAW_KEY} lacks it"}}
-    httpserver.expect_request(ME).respond_with_data(json.dumps(body), 403)
+    headers = {"request-id": f"req_{RAW_KEY}"}
+    httpserver.expect_request(ME).respond_with_data(json.dumps(body), 403, headers)
     with pytest.raises(Forbidden, match="key … lacks it") as caught:
         get_organization(client, KEY)
     assert "kkk" not in repr(caught.value)
 
 
-# --- both pagers -------------------------------------------------------------------------------
+# --- pages -------------------------------------------------------------------------------------
 
 
-def test_a_list_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
-    """2500 users in pages of a thousand, the most there may be: none is left out at twenty."""
+def test_all_pages_of_a_list_are_read(client: HttpClient, httpserver: HTTPServer) -> None:
+    """2500 users in pages of a thousand, which is the maximum; the default is twenty."""
     api = AdminApi(httpserver, Invented(users=[{"id": f"user_{n}"} for n in range(2500)]))
     found = [user["id"] for user in list_items(client, KEY_OF_API, "users")]
     assert [f"user_{n}" for n in range(2500)] == found
@@ -173,7 +174,7 @@ def test_a_list_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -
     assert {"1000"} == {request.args["limit"] for request in api.requests}
 
 
-def test_a_report_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer) -> None:
+def test_all_pages_of_a_report_are_read(client: HttpClient, httpserver: HTTPServer) -> None:
     day = NOW.date()
     records: list[dict[str, object]] = [{"row": n} for n in range(45)]
     api = AdminApi(httpserver, Invented(claude_code={day: records}))
@@ -193,7 +194,7 @@ def test_a_report_is_read_to_its_end(client: HttpClient, httpserver: HTTPServer)
         {"data": [{"id": "a"}], "has_more": True, "last_id": None, "next_page": "again"},
     ],
 )
-def test_pages_that_repeat_end(
+def test_repeating_pages_are_an_unexpected_response(
     client: HttpClient, httpserver: HTTPServer, page: dict[str, object]
 ) -> None:
     httpserver.expect_request("/v1/organizations/users").respond_with_json(page)
@@ -202,7 +203,7 @@ def test_pages_that_repeat_end(
             list(pager(client, KEY, "users", []))
 
 
-def test_a_report_without_has_more_ends_with_its_pages(
+def test_a_report_without_has_more_ends_without_a_next_page(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:
     page = {"data": [{"id": "a"}], "next_page": None}

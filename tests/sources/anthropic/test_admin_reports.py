@@ -1,4 +1,4 @@
-"""The reports against an organisation that pages and rounds, and against the documented samples."""
+"""The reports, against an invented organization and against the documented samples."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def costs_of(httpserver: HTTPServer, client: HttpClient, *rows: object) -> Costs
     return get_costs(client, KEY, SAMPLE_DAY, "workspace_id")
 
 
-def test_costs_are_true_to_the_cent(client: HttpClient, api: AdminApi) -> None:
-    """By day, by workspace and by model they equal straight sums of what was spent, in cents."""
+def test_costs_are_exact(client: HttpClient, api: AdminApi) -> None:
+    """By day, by workspace and by model they equal plain sums of all amounts in cents."""
     invented = api.organization
     by_workspace = get_costs(client, KEY, TODAY, "workspace_id")
     by_model = get_costs(client, KEY, TODAY, "description")
@@ -72,7 +72,7 @@ def test_costs_are_true_to_the_cent(client: HttpClient, api: AdminApi) -> None:
     assert by_workspace.daily == by_model.daily
 
 
-def test_costs_are_asked_for_to_the_end_of_today(client: HttpClient, api: AdminApi) -> None:
+def test_costs_are_requested_to_the_end_of_today(client: HttpClient, api: AdminApi) -> None:
     get_costs(client, KEY, date(2026, 12, 31), "workspace_id")
     (request,) = api.requests
     assert {
@@ -85,7 +85,7 @@ def test_costs_are_asked_for_to_the_end_of_today(client: HttpClient, api: AdminA
 
 
 def test_the_documented_cost_report(client: HttpClient, httpserver: HTTPServer) -> None:
-    """123.78912 are cents: $1.24, and nothing is rounded on the way."""
+    """123.78912 are cents, which is $1.24; nothing is rounded."""
     page = payload("admin/cost_report").replace(b'"has_more": true', b'"has_more": false')
     httpserver.expect_request(CALLS + "cost_report").respond_with_data(page)
     found = get_costs(client, KEY, SAMPLE_DAY, "description")
@@ -114,7 +114,7 @@ def test_the_documented_cost_report(client: HttpClient, httpserver: HTTPServer) 
         ("9" * 400, None),
     ],
 )
-def test_cents_become_exact_amounts_or_nothing(
+def test_cents_become_exact_amounts_or_unknown(
     client: HttpClient, httpserver: HTTPServer, cents: object, expected: str | None
 ) -> None:
     found = costs_of(httpserver, client, {"amount": cents, "currency": "USD"})
@@ -122,10 +122,10 @@ def test_cents_become_exact_amounts_or_nothing(
     assert ({SAMPLE_DAY: amount}, {None: amount}) == (found.daily, found.groups)
 
 
-def test_an_amount_that_is_unknown_makes_its_sums_unknown(
+def test_an_unknown_amount_makes_its_sums_unknown(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:
-    """Left out of a sum it would make the sum too low."""
+    """A sum without it would be too low."""
     found = costs_of(
         httpserver,
         client,
@@ -137,7 +137,7 @@ def test_an_amount_that_is_unknown_makes_its_sums_unknown(
     assert {SAMPLE_DAY: None} == found.daily
 
 
-def test_a_day_that_was_not_asked_for_counts_nowhere(
+def test_a_day_that_was_not_requested_is_not_counted(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:
     data = [
@@ -158,7 +158,7 @@ def test_a_day_without_a_date_or_results_is_an_unexpected_response(
         get_costs(client, KEY, SAMPLE_DAY, "workspace_id")
 
 
-def test_amounts_in_several_currencies_have_no_sum(
+def test_amounts_in_several_currencies_are_an_unexpected_response(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:
     rows = [{"amount": "1", "currency": code} for code in ("USD", "EUR")]
@@ -166,11 +166,11 @@ def test_amounts_in_several_currencies_have_no_sum(
         costs_of(httpserver, client, *rows)
 
 
-def test_a_month_without_costs_cost_nothing(client: HttpClient, httpserver: HTTPServer) -> None:
+def test_a_month_without_costs_costs_zero(client: HttpClient, httpserver: HTTPServer) -> None:
     assert Costs("USD", {SAMPLE_DAY: Decimal(0)}, {}) == costs_of(httpserver, client)
 
 
-def test_names_of_all_kinds(client: HttpClient, api: AdminApi) -> None:
+def test_names_of_workspaces_users_and_keys(client: HttpClient, api: AdminApi) -> None:
     workspaces = get_names(client, KEY, "workspaces")
     assert "Claude Code" == workspaces["wrkspc_0000"]
     assert "true" == api.requests[-1].args["include_archived"]
@@ -179,7 +179,7 @@ def test_names_of_all_kinds(client: HttpClient, api: AdminApi) -> None:
     assert "service-3" == get_names(client, KEY, "api_keys")["apikey_0003"]
 
 
-def test_names_without_a_name_are_left_out(client: HttpClient, httpserver: HTTPServer) -> None:
+def test_items_without_a_name_are_left_out(client: HttpClient, httpserver: HTTPServer) -> None:
     data = [{"id": "a"}, {"name": "b"}, {"id": "c", "name": ""}, {"id": "d", "name": "\x1b[1mD"}, 7]
     httpserver.expect_request(CALLS + "workspaces").respond_with_json({"data": data})
     assert {"d": "[1mD"} == get_names(client, KEY, "workspaces")
@@ -202,7 +202,7 @@ def test_the_documented_message_report(client: HttpClient, httpserver: HTTPServe
 
 
 def test_a_day_of_claude_code_has_one_row_for_each_user(client: HttpClient, api: AdminApi) -> None:
-    """A user has a row in the report for each terminal; here they are one."""
+    """The report has a row for each terminal of a user; they are added up."""
     found = get_claude_code_day(client, KEY, TODAY)
     records = api.organization.claude_code[TODAY]
     emails = [record["actor"]["email_address"] for record in records]  # type: ignore[index]
@@ -241,7 +241,7 @@ def test_the_documented_claude_code_report(
     assert (expected,) == get_claude_code_day(client, KEY, SAMPLE_DAY)
 
 
-def test_an_organisation_of_seats_alone_has_an_empty_report(
+def test_an_organization_with_seats_only_has_an_empty_report(
     client: HttpClient, httpserver: HTTPServer
 ) -> None:
     page = payload("admin/observed_claude_code_empty_for_subscription_org")
@@ -258,10 +258,10 @@ def test_an_organisation_of_seats_alone_has_an_empty_report(
         ({"model_breakdown": [{"model": "new"}]}, (None, None, None)),
     ],
 )
-def test_a_record_with_parts_missing(
+def test_missing_parts_of_a_record_are_unknown(
     client: HttpClient, httpserver: HTTPServer, record: object, expected: object
 ) -> None:
-    """A model without a price makes its user's amount unknown, not zero; and so with counts."""
+    """A model without a price makes its user's amount unknown, not zero. So do missing counts."""
     call = CALLS + "usage_report/claude_code"
     httpserver.expect_request(call).respond_with_json({"data": [record], "has_more": False})
     (found,) = get_claude_code_day(client, KEY, SAMPLE_DAY)
@@ -269,9 +269,7 @@ def test_a_record_with_parts_missing(
     assert found.sessions is None
 
 
-def test_rows_of_seats_are_not_billed_and_left_out(
-    client: HttpClient, httpserver: HTTPServer
-) -> None:
+def test_rows_of_seats_are_left_out(client: HttpClient, httpserver: HTTPServer) -> None:
     rows = [
         {"actor": {"email_address": f"{kind}@example.com"}, "customer_type": kind}
         for kind in ("api", "subscription")
@@ -308,7 +306,7 @@ ROW = st.fixed_dictionaries(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROW)
-def test_whatever_a_row_holds_only_our_errors_come_of_it(
+def test_any_row_gives_figures_or_one_of_our_errors(
     client: HttpClient, httpserver: HTTPServer, row: object
 ) -> None:
     bucket = {"starting_at": "2025-08-01T00:00:00Z", "results": [row]}

@@ -7,7 +7,7 @@ from claude_usage_monitor.sources.anthropic.oauth_api import profile_from
 from tests.support.payloads import as_bytes, payload
 
 
-def test_a_profile_tells_who_and_which_plan() -> None:
+def test_a_profile_has_names_and_plan() -> None:
     found = profile_from(payload("profile_2025-11_enterprise"))
     assert (
         found.display_name,
@@ -31,11 +31,11 @@ def test_a_profile_of_a_max_account() -> None:
         ({}, None),
     ],
 )
-def test_a_profile_with_parts_missing(body: object, plan: str | None) -> None:
+def test_missing_parts_of_a_profile_are_unknown(body: object, plan: str | None) -> None:
     assert plan == profile_from(as_bytes(body)).plan
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
-def test_what_is_no_profile_is_an_unexpected_response(body: bytes) -> None:
+def test_anything_but_a_profile_is_an_unexpected_response(body: bytes) -> None:
     with pytest.raises(UnexpectedResponse):
         profile_from(body)

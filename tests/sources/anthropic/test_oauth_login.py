@@ -1,4 +1,4 @@
-"""The token endpoint, against a server that keeps its rules, and against hostile ones."""
+"""The token endpoint, against a server with the same rules, and against hostile ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from tests.support.token_server import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CANARY = "canary-7c31d0"  # part of every secret that hostile servers see
+CANARY = "canary-7c31d0"  # part of every secret that hostile servers receive
 REFRESH = Secret(f"sk-ant-ort01-{CANARY}")
 NEUTRAL = "claude-usage-monitor/0"
 LOCAL = "http://localhost:1/callback"
@@ -90,13 +90,13 @@ def refresh_token(credentials: dict[str, object]) -> Secret:
 
 
 def failure(attempt: Callable[[], object], *secrets: str) -> UsageMonitorError:
-    """Attempt something, in vain. The error holds no secret, itself or in what it came from."""
+    """Return the error of an attempt. No part of it contains a secret."""
     with pytest.raises(UsageMonitorError) as caught:
         attempt()
     error = caught.value
-    told = [str(error), repr(error), error.message, error.hint, *traceback.format_exception(error)]
+    shown = [str(error), repr(error), error.message, error.hint, *traceback.format_exception(error)]
     for secret in (CANARY, *secrets):
-        assert secret not in "".join(told)
+        assert secret not in "".join(shown)
     assert (None, None) == (error.__cause__, error.__context__)
     return error
 
@@ -104,24 +104,24 @@ def failure(attempt: Callable[[], object], *secrets: str) -> UsageMonitorError:
 def answered(
     body: object, status: int = 200, headers: dict[str, str] | None = None
 ) -> Callable[[], Grant]:
-    """Return the reading of a reply."""
+    """Return a function that reads the grant in a reply."""
     content = body if isinstance(body, bytes) else as_bytes(body)
     return lambda: grant_from(Reply(status, headers or {}, content, NOW))
 
 
-# --- where --------------------------------------------------------------------------------------
+# --- addresses-----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("environ", [{}, {API_URL_VARIABLE: ""}])
-def test_the_token_endpoint_is_its_own_unless_told_otherwise(environ: dict[str, str]) -> None:
+def test_the_default_token_endpoint_is_the_public_one(environ: dict[str, str]) -> None:
     assert "https://platform.claude.com" == TOKEN_URL == token_base_url_from(environ)
 
 
-def test_with_an_api_of_ones_own_the_token_endpoint_is_there_too() -> None:
+def test_another_api_address_is_also_that_of_the_token_endpoint() -> None:
     assert "https://host/base" == token_base_url_from({API_URL_VARIABLE: "https://host/base/"})
 
 
-def test_no_token_endpoint_is_asked_in_the_clear() -> None:
+def test_no_token_endpoint_is_unencrypted() -> None:
     with pytest.raises(InvalidSetting):
         token_base_url_from({API_URL_VARIABLE: "http://platform.claude.com"})
 
@@ -129,8 +129,8 @@ def test_no_token_endpoint_is_asked_in_the_clear() -> None:
 # --- the challenge ------------------------------------------------------------------------------
 
 
-def test_a_challenge_is_hard_to_guess_and_its_state_tells_nothing_of_it() -> None:
-    """RFC 7636: 43 to 128 unreserved characters; never the same twice."""
+def test_a_challenge_is_random_and_its_state_independent_of_it() -> None:
+    """RFC 7636 requires 43 to 128 unreserved characters."""
     made = [Challenge.fresh() for _ in range(50)]
     for challenge in made:
         assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", challenge.verifier.reveal())
@@ -141,7 +141,7 @@ def test_a_challenge_is_hard_to_guess_and_its_state_tells_nothing_of_it() -> Non
     assert (50, 50) == (len(distinct[0]), len(distinct[1]))
 
 
-def test_the_authorize_url_asks_for_the_least_and_shows_only_the_hash() -> None:
+def test_the_login_url_has_minimal_scopes_and_only_the_hash_of_the_verifier() -> None:
     challenge = Challenge.fresh()
     url = challenge.url(MANUAL_REDIRECT)
     digest = sha256(challenge.verifier.reveal().encode()).digest()
@@ -168,7 +168,7 @@ def code_at(server: TokenServer, challenge: Challenge, redirect: str = MANUAL_RE
 
 
 @pytest.mark.parametrize("redirect", [MANUAL_REDIRECT, LOCAL])
-def test_a_code_gives_tokens_that_the_api_takes(server: TokenServer, redirect: str) -> None:
+def test_a_code_gives_tokens_that_the_api_accepts(server: TokenServer, redirect: str) -> None:
     challenge, client = Challenge.fresh(), client_of(server.url)
     grant = exchange_code(client, code_at(server, challenge, redirect), challenge, redirect)
     assert 78.0 == get_usage(client, grant.access_token).windows[0].utilization
@@ -180,7 +180,7 @@ def test_a_code_gives_tokens_that_the_api_takes(server: TokenServer, redirect: s
     assert "sk-ant" not in repr(grant)
 
 
-def test_a_code_is_sent_with_everything_the_endpoint_asks_for(server: TokenServer) -> None:
+def test_a_code_is_sent_with_all_required_fields(server: TokenServer) -> None:
     challenge = Challenge.fresh()
     code = code_at(server, challenge)
     exchange_code(client_of(server.url), code, challenge, MANUAL_REDIRECT)
@@ -197,8 +197,8 @@ def test_a_code_is_sent_with_everything_the_endpoint_asks_for(server: TokenServe
 
 
 @pytest.mark.parametrize("as_objects", [False, True])
-def test_a_code_that_is_not_accepted_fails_the_login(server: TokenServer, as_objects: bool) -> None:
-    """Used before, of another challenge, by another redirect: in words, and never asked again."""
+def test_an_invalid_code_fails_the_login(server: TokenServer, as_objects: bool) -> None:
+    """A code that was used before, or is of another challenge or redirect. It is sent once."""
     server.errors_as_objects = as_objects
     challenge, client = Challenge.fresh(), client_of(server.url)
     code = code_at(server, challenge)
@@ -219,7 +219,7 @@ def test_a_code_that_is_not_accepted_fails_the_login(server: TokenServer, as_obj
 
 
 def test_claude_codes_own_user_agent_is_refused(server: TokenServer) -> None:
-    """The endpoint's rule, which a monitor's User-Agent for usage would run into."""
+    """By a rule of the endpoint. The requests for usage use such a User-Agent."""
     client = client_of(server.url, "claude-code/2.1.240")
     error = failure(lambda: refresh_grant(client, REFRESH, nothing))
     assert ("rate_limited", "The login service asks to wait.") == (error.code, error.message)
@@ -228,7 +228,7 @@ def test_claude_codes_own_user_agent_is_refused(server: TokenServer) -> None:
 # --- a refresh token for the next ---------------------------------------------------------------
 
 
-def test_a_renewed_login_works_and_rotates(server: TokenServer) -> None:
+def test_a_refreshed_login_works_and_can_be_refreshed_again(server: TokenServer) -> None:
     first = server.issue(expires_in=-60)
     client = client_of(server.url)
     grant = refresh_grant(client, refresh_token(first), nothing)
@@ -241,7 +241,7 @@ def test_a_renewed_login_works_and_rotates(server: TokenServer) -> None:
 
 
 @pytest.mark.parametrize("as_objects", [False, True])
-def test_a_consumed_token_ends_the_login(server: TokenServer, as_objects: bool) -> None:
+def test_a_used_refresh_token_is_revoked(server: TokenServer, as_objects: bool) -> None:
     server.errors_as_objects = as_objects
     first = server.issue()
     client, token = client_of(server.url), refresh_token(first)
@@ -253,7 +253,7 @@ def test_a_consumed_token_ends_the_login(server: TokenServer, as_objects: bool) 
     assert not server.alive(server.family_of(first))
 
 
-def test_nothing_is_sent_when_it_cannot_be_written_down_before(server: TokenServer) -> None:
+def test_nothing_is_sent_if_the_callback_before_it_fails(server: TokenServer) -> None:
     def fail() -> None:
         raise CredentialsExpired
 
@@ -264,7 +264,7 @@ def test_nothing_is_sent_when_it_cannot_be_written_down_before(server: TokenServ
     assert [] == server.requests
 
 
-def test_what_happens_before_sending_happens_once(server: TokenServer) -> None:
+def test_the_callback_before_sending_is_called_once(server: TokenServer) -> None:
     before = list[int]()
     token = refresh_token(server.issue())
     refresh_grant(client_of(server.url), token, lambda: before.append(len(server.refreshes)))
@@ -285,7 +285,7 @@ def test_what_happens_before_sending_happens_once(server: TokenServer) -> None:
         ({"error": "invalid_grant"}, 200),
     ],
 )
-def test_these_replies_end_a_login(body: object, status: int) -> None:
+def test_these_replies_revoke_a_login(body: object, status: int) -> None:
     assert isinstance(failure(answered(body, status)), RefreshTokenRevoked)
 
 
@@ -314,10 +314,10 @@ def test_these_replies_end_a_login(body: object, status: int) -> None:
         (b"", 429, RateLimited, "asks to wait"),
     ],
 )
-def test_no_other_reply_ends_a_login(
+def test_no_other_reply_revokes_a_login(
     body: object, status: int, kind: type[UsageMonitorError], words: str
 ) -> None:
-    """Each says what it is, and that nothing was used up."""
+    """Each has its own message, and tells that the token was not used."""
     error = failure(answered(body, status))
     assert kind is type(error)
     assert words in error.message
@@ -344,14 +344,14 @@ def test_no_other_reply_ends_a_login(
     ],
 )
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_success_that_gives_nothing_may_have_used_the_token(body: object, status: int) -> None:
+def test_a_success_without_a_login_may_have_used_the_token(body: object, status: int) -> None:
     error = failure(answered(body, status))
     assert isinstance(error, UnexpectedResponse)
     assert error.sent
     assert "no login" in error.message
 
 
-def test_other_unexpected_responses_used_nothing() -> None:
+def test_other_unexpected_responses_used_no_token() -> None:
     assert not UnexpectedResponse().sent
 
 
@@ -361,12 +361,12 @@ def test_a_reply_without_a_refresh_token_is_a_grant(refresh: str | None) -> None
 
 
 @pytest.mark.parametrize("odd", ["28800", -1, 1e300, float("nan"), True, None, []])
-def test_a_lifetime_that_makes_no_sense_is_unknown(odd: object) -> None:
+def test_an_invalid_lifetime_is_unknown(odd: object) -> None:
     grant = answered({**ANSWER, "expires_in": odd, "account": odd, "scope": odd})()
     assert (None, None, None) == (grant.expires_in, grant.email, grant.account_uuid)
 
 
-def test_every_scope_is_kept() -> None:
+def test_all_scopes_are_read() -> None:
     scopes = tuple(f"user:scope_{n}" for n in range(40))
     assert scopes == answered({**ANSWER, "scope": " ".join(scopes)})().scopes
 
@@ -389,7 +389,7 @@ BODIES = st.binary() | st.dictionaries(
 )
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a slow machine is not a failure
 @given(BODIES, st.sampled_from([200, 204, 301, 400, 401, 403, 404, 408, 429, 500, 511, 599]))
 def test_any_reply_is_a_grant_or_one_of_our_errors(
     body: bytes | dict[str, object], status: int
@@ -413,10 +413,10 @@ def test_an_echo_of_the_token_is_not_quoted(body: object, status: int) -> None:
     failure(answered(body, status))
 
 
-# --- no answer, or half of one ------------------------------------------------------------------
+# --- no reply, or part of one ------------------------------------------------------------------
 
 
-def test_a_wait_that_is_asked_for_is_passed_on(server: TokenServer) -> None:
+def test_a_rate_limit_has_the_time_to_wait(server: TokenServer) -> None:
     server.script(refused(429, headers={"Retry-After": "77"}))
     first = server.issue()
     error = failure(lambda: refresh_grant(client_of(server.url), refresh_token(first), nothing))
@@ -425,9 +425,7 @@ def test_a_wait_that_is_asked_for_is_passed_on(server: TokenServer) -> None:
 
 
 @pytest.mark.parametrize("consumes", [False, True])
-def test_a_connection_that_drops_may_have_used_the_token(
-    server: TokenServer, consumes: bool
-) -> None:
+def test_a_dropped_connection_may_have_used_the_token(server: TokenServer, consumes: bool) -> None:
     server.script(dropped(consumes=consumes))
     first = server.issue()
     error = failure(lambda: refresh_grant(client_of(server.url), refresh_token(first), nothing))
@@ -435,7 +433,7 @@ def test_a_connection_that_drops_may_have_used_the_token(
     assert (True, not consumes) == (error.sent, server.accepts(first))
 
 
-def test_an_answer_that_comes_too_late_may_have_used_the_token(server: TokenServer) -> None:
+def test_a_late_reply_may_have_used_the_token(server: TokenServer) -> None:
     server.script(delayed(0.5))
     first = server.issue()
     client = client_of(server.url, total=0.15)
@@ -445,9 +443,7 @@ def test_an_answer_that_comes_too_late_may_have_used_the_token(server: TokenServ
 
 
 @pytest.mark.parametrize("body", [HTML, b" " * (MAX_BODY + 1)], ids=["garbage", "too much"])
-def test_an_answer_that_cannot_be_read_may_have_used_the_token(
-    server: TokenServer, body: bytes
-) -> None:
+def test_an_unreadable_reply_may_have_used_the_token(server: TokenServer, body: bytes) -> None:
     server.script(garbled(body))
     first = server.issue()
     error = failure(lambda: refresh_grant(client_of(server.url), refresh_token(first), nothing))
@@ -455,7 +451,7 @@ def test_an_answer_that_cannot_be_read_may_have_used_the_token(
     assert (True, False) == (error.sent, server.accepts(first))
 
 
-def test_a_server_that_is_not_there_has_used_nothing() -> None:
+def test_a_missing_server_has_used_no_token() -> None:
     with TokenServer() as gone:
         url = gone.url
     error = failure(lambda: refresh_grant(client_of(url), REFRESH, nothing))
@@ -463,8 +459,8 @@ def test_a_server_that_is_not_there_has_used_nothing() -> None:
     assert not error.sent
 
 
-def test_each_call_is_one_request(server: TokenServer) -> None:
-    """Whatever comes of it: a code or a token is never sent twice."""
+def test_each_call_sends_one_request(server: TokenServer) -> None:
+    """Whatever the reply is, a code or a token is never sent twice."""
     faults = [refused(500), refused(429), dropped(), garbled(), refused(302), refused(408)]
     server.script(*faults)
     for _ in faults:
@@ -487,7 +483,7 @@ GRANT = Grant(
 NOW_MS = int(NOW.timestamp() * 1000)
 
 
-def test_a_new_login_has_claude_codes_shape() -> None:
+def test_a_new_login_is_stored_as_claude_code_does() -> None:
     login = {
         "accessToken": "access-2",
         "refreshToken": "refresh-2",
@@ -498,7 +494,7 @@ def test_a_new_login_has_claude_codes_shape() -> None:
     assert {"claudeAiOauth": login, "organizationUuid": "org"} == credentials_of(GRANT, NOW)
 
 
-def test_a_renewed_login_keeps_what_the_grant_says_nothing_of() -> None:
+def test_a_refreshed_login_retains_everything_that_the_grant_does_not_tell() -> None:
     old = {
         "claudeAiOauth": {
             "accessToken": "access-1",
@@ -512,19 +508,19 @@ def test_a_renewed_login_keeps_what_the_grant_says_nothing_of() -> None:
         "mcpOAuth": {"x": 1},
         "organizationUuid": "old",
     }
-    kept = repr(old)
+    before = repr(old)
     new = credentials_of(Grant(Secret("access-2")), NOW, old)
     login = dict(old["claudeAiOauth"], accessToken="access-2")  # type: ignore[call-overload]
-    del login["expiresAt"]  # the old token's, and the new one's is not known
+    del login["expiresAt"]  # that of the old token; that of the new one is unknown
     assert {**old, "claudeAiOauth": login} == new
-    assert kept == repr(old)
+    assert before == repr(old)
 
 
-def test_a_grant_that_names_no_scopes_grants_what_was_asked_for() -> None:
+def test_a_grant_without_scopes_has_the_requested_ones() -> None:
     login = credentials_of(Grant(Secret("access")), NOW)["claudeAiOauth"]
     assert {"accessToken": "access", "scopes": ["user:profile", "user:inference"]} == login
 
 
 @pytest.mark.parametrize("odd", [{}, {"claudeAiOauth": None}, {"claudeAiOauth": []}])
-def test_a_previous_login_may_be_in_disorder(odd: dict[str, object]) -> None:
+def test_a_previous_login_may_be_malformed(odd: dict[str, object]) -> None:
     assert "refresh-2" == refresh_token(credentials_of(GRANT, NOW, odd)).reveal()

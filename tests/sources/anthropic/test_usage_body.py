@@ -80,15 +80,15 @@ RECORDED: dict[str, list[tuple[str, float | None, bool]]] = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_recorded_body_gives_its_windows_once(name: str) -> None:
+def test_every_recorded_body_gives_each_window_once(name: str) -> None:
     assert RECORDED[name] == rows(usage_from(payload(name), NOW))
 
 
-def test_no_recorded_body_is_left_out() -> None:
+def test_every_recorded_body_is_tested() -> None:
     assert {path.stem for path in PAYLOADS.glob("usage_*.json")} == set(RECORDED)
 
 
-def test_a_window_knows_its_source_its_age_and_its_model() -> None:
+def test_a_window_has_its_source_its_time_and_its_model() -> None:
     usage = usage_from(payload("usage_2026-09-04_max5x_full_verbatim"), NOW)
     fable = usage.window("seven_day:fable")
     assert fable is not None
@@ -96,12 +96,12 @@ def test_a_window_knows_its_source_its_age_and_its_model() -> None:
     assert datetime(2026, 9, 6, 21, 59, 59, 764930, tzinfo=UTC) == fable.resets_at
 
 
-# --- the scale, and what is no figure -----------------------------------------------------------
+# --- percentages and resets -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("utilization", [1.0, 0.42, 0, 101, 250])
-def test_a_percentage_is_a_percentage_whatever_its_size(utilization: float) -> None:
-    """1.0 is one percent. No guess by magnitude."""
+def test_a_percentage_is_never_scaled(utilization: float) -> None:
+    """1.0 is one percent, although other sources report fractions."""
     found = read({"five_hour": {"utilization": utilization, "resets_at": RESET}})
     assert utilization == only(found).utilization
 
@@ -111,7 +111,7 @@ def test_a_percentage_is_a_percentage_whatever_its_size(utilization: float) -> N
     ["-1", "NaN", "Infinity", "-Infinity", "1e999", '"8%"', "true", "[]", "{}", "9" * 5000, "null"]
     + ["1738425600"],
 )
-def test_a_percentage_that_is_none_is_unknown_and_costs_no_other(raw: str) -> None:
+def test_an_invalid_percentage_is_unknown_and_spoils_no_other(raw: str) -> None:
     body = (
         f'{{"five_hour": {{"utilization": {raw}, "resets_at": "{RESET}"}},'
         f' "seven_day": {{"utilization": 35.0, "resets_at": "{RESET}"}}}}'
@@ -121,7 +121,7 @@ def test_a_percentage_that_is_none_is_unknown_and_costs_no_other(raw: str) -> No
 
 
 @pytest.mark.parametrize("raw", [None, "", "soon", [], True, -5, "9999-12-31T00:00:00Z"])
-def test_a_reset_that_is_none_costs_neither_the_percentage_nor_another_window(raw: object) -> None:
+def test_an_invalid_reset_spoils_neither_the_percentage_nor_another_window(raw: object) -> None:
     found = read(
         {
             "five_hour": {"utilization": 12.0, "resets_at": raw},
@@ -133,11 +133,43 @@ def test_a_reset_that_is_none_costs_neither_the_percentage_nor_another_window(ra
 
 
 @pytest.mark.parametrize("value", [None, True, "x", 7, [], [1]])
-def test_what_is_no_object_is_no_window(value: object) -> None:
+def test_only_an_object_is_a_window(value: object) -> None:
     assert rows(read({"five_hour": value, "limits": value})) == []
 
 
-def test_of_duplicate_keys_the_last_counts() -> None:
+@pytest.mark.parametrize("odd", ["\u200b{}", "{}\u200b", "{}\0", " {} ", "\x1b{}\ufeff"])
+@pytest.mark.parametrize("odd_first", [True, False])
+def test_keys_that_differ_in_invisible_characters_are_one_window(odd: str, odd_first: bool) -> None:
+    plain = {"five_hour": {"utilization": 7.0, "resets_at": RESET}}
+    shadow = {odd.format("five_hour"): {"utilization": 9.0, "resets_at": RESET}}
+    found = read(shadow | plain if odd_first else plain | shadow)
+    assert [("five_hour", 7.0, True)] == rows(found)
+    assert [("five_hour", 9.0, True)] == rows(read(shadow))
+
+
+@pytest.mark.parametrize("key", ["nimbus_quill\u200b", "\u200bspend", "limits\0"])
+def test_an_invisible_character_does_not_make_a_key_a_window(key: str) -> None:
+    assert () == read({key: {"utilization": 50.0, "resets_at": RESET}}).windows
+
+
+def test_a_token_in_any_name_is_removed() -> None:
+    secret = "sk-ant-oat01-canary"
+    window = {"utilization": 1.0, "resets_at": RESET}
+    pool = {"limit_dollars": 5, "label": secret}
+    found = read(
+        {
+            f"seven_day_{secret}": window,
+            secret: window,
+            f"pool {secret}": pool,
+            "limits": [scoped(model=named(secret)), scoped(kind=secret, scope=None)],
+            "extra_usage": {"disabled_reason": secret, "currency": secret},
+        }
+    )
+    assert 3 == len(found.windows)
+    assert "canary" not in repr(found)
+
+
+def test_the_last_of_duplicate_keys_counts() -> None:
     body = b'{"five_hour": {"utilization": 1}, "five_hour": {"utilization": 2, "resets_at": null}}'
     assert only(usage_from(body, NOW)).utilization == 2.0
 
@@ -157,7 +189,7 @@ def named(name: str) -> dict[str, object]:
     return {"id": None, "display_name": name}
 
 
-def test_where_both_shapes_have_a_window_the_flat_figure_wins_and_the_row_flags_it() -> None:
+def test_a_window_in_both_shapes_has_the_flat_figure_and_the_flag_of_the_row() -> None:
     found = read(
         {
             "five_hour": {"utilization": 20.0, "resets_at": RESET},
@@ -171,7 +203,7 @@ def test_where_both_shapes_have_a_window_the_flat_figure_wins_and_the_row_flags_
     assert found.windows[0].resets_at is not None
 
 
-def test_where_the_flat_figure_is_unknown_the_row_stands_in() -> None:
+def test_a_row_replaces_an_unknown_flat_figure() -> None:
     found = read(
         {
             "five_hour": {"utilization": None, "resets_at": None},
@@ -201,7 +233,7 @@ def test_where_the_flat_figure_is_unknown_the_row_stands_in() -> None:
         (scoped(scope="odd"), "weekly_scoped", "Weekly scoped", None),
     ],
 )
-def test_a_row_is_named_by_what_it_limits(
+def test_a_row_is_named_after_what_it_limits(
     row: dict[str, object], key: str, label: str, model: str | None
 ) -> None:
     found = only(read({"limits": [row]}))
@@ -219,21 +251,21 @@ def test_a_model_in_both_shapes_is_one_window() -> None:
     assert found.windows[0].model == "Opus"
 
 
-def test_bad_rows_cost_no_good_one() -> None:
+def test_invalid_rows_spoil_no_valid_one() -> None:
     bad: list[object] = [None, 7, [], {}, {"kind": 5}, {"kind": ""}, {"percent": 4}]
     good = scoped(model=named("Fable"))
     assert rows(read({"limits": [*bad, good, *bad]})) == [("seven_day:fable", 52.0, True)]
 
 
-def test_ten_thousand_rows_are_cut_to_what_anybody_can_have() -> None:
+def test_the_number_of_rows_is_limited() -> None:
     many = [scoped(model=named(f"Model {n}")) for n in range(10_000)]
     assert len(read({"limits": many}).windows) == MAX_ROWS
 
 
-# --- keys nobody knows yet -------------------------------------------------------------------
+# --- unknown keys --------------------------------------------------------------------------
 
 
-def test_a_window_under_an_unknown_name_is_a_window() -> None:
+def test_a_window_with_an_unknown_key_is_a_window() -> None:
     found = only(read({"juniper_tide": {"utilization": 45.0, "resets_at": RESET}}))
     assert (found.key, found.label, found.utilization) == ("juniper_tide", "Juniper tide", 45.0)
     assert found.window_seconds is None
@@ -252,12 +284,12 @@ def test_a_window_under_an_unknown_name_is_a_window() -> None:
         ("tangelo", None),
     ],
 )
-def test_what_is_never_a_window(key: str, value: object) -> None:
+def test_these_keys_are_never_windows(key: str, value: object) -> None:
     found = read({key: value})
     assert (found.windows, found.credit_pools) == ((), ())
 
 
-def test_a_week_that_has_not_started_is_idle_not_gone() -> None:
+def test_a_week_that_has_not_started_is_idle() -> None:
     found = only(read({"seven_day_omelette": {"utilization": 0.0, "resets_at": None}}))
     assert (found.state(NOW), found.utilization) == ("idle", 0.0)
 
@@ -265,7 +297,7 @@ def test_a_week_that_has_not_started_is_idle_not_gone() -> None:
 # --- money --------------------------------------------------------------------------------------
 
 
-def test_extra_usage_comes_in_minor_units() -> None:
+def test_extra_usage_is_converted_from_minor_units() -> None:
     found = usage_from(payload("usage_2026-05-18_max_extra_usage_on_47.52_of_140"), NOW).extra_usage
     expected = ExtraUsage(
         True,
@@ -291,7 +323,7 @@ def test_extra_usage_comes_in_minor_units() -> None:
         ({"used_credits": 1, "monthly_limit": 0}, "0.01", "0", None, None),
     ],
 )
-def test_what_extra_usage_does_not_say_is_computed_or_unknown(
+def test_missing_fields_of_extra_usage_are_computed_or_unknown(
     extra: object, used: str | None, limit: str | None, currency: str | None, utilization: float
 ) -> None:
     found = read({"extra_usage": extra}).extra_usage
@@ -324,7 +356,7 @@ def test_a_pool_is_in_dollars_and_expires() -> None:
         ("seven_day", {"utilization": 5, "limit_dollars": 40, "used_dollars": 2}, 2, 40, 5.0),
     ],
 )
-def test_what_has_dollars_is_a_pool(
+def test_an_object_with_dollars_is_a_pool(
     key: str, value: object, used: float | None, limit: float | None, utilization: float
 ) -> None:
     found = read({key: value})
@@ -337,12 +369,12 @@ def test_what_has_dollars_is_a_pool(
     )
 
 
-def test_a_pool_may_bring_its_own_label() -> None:
+def test_a_pool_may_have_its_own_label() -> None:
     (pool,) = read({"wattle_ember": {"utilization": 1, "label": "Launch\x1b gift"}}).credit_pools
     assert pool.label == "Launch gift"
 
 
-# --- what is no usage body ------------------------------------------------------------------------
+# --- other bodies -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -351,7 +383,7 @@ def test_a_pool_may_bring_its_own_label() -> None:
     + [b'{"status": "ok"}', b"[" * 100_000],
     ids=["empty", "html", "null", "list", "true", "string", "cut", "bytes", "other", "deep"],
 )
-def test_a_body_that_is_none_is_an_unexpected_response(body: bytes) -> None:
+def test_anything_but_a_usage_body_is_an_unexpected_response(body: bytes) -> None:
     with pytest.raises(UnexpectedResponse):
         usage_from(body, NOW)
 
@@ -395,7 +427,7 @@ BODY = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(BODY, st.sampled_from([20, 28, 40, 60]))
 def test_any_body_becomes_a_frame_or_our_own_error(body: dict[str, object], width: int) -> None:
-    """Wrong types anywhere: no exception but ours, no control character on the screen."""
+    """Values of wrong types cause no other exception and no control character on the screen."""
     try:
         usage = usage_from(json.dumps(body).encode(), NOW)
     except UnexpectedResponse:
