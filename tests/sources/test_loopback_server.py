@@ -83,7 +83,7 @@ def test_the_server_listens_on_loopback_only(site: Site) -> None:
     assert {f"0100007F{port}", f"{'0' * 24}01000000{port}"} == listening
 
 
-# --- requests -------------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "OPTIONS", "CONNECT", "BREW"])
@@ -181,7 +181,7 @@ def test_a_page_may_load_and_store_nothing(site: Site, target: str) -> None:
     assert expected == dict(field.split(": ", 1) for field in fields)
 
 
-# --- connections ----------------------------------------------------------------------------------
+# --- connections --------------------------------------------------------------------------------
 
 
 def test_idle_connections_do_not_delay_a_request(
@@ -270,7 +270,7 @@ def test_a_bug_in_a_page_is_not_printed(
     assert ("", "", "") == (printed.out, printed.err, caplog.text)
 
 
-# --- the port -------------------------------------------------------------------------------------
+# --- the port -----------------------------------------------------------------------------------
 
 
 def test_no_other_program_can_listen_on_the_port(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""A local API: a real HTTP server on loopback that answers as the real one, and counts."""
+"""A local API: a real HTTP server on loopback that answers like the real one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ PROFILE = "/api/oauth/profile"
 
 
 class Api:
-    """Answers usage and profile; ``answer`` changes the one, ``answer_profile`` the other."""
+    """Answers requests for usage and profile, and records them.
+
+    ``answer`` changes the reply for usage, ``answer_profile`` that for a profile.
+    """
 
     def __init__(self, server: HTTPServer) -> None:
         self._server = server
@@ -54,7 +57,7 @@ class Api:
         *,
         token: str | None = None,
     ) -> None:
-        """Answer usage so from now on: to everybody, or to one token."""
+        """Set the reply to requests for usage: to all, or to those with one token."""
         content = body if isinstance(body, bytes) else as_bytes(body)
 
         def response() -> Response:
@@ -66,12 +69,12 @@ class Api:
             self._by_token[token] = response
 
     def answer_profile(self, body: bytes | object, status: int = 200) -> None:
-        """Answer profiles so from now on."""
+        """Set the reply to requests for a profile."""
         content = body if isinstance(body, bytes) else as_bytes(body)
         self._profile = lambda: _json(content, status)
 
     def answer_with(self, response: Callable[[], Response]) -> None:
-        """Answer usage with what a function makes, each time anew."""
+        """Let a function make the reply to each request for usage."""
         self._usage = response
 
     def _answer_usage(self, request: Request) -> Response:

@@ -1,7 +1,8 @@
-"""An invented organisation behind a real Admin API on loopback: it pages, rounds and refuses.
+"""An invented organization, and an Admin API on loopback that serves it.
 
-It keeps to the facts: two pagers, RFC 3339 for reports and plain days for Claude Code, cents as
-decimal strings, ``null`` for the default workspace, error bodies with request ids.
+The API behaves like the real one: two kinds of pages, RFC 3339 for reports and plain days for
+Claude Code, cents as decimal strings, ``null`` for the default workspace, error bodies with request
+ids.
 """
 
 from __future__ import annotations
@@ -33,14 +34,22 @@ COSTS, MESSAGES, CLAUDE_CODE = "cost_report", "usage_report/messages", "usage_re
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00Z")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODELS = ("claude-opus-5", "claude-sonnet-5", "claude-haiku-4-5")
-_WEEK = ("1.0", "1.1", "1.2", "1.05", "0.8", "0.15", "0.1")  # of a usual day, Monday first
+_WEEK = (
+    "1.0",
+    "1.1",
+    "1.2",
+    "1.05",
+    "0.8",
+    "0.15",
+    "0.1",
+)  # the share of an average day, Monday first
 _WORKSPACES = ("Claude Code", None, "Research", "Support bot", "Data pipeline", "Evaluation")
 _PEOPLE = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Mary Somerville", "Émilie du Châtelet")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one workspace's use of one model cost on one day, in cents."""
+    """The cost of one model in one workspace on one day, in cents."""
 
     day: date
     workspace_id: str | None
@@ -51,7 +60,7 @@ class Cell:
 
 @dataclass
 class Invented:
-    """The figures. All sums that tests expect are made from these, not from replies."""
+    """An organization's figures, from which tests compute the sums that they expect."""
 
     name: str = "Acme Corporation"
     users: list[dict[str, str]] = field(default_factory=list)
@@ -65,56 +74,56 @@ class Invented:
     def of_size(
         cls, now: datetime, *, users: int = 5, workspaces: int = 6, seed: int = 7
     ) -> Invented:
-        """Return an organisation whose month runs up to ``now``, the same for the same seed."""
-        made = cls()
-        chance = random.Random(seed)  # noqa: S311 - figures, not secrets
+        """Return an organization with random figures of this month up to ``now``."""
+        organization = cls()
+        rng = random.Random(seed)  # noqa: S311 - figures, not secrets
         for number in range(users):
             name = _PEOPLE[number] if number < len(_PEOPLE) else f"User {number}"
             email = f"{name.split()[0].lower()}{number}@example.com"
-            made.users.append({"id": f"user_{number:04}", "email": email, "name": name})
+            organization.users.append({"id": f"user_{number:04}", "email": email, "name": name})
         for number in range(workspaces):
             label = _WORKSPACES[number] if number < len(_WORKSPACES) else f"Team {number}"
             if label is not None:
-                made.workspaces.append({"id": f"wrkspc_{number:04}", "name": label})
+                organization.workspaces.append({"id": f"wrkspc_{number:04}", "name": label})
         for number in range(min(workspaces, 12)):
-            made.api_keys.append({"id": f"apikey_{number:04}", "name": f"service-{number}"})
+            organization.api_keys.append({"id": f"apikey_{number:04}", "name": f"service-{number}"})
         for offset in range(now.day):
-            made._add_day(now.date() - timedelta(days=offset), now, chance, workspaces)
-        return made
+            organization._add_day(now.date() - timedelta(days=offset), now, rng, workspaces)
+        return organization
 
-    def _add_day(self, day: date, now: datetime, chance: random.Random, workspaces: int) -> None:
+    def _add_day(self, day: date, now: datetime, rng: random.Random, workspaces: int) -> None:
         share = Decimal(1)
         if day == now.date():
             share = Decimal(now.hour * 60 + now.minute) / 1440
-        usual = Decimal(_WEEK[day.weekday()]) * share
+        scale = Decimal(_WEEK[day.weekday()]) * share
         for number in range(workspaces):
             known = number >= len(_WORKSPACES) or _WORKSPACES[number] is not None
             for model in _MODELS:
-                cents = usual * Decimal(chance.randint(20_000, 900_000)) / (40 * (number + 1))
+                cents = scale * Decimal(rng.randint(20_000, 900_000)) / (40 * (number + 1))
                 workspace = f"wrkspc_{number:04}" if known else None
                 self.cells.append(
                     Cell(day, workspace, model, "tokens", cents.quantize(Decimal("1e-6")))
                 )
-        searches = (usual * chance.randint(100, 900)).quantize(Decimal("1e-6"))
+        searches = (scale * rng.randint(100, 900)).quantize(Decimal("1e-6"))
         self.cells.append(Cell(day, None, None, "web_search", searches))
         keys = [key["id"] for key in self.api_keys]
-        self.messages[day] = [_message_row(key, chance, usual) for key in [*keys, None]]
+        self.messages[day] = [_message_row(key, rng, scale) for key in [*keys, None]]
         self.claude_code[day] = [
-            _claude_code_row(day, user["email"], terminal, chance, usual)
+            _claude_code_row(day, user["email"], terminal, rng, scale)
             for user in self.users
-            for terminal in (("vscode", "iTerm.app") if chance.random() < 0.4 else ("vscode",))
-            if chance.random() < 0.95
+            for terminal in (("vscode", "iTerm.app") if rng.random() < 0.4 else ("vscode",))
+            if rng.random() < 0.95
         ]
 
     def cents(self, **where: object) -> Decimal:
-        """Return the straight sum of all cells that have these values."""
+        """Return the plain sum of all cells with these values."""
         return sum(
             (c.cents for c in self.cells if all(getattr(c, k) == v for k, v in where.items())),
             Decimal(0),
         )
 
     def claude_code_cents(self, email: str | None = None) -> Decimal:
-        """Return the straight sum of the Claude Code report, of one user or of all."""
+        """Return the plain sum of the Claude Code report, of one user or of all."""
         found = Decimal(0)
         records: list[Any] = [row for rows in self.claude_code.values() for row in rows]
         for record in records:
@@ -124,9 +133,9 @@ class Invented:
         return found
 
 
-def _message_row(key: object, chance: random.Random, usual: Decimal) -> dict[str, object]:
+def _message_row(key: object, rng: random.Random, scale: Decimal) -> dict[str, object]:
     def tokens(most: int) -> int:
-        return int(usual * chance.randint(most // 10, most))
+        return int(scale * rng.randint(most // 10, most))
 
     return {
         "api_key_id": key,
@@ -144,10 +153,10 @@ def _message_row(key: object, chance: random.Random, usual: Decimal) -> dict[str
 
 
 def _claude_code_row(
-    day: date, email: str, terminal: str, chance: random.Random, usual: Decimal
+    day: date, email: str, terminal: str, rng: random.Random, scale: Decimal
 ) -> dict[str, object]:
     def some(most: int) -> int:
-        return int(usual * chance.randint(1, most))
+        return int(scale * rng.randint(1, most))
 
     return {
         "date": f"{day.isoformat()}T00:00:00Z",
@@ -178,7 +187,7 @@ def _claude_code_row(
 
 
 class AdminApi:
-    """Serves an organisation; counts requests, and how many are answered at once at most."""
+    """Serves an organization, and records the requests and how many of them were concurrent."""
 
     def __init__(self, server: HTTPServer, organization: Invented) -> None:
         self._server = server
@@ -191,10 +200,10 @@ class AdminApi:
         self.latency = 0.0
         self.hold = False
         self.release = threading.Event()
-        """Set when requests that are held are to be answered after all."""
+        """Set it to answer the requests that ``hold`` delays."""
         self.key = ADMIN_KEY
         self.total_seconds_served = 0.0
-        """How long all requests took here, one after another."""
+        """The sum of the times that all requests took in this server."""
         self.concurrent = 0
         self._lock = threading.Lock()
         self._failures: dict[str, list[tuple[int, object, Mapping[str, str]]]] = defaultdict(list)
@@ -208,7 +217,7 @@ class AdminApi:
 
     @property
     def calls(self) -> list[str]:
-        """What was called so far, in order."""
+        """The calls so far, in order."""
         return [request.path.removeprefix(ROOT) for request in self.requests]
 
     def fail(
@@ -216,15 +225,15 @@ class AdminApi:
         call: str,
         status: int,
         kind: str = "api_error",
-        words: str = "Something is wrong",
+        message: str = "Something is wrong",
         headers: Mapping[str, str] | None = None,
         *,
         once: bool = False,
     ) -> None:
-        """Let a call fail from now on, or once."""
+        """Let a call fail: always, or once."""
         body = {
             "type": "error",
-            "error": {"type": kind, "message": words},
+            "error": {"type": kind, "message": message},
             "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
         }
         if once:
@@ -233,7 +242,7 @@ class AdminApi:
             self._always[call] = (status, body, headers or {})
 
     def recover(self) -> None:
-        """Let nothing fail any more."""
+        """Let no call fail any more."""
         self._failures.clear()
         self._always.clear()
 
@@ -351,10 +360,10 @@ def _listed(request: Request, items: Sequence[Mapping[str, object]]) -> Response
     )
 
 
-def _paged(request: Request, items: Iterable[object], usual: int, most: int) -> Response:
-    limit = int(request.args.get("limit", str(usual)))
-    if not 1 <= limit <= most:
-        return _error(400, "invalid_request_error", f"limit: 1 to {most}")
+def _paged(request: Request, items: Iterable[object], default: int, maximum: int) -> Response:
+    limit = int(request.args.get("limit", str(default)))
+    if not 1 <= limit <= maximum:
+        return _error(400, "invalid_request_error", f"limit: 1 to {maximum}")
     page = request.args.get("page", "page_0")
     start = int(page.removeprefix("page_"))
     found = list(items)
@@ -369,12 +378,12 @@ def _paged(request: Request, items: Iterable[object], usual: int, most: int) -> 
     )
 
 
-def _error(status: int, kind: str, words: str) -> Response:
+def _error(status: int, kind: str, message: str) -> Response:
     return _json(
         status,
         {
             "type": "error",
-            "error": {"type": kind, "message": words},
+            "error": {"type": kind, "message": message},
             "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
         },
     )

@@ -1,4 +1,4 @@
-"""Small servers on loopback that say exactly the bytes a test wants, also wrong ones."""
+"""Small servers on loopback that send exactly the bytes that a test specifies."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HEAD_END = b"\r\n\r\n"
 
 
 class RawServer:
-    """Accepts connections, reads a request's head from each, and lets a function answer.
+    """Accepts connections, reads the head of a request from each, and calls a script to answer.
 
-    With ``reads_first`` off the function gets the connection untouched. With ``keeps_alive`` it
-    is called again for the next request on the same connection.
+    Without ``reads_first`` the script is called at once. With ``keeps_alive`` it is called again
+    for the next request on the same connection.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class RawServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port on which the server listens."""
         port: int = self._listener.getsockname()[1]
         return port
 
@@ -63,7 +63,7 @@ class RawServer:
         self.end()
 
     def end(self) -> None:
-        """Stop accepting, cut every connection, and wait for what is under way."""
+        """Stop accepting, shut every connection down, and wait for all threads."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         for thread in list(self._threads):
@@ -98,7 +98,7 @@ class RawServer:
                     break
 
     def _read_head(self, connection: socket.socket) -> bytes:
-        """Take the next request's head in; returns nothing when the other side has closed."""
+        """Return the head of the next request; empty when the client has closed the connection."""
         head = b""
         while not head.endswith(_HEAD_END):
             byte = connection.recv(1)
@@ -112,14 +112,14 @@ class RawServer:
 def reply(
     body: bytes = b"", status: str = "200 OK", headers: Iterable[tuple[str, str]] = ()
 ) -> bytes:
-    """Return a whole HTTP reply."""
+    """Return a complete HTTP reply."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join(lines).encode("latin-1") + _HEAD_END + body
 
 
 def send_bytes(data: bytes) -> ServerScript:
-    """Say this, then close."""
+    """Return a script that sends these bytes and closes the connection."""
 
     def script(connection: socket.socket) -> None:
         connection.sendall(data)
@@ -128,13 +128,13 @@ def send_bytes(data: bytes) -> ServerScript:
 
 
 def stay_silent(connection: socket.socket) -> None:
-    """Say nothing until the other side goes."""
+    """Send nothing until the client closes the connection."""
     while connection.recv(1 << 16):
         pass
 
 
 def drip(start: bytes, drop: bytes, pause: float = 0.05) -> ServerScript:
-    """Say a beginning, then drop after drop for as long as anybody listens."""
+    """Return a script that sends a beginning, then one drop after the other forever."""
 
     def script(connection: socket.socket) -> None:
         connection.sendall(start)
@@ -146,13 +146,13 @@ def drip(start: bytes, drop: bytes, pause: float = 0.05) -> ServerScript:
 
 
 def reset(connection: socket.socket) -> None:
-    """Break the connection off as a crashed server does."""
+    """Reset the connection, as a crashed server does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
 
 
 class Proxy(RawServer):
-    """A proxy that connects to whatever ``CONNECT`` names, after a pause."""
+    """A proxy that connects to the target of a ``CONNECT`` request, after a pause."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, pause: float = 0.0) -> None:
         self._pause = pause

@@ -232,7 +232,7 @@ class _Conversation:
         return None
 
 
-# --- the browser ----------------------------------------------------------------------------------
+# --- the browser --------------------------------------------------------------------------------
 
 
 def browser_can_open(environ: Mapping[str, str], platform: str = sys.platform) -> bool:

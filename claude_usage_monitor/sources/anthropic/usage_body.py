@@ -97,7 +97,7 @@ def _is_usage_body(document: JsonObject) -> bool:
     return any(key in known or key.startswith(_WINDOW_PREFIXES) for key in document)
 
 
-# --- windows under flat keys ----------------------------------------------------------------------
+# --- windows under flat keys --------------------------------------------------------------------
 
 
 def _flat_windows(document: JsonObject, as_of: datetime, source: Source) -> list[UsageWindow]:
@@ -119,7 +119,7 @@ def _flat_windows(document: JsonObject, as_of: datetime, source: Source) -> list
     return windows
 
 
-# --- rows of limits[] -----------------------------------------------------------------------------
+# --- rows of limits[] ---------------------------------------------------------------------------
 
 
 def _row_windows(document: JsonObject, as_of: datetime, source: Source) -> dict[str, UsageWindow]:
@@ -188,7 +188,7 @@ def _merged(flat: list[UsageWindow], rows: dict[str, UsageWindow]) -> list[Usage
     return merged + list(rows.values())
 
 
-# --- money ----------------------------------------------------------------------------------------
+# --- money --------------------------------------------------------------------------------------
 
 
 def _is_pool(key: str, fields: JsonObject) -> bool:

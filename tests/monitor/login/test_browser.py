@@ -274,7 +274,7 @@ def test_requests_of_other_programs_do_not_end_the_login(scene: Scene) -> None:
     assert is_login(scene, scene.log_in())
 
 
-# --- without a browser ---------------------------------------------------------------------------
+# --- without a browser --------------------------------------------------------------------------
 
 
 def test_without_a_browser_the_user_pastes_the_code(scene: Scene) -> None:
@@ -430,7 +430,7 @@ def test_lines_after_the_code_are_left_in_the_input(scene: Scene) -> None:
     assert "y\n" == scene.typed.get(timeout=PATIENCE)
 
 
-# --- the end of a login ---------------------------------------------------------------------------
+# --- the end of a login -------------------------------------------------------------------------
 
 
 def test_a_login_that_is_not_completed_in_time_fails(scene: Scene) -> None:

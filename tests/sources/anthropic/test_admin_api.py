@@ -161,7 +161,7 @@ def test_a_key_that_a_reply_repeats_is_removed(client: HttpClient, httpserver: H
     assert "kkk" not in repr(caught.value)
 
 
-# --- pages -------------------------------------------------------------------------------------
+# --- pages --------------------------------------------------------------------------------------
 
 
 def test_all_pages_of_a_list_are_read(client: HttpClient, httpserver: HTTPServer) -> None:

@@ -68,7 +68,7 @@ def test_the_login_service_redirects_to_localhost(callback: Callback) -> None:
     assert f"http://localhost:{callback.port}/callback" == callback.callback.redirect_uri
 
 
-# --- the start address ----------------------------------------------------------------------------
+# --- the start address --------------------------------------------------------------------------
 
 
 def test_the_start_address_redirects_to_the_login_page(callback: Callback) -> None:
@@ -116,7 +116,7 @@ def test_only_a_get_request_starts_a_login(callback: Callback) -> None:
     assert callback.still_waits()
 
 
-# --- requests that do not count -------------------------------------------------------------------
+# --- requests that do not count -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_another_host_name_receives_no_code(callback: Callback) -> None:
     assert callback.still_waits()
 
 
-# --- the end of a login ---------------------------------------------------------------------------
+# --- the end of a login -------------------------------------------------------------------------
 
 
 def test_the_first_outcome_counts(callback: Callback) -> None:

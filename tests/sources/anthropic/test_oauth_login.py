@@ -109,7 +109,7 @@ def answered(
     return lambda: grant_from(Reply(status, headers or {}, content, NOW))
 
 
-# --- addresses-----------------------------------------------------------------------------------
+# --- addresses ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("environ", [{}, {API_URL_VARIABLE: ""}])
@@ -413,7 +413,7 @@ def test_an_echo_of_the_token_is_not_quoted(body: object, status: int) -> None:
     failure(answered(body, status))
 
 
-# --- no reply, or part of one ------------------------------------------------------------------
+# --- no reply, or part of one -------------------------------------------------------------------
 
 
 def test_a_rate_limit_has_the_time_to_wait(server: TokenServer) -> None:

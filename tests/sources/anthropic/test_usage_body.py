@@ -96,7 +96,7 @@ def test_a_window_has_its_source_its_time_and_its_model() -> None:
     assert datetime(2026, 9, 6, 21, 59, 59, 764930, tzinfo=UTC) == fable.resets_at
 
 
-# --- percentages and resets -------------------------------------------------------------------
+# --- percentages and resets ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("utilization", [1.0, 0.42, 0, 101, 250])
@@ -174,7 +174,7 @@ def test_the_last_of_duplicate_keys_counts() -> None:
     assert only(usage_from(body, NOW)).utilization == 2.0
 
 
-# --- the two shapes --------------------------------------------------------------------------
+# --- the two shapes -----------------------------------------------------------------------------
 
 
 def scoped(
@@ -262,7 +262,7 @@ def test_the_number_of_rows_is_limited() -> None:
     assert len(read({"limits": many}).windows) == MAX_ROWS
 
 
-# --- unknown keys --------------------------------------------------------------------------
+# --- unknown keys -------------------------------------------------------------------------------
 
 
 def test_a_window_with_an_unknown_key_is_a_window() -> None:
