@@ -170,19 +170,28 @@ def _not_regular(path: Path, mode: int) -> NotARegularFile:
 
 def _require_own(status: os.stat_result, path: Path) -> None:
     """Raise NotPrivate, with the command that mends it, if others own a file or can change it."""
-    if sys.platform == "win32":
-        return
     what = "the folder" if stat.S_ISDIR(status.st_mode) else "it"
     quoted = "'" + str(path).replace("'", "'\\''") + "'"
-    if status.st_uid not in {os.getuid(), _ROOT}:
+    if is_foreign(status):
         reason = f"another user owns {what}: `sudo chown {os.getuid()} {quoted}`"
-    elif status.st_mode & stat.S_IWOTH or (
-        status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
-    ):
+    elif is_writable_by_others(status):
         reason = f"other users can write to {what}: `chmod go-w {quoted}`"
     else:
         return
     raise NotPrivate(errno.EPERM, reason, str(path))
+
+
+def is_foreign(status: os.stat_result) -> bool:
+    """Return whether a file or folder belongs to another user who is not root."""
+    return sys.platform != "win32" and status.st_uid not in {os.getuid(), _ROOT}
+
+
+def is_writable_by_others(status: os.stat_result) -> bool:
+    """Return whether other users can change a file or folder, by its permissions."""
+    if sys.platform == "win32":
+        return False
+    group_can_write = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
+    return bool(status.st_mode & stat.S_IWOTH or group_can_write)
 
 
 def _is_private_group(group_id: int) -> bool:

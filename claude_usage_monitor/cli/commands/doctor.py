@@ -20,9 +20,7 @@ from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style, output_width, terminal_size
 from claude_usage_monitor.formats import doctor_report
-from claude_usage_monitor.monitor.doctor.report import Doctor
-from claude_usage_monitor.store.paths import config_path
-from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.monitor.doctor.report import diagnose
 from claude_usage_monitor.usage.findings import Finding
 
 _MAX_WIDTH = 100  # columns
@@ -43,16 +41,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the findings and return 0 if figures are available, else 3 or 4."""
     output.require_open()
     environ = os.environ
-    settings, warnings = load_settings(config_path(environ))
-    doctor = Doctor(environ, settings, warnings, utc_clock, clock_style(environ, utc_clock()))
-    findings = [*_versions(), *doctor.findings(online=options.online), *_terminal(environ)]
+    style = clock_style(environ, utc_clock())
+    diagnosis = diagnose(environ, utc_clock, style, online=options.online)
+    findings = [*_versions(), *diagnosis.findings, *_terminal(environ)]
     if options.json:
-        output.json(doctor_report.document(findings, ok=doctor.ok))
+        output.json(doctor_report.document(findings, ok=diagnosis.ok))
     else:
         output.data(doctor_report.report(findings, min(output_width(environ), _MAX_WIDTH)))
-    if doctor.ok:
+    if diagnosis.ok:
         return ExitCode.OK
-    return ExitCode.NO_FIGURES if doctor.login_works else ExitCode.LOGIN_NEEDED
+    return ExitCode.NO_FIGURES if diagnosis.login_works else ExitCode.LOGIN_NEEDED
 
 
 def _versions() -> Iterator[Finding]:

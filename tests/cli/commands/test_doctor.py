@@ -36,7 +36,7 @@ def test_a_working_installation_has_no_problems(
     login = checks[str(home / ".claude" / ".credentials.json")]
     assert "user:profile" in login["detail"]
     assert "expires in" in login["detail"]
-    assert "0 of 20" in checks["request ledger"]["detail"]
+    assert "0 of 20" in checks["request budget"]["detail"]
     assert [] == api.requests
 
 
@@ -51,11 +51,11 @@ def test_the_report_fits_the_width_and_has_every_area(command: Command, store: S
 
 def test_online_obeys_the_request_budget(command: Command, api: Api, store: Store) -> None:
     store.login()
-    assert "it answers" in findings(command, "--online")["asked the API"]["detail"]
+    assert "the API answers" in findings(command, "--online")["request"]["detail"]
     findings(command, "--online")
     assert 1 == len(api.usage_requests)
     checks = findings(command)
-    assert "1 of 20" in checks["request ledger"]["detail"]
+    assert "1 of 20" in checks["request budget"]["detail"]
     assert "3 windows" in checks["stored figures"]["detail"]
 
 
@@ -88,7 +88,7 @@ def test_a_rate_limit_is_a_problem_with_its_end(command: Command, api: Api, stor
     store.login()
     api.answer(payload("error_429_usage"), 429)
     command.run("--json")
-    ledger = findings(command, code=4)["request ledger"]
+    ledger = findings(command, code=4)["request budget"]
     assert ("problem", True) == (ledger["state"], "asks to wait until" in ledger["detail"])
 
 
@@ -156,13 +156,13 @@ def test_online_does_not_show_stored_figures_as_an_answer(
     store.login()
     command.run("--json")
     asked = findings(command, "--online", CLAUDE_USAGE_MONITOR_API_URL="http://127.0.0.1:1")
-    assert "not asked" in asked["asked the API"]["detail"]
+    assert "not sent" in asked["request"]["detail"]
 
 
 def test_an_api_url_that_cannot_be_used_is_a_finding(command: Command, store: Store) -> None:
     store.login()
     done = command.run("doctor", environ={"CLAUDE_USAGE_MONITOR_API_URL": "ftp://x"})
-    assert "Traceback" not in done.stderr
+    assert (4, "") == (done.returncode, done.stderr)
     assert "not an address that a token may be sent to" in " ".join(done.stdout.split())
 
 
@@ -200,9 +200,21 @@ def test_a_folder_that_others_may_write_to_is_a_problem(
     own = tmp_path / "own"
     own.mkdir()
     own.chmod(0o777)
-    state = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["state"]
-    assert "problem" == state["state"]
-    assert f"other users can write to the folder: `chmod go-w '{own}'`" in state["detail"]
+    folder = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["folder"]
+    assert ("problem", f"chmod 700 {own}") == (folder["state"], folder["hint"])
+
+
+def test_an_escape_character_in_a_path_is_escaped(
+    command: Command, store: Store, tmp_path: Path
+) -> None:
+    store.login()
+    own = tmp_path / "a\x1b[2Jb\udcff"
+    for arguments in (("doctor",), ("doctor", "--json")):
+        done = command.run(*arguments, environ={"CLAUDE_USAGE_MONITOR_HOME": str(own)})
+        assert (0, "") == (done.returncode, done.stderr)
+        assert "\x1b" not in done.stdout
+    folder = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["folder"]
+    assert r"a\x1b[2Jb\udcff" in folder["detail"]
 
 
 @pytest.mark.parametrize("how", ["", " --json"])

@@ -1,0 +1,139 @@
+"""Findings about our files and folders: whether they exist, and who else can use them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from claude_usage_monitor.files import is_foreign, is_writable_by_others
+from claude_usage_monitor.store.paths import (
+    accounts_path,
+    config_path,
+    locks_path,
+    secrets_path,
+    state_path,
+)
+from claude_usage_monitor.usage.findings import Finding
+
+_AREA = "Files"
+
+
+class Condition(Enum):
+    """The condition of a file or folder; the value is the sentence for it."""
+
+    GOOD = "only you can change it"
+    MISSING = "does not exist (not needed yet)"
+    LOST = "missing or empty, although logins are stored beside it"
+    INACCESSIBLE = "you have no access to it"
+    WRONG_TYPE = "not a regular file or folder, as it should be"
+    LINK = "a symbolic link, which is not followed"
+    FOREIGN = "another user owns it"
+    WRITABLE = "other users can write to it"
+    READABLE = "other users can read it"
+
+
+class OwnPath(NamedTuple):
+    """A file or folder of ours; ``is_private`` means that others may not read it either."""
+
+    name: str
+    path: Path
+    is_folder: bool = False
+    is_private: bool = True
+    may_be_link: bool = False
+
+
+def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
+    """Return every file and folder that this program reads or writes as its own."""
+    state, config = state_path(environ), config_path(environ)
+    folders = (
+        OwnPath("folder", folder, is_folder=True, is_private=False, may_be_link=True)
+        for folder in dict.fromkeys((state.parent, config.parent))  # one or two
+    )
+    return (
+        *folders,
+        OwnPath("state", state),
+        OwnPath("accounts", accounts_path(environ)),
+        OwnPath("encrypted file", secrets_path(environ)),
+        OwnPath("locks", locks_path(environ), is_folder=True, is_private=False),
+        OwnPath("settings", config, is_private=False, may_be_link=True),
+    )
+
+
+def condition_of(own: OwnPath) -> Condition:
+    """Return the condition of a path, without opening it: opening a FIFO would wait forever."""
+    try:
+        status = own.path.stat() if own.may_be_link else own.path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Condition.MISSING
+    except OSError:
+        return Condition.INACCESSIBLE
+    is_expected = stat.S_ISDIR if own.is_folder else stat.S_ISREG
+    if not is_expected(status.st_mode):
+        return Condition.LINK if stat.S_ISLNK(status.st_mode) else Condition.WRONG_TYPE
+    if is_foreign(status):
+        return Condition.FOREIGN
+    if is_writable_by_others(status):
+        return Condition.WRITABLE
+    if own.is_private and sys.platform != "win32" and status.st_mode & 0o044:
+        return Condition.READABLE
+    return Condition.GOOD
+
+
+def remedy(own: OwnPath, condition: Condition) -> str:
+    """Return what repairs a path, usually a command; empty if its condition is no problem."""
+    path = shlex.quote(str(own.path))
+    mode = "700" if own.is_folder else "600" if own.is_private else "go-w"
+    remedies = {
+        Condition.LOST: "Restore it from a backup, or add the accounts again.",
+        Condition.INACCESSIBLE: f"chmod u+rwx {shlex.quote(str(_closed_folder(own.path)))}",
+        Condition.WRONG_TYPE: f"mv {path} {path}.old",
+        Condition.LINK: f"mv {path} {path}.old",
+        Condition.FOREIGN: f"sudo chown {os.getuid() if hasattr(os, 'getuid') else ''} {path}",
+        Condition.WRITABLE: f"chmod {mode} {path}",
+        Condition.READABLE: f"chmod {mode} {path}",
+    }
+    return remedies.get(condition, "")
+
+
+def file_findings(
+    environ: Mapping[str, str], state_notice: str | None, settings_warnings: Sequence[str]
+) -> Iterator[Finding]:
+    """Yield the findings about our files.
+
+    ``state_notice`` is what the store says about state.db, ``settings_warnings`` what it says about
+    config.toml.
+    """
+    for own in own_paths(environ):
+        condition = condition_of(own)
+        if own.path == accounts_path(environ) and _is_lost(own.path, secrets_path(environ)):
+            condition = Condition.LOST
+        hint = remedy(own, condition)
+        detail = f"{own.path}: {condition.value}"
+        yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
+    if state_notice is not None:
+        hint = "If no finding above says what to do, free space or set CLAUDE_USAGE_MONITOR_HOME."
+        yield Finding(_AREA, "state", "problem", state_notice, hint)
+    for warning in settings_warnings:
+        yield Finding(_AREA, "settings", "problem", warning, "Correct or remove that line.")
+
+
+def _is_lost(accounts: Path, secrets: Path) -> bool:
+    """Return whether the list of accounts has no content although there are stored secrets."""
+    try:
+        return secrets.lstat().st_size > 0 and not (
+            accounts.exists() and accounts.lstat().st_size > 0
+        )
+    except OSError:
+        return False
+
+
+def _closed_folder(path: Path) -> Path:
+    """Return the outermost folder of a path that this user may not enter."""
+    closed = (folder for folder in reversed(path.parents) if not os.access(folder, os.X_OK))
+    return next(closed, path.parent)
