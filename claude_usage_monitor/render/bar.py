@@ -1,21 +1,10 @@
-"""A bar of exactly so many cells, with a tick where an even pace would stand, and a target."""
+"""A bar, with a tick where an even pace would be now, and Claude Pace Maker's target."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from rich.text import Text
 
-from claude_usage_monitor.render.theme import (
-    FAINT,
-    SEVERITY_STYLES,
-    STRONG,
-    TARGET,
-    RenderOptions,
-    styled,
-)
-from claude_usage_monitor.usage.limits.windows import severity_of
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
 
 
 def bar(
@@ -25,10 +14,10 @@ def bar(
     options: RenderOptions,
     target: float | None = None,
 ) -> Text:
-    """Draw a percentage. ``tick`` and ``target`` are in percent too; ``None`` draws none.
+    """Draw a percentage as exactly ``width`` cells; ``tick`` and ``target`` are in percent too.
 
-    Any use fills a cell and anything left leaves one: a bar that is full is full. Of an unknown
-    utilization neither is claimed: its track is dotted.
+    Utilization above 0 fills at least one cell, below 100 it leaves one empty. If it is unknown,
+    the track is dotted.
     """
     glyphs = options.glyphs
     if utilization is None:
@@ -36,22 +25,22 @@ def bar(
     filled = min(width, int(utilization / 100 * width + 0.5))
     if 0 < utilization < 100 and width > 1:
         filled = min(max(filled, 1), width - 1)
-    drawn = styled(glyphs.filled * filled, SEVERITY_STYLES[severity_of(utilization)])
-    drawn.append(glyphs.track * (width - filled), style=FAINT)
+    cells = styled(glyphs.filled * filled, options.theme.of(utilization))
+    cells.append(glyphs.track * (width - filled), style=FAINT)
     if not width:
-        return drawn
+        return cells
     tick_at, target_at = _cell(tick, width), _cell(target, width)
     if target_at is not None:
         glyph = glyphs.tick_on_target if target_at == tick_at else glyphs.target
-        drawn = _marked(drawn, target_at, glyph, TARGET)
+        cells = _marked(cells, target_at, glyph, options.theme.target)
     if tick_at is not None and tick_at != target_at:
-        drawn = _marked(drawn, tick_at, glyphs.tick, STRONG)
-    return drawn
+        cells = _marked(cells, tick_at, glyphs.tick, STRONG)
+    return cells
 
 
 def _cell(percent: float | None, width: int) -> int | None:
     return None if percent is None else min(width - 1, int(percent / 100 * width))
 
 
-def _marked(drawn: Text, at: int, glyph: str, style: str) -> Text:
-    return drawn[:at] + styled(glyph, style) + drawn[at + 1 :]
+def _marked(cells: Text, at: int, glyph: str, style: str) -> Text:
+    return cells[:at] + styled(glyph, style) + cells[at + 1 :]

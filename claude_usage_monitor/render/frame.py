@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Span, Text
 
 from claude_usage_monitor.render.layout import exactly
-from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
 
 MIN_WIDTH = 24  # narrower panes need every cell for figures
 SIDES = 4  # cells of a line for the two sides and the blanks beside them
@@ -67,8 +67,8 @@ def heading(
     left: Caption, right: Caption, width: int, options: RenderOptions, *, first: bool
 ) -> Text:
     """Draw the border above an account that shares a frame with others."""
-    tees = ("+", "+") if options.glyphs is ASCII else ("├", "┤")
-    return _ruled(options.glyphs.corners[:2] if first else tees, left, right, width, options)
+    ends = options.glyphs.corners[:2] if first else options.glyphs.tees
+    return _ruled(ends, left, right, width, options)
 
 
 def _ruled(

@@ -1,4 +1,4 @@
-"""What ``?`` shows: the keys, and the legend of everything that is not a word."""
+"""The help: keys, and the meaning of every mark and color."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from rich.text import Text
 from claude_usage_monitor.render import frame
 from claude_usage_monitor.render.layout import wrapped
 from claude_usage_monitor.render.panels.accounts import ACTIVE
-from claude_usage_monitor.render.theme import (
-    FAINT,
-    SEVERITY_SIGNS,
-    SEVERITY_STYLES,
-    STRONG,
-    TARGET,
-    RenderOptions,
-    styled,
-)
+from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, STRONG, RenderOptions, styled
 from claude_usage_monitor.usage.limits.windows import Severity
 
-_WIDTH = 60
-_KEY_COLUMN = 6
-_RANGES = (
+_MAX_WIDTH = 60
+_KEY_WIDTH = 6
+_SEVERITIES = (
     (Severity.NORMAL, "0 to 50 % used"),
     (Severity.ELEVATED, "51 to 80 %"),
     (Severity.HIGH, "81 to 99 %"),
@@ -29,17 +21,14 @@ _RANGES = (
 
 
 def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
-    """Return the help, none of its lines wider than ``width``, no more than ``height``."""
-    width = min(width, _WIDTH)
+    """Return the help: no line wider than ``width``, no more than ``height`` lines."""
+    width = min(width, _MAX_WIDTH)
     framed = width >= frame.MIN_WIDTH
     inner = width - frame.SIDES if framed else width
     body: list[Text] = []
-    for name, meaning, style in _entries(options):
-        said = wrapped(meaning, max(1, inner - _KEY_COLUMN), options, "")
-        first = styled(name.ljust(_KEY_COLUMN), style)
-        body += [
-            Text(" " * _KEY_COLUMN) + line if i else first + line for i, line in enumerate(said)
-        ]
+    for key, meaning, style in _entries(options):
+        for number, line in enumerate(wrapped(meaning, max(1, inner - _KEY_WIDTH), options, "")):
+            body.append(styled((key if number == 0 else "").ljust(_KEY_WIDTH), style) + line)
     if not framed:
         body = _cut(body, height)
         for line in body:
@@ -51,19 +40,24 @@ def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
 
 
 def _cut(lines: list[Text], height: int) -> list[Text]:
-    """Cut to the height, saying so."""
+    """Cut to the height; the last line says that there is more."""
     if len(lines) <= height:
         return lines
     return [*lines[: max(0, height - 1)], styled("more", FAINT)][:height]
 
 
 def _entries(options: RenderOptions) -> list[tuple[str, str, str]]:
-    glyphs = options.glyphs
-    ranges = [
-        (glyphs.filled * 2 if options.color else SEVERITY_SIGNS[severity], words, style)
-        for severity, words in _RANGES
-        for style in (SEVERITY_STYLES[severity],)
+    """Return keys or marks, their meaning and their style."""
+    glyphs, theme = options.glyphs, options.theme
+    severities = [
+        (
+            glyphs.filled * 2 if options.color else SEVERITY_SIGNS[severity],
+            text,
+            theme.severity[severity],
+        )
+        for severity, text in _SEVERITIES
     ]
+    on_tick = f"{glyphs.tick_on_target} where it is on the pace mark"
     return [
         ("q", "quit (also Ctrl+C)", STRONG),
         ("r", "read now, as soon as the request budget allows", STRONG),
@@ -71,14 +65,10 @@ def _entries(options: RenderOptions) -> list[tuple[str, str, str]]:
         ("?", "this help", STRONG),
         (glyphs.binding, "the limit that will stop you first", STRONG),
         (ACTIVE, "the active account, where several have a line each", STRONG),
-        (glyphs.tick, "where an even pace would stand now: use beyond it is ahead of time", STRONG),
-        (
-            glyphs.target,
-            f"Claude Pace Maker's target; {glyphs.tick_on_target} on the pace",
-            TARGET,
-        ),
-        ("*", "computed here, by its rules", FAINT),
-        *ranges,
-        (glyphs.unknown * 2, "not known, or not started", FAINT),
-        ("dim", "figures held over: the footer says how old they are", FAINT),
+        (glyphs.tick, "where an even pace would be now: beyond it you are spending ahead", STRONG),
+        (glyphs.target, f"Claude Pace Maker's target; {on_tick}", theme.target),
+        ("*", "computed here, by Claude Pace Maker's rules", FAINT),
+        *severities,
+        (glyphs.unknown * 2, "unknown, or not started", FAINT),
+        ("dim", "old figures: the footer shows their age", FAINT),
     ]

@@ -14,7 +14,6 @@ from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.theme import (
     FAINT,
     SEVERITY_SIGNS,
-    SEVERITY_STYLES,
     STRONG,
     RenderOptions,
     styled,
@@ -153,7 +152,7 @@ def _percent(row: LimitRow, columns: LimitColumns) -> Text:
     if row.utilization is None:
         text = columns.options.text(row.percent).rjust(width)
         return styled(text + " " * columns.sign, FAINT)
-    style = SEVERITY_STYLES[severity_of(row.utilization)]
+    style = columns.options.theme.of(row.utilization)
     line = styled((row.percent + columns.unit).rjust(width), style)
     if columns.sign:
         gap = "" if columns.tiny else " "

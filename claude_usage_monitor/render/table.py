@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import exactly, fitting_text, wrapped
-from claude_usage_monitor.render.theme import FAINT, SPENT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
 from claude_usage_monitor.usage.limits.windows import percent_text
 
 _MAX_NAME = 28
@@ -128,4 +128,6 @@ class TableColumns:
         note = styled(f"{percent_text(row.share)} %".rjust(5), FAINT)
         cells = min(max(width - 7, 0), _MAX_BAR)
         filled = round(row.share / highest * cells) if highest > 0 else 0
-        return note.append("  ").append(self.options.glyphs.filled * filled, style=SPENT)
+        return note.append("  ").append(
+            self.options.glyphs.filled * filled, style=self.options.theme.amount
+        )

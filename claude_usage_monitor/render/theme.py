@@ -1,46 +1,68 @@
-"""Colours and glyphs, and what the terminal at hand can show of them."""
+"""Colors and glyphs, and which of them the terminal can show."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.limits.windows import Severity
+from claude_usage_monitor.usage.limits.windows import Severity, severity_of
 
-SEVERITY_STYLES = {
-    Severity.NORMAL: "green",
-    Severity.ELEVATED: "yellow",
-    Severity.HIGH: "dark_orange",
-    Severity.EXHAUSTED: "bold red",
-}
-SEVERITY_SIGNS = {  # after the percent, where there is no colour
+FAINT = "dim"
+STRONG = "bold"
+SEVERITY_SIGNS = {  # after the percent, without color
     Severity.NORMAL: "",
     Severity.ELEVATED: "!",
     Severity.HIGH: "!!",
     Severity.EXHAUSTED: "FULL",
 }
-TARGET = "bold cyan"
-FAINT = "dim"
-STRONG = "bold"
-PROBLEM = "bold red"
-SPENT = "cyan"  # bars that only compare: money has no severity
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """The styles of everything whose color has a meaning."""
+
+    severity: Mapping[Severity, str]
+    problem: str
+    warning: str
+    target: str  # Claude Pace Maker's
+    amount: str  # bars that compare amounts: money has no severity
+
+    def of(self, utilization: float) -> str:
+        """Return the style of a utilization's severity."""
+        return self.severity[severity_of(utilization)]
+
+
+DARK = Theme(
+    severity={
+        Severity.NORMAL: "green",
+        Severity.ELEVATED: "yellow",
+        Severity.HIGH: "dark_orange",
+        Severity.EXHAUSTED: "bold red",
+    },
+    problem="bold red",
+    warning="yellow",
+    target="bold cyan",
+    amount="cyan",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters that are not words."""
+    """The characters that are not text."""
 
     corners: tuple[str, str, str, str]  # top left, top right, bottom left, bottom right
+    tees: tuple[str, str]  # left, right
     horizontal: str
     vertical: str
     filled: str
     track: str
-    unknown: str  # the track of a bar whose figure is not known
+    unknown: str  # the track of a bar whose utilization is unknown
     tick: str
-    target: str  # Claude Pace Maker's mark on a bar, and where both stand in one cell:
+    target: str  # Claude Pace Maker's mark on a bar
     tick_on_target: str
     binding: str
     dot: str
@@ -48,34 +70,39 @@ class Glyphs:
     ellipsis: str
 
 
-UNICODE = Glyphs(("╭", "╮", "╰", "╯"), "─", "│", "━", "─", "╌", "┃", "▾", "╋", "▸", "·", "—", "…")
-ASCII = Glyphs(("+", "+", "+", "+"), "-", "|", "=", "-", ".", "|", "v", "+", ">", "-", "-", "~")
+UNICODE = Glyphs(
+    ("╭", "╮", "╰", "╯"), ("├", "┤"), "─", "│", "━", "─", "╌", "┃", "▾", "╋", "▸", "·", "—", "…"
+)
+ASCII = Glyphs(
+    ("+", "+", "+", "+"), ("+", "+"), "-", "|", "=", "-", ".", "|", "v", "+", ">", "-", "-", "~"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """How to draw: with which glyphs, in colour or not, with which clock, for a live screen."""
+    """How to draw: glyphs, with color or not, theme, clock, and whether the screen is live."""
 
     glyphs: Glyphs = UNICODE
     color: bool = True
     clock: ClockStyle = field(default_factory=ClockStyle)
     live: bool = False
+    theme: Theme = DARK
 
-    def text(self, words: str) -> str:
-        """Return words with nothing in them that the glyphs' character set lacks."""
+    def text(self, text: str) -> str:
+        """Return the text without characters that the glyphs' character set lacks."""
         if self.glyphs is not ASCII:
-            return words
-        known = words.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
-        return known.encode("ascii", "replace").decode("ascii")
+            return text
+        text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
+        return text.encode("ascii", "replace").decode("ascii")
 
-    def fit(self, words: str, width: int) -> str:
-        """Return words cut, with an ellipsis, to at most ``width`` cells."""
-        words = self.text(words)
-        if cell_len(words) <= width:
-            return words
-        return set_cell_size(words, width - 1) + self.glyphs.ellipsis if width > 0 else ""
+    def fit(self, text: str, width: int) -> str:
+        """Return the text, cut with an ellipsis to at most ``width`` cells."""
+        text = self.text(text)
+        if cell_len(text) <= width:
+            return text
+        return set_cell_size(text, width - 1) + self.glyphs.ellipsis if width > 0 else ""
 
 
-def styled(words: str, style: str) -> Text:
-    """Return text whose style is its own: what is appended to it does not inherit it."""
-    return Text().append(words, style=style)
+def styled(text: str, style: str) -> Text:
+    """Return a text whose style does not apply to what is appended to it."""
+    return Text().append(text, style=style)

@@ -297,7 +297,7 @@ def test_spend_has_the_documented_fields() -> None:
     assert {
         "estimated": True,
         "as_of": "2026-11-21T11:39:00Z",
-        "month_to_date": 564.58,
+        "month_to_date": 664.58,
         "you": {"email": "ada@example.com", "amount": 310.4},
         "missing_days": 0,
     } == claude_code

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class FrameExtension(SingleFileSnapshotExtension):
-    """A frame a file, so that a diff reads as the product."""
+    """Writes the frames of a test to a file of their own, so that a diff shows the product."""
 
     file_extension = "frames"
     _write_mode = WriteMode.TEXT

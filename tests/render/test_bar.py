@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from claude_usage_monitor.render.bar import bar
 from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
 
-LOOKS = st.sampled_from([RenderOptions(), RenderOptions(glyphs=ASCII, color=False)])
+OPTIONS = st.sampled_from([RenderOptions(), RenderOptions(glyphs=ASCII, color=False)])
 PERCENTS = st.none() | st.floats(0, 1000)
 
 
-def drawn(utilization: float | None, tick: float | None, width: int = 20) -> str:
+def plain_bar(utilization: float | None, tick: float | None, width: int = 20) -> str:
     return bar(utilization, tick, width, RenderOptions(glyphs=ASCII)).plain
 
 
-@given(PERCENTS, PERCENTS, PERCENTS, st.integers(0, 120), LOOKS)
-def test_a_bar_is_exactly_as_wide_as_asked(
+@given(PERCENTS, PERCENTS, PERCENTS, st.integers(0, 120), OPTIONS)
+def test_a_bar_has_exactly_the_given_width(
     utilization: float | None,
     tick: float | None,
     target: float | None,
@@ -37,12 +37,12 @@ def test_a_bar_is_exactly_as_wide_as_asked(
         (None, 0, "v=============------"),
     ],
 )
-def test_a_target_is_a_second_mark(tick: float | None, target: float, expected: str) -> None:
+def test_the_target_is_a_second_mark(tick: float | None, target: float, expected: str) -> None:
     assert expected == bar(70, tick, 20, RenderOptions(glyphs=ASCII), target).plain
 
 
-@given(st.floats(0, 1000), st.integers(2, 120), LOOKS)
-def test_a_bar_is_full_or_empty_only_if_the_window_is(
+@given(st.floats(0, 1000), st.integers(2, 120), OPTIONS)
+def test_a_bar_is_full_at_100_percent_and_empty_at_0_only(
     utilization: float, width: int, options: RenderOptions
 ) -> None:
     plain = bar(utilization, None, width, options).plain
@@ -64,16 +64,16 @@ def test_a_bar_is_full_or_empty_only_if_the_window_is(
         (None, 50, "...................."),
     ],
 )
-def test_the_tick_stands_where_an_even_pace_would(
+def test_the_tick_is_where_an_even_pace_would_be(
     utilization: float | None, tick: float | None, expected: str
 ) -> None:
-    assert expected == drawn(utilization, tick)
+    assert expected == plain_bar(utilization, tick)
 
 
 @pytest.mark.parametrize(
     ("utilization", "style"),
     [(50, "green"), (51, "yellow"), (81, "dark_orange"), (99.9, "dark_orange"), (100, "bold red")],
 )
-def test_the_colour_is_that_of_the_severity(utilization: float, style: str) -> None:
+def test_the_color_is_that_of_the_severity(utilization: float, style: str) -> None:
     drawn_bar = bar(utilization, None, 10, RenderOptions(glyphs=UNICODE))
     assert style == str(drawn_bar.spans[0].style)

@@ -9,34 +9,34 @@ from hypothesis import strategies as st
 from claude_usage_monitor.render.chart import chart, chart_width
 from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
 
-LOOK = RenderOptions()
-PLAIN = RenderOptions(ASCII, color=False)
+UNICODE_OPTIONS = RenderOptions()
+ASCII_OPTIONS = RenderOptions(ASCII, color=False)
 
 
-def drawn(amounts: list[Decimal | None], days: int, width: int, rows: int = 1) -> list[str]:
-    return [line.plain for line in chart(amounts, days, width, rows, LOOK)]
+def plain_chart(amounts: list[Decimal | None], days: int, width: int, rows: int = 1) -> list[str]:
+    return [line.plain for line in chart(amounts, days, width, rows, UNICODE_OPTIONS)]
 
 
-def test_the_highest_day_is_full_and_the_others_are_in_proportion() -> None:
+def test_the_highest_day_fills_the_height_and_the_others_are_in_proportion() -> None:
     amounts: list[Decimal | None] = [Decimal(n) for n in range(9)]
-    assert [" ▁▂▃▄▅▆▇█··"] == drawn(amounts, 11, 12)
-    assert ["    ▂▄▆█", "▂▄▆█████"] == drawn(amounts[1:], 8, 8, 2)
+    assert [" ▁▂▃▄▅▆▇█··"] == plain_chart(amounts, 11, 12)
+    assert ["    ▂▄▆█", "▂▄▆█████"] == plain_chart(amounts[1:], 8, 8, 2)
 
 
-def test_any_spend_is_seen_and_none_is_not() -> None:
-    assert [" ▁█"] == drawn([Decimal(0), Decimal("0.01"), Decimal(1000)], 3, 3)
-    assert ["  "] == drawn([Decimal(0), Decimal(0)], 2, 2)
-    assert [" █"] == drawn([Decimal(-5), Decimal(1)], 2, 2)
+def test_any_spend_is_visible_and_none_is_empty() -> None:
+    assert [" ▁█"] == plain_chart([Decimal(0), Decimal("0.01"), Decimal(1000)], 3, 3)
+    assert ["  "] == plain_chart([Decimal(0), Decimal(0)], 2, 2)
+    assert [" █"] == plain_chart([Decimal(-5), Decimal(1)], 2, 2)
 
 
-def test_an_unknown_day_is_neither_empty_nor_full() -> None:
-    assert ["█?"] == drawn([Decimal(1), None], 2, 2)
-    assert ["??"] == drawn([None, None], 2, 2)
+def test_an_unknown_day_is_a_question_mark() -> None:
+    assert ["█?"] == plain_chart([Decimal(1), None], 2, 2)
+    assert ["??"] == plain_chart([None, None], 2, 2)
 
 
-def test_where_the_month_has_no_room_its_last_days_are_drawn() -> None:
+def test_a_chart_narrower_than_the_month_has_its_last_days() -> None:
     amounts: list[Decimal | None] = [Decimal(8), *[Decimal(1)] * 4, Decimal(2)]
-    assert ["▄▄█"] == drawn(amounts, 30, 3)
+    assert ["▄▄█"] == plain_chart(amounts, 30, 3)
 
 
 @given(
@@ -44,9 +44,9 @@ def test_where_the_month_has_no_room_its_last_days_are_drawn() -> None:
     st.integers(0, 9),
     st.integers(1, 120),
     st.integers(1, 3),
-    st.sampled_from([LOOK, PLAIN]),
+    st.sampled_from([UNICODE_OPTIONS, ASCII_OPTIONS]),
 )
-def test_a_chart_is_exactly_as_wide_and_high_as_it_says(
+def test_a_chart_has_exactly_the_given_width_and_height(
     amounts: list[Decimal | None], ahead: int, width: int, rows: int, options: RenderOptions
 ) -> None:
     days = len(amounts) + ahead
@@ -58,5 +58,5 @@ def test_a_chart_is_exactly_as_wide_and_high_as_it_says(
 
 
 @pytest.mark.parametrize(("width", "cells"), [(30, 30), (59, 30), (60, 60), (90, 90), (200, 90)])
-def test_days_stand_apart_where_there_is_room(width: int, cells: int) -> None:
+def test_wide_charts_have_gaps_between_days(width: int, cells: int) -> None:
     assert cells == chart_width(30, width)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from claude_usage_monitor.errors import RateLimited, Unauthorized
+from claude_usage_monitor.errors import NoCredentials, RateLimited, Unauthorized
 from claude_usage_monitor.usage.money.projection import project
 from claude_usage_monitor.usage.money.spend import (
     ClaudeCodeSpend,
@@ -75,7 +75,7 @@ def with_budget(budget: str | None) -> AccountStatus:
         ),
         claude_code=ClaudeCodeSpend(
             NOW - timedelta(minutes=40),
-            Decimal("564.58"),
+            Decimal("664.58"),
             You("ada@example.com", Decimal("310.4")),
             (
                 _user("Grace Hopper", "grace@example.com", "354.18"),
@@ -130,3 +130,19 @@ LIMITED = replace(
     ),
 )
 READING = AccountStatus(Account("console", "console"))
+NO_KEY = replace(
+    READING, problem=Problem.from_error(NoCredentials("There is no Admin API key.", "Set it."))
+)
+
+ORGANIZATIONS = {
+    "organization": ORGANIZATION,
+    "no budget": NO_BUDGET,
+    "over budget": OVER_BUDGET,
+    "used up": USED_UP,
+    "too early": TOO_EARLY,
+    "no costs": NO_COSTS,
+    "refused": REFUSED,
+    "limited": LIMITED,
+    "no key": NO_KEY,
+    "reading organization": READING,
+}

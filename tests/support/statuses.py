@@ -1,4 +1,4 @@
-"""Statuses that pictures, snapshots and laws are drawn from."""
+"""Statuses of subscriptions, for screenshots, snapshots and property tests."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ NORMAL = AccountStatus(
 
 
 def with_body(body: object) -> AccountStatus:
-    """Return the status of an account with these limits."""
+    """Return the status of an account for which the API sent this body."""
     return replace(NORMAL, usage=usage_from(as_bytes(body), NOW))
 
 
 def with_problem(
     error: UsageMonitorError, *, retry_in: timedelta | None = None, figures: bool = True
 ) -> AccountStatus:
-    """Return a status whose figures are six minutes old because of a problem, or that has none."""
+    """Return a status with a problem, and with figures that are six minutes old or none."""
     old = usage_from(as_bytes(usage_body()), NOW - timedelta(minutes=6))
     retry_at = None if retry_in is None else NOW + retry_in
     return replace(
@@ -102,7 +102,7 @@ def saved(
     active: bool = False,
     email: str | None = None,
 ) -> AccountStatus:
-    """Return a status as that of a saved account."""
+    """Return the status as that of a saved account."""
     profile = None if plan is None else replace(PROFILE, plan=plan, email=email)
     return replace(status, account=Account(name, email=email, active=active), profile=profile)
 
@@ -128,8 +128,19 @@ _STALE = replace(
     next_read_at=None,
 )
 _OFFLINE = with_problem(Unreachable(), retry_in=timedelta(seconds=30))
-_LOGGED_OUT = with_problem(NoCredentials(), figures=False)
-_READING = AccountStatus(Account("claude-code"))
+NOT_LOGGED_IN = with_problem(NoCredentials(), figures=False)
+READING = AccountStatus(Account("claude-code"))
+NO_LIMITS = with_body({})
+
+LOGINS = {
+    "normal": NORMAL,
+    "rate limited": RATE_LIMITED,
+    "expired": EXPIRED,
+    "every state": EVERY_STATE,
+    "no limits": NO_LIMITS,
+    "not logged in": NOT_LOGGED_IN,
+    "reading": READING,
+}
 
 TWO = (
     saved("Work", "Max 5x", active=True, email="ada@example.com"),
@@ -147,11 +158,11 @@ THREE = (
 TWELVE = (
     *THREE,
     saved("漢字の名前の会社", "Max 20x", NEAR_THE_LIMIT),
-    saved("Reading", None, _READING),
+    saved("Reading", None, READING),
     saved("Old", "Pro", _STALE),
-    saved("Logged out", "Pro", _LOGGED_OUT),
+    saved("Logged out", "Pro", NOT_LOGGED_IN),
     saved("Waiting", "Max 5x", RATE_LIMITED),
-    saved("Nothing", "Free", with_body({})),
+    saved("Nothing", "Free", NO_LIMITS),
     saved("Everything", "Enterprise", EVERY_STATE),
     saved("Calm", "Pro", _CALM),
     saved("Expired", "Pro", EXPIRED),
@@ -200,7 +211,7 @@ AT_REST = replace(
 UNREADABLE = Throttling(
     gaps=(Gap("config.json", GapReason.NOT_JSON), Gap("usage.db", GapReason.LOCKED))
 )
-# A week spent too fast, with the five-hour limiter switched off.
+# A week that is used up too fast, with the 5-hour limiter switched off.
 PACED = replace(
     with_body(
         {

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render.layout import wrapped
 from claude_usage_monitor.render.panel import PanelContext
-from claude_usage_monitor.render.theme import FAINT, PROBLEM, styled
+from claude_usage_monitor.render.theme import FAINT, styled
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import countdown
 
@@ -30,17 +30,17 @@ def draw_person(context: PanelContext, level: int) -> list[Text]:
 def draw_problem(context: PanelContext, level: int) -> list[Text]:
     """Draw why there are no new figures. Level 2: with a hint; 1: a sentence; 0: a few words."""
     status, now, options = context.status, context.now, context.options
-    problem, width = status.problem, context.width
+    problem, width, style = status.problem, context.width, options.theme.problem
     if problem is None:
         return []
     if level == 0:
-        return [styled(options.fit(problem_text.short(problem, now), width), PROBLEM)]
+        return [styled(options.fit(problem_text.short(problem, now), width), style)]
     message = problem_text.message(problem, now, options.clock)
     if level == 1 or not context.framed:
-        return wrapped(message, width, options, PROBLEM)
+        return wrapped(message, width, options, style)
     hint = problem_text.hint(status, now, options.clock, live=options.live)
-    lines = [*wrapped(message, width - 2, options, PROBLEM), *wrapped(hint, width - 2, options, "")]
-    return [styled("  " if at else "! ", PROBLEM) + line for at, line in enumerate(lines)]
+    lines = [*wrapped(message, width - 2, options, style), *wrapped(hint, width - 2, options, "")]
+    return [styled("  " if at else "! ", style) + line for at, line in enumerate(lines)]
 
 
 def draw_notices(context: PanelContext, level: int) -> list[Text]:

@@ -17,9 +17,7 @@ from claude_usage_monitor.render.panels.spend_tables import shown_money
 from claude_usage_monitor.render.theme import (
     ASCII,
     FAINT,
-    PROBLEM,
     SEVERITY_SIGNS,
-    SEVERITY_STYLES,
     STRONG,
     RenderOptions,
     styled,
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 _CAPTION_WIDTH = 22  # cells beside the chart
 _CHART_ROWS = {2: 3, 1: 1}  # by level
-_WARNING = "yellow"
 
 
 class _Fact(NamedTuple):
@@ -107,7 +104,7 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
         known = all(day.amount is not None for day in spend.daily)
         notes = (spend.projection_note, "No projection yet" if known else "No projection")
         facts.append(_Fact(labels, _styled(list(map(options.text, notes)), FAINT)))
-    budget = _budget(spend)
+    budget = _budget(spend, options)
     if budget:
         facts.append(_Fact(("",), budget))
     return facts
@@ -126,7 +123,9 @@ def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
 def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     projected, budget = spend.projected, spend.budget
     over = projected is not None and budget is not None and projected >= budget
-    amount = styled(shown_money(projected, spend.currency, options), _WARNING if over else "")
+    amount = styled(
+        shown_money(projected, spend.currency, options), options.theme.warning if over else ""
+    )
     if spend.projected_low is None or spend.projected_high is None:
         return (amount,)
     dash = "-" if options.glyphs is ASCII else "–"
@@ -134,7 +133,7 @@ def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     return (amount.copy().append(interval, style=FAINT), amount)
 
 
-def _budget(spend: Spend) -> tuple[Text, ...]:
+def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     """Return whether, and when, the month reaches the budget."""
     if spend.budget is None or spend.month_to_date is None:
         return ()
@@ -142,9 +141,9 @@ def _budget(spend: Spend) -> tuple[Text, ...]:
         day = calendar_day(spend.budget_reached_on)
         if spend.month_to_date >= spend.budget:
             texts = [f"used up the budget on {day}", f"budget used up {day}", f"full {day}"]
-            return _styled(texts, PROBLEM)
+            return _styled(texts, options.theme.problem)
         texts = [f"reaches the budget on {day}", f"budget reached {day}", f"full {day}"]
-        return _styled(texts, _WARNING)
+        return _styled(texts, options.theme.warning)
     if spend.projected_high is None:
         return ()
     if spend.projected_high >= spend.budget:
@@ -158,11 +157,10 @@ def _styled(texts: Sequence[str], style: str) -> tuple[Text, ...]:
 
 def _budget_bar(percent: float, elapsed: float, width: int, options: RenderOptions) -> Text:
     """Draw how much of the budget is spent; the tick is where an even pace would be now."""
-    severity = severity_of(percent)
-    sign = "" if options.color else SEVERITY_SIGNS[severity]
+    sign = "" if options.color else SEVERITY_SIGNS[severity_of(percent)]
     text = f"{percent_text(percent)} %".rjust(7) + (f" {sign}" if sign else "")
     line = bar(percent, elapsed, max(0, width - len(text)), options)
-    line.append(text, style=SEVERITY_STYLES[severity])
+    line.append(text, style=options.theme.of(percent))
     line.truncate(width, overflow="crop")
     return line
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +14,11 @@ from claude_usage_monitor.errors import NoCredentials, Unreachable
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
-from claude_usage_monitor.render.theme import ASCII, RenderOptions
+from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from tests.support.payloads import NOW, usage_body
+from tests.support.render import LIVE, ONCE, PLAIN, frame_lines, frames_of
 from tests.support.statuses import NORMAL, THREE, TWELVE, TWO, saved, with_body, with_problem
 
 if TYPE_CHECKING:
@@ -27,16 +27,14 @@ if TYPE_CHECKING:
     from rich.text import Text
     from syrupy.assertion import SnapshotAssertion
 
-LIVE = RenderOptions(clock=ClockStyle(UTC), live=True)
-PLAIN = replace(LIVE, glyphs=ASCII, color=False)
-LOOKS = st.sampled_from([LIVE, PLAIN, replace(LIVE, live=False)])
+OPTIONS = st.sampled_from([LIVE, PLAIN, ONCE])
 SETS = {"two": TWO, "three": THREE, "twelve": TWELVE}
 OFFLINE = with_problem(Unreachable(), retry_in=timedelta(seconds=30))
 CALM = with_body(usage_body(five_hour=20.0, fable=10))
 
 
 def numbered(statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
-    """Return the statuses as those of accounts whose names tell their order, the first active."""
+    """Return the statuses as those of accounts with numbers as names; the first is active."""
     return tuple(
         replace(status, account=Account(f"Q{at:02}", active=at == 0), profile=None)
         for at, status in enumerate(statuses)
@@ -52,10 +50,10 @@ HEIGHTS = st.none() | st.integers(1, 80)
 def plain(
     statuses: Sequence[AccountStatus], width: int, height: int | None, options: RenderOptions = LIVE
 ) -> list[str]:
-    return [line.plain.rstrip() for line in dashboard(statuses, NOW, width, height, options)]
+    return [line.rstrip() for line in frame_lines(statuses, width, height, options)]
 
 
-def shown(lines: Sequence[str]) -> list[str]:
+def names_in(lines: Sequence[str]) -> list[str]:
     return re.findall(r"\bQ\d\d\b", "\n".join(lines))
 
 
@@ -63,18 +61,16 @@ def shown(lines: Sequence[str]) -> list[str]:
 @pytest.mark.parametrize("width", [20, 28, 40, 60, 120])
 @pytest.mark.parametrize("name", SETS)
 def test_frames(frames: SnapshotAssertion, name: str, width: int, options: RenderOptions) -> None:
-    told = []
-    for height in (None, 50, 24, 16, 8, 4, 1):
-        told += [f"# {width} x {height}", *plain(SETS[name], width, height, options), ""]
-    assert frames == "\n".join(told) + "\n"
+    sizes = [(width, height) for height in (None, 50, 24, 16, 8, 4, 1)]
+    assert frames == frames_of(SETS[name], sizes, options)
 
 
-# --- laws of every pane --------------------------------------------------------------------------
+# --- laws for panes of every size ----------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=60)
-@given(MANY, WIDTHS, HEIGHTS, LOOKS)
-def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
+@given(MANY, WIDTHS, HEIGHTS, OPTIONS)
+def test_every_frame_fits_its_pane(
     statuses: Sequence[AccountStatus], width: int, height: int | None, options: RenderOptions
 ) -> None:
     lines = dashboard(statuses, NOW, width, height, options)
@@ -86,7 +82,7 @@ def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
 
 @settings(deadline=None, max_examples=60)
 @given(MANY, st.integers(24, 200), HEIGHTS)
-def test_no_border_breaks(
+def test_borders_are_straight(
     statuses: Sequence[AccountStatus], width: int, height: int | None
 ) -> None:
     lines = dashboard(statuses, NOW, width, height, LIVE)
@@ -98,41 +94,42 @@ def test_no_border_breaks(
 
 @settings(deadline=None, max_examples=60)
 @given(SEVERAL, st.integers(24, 200), HEIGHTS, st.integers(0, 60))
-def test_the_order_stays_and_what_is_left_out_is_counted(
-    statuses: Sequence[AccountStatus], width: int, height: int | None, turn: int
+def test_accounts_stay_in_order_and_hidden_ones_are_counted(
+    statuses: Sequence[AccountStatus], width: int, height: int | None, shift: int
 ) -> None:
-    """The order is the given one whatever the figures are, and the first, active one stays."""
-    names = shown(plain(statuses, width, height))
+    """Whatever their figures are. The active account is never hidden."""
+    names = names_in(plain(statuses, width, height))
     assert names == sorted(names)
     assert "Q00" in names
-    turned = [*statuses[turn % len(statuses) :], *statuses[: turn % len(statuses)]]
-    assert names[:1] == shown(plain(numbered(turned), width, height))[:1]
-    left_out = len(statuses) - len(names)
+    shift %= len(statuses)
+    shifted = [*statuses[shift:], *statuses[:shift]]
+    assert names[:1] == names_in(plain(numbered(shifted), width, height))[:1]
+    hidden = len(statuses) - len(names)
     text = "\n".join(plain(statuses, width, height))
-    assert (left_out > 0) == (f"+{left_out}" in text)
+    assert (hidden > 0) == (f"+{hidden}" in text)
     if height is None or height >= len(statuses):
-        assert not left_out
+        assert not hidden
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(2, 50), st.integers(20, 200), HEIGHTS)
-def test_what_stops_an_account_first_is_shown_wherever_it_is(
+def test_the_binding_window_is_shown_for_every_account_shown(
     count: int, width: int, height: int | None
 ) -> None:
     lines = plain(numbered([NORMAL] * count), width, height)
-    assert len(shown(lines)) == sum(" 94" in line for line in lines)
+    assert len(names_in(lines)) == sum(" 94" in line for line in lines)
 
 
 @settings(deadline=None, max_examples=60)
 @given(MANY, st.integers(40, 200), HEIGHTS)
-def test_a_problem_is_shown_wherever_its_account_is(
+def test_the_problem_is_shown_for_every_account_shown(
     statuses: Sequence[AccountStatus], width: int, height: int | None
 ) -> None:
     text = "\n".join(plain(statuses, width, height))
-    told = dict(zip(shown([text]), re.split(r"\bQ\d\d\b", text)[1:], strict=True))
+    texts = dict(zip(names_in([text]), re.split(r"\bQ\d\d\b", text)[1:], strict=True))
     for status in statuses:
-        if status.problem is not None and status.account.name in told:
-            assert re.search(r"offline|cannot|ogged in|wait|expired", told[status.account.name])
+        if status.problem is not None and status.account.name in texts:
+            assert re.search(r"offline|cannot|ogged in|wait|expired", texts[status.account.name])
 
 
 @settings(deadline=None, max_examples=60)
@@ -141,7 +138,7 @@ def test_a_problem_is_shown_wherever_its_account_is(
     WIDTHS,
     st.integers(1, 24),
 )
-def test_a_name_is_cut_never_wrapped(names: list[str], width: int, height: int) -> None:
+def test_a_name_is_cut_not_wrapped(names: list[str], width: int, height: int) -> None:
     statuses = [saved(name, "Max 5x", active=at == 0) for at, name in enumerate(names)]
     lines = dashboard(statuses, NOW, width, height, LIVE)
     usual = dashboard(numbered(statuses), NOW, width, height, LIVE)
@@ -151,25 +148,23 @@ def test_a_name_is_cut_never_wrapped(names: list[str], width: int, height: int) 
 
 @settings(deadline=None, max_examples=40)
 @given(SEVERAL, WIDTHS)
-def test_nothing_is_left_out_of_a_pane_that_has_room(
-    statuses: Sequence[AccountStatus], width: int
-) -> None:
+def test_a_high_enough_pane_shows_everything(statuses: Sequence[AccountStatus], width: int) -> None:
     whole = plain(statuses, width, None)
     assert whole == plain(statuses, width, len(whole))
     assert len(whole) > len(plain(statuses, width, len(whole) - 1))
 
 
-# --- how accounts step down ----------------------------------------------------------------------
+# --- fewer and fewer rows ------------------------------------------------------------------------
 
 
-def test_with_room_all_are_drawn_richly() -> None:
+def test_in_a_high_pane_every_account_has_everything() -> None:
     lines = plain(TWO, 60, 50)
     assert lines == plain(TWO, 60, None)
     assert "full in 47m" in "\n".join(lines)
     assert 2 == sum("Ada" in line for line in lines)
 
 
-def test_all_step_down_together_the_first_a_step_later() -> None:
+def test_all_accounts_yield_the_same_the_first_a_step_less() -> None:
     text = "\n".join(plain(numbered([NORMAL] * 2), 60, 16))
     assert text.index("resets in 2h 11m") < text.index("Q01")
     assert 1 == text.count("resets in 2h 11m")
@@ -177,21 +172,21 @@ def test_all_step_down_together_the_first_a_step_later() -> None:
 
 
 @pytest.mark.parametrize(("height", "frames_drawn"), [(12, 2), (11, 1)])
-def test_panels_stay_as_long_as_they_fit(height: int, frames_drawn: int) -> None:
+def test_each_account_has_a_frame_while_all_fit(height: int, frames_drawn: int) -> None:
     lines = plain(numbered([NORMAL] * 2), 60, height)
     assert frames_drawn == sum(line.startswith("╭") for line in lines)
     assert 2 == sum("94 %" in line for line in lines)
 
 
 @pytest.mark.parametrize("height", [5, 4, 2])
-def test_the_binding_window_comes_before_a_fuller_one(height: int) -> None:
+def test_the_binding_window_precedes_one_with_more_utilization(height: int) -> None:
     body = usage_body(five_hour=97.0, fable=60)
     lines = plain(numbered([with_body(body)] * 2), 40, height)
     assert 2 == sum("60" in line for line in lines)
     assert not any("97" in line for line in lines)
 
 
-def test_blocks_share_a_frame_and_show_the_most_constrained_windows() -> None:
+def test_a_shared_frame_has_the_most_urgent_windows() -> None:
     lines = plain(numbered([NORMAL] * 3), 60, 10)
     assert 1 == sum(line.startswith("╭") for line in lines)
     assert 3 == sum("94 %" in line for line in lines)
@@ -199,7 +194,7 @@ def test_blocks_share_a_frame_and_show_the_most_constrained_windows() -> None:
     assert not any("35 %" in line for line in lines)
 
 
-def test_what_is_left_over_goes_to_the_first() -> None:
+def test_spare_rows_go_to_the_first_account() -> None:
     lines = plain(numbered([NORMAL] * 3), 60, 8)
     assert [True, False, False] == [
         any("78 %" in line for line in block.splitlines())
@@ -207,17 +202,17 @@ def test_what_is_left_over_goes_to_the_first() -> None:
     ]
 
 
-def test_a_failing_account_takes_no_room_from_the_others() -> None:
+def test_a_problem_takes_no_rows_from_other_accounts() -> None:
     calm = plain(numbered([NORMAL, NORMAL, NORMAL]), 60, 16)
     failing = plain(numbered([NORMAL, OFFLINE, NORMAL]), 60, 16)
     differing = [
         at for at, pair in enumerate(zip(calm, failing, strict=True)) if len(set(pair)) > 1
     ]
     assert "offline · 6m old" in failing[differing[0]]
-    assert differing[1:] in ([], [len(calm) - 1])  # the next read comes sooner
+    assert differing[1:] in ([], [len(calm) - 1])  # the next read is sooner
 
 
-def test_one_line_each_in_one_frame() -> None:
+def test_a_line_each_in_one_frame() -> None:
     lines = plain(TWELVE, 60, 16)
     assert 14 == len(lines)
     assert "12 accounts" in lines[0]
@@ -227,7 +222,7 @@ def test_one_line_each_in_one_frame() -> None:
     assert "not logged in" in lines[7]
 
 
-def test_the_frame_yields_before_an_account_does() -> None:
+def test_the_frame_yields_before_an_account() -> None:
     heights = range(14, 9, -1)
     accounts = [
         sum(line.startswith(("@ ", "  ", "│ ")) for line in plain(TWELVE, 60, height))
@@ -236,23 +231,22 @@ def test_the_frame_yields_before_an_account_does() -> None:
     assert [12, 12, 12, 10, 9] == accounts
 
 
-def test_the_accounts_that_matter_most_stay() -> None:
+def test_the_active_account_problems_and_high_use_are_hidden_last() -> None:
     statuses = numbered([CALM, CALM, NORMAL, CALM, OFFLINE, CALM, with_problem(NoCredentials())])
     lines = plain(statuses, 60, 4)
-    assert ["Q00", "Q04", "Q06"] == shown(lines)
+    assert ["Q00", "Q04", "Q06"] == names_in(lines)
     assert lines[-1].startswith("+4 more · Tab")
-    assert ["Q00", "Q02", "Q04", "Q06"] == shown(plain(statuses, 60, 5))
-    without = replace(LIVE, live=False)
-    assert "Tab" not in "\n".join(plain(statuses, 60, 4, without))
+    assert ["Q00", "Q02", "Q04", "Q06"] == names_in(plain(statuses, 60, 5))
+    assert "Tab" not in "\n".join(plain(statuses, 60, 4, ONCE))
 
 
-def test_the_active_one_stays_wherever_it_stands() -> None:
+def test_the_active_account_is_shown_wherever_it_is_in_the_order() -> None:
     statuses = [saved("Loud", "Pro"), saved("Mine", "Pro", CALM, active=True)]
     assert plain(statuses, 60, 1)[0].startswith("@ Mine")
     assert "+1 more · Tab" in plain(statuses, 60, 1)[0]
 
 
-# --- what is said --------------------------------------------------------------------------------
+# --- texts and styles ----------------------------------------------------------------------------
 
 
 def dimmed(line: Text) -> bool:
@@ -261,34 +255,34 @@ def dimmed(line: Text) -> bool:
 
 
 @pytest.mark.parametrize("height", [50, 12, 6, 4])
-def test_only_figures_held_over_are_dimmed(height: int) -> None:
+def test_only_stale_figures_are_dimmed(height: int) -> None:
     lines = dashboard(numbered([NORMAL, OFFLINE]), NOW, 60, height, LIVE)
     figures = [dimmed(line) for line in lines if "94" in line.plain]
     assert [False, True] == figures
 
 
 @pytest.mark.parametrize(("width", "height"), [(60, 16), (60, 9), (60, 5), (30, 9), (30, 5)])
-def test_a_problem_stays_bright(width: int, height: int) -> None:
+def test_a_problem_is_not_dimmed(width: int, height: int) -> None:
     for line in dashboard(numbered([NORMAL, OFFLINE, NORMAL]), NOW, width, height, LIVE):
         at = line.plain.find("offline")
         styles = [str(s.style) for s in line.spans if s.start <= at < s.end]
         assert at < 0 or styles == ["bold red"]
 
 
-def test_each_tells_its_own_freshness() -> None:
+def test_each_account_shows_its_age() -> None:
     old = replace(NORMAL, next_read_at=NOW + timedelta(minutes=2))
     assert old.usage is not None
     old = replace(old, usage=replace(old.usage, as_of=NOW - timedelta(minutes=4)))
     text = "\n".join(plain(numbered([NORMAL, old]), 60, 50))
     assert "API · now · next in 5m" in text
     assert "API · 4m · next in 2m" in text
-    blocks = plain(numbered([NORMAL, old]), 60, 8)
-    assert blocks[0].endswith("now ─╮")
-    assert any(line.endswith("4m ─┤") for line in blocks)
+    shared = plain(numbered([NORMAL, old]), 60, 8)
+    assert shared[0].endswith("now ─╮")
+    assert any(line.endswith("4m ─┤") for line in shared)
     assert "API · up to 4m old · next in 2m" in plain(numbered([NORMAL, old]), 60, 4)[-1]
 
 
-def test_the_active_one_is_marked_where_another_is_not() -> None:
+def test_the_active_account_is_marked_if_another_is_not_active() -> None:
     assert "Work · Max 5x · active" in plain(TWO, 60, 50)[0]
     assert 1 == "\n".join(plain(TWO, 60, 50)).count("active")
     all_active = [saved("A", "Pro", active=True), saved("B", "Pro", active=True)]
@@ -297,7 +291,7 @@ def test_the_active_one_is_marked_where_another_is_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["A very long name " * 4, "漢字の名前の会社" * 8])
-def test_a_long_name_leaves_room_for_what_matters(name: str) -> None:
+def test_a_long_name_leaves_room_for_the_active_mark(name: str) -> None:
     statuses = [saved(name[:64], "Max 5x", active=True), *TWO[1:]]
     for width in (28, 40, 60):
         top = plain(statuses, width, 50)[0]
@@ -306,23 +300,23 @@ def test_a_long_name_leaves_room_for_what_matters(name: str) -> None:
         assert width == cell_len(top)
 
 
-def test_the_email_of_an_account_is_known_before_its_profile_is() -> None:
+def test_an_account_without_a_profile_shows_its_stored_address() -> None:
     status = replace(NORMAL, profile=None, account=Account("Work", email="ada@example.com"))
     assert "ada@example.com" in plain([status], 60, 24)[0]
 
 
-def test_what_is_being_read_says_so() -> None:
+def test_accounts_being_read_say_so() -> None:
     reading = AccountStatus(Account("Q"))
     for height in (50, 9, 4):
         assert 2 == "\n".join(plain([reading, reading], 60, height)).count(READING)
 
 
-def test_the_help_is_told_of_once() -> None:
+def test_the_help_key_is_mentioned_once() -> None:
     for height in (None, 50, 16, 8, 5):
         assert 1 == "\n".join(plain(THREE, 60, height)).count("? help")
 
 
-def test_the_help_says_what_tab_and_the_mark_mean() -> None:
+def test_the_help_explains_tab_and_the_active_mark() -> None:
     text = "\n".join(line.plain for line in help_lines(60, 40, LIVE))
     assert "next account, if there are several" in text
     assert re.search(r"@ +the active account", text)

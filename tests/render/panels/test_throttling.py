@@ -192,7 +192,7 @@ def test_computed_figures_are_marked_at_every_width() -> None:
         text = text_of(THROTTLING, width)
         assert "computed" in text or re.search(r"target 56 ?%\*", text), width
     helped = " ".join(line.plain for line in help_lines(60, 40, LIVE))
-    assert "* computed here, by its rules" in " ".join(helped.split())
+    assert "* computed here, by Claude Pace Maker's rules" in " ".join(helped.split())
 
 
 def test_says_at_every_width_that_it_estimates() -> None:
