@@ -1,4 +1,4 @@
-"""Measure what DESIGN and the issues promise, against bases measured in the same run."""
+"""Measure start-up, idle cost and drawing, each beside its limit or a base of the same run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import RenderOptions
 from tests.benchmarks.pace_maker import absent, pace_maker
 from tests.support.api import Api
-from tests.support.command import PROGRAM, Command
+from tests.support.command import PROGRAM, Command, cpu_seconds
 from tests.support.login import Store
 from tests.support.payloads import NOW, as_bytes
 from tests.support.statuses import TWELVE
@@ -34,46 +34,46 @@ FRAME_MS = 30.0
 STATUSLINE = as_bytes(
     {"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": int(time.time()) + 7800}}}
 )
-REST_SECONDS = 60.0
+IDLE_SECONDS = 60.0
 
 BASE_STDLIB = "import argparse, json, dataclasses, datetime"
 BASE_STORED = "import argparse, json, sqlite3, dataclasses, datetime"
 BASE_LIVE = "import rich.live, rich.panel, rich.table, rich.text, requests"
 
 
-def seconds(argv: list[str], environ: Mapping[str, str]) -> float:
-    """Return how long a command takes, once."""
+def seconds_for(argv: list[str], environ: Mapping[str, str]) -> float:
+    """Return the seconds that a command takes once."""
     began = time.perf_counter()
     subprocess.run(argv, env=dict(environ), capture_output=True, check=True, input=STATUSLINE)
     return time.perf_counter() - began
 
 
-def ratio(argv: list[str], base: str, environ: Mapping[str, str]) -> tuple[float, float, float]:
-    """Return the ratio of a command to a base, and both in ms; taken in turns, medians."""
+def compare(argv: list[str], base: str, environ: Mapping[str, str]) -> tuple[float, float, float]:
+    """Return the ratio of a command to a base, and both in ms: medians of alternating runs."""
     interpreter = [sys.executable, "-c", base]
-    pairs = [(seconds(argv, environ), seconds(interpreter, environ)) for _ in range(RUNS)]
+    pairs = [(seconds_for(argv, environ), seconds_for(interpreter, environ)) for _ in range(RUNS)]
     ours, bases = (statistics.median(column) for column in zip(*pairs, strict=True))
     return ours / bases, ours * 1000, bases * 1000
 
 
 def start_up(environ: Mapping[str, str]) -> None:
-    """Print how long one-shot commands take: with their requests, and from stored figures."""
+    """Print how long one-shot commands take, with requests and from stored figures."""
     home = Path(environ["HOME"])
     fresh = ["sh", "-c", 'rm -rf "$1"; shift; exec "$@"', "sh", str(home / ".local"), PROGRAM]
     for name, argv, base, limit in (
         ("--help", [PROGRAM, "--help"], BASE_STDLIB, 1.7),
         ("--version", [PROGRAM, "--version"], BASE_STDLIB, 1.7),
-        ("--once, asked", [*fresh, "--once"], BASE_LIVE, 2.0),
+        ("--once, read", [*fresh, "--once"], BASE_LIVE, 2.0),
         ("--once, stored", [PROGRAM, "--once"], BASE_LIVE, 1.6),
         ("--json, stored", [PROGRAM, "--json"], BASE_STORED, 2.0),
         ("statusline", [PROGRAM, "statusline"], BASE_STORED, 1.8),
     ):
-        found, ours, bases = ratio(argv, base, environ)
-        print(f"{name:15} {found:5.2f} of {limit} ({ours:.0f} ms, base {bases:.0f} ms)")
+        factor, ours, bases = compare(argv, base, environ)
+        print(f"{name:15} {factor:5.2f} of {limit} ({ours:.0f} ms, base {bases:.0f} ms)")
 
 
 def first_figures(environ: Mapping[str, str]) -> None:
-    """Print how long it takes until live mode shows figures."""
+    """Print the time until live mode shows figures."""
     times = []
     for _ in range(9):
         began = time.perf_counter()
@@ -83,24 +83,24 @@ def first_figures(environ: Mapping[str, str]) -> None:
     print(f"{'first figures':12} {statistics.median(times) * 1000:.0f} ms")
 
 
-def rest(environ: Mapping[str, str]) -> None:
-    """Print what live mode costs when nothing happens."""
+def idle(environ: Mapping[str, str]) -> None:
+    """Print what live mode costs while nothing changes."""
     with Command() as command:
         terminal = command.open(environ=environ)
         terminal.wait_for("78 %")
         terminal.read_for(2)
         before = cpu_seconds(terminal.pid)
-        written = len(terminal.read_for(REST_SECONDS))
+        written = len(terminal.read_for(IDLE_SECONDS))
         used = cpu_seconds(terminal.pid) - before
         status = Path(f"/proc/{terminal.pid}/status").read_text(encoding="ascii")
         resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
-    print(f"{'at rest':12} {used / REST_SECONDS:.2%} of a core (of 0.3 %)")
-    print(f"{'':12} {written / REST_SECONDS:.0f} bytes a second (of 500)")
+    print(f"{'idle':12} {used / IDLE_SECONDS:.2%} of a core (of 0.3 %)")
+    print(f"{'':12} {written / IDLE_SECONDS:.0f} bytes a second (of 500)")
     print(f"{'':12} {resident:.1f} MiB resident (of 45)")
 
 
 def frames() -> None:
-    """Print what drawing fifty accounts costs, and how much more than drawing one."""
+    """Print the time to draw fifty accounts, and its ratio to the time for one."""
     one, fifty = TWELVE[:1], tuple(itertools.islice(itertools.cycle(TWELVE), 50))
     for height in (24, 60, None):
         shown = f"{height or 'whole'}"
@@ -114,20 +114,14 @@ def frames() -> None:
 
 
 def frame_ms(statuses: Sequence[AccountStatus], width: int, height: int | None) -> float:
-    """Return how long a frame takes to draw: the least of a few, others use this machine too."""
+    """Return the time to draw a frame: the shortest of seven, as other processes disturb it."""
     options = RenderOptions(live=True)
-    taken = []
+    times = []
     for _ in range(7):
         began = time.perf_counter()
         dashboard(statuses, NOW, width, height, options)
-        taken.append(time.perf_counter() - began)
-    return min(taken) * 1000
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        times.append(time.perf_counter() - began)
+    return min(times) * 1000
 
 
 def main() -> None:
@@ -141,9 +135,9 @@ def main() -> None:
         environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **ours}
         start_up(environ)
         first_figures(environ)
-        rest(environ)
+        idle(environ)
         absent(environ)
-        rest(environ)
+        idle(environ)
     pace_maker()
 
 

@@ -235,7 +235,7 @@ def test_a_closed_terminal_ends_the_command(command: Command, how: dict[str, obj
     terminal = started(command, **how)
     terminal.close()
 
-    assert terminal.wait_for_exit(timeout=5.0) == 129
+    assert terminal.wait_for_exit() == 129
 
 
 def test_a_closed_terminal_is_noticed_by_the_next_write(command: Command) -> None:
@@ -246,4 +246,4 @@ def test_a_closed_terminal_is_noticed_by_the_next_write(command: Command) -> Non
     terminal.close()
     terminal.kill(signal.SIGCONT)
 
-    assert terminal.wait_for_exit(timeout=5.0) == 129
+    assert terminal.wait_for_exit() == 129

