@@ -14,7 +14,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render.layout import wrapped
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.panel import PanelContext, dimmed
 from claude_usage_monitor.render.panels.throttling_text import Part, ThrottlingText
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled
 from claude_usage_monitor.usage.throttling import Throttling
@@ -40,47 +40,29 @@ def with_target(
 
 def draw(context: PanelContext, level: int) -> list[Text]:
     """Return the panel's lines. Level 2 is all of it, 1 its heading, 0 nothing."""
-    throttling = context.status.throttling
+    throttling, now, options = context.status.throttling, context.now, context.options
     if throttling is None or level == 0 or not context.framed:
         return []
-    return section(
-        throttling,
-        context.now,
-        context.options,
-        width=context.width,
-        indent=context.columns.indent if context.detailed else 0,
-        full=level == 2,
+    margin = 2 if context.width >= _MIN_WIDE_PANEL else 1
+    indent = max(margin, context.columns.indent if context.detailed else 0)
+    layout = _Layout(context.width, margin, indent, options)
+    text = ThrottlingText(
+        throttling, now, options, roomy=context.width - indent >= _MIN_ROOMY_WIDTH
     )
-
-
-def section(  # noqa: PLR0913 - the content, and its place
-    throttling: Throttling,
-    now: datetime,
-    options: RenderOptions,
-    *,
-    width: int,
-    indent: int,
-    full: bool,
-) -> list[Text]:
-    """Return the section's lines, each exactly ``width`` cells: all of it, or only its heading.
-
-    ``indent`` is the column at which the details of the panel's rows begin.
-    """
-    margin = 2 if width >= _MIN_WIDE_PANEL else 1
-    text = ThrottlingText(throttling, now, options, roomy=width - indent >= _MIN_ROOMY_WIDTH)
-    layout = _Layout(width, margin, max(indent, margin), options)
-    activity = text.activity() if full else [*text.activity(), *text.deviation(with_label=True)]
-    lines = [layout.heading(activity, text.decision_age())]
-    if full:
+    if level == 1:
+        activity = [*text.activity(), *text.deviation(with_label=True)]
+        lines = [layout.heading(activity, text.decision_age())]
+    else:
+        lines = [layout.heading(text.activity(), text.decision_age())]
         for group in text.groups():
             lines += layout.flow(group)
-        for gap in text.gaps()[:_MAX_GAPS]:
-            lines += layout.indented(wrapped(gap, width - layout.indent, options, FAINT))
+        for gap in throttling.gaps[:_MAX_GAPS]:
+            lines += layout.indented(
+                wrapped(f"incomplete: {gap}", context.width - indent, options, FAINT)
+            )
     for line in lines:
-        line.truncate(width, overflow="crop", pad=True)
-        if throttling.stale(now):
-            line.stylize(FAINT)
-    return lines
+        line.truncate(context.width, overflow="crop", pad=True)
+    return dimmed(lines) if throttling.stale(now) else lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +82,15 @@ class _Layout:
         separator = " " * self.margin
         for text, style in self._on_one_line(activity, space):
             line.append(separator, style=FAINT).append(text, style=style)
-            separator = self._separator()
+            separator = self._separator
         left = self.width - line.cell_len
         text = next((variant for variant in decision_age.variants if len(variant) < left), "")
-        line.append(text.rjust(left), style=decision_age.style)
-        return line
-
-    def _on_one_line(self, parts: Sequence[Part], space: int) -> list[tuple[str, str]]:
-        """Return text and style of all parts in the longest variants that fit, or of the first."""
-        for level in range(max(len(part.variants) for part in parts)):
-            texts = [
-                self.options.text(part.variants[min(level, len(part.variants) - 1)])
-                for part in parts
-            ]
-            if len(self._separator().join(texts)) <= space:
-                return [(text, part.style) for text, part in zip(texts, parts, strict=True)]
-        return [(self._shortened(parts[0], space), parts[0].style)]
+        return line.append(text.rjust(left), style=decision_age.style)
 
     def flow(self, parts: Sequence[Part]) -> list[Text]:
         """Return the parts on as many lines as they need."""
         lines: list[Text] = []
-        space, separator = self.width - self.indent, self._separator()
+        space, separator = self.width - self.indent, self._separator
         for part in parts:
             left = space - lines[-1].cell_len - len(separator) if lines else 0
             text = self._longest_fitting(part, left)
@@ -132,6 +102,21 @@ class _Layout:
             lines[-1].append(text, style=part.style)
         return self.indented(lines)
 
+    def indented(self, lines: Sequence[Text]) -> list[Text]:
+        """Return the lines with the indent before each."""
+        return [styled(" " * self.indent, "") + line for line in lines]
+
+    def _on_one_line(self, parts: Sequence[Part], space: int) -> list[tuple[str, str]]:
+        """Return text and style of all parts in the longest variants that fit, or of the first."""
+        for level in range(max(len(part.variants) for part in parts)):
+            texts = [
+                self.options.text(part.variants[min(level, len(part.variants) - 1)])
+                for part in parts
+            ]
+            if len(self._separator.join(texts)) <= space:
+                return [(text, part.style) for text, part in zip(texts, parts, strict=True)]
+        return [(self._shortened(parts[0], space), parts[0].style)]
+
     def _longest_fitting(self, part: Part, space: int) -> str:
         variants = part.variants if self.width >= _MIN_WIDE_PANEL else part.variants[-1:]
         return next((text for text in map(self.options.text, variants) if len(text) <= space), "")
@@ -139,10 +124,7 @@ class _Layout:
     def _shortened(self, part: Part, space: int) -> str:
         return self._longest_fitting(part, space) or self.options.fit(part.variants[-1], space)
 
-    def indented(self, lines: Sequence[Text]) -> list[Text]:
-        """Return the lines with the indent before each."""
-        return [styled(" " * self.indent, "") + line for line in lines]
-
+    @property
     def _separator(self) -> str:
         if self.width < _MIN_WIDE_PANEL or self.options.glyphs is ASCII:
             return ", "  # short, and no hyphen beside a minus sign

@@ -93,10 +93,6 @@ class ThrottlingText:
             return [Part((f"{window.label} {number}", f"{short} {number}"), style)]
         return [Part((f"{number} {side}", number) if points else (number,), style)]
 
-    def gaps(self) -> list[str]:
-        """Return what could not be read."""
-        return [f"incomplete: {gap}" for gap in self.throttling.gaps]
-
     def _backoff(self) -> list[Part]:
         """Return until when the API refuses Pace Maker, and that it estimates until then."""
         parts = []

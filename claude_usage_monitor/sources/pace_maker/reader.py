@@ -48,7 +48,7 @@ class PaceMaker:
         self.folder = folder
         self._database = folder / DATABASE
         self._cached: tuple[object, PaceMakerSnapshot] | None = None
-        self._cached_rows: tuple[object, Rows] | None = None
+        self._last_rows = _NO_ROWS
 
     def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> PaceMakerSnapshot | None:
         """Return Pace Maker's present state; ``None`` if it is not installed. Raises nothing.
@@ -63,27 +63,16 @@ class PaceMaker:
         key = (clock_skew, signature, files)
         if self._cached is not None and self._cached[0] == key:
             return self._cached[1]
-        gaps: list[Gap] = []
-        rows = self._read_rows(signature, now, gaps)
+        try:
+            self._last_rows = database.read_rows(self._database, now)
+            gaps = list(self._last_rows.gaps)
+        except database.Unreadable as error:
+            gaps = [error.gap]  # the last rows are shown
         settings = folder.read_settings(self.folder, gaps)
-        snapshot = _snapshot(rows, settings, now, clock_skew, gaps)
+        snapshot = _snapshot(self._last_rows, settings, now, clock_skew, gaps)
         if _unchanged_for_a_tick((*signature, *files), now):
             self._cached = key, snapshot
         return snapshot
-
-    def _read_rows(self, signature: tuple[object, ...], now: datetime, gaps: list[Gap]) -> Rows:
-        """Return the database's rows; while it cannot be read, those of the last time it could."""
-        if self._cached_rows is not None and self._cached_rows[0] == signature:
-            rows = self._cached_rows[1]
-        else:
-            try:
-                rows = database.read_rows(self._database, now)
-            except database.Unreadable as error:
-                gaps.append(error.gap)
-                return self._cached_rows[1] if self._cached_rows else _NO_ROWS
-            self._cached_rows = (signature if _unchanged_for_a_tick(signature, now) else None), rows
-        gaps += rows.gaps
-        return rows
 
 
 def _unchanged_for_a_tick(stamps: tuple[object, ...], now: datetime) -> bool:

@@ -12,7 +12,9 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
-from claude_usage_monitor.render.panels.throttling import section, with_target
+from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.panels.throttling import draw, with_target
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.throttling import Limiters, Throttling
@@ -28,6 +30,7 @@ from tests.support.statuses import (
 )
 
 if TYPE_CHECKING:
+    from rich.text import Text
     from syrupy.assertion import SnapshotAssertion
 
     from claude_usage_monitor.usage.status import AccountStatus
@@ -68,12 +71,17 @@ def drawn(
     return "\n".join(line.plain.rstrip() for line in lines)
 
 
-def text_of(
-    throttling: Throttling, width: int = 56, options: RenderOptions = LIVE, *, full: bool = True
-) -> str:
-    indent = 10 if width >= 42 else 0
-    lines = section(throttling, NOW, options, width=width, indent=indent, full=full)
-    return " ".join(" ".join(line.plain for line in lines).split())
+def lines_of(
+    throttling: Throttling, width: int = 56, options: RenderOptions = LIVE, *, level: int = 2
+) -> list[Text]:
+    columns = LimitColumns(width, label=6, percent=3, options=options)
+    status = status_of(throttling)
+    context = PanelContext(status, NOW, width, options, (), columns, framed=True, blanks=True)
+    return draw(context, level)
+
+
+def text_of(throttling: Throttling, width: int = 56) -> str:
+    return " ".join(" ".join(line.plain for line in lines_of(throttling, width)).split())
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -120,9 +128,9 @@ def test_it_is_shortened_before_anything_else(name: str, width: int, height: int
 
 
 @settings(deadline=None)
-@given(st.integers(20, 96), st.sampled_from(sorted(STATES)), st.booleans())
-def test_every_line_is_exactly_as_wide_as_the_panel(width: int, name: str, full: bool) -> None:
-    for line in section(STATES[name], NOW, LIVE, width=width, indent=width // 6, full=full):
+@given(st.integers(20, 96), st.sampled_from(sorted(STATES)), st.sampled_from([1, 2]))
+def test_every_line_is_exactly_as_wide_as_the_panel(width: int, name: str, level: int) -> None:
+    for line in lines_of(STATES[name], width, level=level):
         assert width == line.cell_len
 
 
@@ -179,9 +187,7 @@ def test_the_deviation_has_a_sign_a_word_and_a_color(
     utilization: float, words: str, style: str
 ) -> None:
     window = replace(THROTTLING.windows[0], utilization=utilization)
-    lines = section(
-        replace(THROTTLING, windows=(window,)), NOW, LIVE, width=56, indent=10, full=True
-    )
+    lines = lines_of(replace(THROTTLING, windows=(window,)))
     line = next(line for line in lines if words in line.plain)
     assert style in {str(span.style) for span in line.spans}
 
