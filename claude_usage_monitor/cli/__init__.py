@@ -105,7 +105,17 @@ def _finish_critical_tasks(code: int) -> int:
     No signal interrupts this: `EndSignals.shield` has been called.
     """
     shutdown = sys.modules.get("claude_usage_monitor.monitor.login.shutdown")
-    if shutdown is None or shutdown.drain():  # not imported: nothing was refreshed
+    if shutdown is None:  # no command ran
+        return code
+
+    def explain(account_names: list[str]) -> None:
+        logins = "login" if len(account_names) == 1 else "logins"
+        seconds = round(shutdown.MAX_DRAIN_SECONDS)
+        output.message(
+            f"Saving the renewed {logins} of {', '.join(account_names)}… (up to {seconds} s)"
+        )
+
+    if shutdown.drain(on_wait=explain):
         return code
     output.error(
         "A refreshed login could not be stored and is lost.",

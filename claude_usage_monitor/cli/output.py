@@ -114,7 +114,7 @@ def prompt(text: str) -> None:
 
 def discard_terminal() -> None:
     """Drop what the terminal has not accepted yet, and all that is written to it later."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # `silent_libraries` may have replaced one
         if stream is not None and stream.isatty():
             _redirect_to_null(stream)
 

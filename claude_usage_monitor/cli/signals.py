@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from claude_usage_monitor.cli.exit_codes import ExitCode
+from claude_usage_monitor.monitor.login.shutdown import shutting_down
 
 _END_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _REPAINT_SIGNALS = ("SIGWINCH", "SIGCONT")
@@ -22,9 +23,10 @@ class TerminalStalled(BaseException):
 class EndSignals:
     """Notes the first signal that asks the process to end; later ones change nothing.
 
-    ``exit_code`` is its exit code, ``None`` while none has arrived. The first signal raises
-    SystemExit in the main thread, at most once in the life of the process: a refresh of a login
-    that was sent is then waited for and stored, however many signals follow.
+    ``exit_code`` is its exit code, ``None`` while none has arrived. The first signal sets
+    `shutting_down`, so that no refresh of a login starts any more, and raises SystemExit in the
+    main thread, at most once in the life of the process. A refresh that was sent is then waited for
+    and stored, however many signals follow.
     """
 
     def __init__(self) -> None:
@@ -53,6 +55,7 @@ class EndSignals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.exit_code is None:
             self.exit_code = ExitCode.SIGNAL + number
+            shutting_down.set()
             self._react()
 
     def _raise(self) -> NoReturn:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
+from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
@@ -117,7 +118,7 @@ class Poller:
 
     def _run(self) -> None:
         try:
-            while True:
+            while not shutting_down.is_set():
                 self._wake.clear()
                 while self._commands:
                     self._commands.popleft()()

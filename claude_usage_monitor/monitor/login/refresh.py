@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
@@ -95,7 +96,8 @@ class LoginRefresher:
         if the caller is interrupted. Raises CredentialError when the login cannot be refreshed,
         ServiceError when it cannot be refreshed now.
         """
-        return CriticalTask(lambda: self._refresh(saved, access_fingerprint, reason)).result()
+        work = partial(self._refresh, saved, access_fingerprint, reason)
+        return CriticalTask(work, saved.name).result()
 
     def _refresh(
         self, saved: SavedAccount, access_fingerprint: str, reason: RefreshReason

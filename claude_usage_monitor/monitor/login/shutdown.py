@@ -1,6 +1,7 @@
 """Work that must finish before the process ends: a refreshed login that is not stored yet.
 
-It runs on threads of its own, so that Ctrl+C ends the wait for it and not the work.
+It runs on threads of its own, so that Ctrl+C ends the wait for it and not the work. Whatever ends
+the process sets `shutting_down`, and `drain` finishes the work.
 """
 
 from __future__ import annotations
@@ -10,85 +11,99 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from typing import Any, Generic, Protocol, TypeVar
 
 R = TypeVar("R")
 
 MAX_DRAIN_SECONDS = 30.0  # the response to a refresh may take 20, and storing it a few more
 _POLL_SECONDS = 0.1
 _RETRY_INTERVAL = 0.5  # seconds between two attempts to store pending logins
+_GRACE_SECONDS = 0.3  # a wait that is over sooner needs no explanation
 
 shutting_down = threading.Event()
-"""Set when the process is about to end: no refresh starts any more."""
+"""Set when the process is about to end: no refresh and no read starts any more."""
 
 
 class PendingWriter(Protocol):
     """Holds logins that could not be stored yet."""
 
-    def store_pending(self) -> bool:
-        """Try to store them; return whether none is left."""
+    def store_pending(self) -> list[str]:
+        """Try to store them; return the names of the accounts whose login is still pending."""
         ...
 
 
-_tasks: set[Future[Any]] = set()
+_tasks: set[CriticalTask[Any]] = set()  # that run now
 _writers: set[PendingWriter] = set()
-_lock = threading.Lock()  # over what follows and the two sets
+_lock = threading.Lock()  # over the two sets
 _drains_at_exit = False
 
 
 class CriticalTask(Generic[R]):
-    """Work that `drain` waits for."""
+    """Work on the login of an account that `drain` waits for."""
 
-    def __init__(self, work: Callable[[], R]) -> None:
+    def __init__(self, work: Callable[[], R], account_name: str) -> None:
         self._work = work
+        self.account_name = account_name
 
     def result(self) -> R:
         """Run the work on a daemon thread and return its result, or raise its error."""
         # Imports logging, 5 ms: only a process that refreshes a login needs it.
         from claude_usage_monitor.threads import run_in_thread
 
-        with _lock:
-            _drain_at_exit()
-            future = run_in_thread(self._work, "login refresh")
-            _tasks.difference_update([task for task in _tasks if task.done()])
-            _tasks.add(future)
+        _drain_at_exit()
+        future = run_in_thread(self._run, "login refresh")
         while not future.done():  # short waits: on Windows, a long one does not notice Ctrl+C
             with suppress(TimeoutError):
                 return future.result(_POLL_SECONDS)
         return future.result()
 
+    def _run(self) -> R:
+        # Registered by its own thread: a signal may interrupt the main thread anywhere.
+        with _lock:
+            if not shutting_down.is_set():
+                _tasks.add(self)
+        try:
+            return self._work()
+        finally:
+            with _lock:
+                _tasks.discard(self)
+
 
 def register(writer: PendingWriter) -> None:
     """Let `drain` store what the writer holds."""
     with _lock:
-        _drain_at_exit()
         _writers.add(writer)
 
 
-def drain(timeout: float = MAX_DRAIN_SECONDS) -> bool:
-    """Finish critical tasks and pending writes; return whether no login was lost."""
+def drain(
+    timeout: float = MAX_DRAIN_SECONDS, on_wait: Callable[[list[str]], None] = lambda _: None
+) -> bool:
+    """Finish critical tasks and pending writes; return whether no login was lost.
+
+    ``on_wait`` receives the names of the accounts if this takes more than a moment.
+    """
     shutting_down.set()
-    deadline = time.monotonic() + timeout
+    began, announced = time.monotonic(), False
     while True:
         with _lock:
-            running = any(not task.done() for task in _tasks)
+            running = [task.account_name for task in _tasks]
             writers = list(_writers)
-        if not running:
-            stored = [writer for writer in writers if writer.store_pending()]
-            _writers.difference_update(stored)
-            if len(stored) == len(writers):
-                return True
-        if time.monotonic() >= deadline:
+        unsaved = running or [name for writer in writers for name in writer.store_pending()]
+        if not unsaved:
+            return True
+        waited = time.monotonic() - began
+        if waited >= timeout:
             return False
+        if waited >= _GRACE_SECONDS and not announced:
+            announced = True
+            on_wait(sorted(unsaved))
         time.sleep(_POLL_SECONDS if running else _RETRY_INTERVAL)
 
 
 def _drain_at_exit() -> None:
     """Make a process that uses the library wait, too; the command drains before it ends."""
     global _drains_at_exit  # noqa: PLW0603 - once a process
-    if not _drains_at_exit:
-        _drains_at_exit = True
-        atexit.register(drain)
+    with _lock:
+        if not _drains_at_exit:
+            _drains_at_exit = True
+            atexit.register(drain)

@@ -245,11 +245,11 @@ class CredentialStore:
                 self.store_refreshed(pending.account, pending.stored, pending.spent)
         return account_id not in self._pending
 
-    def store_pending(self) -> bool:
-        """Try to store every pending login; return whether none is pending any more."""
+    def store_pending(self) -> list[str]:
+        """Try to store every pending login; return the names of the accounts that remain."""
         for account_id in list(self._pending):
             self.retry_pending(account_id, at_once=True)
-        return not self._pending
+        return [pending.account.name for pending in list(self._pending.values())]
 
     def _add_pending(
         self,

@@ -27,6 +27,7 @@ from claude_usage_monitor.monitor.backoff import (
     usage_wait,
 )
 from claude_usage_monitor.monitor.login.credentials import Credential
+from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.reader import Reader, delayed
 from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSnapshot,
@@ -94,6 +95,8 @@ class SubscriptionReader(Reader):
                 return status
             if snapshot.pace_maker_polled_at is not None and now < (status.next_read_at or now):
                 return status  # Claude Pace Maker's figures are fresh enough
+            if shutting_down.is_set():
+                return status  # the process ends: it sends nothing any more
             permission = self._state.acquire(credential.fingerprint, snapshot.identity or "", now)
             if isinstance(permission, Wait):
                 # Another process may have stored new figures since the snapshot was read.

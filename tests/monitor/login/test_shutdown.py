@@ -1,31 +1,25 @@
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.monitor.login.shutdown import CriticalTask, drain, register, shutting_down
-from tests.support.command import PROGRAM
 from tests.support.saved import keep, refresh_token
-from tests.support.token_server import TokenServer, delayed
+from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.support.command import Command
+    from collections.abc import Callable, Iterator
 
 PATIENCE = 20.0
 
 
 @pytest.fixture(autouse=True)
-def _stay() -> Iterator[None]:
-    """Take back that this process is leaving."""
+def _undo_shutdown() -> Iterator[None]:
     yield
     shutting_down.clear()
 
@@ -37,101 +31,109 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
         yield running
 
 
-def test_what_came_of_it_is_returned_or_raised() -> None:
-    assert 7 == CriticalTask(lambda: 7).result()
+def started(work: Callable[[], None]) -> None:
+    """Start a task on another thread; returns when its work has begun."""
+    begun = threading.Event()
+
+    def run() -> None:
+        begun.set()
+        work()
+
+    threading.Thread(target=CriticalTask(run, "Work").result, daemon=True).start()
+    assert begun.wait(PATIENCE)
+
+
+def test_the_result_of_a_task_is_returned_and_its_error_raised() -> None:
+    assert 7 == CriticalTask(lambda: 7, "Work").result()
     with pytest.raises(KeyError):
-        CriticalTask(lambda: dict[str, int]()["nothing"]).result()
+        CriticalTask(lambda: dict[str, int]()["nothing"], "Work").result()
+    assert drain(0.0)
 
 
-def test_what_is_under_way_is_waited_for() -> None:
-    begun, done = threading.Event(), threading.Event()
+def test_drain_waits_for_a_running_task_and_says_for_which_account() -> None:
+    end, done, names = threading.Event(), threading.Event(), list[str]()
 
     def work() -> None:
-        begun.set()
-        time.sleep(0.2)
+        assert end.wait(PATIENCE)
         done.set()
 
-    threading.Thread(target=CriticalTask(work).result, daemon=True).start()
-    assert begun.wait(PATIENCE)
-    assert drain(PATIENCE)
-    assert done.is_set()
+    def on_wait(account_names: list[str]) -> None:
+        names.extend(account_names)
+        end.set()
+
+    started(work)
+    assert drain(PATIENCE, on_wait)
+    assert (True, ["Work"]) == (done.is_set(), names)
 
 
-def test_what_never_ends_is_not_waited_for_longer_than_it_may() -> None:
-    begun, end = threading.Event(), threading.Event()
-
-    def work() -> None:
-        begun.set()
-        end.wait(PATIENCE)
-
-    threading.Thread(target=CriticalTask(work).result, daemon=True).start()
-    assert begun.wait(PATIENCE)
+def test_drain_does_not_wait_longer_than_its_timeout() -> None:
+    end = threading.Event()
+    started(lambda: assert_set(end))
     assert not drain(0.1)
+    end.set()
+    assert drain(PATIENCE)
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(PATIENCE)
+
+
+def test_drain_waits_for_no_task_that_starts_later() -> None:
+    """It sends nothing: `shutting_down` is set."""
+    assert drain(PATIENCE)
+    end = threading.Event()
+    started(lambda: assert_set(end))
+    assert drain(PATIENCE)
     end.set()
 
 
-def test_what_is_held_is_tried_again_until_it_is_stored() -> None:
-    class PendingWrites:
-        tries = 0
+def test_drain_stores_pending_logins_and_tries_again_until_it_succeeds() -> None:
+    class Writer:
+        attempts = 0
 
-        def store_pending(self) -> bool:
-            self.tries += 1
-            return self.tries > 1
+        def store_pending(self) -> list[str]:
+            self.attempts += 1
+            return ["Work"] if self.attempts < 3 else []
 
-    holder = PendingWrites()
-    register(holder)
-    assert drain(PATIENCE)
-    assert 2 <= holder.tries
-
-
-def renewal_begun(server: TokenServer) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not any(seen.rotated for seen in server.refreshes):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    writer, names = Writer(), list[str]()
+    register(writer)
+    assert drain(PATIENCE, names.extend)
+    assert (3, ["Work"]) == (writer.attempts, names)
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
-@pytest.mark.parametrize("which", [("--account", "work"), ("--all-accounts",)])
-def test_a_command_that_is_interrupted_stores_what_it_has_renewed(
-    server: TokenServer, number: signal.Signals, code: int, which: tuple[str, ...]
-) -> None:
-    """The server has used the old token up: only this process will ever see the new one."""
-    saved = [keep(server.issue(name, expires_in=-60), name) for name in ("work", "home")]
-    server.script(delayed(0.7), account="work")
-    process = subprocess.Popen(
-        [PROGRAM, "--json", *which], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    renewal_begun(server)
-    process.send_signal(number)
-    assert code == process.wait(PATIENCE)
-    assert server.accepts(refresh_token(saved[0]))
+def test_the_timeout_is_longer_than_a_request_may_take() -> None:
+    assert shutdown.MAX_DRAIN_SECONDS > 20
 
 
-def test_q_stores_what_has_been_renewed(server: TokenServer, command: Command) -> None:
+def output_of(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_a_process_that_is_shutting_down_sends_no_refresh_token(server: TokenServer) -> None:
     saved = keep(server.issue("work", expires_in=-60), "work")
-    server.script(delayed(0.7))
-    terminal = command.open("--account", "work")
-    renewal_begun(server)
-    terminal.type("q")
-    assert 0 == terminal.wait_for_exit()
-    assert server.accepts(refresh_token(saved))
-
-
-def test_a_process_that_is_leaving_sends_nothing_any_more(server: TokenServer) -> None:
-    saved = keep(server.issue("work", expires_in=-60), "work")
-    code = (
-        "import os\n"
+    problem = output_of(
         "from tests.support.saved import read, registry\n"
         "from claude_usage_monitor.monitor.login.shutdown import shutting_down\n"
         "shutting_down.set()\n"
         "found = registry()\n"
         "print(read(found, found.services.accounts.all()[0]).problem.code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "credentials_expired\n" == done.stdout
+    assert "credentials_expired\n" == problem
     assert [] == server.refreshes
     assert server.accepts(refresh_token(saved))
-    assert shutdown.MAX_DRAIN_SECONDS > 20  # seconds that an answer may take
+
+
+def test_only_the_first_refresh_registers_something_for_the_exit_of_the_process() -> None:
+    """Importing the library registers nothing."""
+    counts = output_of(
+        "import atexit, logging\n"
+        "before = atexit._ncallbacks()\n"
+        "from claude_usage_monitor.monitor.login.refresh import CriticalTask\n"
+        "from claude_usage_monitor.monitor.client import UsageClient\n"
+        "print(atexit._ncallbacks() - before)\n"
+        "for _ in range(2):\n"
+        "    CriticalTask(int, 'Work').result()\n"
+        "    print(atexit._ncallbacks() - before)\n"
+    )
+    assert "0\n1\n1\n" == counts

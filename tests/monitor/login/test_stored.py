@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
-from claude_usage_monitor.monitor.login.stored import StoredCredentials
+from claude_usage_monitor.monitor.login.stored import StoredCredentials, log_in_again
 from claude_usage_monitor.store.paths import secrets_path
 from tests.support.saved import Clock, keep, read, refresh_token, registry
 from tests.support.token_server import TokenServer
@@ -24,12 +24,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
         yield running
 
 
-def obstructed() -> None:
-    """Let no new file take the encrypted one's place."""
+def block_writes() -> None:
+    """Make it impossible to replace the encrypted file."""
     secrets_path(os.environ).with_name("secrets.json.new").mkdir()
 
 
-def freed() -> None:
+def allow_writes() -> None:
     secrets_path(os.environ).with_name("secrets.json.new").rmdir()
 
 
@@ -37,64 +37,73 @@ def expired(server: TokenServer) -> SavedAccount:
     return keep(server.issue("work", expires_in=-60), "work")
 
 
-def test_where_a_new_login_could_not_be_stored_none_is_asked_for(server: TokenServer) -> None:
+def test_no_login_is_refreshed_that_could_not_be_stored(server: TokenServer) -> None:
     saved = expired(server)
-    obstructed()
-    status = read(registry(), saved)
-    assert status.problem is not None
-    assert "secret_store_unavailable" == status.problem.code
+    block_writes()
+    problem = read(registry(), saved).problem
+    assert problem is not None
+    assert "secret_store_unavailable" == problem.code
     assert [] == server.refreshes
-    freed()
-    assert read(registry(), saved).problem is None
+    allow_writes()
+    assert None is read(registry(), saved).problem
 
 
-def test_one_that_is_held_yields_to_one_that_was_stored_since(server: TokenServer) -> None:
-    """As after a log-in under the same name, which another process was asked for."""
+def test_ensure_writable_raises_the_error_of_the_store(server: TokenServer) -> None:
+    saved = expired(server)
+    block_writes()
+    with pytest.raises(SecretStoreUnavailable):
+        registry().services.credentials.ensure_writable(saved, StoredCredentials({}))
+
+
+def test_a_pending_login_is_dropped_when_a_newer_one_was_stored(server: TokenServer) -> None:
+    """As after a login under the same name in another process."""
     clock = Clock()
     saved = expired(server)
     found = registry(clock)
-    server.after_rotation = lambda _: obstructed()
-    assert read(found, saved).problem is None
+    server.after_rotation = lambda _: block_writes()
+    assert None is read(found, saved).problem
     server.after_rotation = None
-    assert found.services.credentials.pending_problem(saved.id) is not None
-    freed()
-    other = registry()
-    kept = other.services.secrets.write(
-        saved.id, StoredCredentials(server.issue("anew")).as_secret()
-    )
-    other.services.accounts.store_secret_location(saved.id, kept.location, kept.generation)
+    assert "could not be stored" in str(found.services.credentials.pending_problem(saved.id))
+    allow_writes()
+    other = registry().services
+    secret = other.secrets.write(saved.id, StoredCredentials(server.issue("new")).as_secret())
+    other.accounts.store_secret_location(saved.id, secret.location, secret.generation)
     token = refresh_token(saved)
     clock.later(minutes=10)
     read(found, saved)
-    assert found.services.credentials.pending_problem(saved.id) is None
+    assert None is found.services.credentials.pending_problem(saved.id)
     assert token == refresh_token(saved)
 
 
-def test_one_of_an_account_that_was_removed_is_not_stored(server: TokenServer) -> None:
+def test_a_pending_login_of_a_removed_account_is_not_stored(server: TokenServer) -> None:
     saved = expired(server)
     found = registry()
-    server.after_rotation = lambda _: obstructed()
+    server.after_rotation = lambda _: block_writes()
     read(found, saved)
     server.after_rotation = None
-    freed()
+    assert ["work"] == found.services.credentials.store_pending()
+    allow_writes()
     other = registry()
     other.services.secrets.delete(saved.id)
     other.services.accounts.remove(saved.id)
-    assert found.services.credentials.store_pending()
+    assert [] == found.services.credentials.store_pending()
     assert saved.id not in secrets_path(os.environ).read_text()
 
 
-def test_what_is_kept_comes_back_as_it_was(server: TokenServer) -> None:
+def test_credentials_are_the_same_after_storing_them(server: TokenServer) -> None:
     stored = StoredCredentials(server.issue("work"), 3, Clock()().replace(microsecond=0))
     assert stored == StoredCredentials.from_secret(stored.as_secret(), 3)
-    assert StoredCredentials.from_secret({}, 1) == StoredCredentials({}, 1)
-    assert StoredCredentials.from_secret(
-        {"credentials": 7, "renewed_at": "never"}, 1
-    ) == StoredCredentials({}, 1)
 
 
-def test_a_shut_place_is_told(server: TokenServer) -> None:
-    saved = expired(server)
-    obstructed()
-    with pytest.raises(SecretStoreUnavailable):
-        registry().services.credentials.ensure_writable(saved, StoredCredentials({}, 0))
+def test_a_secret_with_unusable_content_is_an_empty_login() -> None:
+    assert StoredCredentials({}, 1) == StoredCredentials.from_secret({}, 1)
+    content = {"credentials": 7, "renewed_at": "never"}
+    assert StoredCredentials({}, 1) == StoredCredentials.from_secret(content, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"), [("Work", "Work"), ("my work", "'my work'"), ("$HOME", "'$HOME'")]
+)
+def test_the_hint_is_a_command_that_a_shell_understands(name: str, quoted: str) -> None:
+    command = f"claude-usage-monitor accounts add {quoted} --login --replace"
+    assert f"Log in again: `{command}`." == log_in_again(name)

@@ -1,0 +1,329 @@
+"""Leaving while a login is being refreshed: no signal, key or closed terminal loses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.command import PROGRAM, RESTORED, environ_running
+from tests.support.saved import keep, refresh_token, registry
+from tests.support.token_server import TokenServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.command import Command, Terminal
+    from tests.support.token_server import Seen
+
+PATIENCE = 60.0
+INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
+HANG_UP, QUIT = signal.SIGHUP, signal.SIGQUIT
+SIGNALS = (INTERRUPT, TERMINATE, HANG_UP, QUIT)
+SAVING = "Saving the renewed login of work… (up to 30 s)"
+
+# Stores a refreshed login only once a file is there.
+SLOW_STORE = """
+import pathlib, time
+from claude_usage_monitor.monitor.login.stored import CredentialStore
+store = CredentialStore.store_refreshed
+def store_refreshed(*arguments):
+    pathlib.Path({arrived!r}).touch()
+    while not pathlib.Path({released!r}).exists():
+        time.sleep(0.01)
+    return store(*arguments)
+CredentialStore.store_refreshed = store_refreshed
+"""
+
+
+# Creates a file before a lock is waited for.
+LOCKS = """
+import pathlib
+import claude_usage_monitor.store.locks as locks
+locked = locks.locked
+def announced(*arguments):
+    pathlib.Path({waits!r}).touch()
+    return locked(*arguments)
+locks.locked = announced
+"""
+
+
+class SlowServer(TokenServer):
+    """A token server that spends a refresh token at once, and responds when it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spent, self.released = threading.Event(), threading.Event()
+        self.after_rotation = self._hold_response
+
+    def _hold_response(self, _seen: Seen) -> None:
+        self.spent.set()
+        assert self.released.wait(PATIENCE)
+
+
+class SlowStore:
+    """A store that takes the response at once, and stores it when it is released."""
+
+    def __init__(self, folder: Path) -> None:
+        self._arrived, self._released = folder / "arrived", folder / "released"
+        code = SLOW_STORE.format(arrived=str(self._arrived), released=str(self._released))
+        self.environ = environ_running(folder, code)
+
+    def wait_for_response(self) -> None:
+        wait_until(self._arrived.exists)
+
+    def release(self) -> None:
+        self._released.touch()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowServer]:
+    with SlowServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+        running.released.set()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def add_expired(server: TokenServer) -> None:
+    keep(server.issue("work", expires_in=-60), "work")
+
+
+def assert_saved(server: TokenServer) -> None:
+    """Check that the login is stored, and that nothing was sent after the refresh."""
+    (saved,) = registry().services.accounts.all()
+    assert server.accepts(refresh_token(saved))
+    assert 1 == len(server.requests), server.requests
+
+
+# --- commands that end by themselves -------------------------------------------------------------
+
+
+class Running:
+    """A command whose standard error is read line by line."""
+
+    def __init__(self, *arguments: str, environ: dict[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [PROGRAM, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(environ or {})},
+            text=True,
+        )
+
+    def type(self, text: str) -> None:
+        """Write to its standard input, and close that."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text)
+        self._process.stdin.close()
+
+    def leave(self, number: signal.Signals, times: int) -> None:
+        """Send a signal, and again and again once the command says why it has not ended."""
+        self._process.send_signal(number)
+        self.wait_for_line(SAVING)
+        for _ in range(times - 1):
+            self._process.send_signal(number)
+
+    def wait_for_line(self, expected: str) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            assert "Traceback" not in line
+            if line.rstrip("\n") == expected:
+                return
+        raise AssertionError(f"never written: {expected}")
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def exit_code(self) -> int:
+        """Wait for the end; nothing more is written."""
+        assert self._process.stderr is not None
+        with self._process:
+            assert "" == self._process.stderr.read()
+        return self._process.wait(PATIENCE)
+
+
+def add_from_input(environ: dict[str, str] | None = None) -> Running:
+    """Start `accounts add` with a login that has expired."""
+    return Running("accounts", "add", "work", "--credentials-file", "-", environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "times"),
+    [
+        (("--json", "--account", "work"), INTERRUPT, 3),
+        (("--json", "--account", "work"), TERMINATE, 1),
+        (("--json", "--all-accounts"), HANG_UP, 2),
+        (("--once", "--account", "work"), QUIT, 3),
+        (("--once", "--account", "work"), INTERRUPT, 2),
+    ],
+)
+def test_a_command_stores_a_refreshed_login_before_it_ends(
+    server: SlowServer, arguments: tuple[str, ...], number: signal.Signals, times: int
+) -> None:
+    add_expired(server)
+    running = Running(*arguments)
+    assert server.spent.wait(PATIENCE)
+    running.leave(number, times)
+    assert running.runs
+    server.released.set()
+    assert 128 + number == running.exit_code()
+    assert_saved(server)
+
+
+@pytest.mark.parametrize(("number", "times"), [(each, each % 3 + 1) for each in SIGNALS])
+def test_adding_an_expired_login_stores_the_refreshed_one_before_it_ends(
+    server: SlowServer, number: signal.Signals, times: int
+) -> None:
+    running = add_from_input()
+    running.type(json.dumps(server.issue("work", expires_in=-60)))
+    assert server.spent.wait(PATIENCE)
+    running.leave(number, times)
+    server.released.set()
+    assert 128 + number == running.exit_code()
+    assert_saved(server)
+
+
+@pytest.mark.parametrize("adds", [False, True])
+def test_a_response_that_has_arrived_is_stored_before_the_command_ends(
+    server: SlowServer, tmp_path: Path, adds: bool
+) -> None:
+    server.released.set()
+    store = SlowStore(tmp_path)
+    if adds:
+        running = add_from_input(store.environ)
+        running.type(json.dumps(server.issue("work", expires_in=-60)))
+    else:
+        add_expired(server)
+        running = Running("--json", "--account", "work", environ=store.environ)
+    store.wait_for_response()
+    running.leave(INTERRUPT, 3)
+    store.release()
+    assert 130 == running.exit_code()
+    assert_saved(server)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_waits_for_another_process_sends_nothing_any_more(
+    server: SlowServer, number: signal.Signals, tmp_path: Path
+) -> None:
+    add_expired(server)
+    first = Running("--json", "--account", "work")
+    assert server.spent.wait(PATIENCE)
+    waits = tmp_path / "waits"
+    second = Running(
+        "--json",
+        "--account",
+        "work",
+        environ=environ_running(tmp_path, LOCKS.format(waits=str(waits))),
+    )
+    wait_until(waits.exists)
+    second.send(number)
+    assert 128 + number == second.exit_code()
+    server.released.set()
+    assert 0 == first.exit_code()
+    assert server.accepts(refresh_token(registry().services.accounts.all()[0]))
+    assert 1 == len(server.refreshes)
+
+
+# --- live mode -----------------------------------------------------------------------------------
+
+
+def close_window(terminal: Terminal) -> None:
+    terminal.close()
+
+
+def press_q(terminal: Terminal) -> None:
+    terminal.type("q")
+
+
+def sends(number: signal.Signals) -> Callable[[Terminal], None]:
+    def send(terminal: Terminal) -> None:
+        terminal.kill(number)
+
+    return send
+
+
+WAYS: list[tuple[Callable[[Terminal], None], int, int]] = [
+    (press_q, 1, 0),
+    (sends(INTERRUPT), 3, 0),
+    (sends(TERMINATE), 1, 143),
+    (sends(HANG_UP), 2, 129),
+    (sends(QUIT), 3, 131),
+]
+
+
+@pytest.mark.parametrize(("leave", "times", "code"), WAYS, ids=["q", "INT", "TERM", "HUP", "QUIT"])
+def test_live_mode_gives_the_terminal_back_and_then_stores_the_refreshed_login(
+    server: SlowServer,
+    command: Command,
+    leave: Callable[[Terminal], None],
+    times: int,
+    code: int,
+) -> None:
+    add_expired(server)
+    terminal = command.open("--account", "work")
+    assert server.spent.wait(PATIENCE)
+    terminal.wait_for("work")
+    leave(terminal)
+    terminal.wait_for(SAVING)
+    assert RESTORED == terminal.state
+    for _ in range(times - 1):
+        leave(terminal)
+    assert None is terminal.exit_code
+    server.released.set()
+    assert code == terminal.wait_for_exit()
+    assert RESTORED == terminal.state
+    assert_saved(server)
+
+
+def test_live_mode_stores_the_refreshed_login_although_its_terminal_was_closed(
+    server: SlowServer, command: Command
+) -> None:
+    add_expired(server)
+    terminal = command.open("--account", "work")
+    assert server.spent.wait(PATIENCE)
+    terminal.wait_for("work")
+    terminal.close()
+    with pytest.raises(AssertionError):
+        terminal.wait_for_exit(timeout=0.5)
+    server.released.set()
+    assert 129 == terminal.wait_for_exit()
+    assert_saved(server)
+
+
+def test_live_mode_stores_the_refreshed_login_although_its_terminal_accepts_no_output(
+    server: SlowServer, command: Command
+) -> None:
+    """As after Ctrl+S, which holds up every write."""
+    add_expired(server)
+    terminal = command.open("--account", "work")
+    assert server.spent.wait(PATIENCE)
+    terminal.wait_for("work")
+    terminal.type("\x13")
+    terminal.resize(90, 30)
+    terminal.read_for(0.2)
+    for _ in range(3):
+        terminal.kill(TERMINATE)
+        terminal.read_for(0.5)
+    server.released.set()
+    assert 143 == terminal.wait_for_exit()
+    assert_saved(server)
