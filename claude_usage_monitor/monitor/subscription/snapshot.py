@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.login.credentials import Credential
@@ -12,7 +12,9 @@ from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile, plan_label
 from claude_usage_monitor.usage.status import Account, Problem
-from claude_usage_monitor.usage.throttling import Throttling
+
+if TYPE_CHECKING:  # `--json` takes 4 ms less if there is no Pace Maker
+    from claude_usage_monitor.usage.throttling import Throttling
 
 
 class LoginSnapshot(NamedTuple):
