@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -23,6 +24,16 @@ mode = "code"
 ascii = true
 color = "never"
 """
+ALL_SET = Settings(
+    interval=timedelta(seconds=60),
+    api_floor=timedelta(seconds=240.5),
+    user_agent="claude-code/2.1.240",
+    email="ada@example.com",
+    monthly_budget=Decimal("100.1"),
+    mode="code",
+    ascii=True,
+    color="never",
+)
 
 
 @pytest.fixture
@@ -30,7 +41,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "config.toml"
 
 
-def test_without_a_file_there_are_the_defaults(path: Path) -> None:
+def test_a_missing_file_gives_the_defaults(path: Path) -> None:
+    assert (Settings(), ()) == load_settings(path)
+    path.touch()
     assert (Settings(), ()) == load_settings(path)
     assert (Settings(), ()) == load_settings(path / "below" / "a" / "file")
 
@@ -40,57 +53,83 @@ def test_without_a_file_there_are_the_defaults(path: Path) -> None:
 )
 def test_every_key_is_read(path: Path, text: bytes) -> None:
     path.write_bytes(text)
-    expected = Settings(
-        interval=timedelta(seconds=60),
-        api_floor=timedelta(seconds=240.5),
-        user_agent="claude-code/2.1.240",
-        email="ada@example.com",
-        monthly_budget=Decimal("100.1"),
-        mode="code",
-        ascii=True,
-        color="never",
-    )
-    assert (expected, ()) == load_settings(path)
+    assert (ALL_SET, ()) == load_settings(path)
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "requirement"),
     [
-        "interval = 4",
-        "interval = 0",
-        "interval = -1",
-        "interval = 1e99",
-        "interval = nan",
-        "interval = inf",
-        'interval = "60"',
-        "interval = true",
-        "api_floor_seconds = 59",
-        "api_floor_seconds = nan",
-        'user_agent = "two\\r\\nlines"',
-        'user_agent = ""',
-        "email = 7",
-        "monthly_budget = -1",
-        "monthly_budget = nan",
-        'mode = "all"',
-        "ascii = 1",
-        'color = "blue"',
-        "unheard_of = 1",
+        *(
+            (f"interval = {value}", "a number of seconds from 5 to 604800")
+            for value in ("4", "4.999", "0", "-1", "1e99", "604801", "nan", "inf", '"60"', "true")
+        ),
+        *(
+            (f"api_floor_seconds = {value}", "a number of seconds from 60 to 604800")
+            for value in ("59", "nan", "1979-05-27")
+        ),
+        *(
+            (
+                f"user_agent = {value}",
+                "1 to 200 printable ASCII characters, the first one not a space",
+            )
+            for value in (
+                '"two\\r\\nlines"',
+                '"ends with a line feed\\n"',
+                '"\\u001b[2J"',
+                '"\\u007f"',
+                '"ä"',
+                '" x"',
+                '""',
+                f'"{"x" * 201}"',
+                "7",
+            )
+        ),
+        *((f"email = {value}", "an e-mail address") for value in ("7", '"a@"', f'"{"a" * 255}"')),
+        *(
+            (f"monthly_budget = {value}", "an amount of at least 0.01")
+            for value in ("-1", "0", "1e-400", "nan", "inf", "1000000000001", "true", '"7"')
+        ),
+        ('mode = "all"', '"auto", "code" or "console"'),
+        ("mode = []", '"auto", "code" or "console"'),
+        ("ascii = 1", "true or false"),
+        ('color = "blue"', '"auto", "always" or "never"'),
     ],
 )
-def test_a_bad_value_is_one_warning_that_names_it_and_its_default(path: Path, line: str) -> None:
-    path.write_text(f'email = "ada@example.com"\n{line}\n' if "email" not in line else line)
-    found, warnings = load_settings(path)
-    (warning,) = warnings
-    assert line.split(" = ", maxsplit=1)[0] in warning
-    assert Settings(email=found.email) == found
-    assert ("email" in line) == (found.email is None)
+def test_an_unusable_value_is_a_warning_and_its_default(
+    path: Path, line: str, requirement: str
+) -> None:
+    key = line.split(" = ", maxsplit=1)[0]
+    others = [other for other in EVERY_KEY.decode().splitlines() if not other.startswith(key)]
+    path.write_text("\n".join([*others, line]))
+    setting = {"api_floor_seconds": "api_floor"}.get(key, key)
+    expected = ALL_SET._replace(**{setting: getattr(Settings(), setting)})
+    warning = f"{path}: {key} must be {requirement}; using the default"
+    assert (expected, (warning,)) == load_settings(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["interval = 5", "interval = 5.0", "interval = 604800", "api_floor_seconds = 60"]
+)
+def test_the_limits_themselves_are_usable(path: Path, line: str) -> None:
+    path.write_text(line)
+    assert () == load_settings(path)[1]
+
+
+def test_an_unknown_key_is_a_warning_that_shows_it_harmlessly(path: Path) -> None:
+    path.write_text('"unheard\\u001bof" = 1\nascii = true\n[table]\n')
+    loaded, warnings = load_settings(path)
+    assert Settings(ascii=True) == loaded
+    assert (
+        f"{path}: unknown key 'unheard\\x1bof'; ignored",
+        f"{path}: unknown key 'table'; ignored",
+    ) == warnings
 
 
 @pytest.mark.parametrize(
     "written", ["6000", "6000.10", "999999999999.99", "0.01", "123456789.123456789"]
 )
 def test_a_budget_is_exactly_what_is_written(path: Path, written: str) -> None:
-    """Money is no float, not even on its way: ``999999999999.99`` is to the cent."""
+    """It is never a float, which would not hold ``999999999999.99`` to the cent."""
     path.write_text(f"monthly_budget = {written}")
     assert (Settings(monthly_budget=Decimal(written)), ()) == load_settings(path)
 
@@ -107,21 +146,48 @@ def test_a_budget_is_exactly_what_is_written(path: Path, written: str) -> None:
     ],
     ids=["cut", "exponent", "bytes", "brackets", "huge", "deep"],
 )
-def test_a_file_that_is_no_toml_is_one_warning_and_the_defaults(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_toml_is_one_warning_and_the_defaults(
+    path: Path, content: bytes
+) -> None:
     path.write_bytes(content)
-    found, warnings = load_settings(path)
-    assert Settings() == found
-    assert len(warnings) == 1
-    assert "\n" not in warnings[0]
+    loaded, (warning,) = load_settings(path)
+    assert Settings() == loaded
+    assert warning.startswith(f"{path} is not ")
+    assert warning.endswith("; using the defaults")
+    assert "\n" not in warning
 
 
-def test_a_folder_in_its_place_is_one_warning(path: Path) -> None:
-    path.mkdir()
-    assert len(load_settings(path)[1]) == 1
+@pytest.mark.parametrize("kind", ["folder", "FIFO"])
+def test_anything_but_a_regular_file_is_a_warning(path: Path, kind: str) -> None:
+    """A FIFO would make every command wait forever."""
+    if kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    expected = f"{path} is not used (not a regular file); using the defaults"
+    assert (Settings(), (expected,)) == load_settings(path)
+
+
+def test_a_file_that_others_can_change_is_not_used(path: Path) -> None:
+    path.write_bytes(EVERY_KEY)
+    path.chmod(0o602)
+    loaded, (warning,) = load_settings(path)
+    assert Settings() == loaded
+    assert f"other users can write to it: `chmod go-w '{path}'`" in warning
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_file_gives_settings(path: Path, content: bytes) -> None:
+def test_any_content_gives_settings(path: Path, content: bytes) -> None:
     path.write_bytes(content)
+    load_settings(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    st.sampled_from([line.split(b" ")[0].decode() for line in EVERY_KEY.split(b"\n") if line]),
+    st.integers() | st.floats() | st.booleans() | st.sampled_from(["''", "[]", "{}", "1e-9999"]),
+)
+def test_any_value_of_any_key_gives_settings(path: Path, key: str, value: object) -> None:
+    path.write_text(f"{key} = {str(value).lower()}")
     load_settings(path)

@@ -172,7 +172,7 @@ def test_a_bad_config_file_is_a_problem(command: Command, store: Store, tmp_path
     own.mkdir()
     (own / "config.toml").write_text("interval = = 3")
     settings = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["settings"]
-    assert ("problem", True) == (settings["state"], "not TOML" in settings["detail"])
+    assert ("problem", True) == (settings["state"], "not valid TOML" in settings["detail"])
 
 
 @pytest.mark.parametrize(
