@@ -84,7 +84,7 @@ class Blockage:
 
 @dataclass(frozen=True, slots=True)
 class PacedWindow:
-    """A window as Pace Maker knows it.
+    """A window in Pace Maker's figures.
 
     ``synthetic`` means that Pace Maker estimates the utilization while the API refuses it. It does
     not store its estimates, so ``utilization`` is then ``None``.
@@ -131,7 +131,7 @@ class PacedWindow:
 class Throttling:
     """Claude Pace Maker's state, as read from its files. ``None`` is unknown.
 
-    ``delay_seconds`` is the delay of its last decision, taken at ``decided_at``. ``as_of`` is when
+    ``delay_seconds`` is the delay of its last decision, made at ``decided_at``. ``as_of`` is when
     it read the figures that it decides by. ``blockage_events`` are a category and a time each.
     ``gaps`` are what could not be read. Instants are by this computer's clock, except the resets,
     which are by the API's.

@@ -1,7 +1,7 @@
 """Claude Pace Maker's targets: how much of a window may be used by now.
 
 These are its rules, not this package's pace: the five-hour target begins at 10 %, the seven-day
-target stands still on Saturdays and Sundays (in UTC) and begins with a preload.
+target does not rise on Saturdays and Sundays (in UTC) and begins with a preload.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Claude Code's own login: whose it is, and the figures that Claude Code itself has read."""
+"""Claude Code's own login: its account, and the usage that Claude Code has cached."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from claude_usage_monitor.monitor.subscription.snapshot import (
 )
 from claude_usage_monitor.sources.claude_code import credentials_file, global_config
 from claude_usage_monitor.store.state import identities
+from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account
@@ -31,7 +32,7 @@ _MAX_CLOCK_DIFFERENCE = timedelta(seconds=90)
 
 
 class ClaudeCodeLogin:
-    """The login that Claude Code holds. Implements `LoginSource`."""
+    """The login that Claude Code uses. Implements `LoginSource`."""
 
     def __init__(
         self, finder: CredentialFinder, state: StateStore, environ: Mapping[str, str]
@@ -66,7 +67,7 @@ class ClaudeCodeLogin:
         """Do nothing: the state database already has it."""
 
     def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
-        """Return what is known of the login. ``force`` reads the login's store again."""
+        """Return the login's snapshot. ``force`` reads its store again, whatever is cached."""
         return self._pace_maker.added_to(self._login_snapshot(now, force=force), now)
 
     def _login_snapshot(self, now: datetime, *, force: bool) -> LoginSnapshot:
@@ -119,30 +120,16 @@ class ClaudeCodeLogin:
                 self._record_cached_usage(config, identity, since, now)
             if configured is not None and identities.may_be_same_identity(configured, identity):
                 profile = profile or config.profile
+        backoff = self._state.backoff_of(fingerprint)
+        expires_at = credential.login.expires_at
+        expired = _has_expired(credential, backoff, now)
         return LoginSnapshot(
             identity,
             credential,
             profile or profile_of_login(credential),
-            self._expiry_problem(credential, fingerprint, now),
+            CredentialsExpired(expired_at=expires_at) if expired else None,
+            backoff=backoff,
         )
-
-    def _expiry_problem(
-        self, credential: Credential, fingerprint: str, now: datetime
-    ) -> CredentialsExpired | None:
-        """Return an error if the token has expired.
-
-        The API also answers 429 to an expired token. After a 429, the API's clock counts if it is
-        ahead of ours. It does not count otherwise: one wrong Date header would keep a good token
-        from ever being sent again.
-        """
-        backoff = self._state.backoff_of(fingerprint)
-        problem = backoff.problem if backoff else None
-        behind = timedelta()
-        if backoff is not None and problem is not None and problem.code == RateLimited.code:
-            behind = max(timedelta(), -backoff.clock_skew)
-        if not credential.expired(now + behind):
-            return None
-        return CredentialsExpired(expired_at=credential.login.expires_at)
 
     def _record_cached_usage(
         self,
@@ -162,3 +149,16 @@ class ClaudeCodeLogin:
         if self._recorded != (identity, usage.as_of):
             self._recorded = (identity, usage.as_of)
             self._state.record_usage(identity, usage)
+
+
+def _has_expired(credential: Credential, backoff: Backoff | None, now: datetime) -> bool:
+    """Return whether the token has expired.
+
+    The API also answers 429 to an expired token. After a 429, the API's clock counts if it is
+    ahead of ours. It does not count otherwise: one wrong Date header would keep a good token from
+    ever being sent again.
+    """
+    problem = backoff.problem if backoff else None
+    if backoff is not None and problem is not None and problem.code == RateLimited.code:
+        now += max(timedelta(), -backoff.clock_skew)
+    return credential.expired(now)

@@ -43,7 +43,7 @@ class PaceMakerMonitor:
 
     def added_to(self, login: LoginSnapshot, now: datetime) -> LoginSnapshot:
         """Return the login with Pace Maker's state; store its usage and its back-off."""
-        backoff = self._state.backoff_of(login.fingerprint) if login.fingerprint else None
+        backoff = login.backoff
         pace_maker = self.read(now, backoff.clock_skew if backoff else timedelta())
         if pace_maker is None:
             return login
@@ -83,10 +83,10 @@ class PaceMakerMonitor:
     ) -> str | None:
         """Return why its usage is not certain to be this login's; ``None`` if it is.
 
-        Its files do not say whose figures they are: its profile is that of the account which was
+        Its files do not name the account of its figures: its profile is of the account that was
         logged in when it was installed. It uses the token in the credentials file. So the figures
-        are this login's if the login comes from that file, the API has confirmed whose the token
-        is, and the file has not changed since before Pace Maker's request.
+        are this login's if the login comes from that file, the API has confirmed the token's
+        account, and the file has not changed since before Pace Maker's request.
         """
         if login.credential is None or login.identity is None or login.problem is not None:
             return "no login to compare it with"
@@ -96,7 +96,7 @@ class PaceMakerMonitor:
             return "Pace Maker has no figures"
         if pace_maker.polled_at > now + _MAX_CLOCK_DIFFERENCE:
             return "its figures are dated in the future"
-        confirmed = self._state.identity_of(login.fingerprint or "")
+        confirmed = self._state.identity_of(login.credential.fingerprint)
         if identities.is_provisional(confirmed) or confirmed != login.identity:
             return "the account of this login is not confirmed yet"
         changed_at = self._credentials_changed_at()

@@ -99,9 +99,10 @@ class SubscriptionReader(Reader):
                 return status  # the process ends: it sends nothing any more
             permission = self._state.acquire(credential.fingerprint, snapshot.identity or "", now)
             if isinstance(permission, Wait):
-                # Another process may have stored new figures since the snapshot was read.
-                hint = RateLimited.default_hint
-                return delayed(self.cached_status(previous), permission.until, hint)
+                # Another process may have stored new figures, or this computer's clock may have
+                # been set back, which shortens a stored wait.
+                status = self.cached_status(previous)
+                return delayed(status, permission.until, RateLimited.default_hint)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
             if isinstance(permission, InFlight):
@@ -147,7 +148,7 @@ class SubscriptionReader(Reader):
         snapshot, status = self._snapshot_and_status(previous, now, force=force)
         if not snapshot.refreshable:
             return snapshot, status
-        backoff = self._state.backoff_of(snapshot.fingerprint or "")
+        backoff = snapshot.backoff
         refused = _has_problem(backoff, _REFRESHABLE)
         if backoff is not None and now < backoff.next_request_at and not refused:
             return snapshot, status
@@ -177,11 +178,10 @@ class SubscriptionReader(Reader):
         if isinstance(snapshot.problem, UnknownAccount):
             problem = Problem.from_error(snapshot.problem)
             return AccountStatus(self._account(previous, None), problem=problem)
-        backoff = self._state.backoff_of(snapshot.fingerprint) if snapshot.fingerprint else None
-        backoff = snapshot.extended_backoff(backoff, self._settings.api_floor)
+        backoff = snapshot.extended_backoff(self._settings.api_floor)
         clock_skew = backoff.clock_skew if backoff else timedelta()
         if snapshot.identity is None:
-            usage = previous.usage  # nobody is logged in: the last figures stay, and grow old
+            usage = previous.usage  # there is no login: the last figures stay, and grow old
         else:
             usage = self._state.latest_usage(snapshot.identity, now - clock_skew)
         return AccountStatus(

@@ -137,7 +137,8 @@ class SavedLogin:
         expired = credential.expired(now)
         problem = CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
         profile = self._state.profile_of(fingerprint) or profile
-        return LoginSnapshot(identity, credential, profile, problem)
+        backoff = self._state.backoff_of(fingerprint)
+        return LoginSnapshot(identity, credential, profile, problem, backoff=backoff)
 
     def _own_snapshot(
         self,
@@ -170,7 +171,10 @@ class SavedLogin:
             if problem is None and not refreshable:
                 hint = log_in_again(self._saved.name)
                 problem = CredentialsExpired(hint=hint, expired_at=credential.login.expires_at)
-        return LoginSnapshot(identity, credential, profile, problem, unwritten, refreshable)
+        backoff = self._state.backoff_of(fingerprint)
+        return LoginSnapshot(
+            identity, credential, profile, problem, unwritten, refreshable, backoff
+        )
 
     def _load(self, now: datetime, *, force: bool) -> StoredCredentials:
         account, stored, problem = self._saved, self._stored, self._store_problem
@@ -218,10 +222,10 @@ class SavedLogin:
 
         Raises UsageMonitorError when this fails.
         """
-        credential, fingerprint = snapshot.credential, snapshot.fingerprint
-        if credential is None or fingerprint is None or not snapshot.refreshable:
+        credential = snapshot.credential
+        if credential is None or not snapshot.refreshable:
             return False
-        expires_at = credential.login.expires_at
+        fingerprint, expires_at = credential.fingerprint, credential.login.expires_at
         if not refused and (expires_at is None or expires_at > now + EARLY):
             return False
         if refused and fingerprint == self._not_refreshable:

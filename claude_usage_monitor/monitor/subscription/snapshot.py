@@ -1,4 +1,4 @@
-"""What is known of a login before a request is sent, and where a reader gets this from."""
+"""The snapshot of a login, which needs no request, and the protocol of what provides it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LoginSnapshot(NamedTuple):
 
     ``identity`` names the person and the organization, or is provisional. ``problem`` says why
     ``credential`` cannot be used, ``notice`` why the first choice was not used. ``refreshable`` is
-    whether this program may refresh the token.
+    whether this program may refresh the token. ``backoff`` is that of the token's last request.
 
     ``throttling`` is Claude Pace Maker's state. ``pace_maker_polled_at`` is when it read this
     account's usage, if that was after our own last request; ``pace_maker_problem`` is the back-off
@@ -35,14 +35,10 @@ class LoginSnapshot(NamedTuple):
     problem: UsageMonitorError | None = None
     notice: str | None = None
     refreshable: bool = False
+    backoff: Backoff | None = None
     throttling: Throttling | None = None
     pace_maker_polled_at: datetime | None = None
     pace_maker_problem: Problem | None = None
-
-    @property
-    def fingerprint(self) -> str | None:
-        """The fingerprint of the access token."""
-        return self.credential.fingerprint if self.credential else None
 
     def usable(self, now: datetime) -> bool:
         """Return whether a request can be sent with the credential."""
@@ -50,11 +46,12 @@ class LoginSnapshot(NamedTuple):
             return False
         return not self.credential.expired(now)
 
-    def extended_backoff(self, backoff: Backoff | None, floor: timedelta) -> Backoff | None:
+    def extended_backoff(self, floor: timedelta) -> Backoff | None:
         """Return our back-off, extended by Claude Pace Maker's last request and its back-off.
 
         Both programs use the same request budget.
         """
+        backoff = self.backoff
         if backoff is None:
             return None
         polled_at, problem = self.pace_maker_polled_at, self.pace_maker_problem

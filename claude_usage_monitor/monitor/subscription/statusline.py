@@ -19,7 +19,7 @@ _MAX_CONFIG_BYTES = 2 << 20  # of ~/.claude.json: a prompt cannot wait until mor
 
 
 class _LoginState(NamedTuple):
-    """Whose login Claude Code uses, and the back-off of its token."""
+    """The identity of Claude Code's login, and the back-off of its token."""
 
     identity: str | None
     problem: Problem | None = None

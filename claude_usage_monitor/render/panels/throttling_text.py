@@ -115,7 +115,7 @@ class ThrottlingText:
         if window is None or target is None:
             return [Part(("no window to pace by", "no window"))]
         text = percent_text(target)
-        # Without room for the word "computed", a sign that the help explains takes its place.
+        # Without space for the word "computed", a sign that the help explains replaces it.
         long, short = (
             (f"target {text} %",) * 2 if self.roomy else (f"target {text} %*", f"target {text}%*")
         )

@@ -124,7 +124,7 @@ def parse_login(content: bytes, location: str) -> Login:
     """Return the login in the content of a credentials file; ``location`` names it in errors.
 
     Raises NoCredentials that says what is wrong, without quoting any of the content: it is
-    PartialCredentials if the content is empty or truncated, LoggedOut if it holds no login.
+    PartialCredentials if the content is empty or truncated, LoggedOut if it contains no login.
     """
     location = clean(location)
     if not content.strip(b"\0 \t\r\n"):
@@ -135,7 +135,7 @@ def parse_login(content: bytes, location: str) -> Login:
         raise PartialCredentials(f"{location} is truncated or not JSON.", _LOG_IN) from None
     credentials = values.json_object(document)
     if credentials is None:
-        raise NoCredentials(f"{location} holds no login: it is not a JSON object.", _LOG_IN)
+        raise NoCredentials(f"{location} contains no login: it is not a JSON object.", _LOG_IN)
     return login_from_json(credentials, location)
 
 
@@ -146,7 +146,7 @@ def login_from_json(credentials: values.JsonObject, location: str) -> Login:
         content = (
             "only logins of MCP servers" if "mcpOAuth" in credentials else "no `claudeAiOauth`"
         )
-        raise LoggedOut(f"{location} holds no Claude login ({content}).", _LOG_IN)
+        raise LoggedOut(f"{location} contains no Claude login ({content}).", _LOG_IN)
     token, refresh_token = login.get("accessToken"), login.get("refreshToken")
     if token == "":
         raise LoggedOut(

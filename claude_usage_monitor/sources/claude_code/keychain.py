@@ -18,7 +18,7 @@ from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavaila
 
 SECURITY = Path("/usr/bin/security")
 SERVICE = "Claude Code-credentials"
-TIMEOUT_SECONDS = 3.0  # it waits forever for a dialog that nobody sees
+TIMEOUT_SECONDS = 3.0  # it waits forever for a dialog that nobody answers
 
 _NOT_FOUND = 44
 _DENIED = {36: "it is locked", 51: "access was denied", 128: "the dialog was canceled"}

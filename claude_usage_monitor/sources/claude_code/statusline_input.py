@@ -43,8 +43,8 @@ def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
         return StatuslineInput()
     limits = values.json_object(document.get("rate_limits")) or {}
     windows = [_window(key, value, now) for key, value in list(limits.items())[:_MAX_WINDOWS]]
-    known = sorted_for_display(window for window in windows if window is not None)
-    usage = Usage(known, "statusline", now) if known else None
+    valid = sorted_for_display(window for window in windows if window is not None)
+    usage = Usage(valid, "statusline", now) if valid else None
     return StatuslineInput(usage, _session_began(document, now))
 
 

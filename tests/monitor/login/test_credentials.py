@@ -156,7 +156,7 @@ def test_reports_a_denied_keychain_unless_the_file_has_a_login(mac: Mac, store: 
 
 def test_reports_an_unusable_file_rather_than_a_missing_item(mac: Mac, store: Store) -> None:
     store.write(b"{}")
-    with pytest.raises(NoCredentials, match="holds no Claude login"):
+    with pytest.raises(NoCredentials, match="contains no Claude login"):
         mac.finder().find(now())
 
 
