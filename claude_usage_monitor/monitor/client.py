@@ -1,15 +1,18 @@
-"""The library: figures of one account or of all, and the accounts themselves.
+"""The public library: the figures of one account or of all, and the accounts themselves.
 
-Each function is one call into its neighbours; what they may raise is told there.
+Figures have the units of the `--json` document: ``utilization`` is a percentage from 0 to 100 (or
+more), instants are aware UTC datetimes, spans are timedeltas, unknown is None. Every error is a
+UsageMonitorError with a stable ``code`` and a ``hint``; none contains a token.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
+import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 from claude_usage_monitor.errors import error_of
 from claude_usage_monitor.monitor.accounts import add, manage
@@ -26,15 +29,18 @@ from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
 
-LOGIN_SECONDS = 120.0
+LOGIN_TIMEOUT = 120.0  # seconds
 
 
 def get_usage() -> Usage:
-    """Return the limits of the account Claude Code is logged in as.
+    """Return the limits of the account that Claude Code is logged in as.
 
-    Asked now if the request budget that all processes share allows it, else as last read: every
-    window says when (``as_of``). Raises CredentialError when a login is needed, ServiceError when
-    no figures could be had, and there are none from before.
+    They are requested if the request budget, which all processes share, allows it; otherwise the
+    stored ones are returned. Each window has the time when it was read (``as_of``) and its
+    ``source``.
+
+    Raises CredentialError if a login is needed, and ServiceError if the service gave no figures. In
+    both cases no figures are stored either.
     """
     status = claude_code_reader(_services()).read(AccountStatus(CLAUDE_CODE))
     if status.usage is None:
@@ -43,21 +49,27 @@ def get_usage() -> Usage:
     return status.usage
 
 
-def authorize(timeout: float = LOGIN_SECONDS, *, browser: bool = True) -> str:
-    """Log in with the browser (PKCE) and return the credentials as JSON. Nothing is stored.
+def authorize(timeout: float = LOGIN_TIMEOUT, *, browser: bool = True) -> str:
+    """Log in with the browser (OAuth with PKCE) and return the credentials; nothing is stored.
 
-    The address to open is told on standard error; where no browser can be opened, or without
-    ``browser``, the code it shows is read from standard input. ``timeout`` is in seconds. Raises
-    LoginFailed when it came to nothing, ServiceError when the token endpoint did not answer.
+    The result is JSON as in Claude Code's credentials file: ``{"claudeAiOauth": {"accessToken",
+    "refreshToken", "expiresAt", "scopes", …}}``. The address to open is printed on standard error.
+    If no browser can be opened, or ``browser`` is false, the user pastes the code that the page
+    shows on standard input. ``timeout`` is in seconds.
+
+    Raises LoginFailed if the login is not completed, and ServiceError if the token endpoint gives
+    no answer.
     """
     return json.dumps(_log_in(_services(), timeout, browser=browser))
 
 
 class UsageClient:
-    """The accounts of this user and their figures, as the command has them.
+    """The accounts of this user and their figures.
 
-    The same files, the same request budget. Methods may be called from any thread. Where secrets
-    go to the encrypted file for want of a keyring, a UserWarning says so first.
+    It uses the files and the request budget of the command. Its methods may be called from any
+    thread. Notices are UserWarnings; one precedes the first secret that goes to the encrypted file
+    because no keyring is available. Raises InvalidSetting if the environment has an unusable
+    ``CLAUDE_USAGE_MONITOR_API_URL``.
     """
 
     def __init__(self) -> None:
@@ -66,35 +78,49 @@ class UsageClient:
     def save_account(
         self, name: str, credentials_json: str | None = None, *, replace: bool = False
     ) -> Account:
-        """Add an account: what Claude Code is logged in as, or raw credentials.
+        """Add a subscription: Claude Code's present login, or credentials as JSON.
 
-        The former stays Claude Code's to renew; the latter are ours from then on. Raises
-        InvalidName, NoCredentials, CredentialError when the API refuses them.
+        Claude Code goes on refreshing its own login; only this program refreshes other credentials.
+        With ``replace``, an account of this name gets the new login.
+
+        Raises InvalidName, NoCredentials if there is no login, another CredentialError if the API
+        refuses it, and InvalidSetting if another account has the same login.
         """
         if credentials_json is None:
-            return _told(add.add_from_claude_code(self._registry, name, replace=replace))
-        content = credentials_json.encode(errors="surrogatepass")  # then it is no JSON
-        place = "credentials_json"
-        return _told(add.add_credentials(self._registry, name, content, place, replace=replace))
+            return _account(add.add_from_claude_code(self._registry, name, replace=replace))
+        content = credentials_json.encode(errors="surrogatepass")  # refused later: it is not JSON
+        return _account(
+            add.add_credentials(self._registry, name, content, "credentials_json", replace=replace)
+        )
 
     def authenticate(
-        self, name: str, timeout: float = LOGIN_SECONDS, *, replace: bool = False
+        self, name: str, timeout: float = LOGIN_TIMEOUT, *, replace: bool = False
     ) -> Account:
-        """Add an account by a login in the browser. Raises as `authorize` does, and InvalidName."""
+        """Add a subscription with a login in the browser. ``timeout`` is in seconds.
+
+        Raises as `authorize` does, and InvalidName.
+        """
         manage.account_to_replace(self._registry, name, "code", replace=replace)
         credentials = _log_in(self._registry.services, timeout, browser=True)
-        return _told(add.add_login(self._registry, name, credentials, replace=replace))
+        return _account(add.add_login(self._registry, name, credentials, replace=replace))
 
     def save_admin_account(self, name: str, key: str, *, replace: bool = False) -> Account:
-        """Add an organisation by its Admin API key. Raises InvalidName, NoCredentials."""
-        return _told(add.add_admin_key(self._registry, name, key, replace=replace))
+        """Add an organization by its Admin API key.
+
+        Raises InvalidName, NoCredentials if the text cannot be an Admin API key, and another
+        CredentialError if the API refuses it.
+        """
+        return _account(add.add_admin_key(self._registry, name, key, replace=replace))
 
     def list_accounts(self) -> tuple[Account, ...]:
-        """Return every account, the active one first; ``claude-code`` is always among them."""
-        return tuple(self._with_email(entry) for entry in self._registry.all_accounts())
+        """Return every account, the active one first; ``claude-code`` is always one of them.
+
+        Raises AccountsUnavailable if the list cannot be read.
+        """
+        return tuple(self._with_email(listed) for listed in self._registry.all_accounts())
 
     def switch_account(self, name: str) -> None:
-        """Make an account the active one. Raises UnknownAccount."""
+        """Make an account the active one, for the command too. Raises UnknownAccount."""
         manage.use(self._registry, name)
 
     def rename_account(self, name: str, new_name: str) -> None:
@@ -102,63 +128,76 @@ class UsageClient:
         manage.rename(self._registry, name, new_name)
 
     def delete_account(self, name: str) -> None:
-        """Delete an account and its login. Raises UnknownAccount, SecretStoreUnavailable."""
+        """Delete an account with its login and figures.
+
+        Raises UnknownAccount, InvalidName for a built-in account, and SecretStoreUnavailable if the
+        login cannot be deleted.
+        """
         for warning in manage.remove(self._registry, name):
             warnings.warn(warning, stacklevel=2)
 
     def get_account_usage(self, name: str) -> AccountStatus:
-        """Return an account's figures, read now if the request budget allows.
+        """Return an account's status, with fresh figures if the request budget allows it.
 
-        What keeps them away is the status's ``problem``. Raises UnknownAccount.
+        ``usage`` (of an organization: ``spend``) is None if there are no figures, and ``problem``
+        says why there are none, or no newer ones. Raises UnknownAccount, AccountsUnavailable.
         """
         return self._read([self._registry.find(name)])[0]
 
     def get_all_accounts_usage(self) -> tuple[AccountStatus, ...]:
-        """Return the figures of every account, read in parallel, the active one first.
+        """Return the status of every account that has a login, the active one first.
 
-        One account's failure is its own ``problem`` and keeps no other waiting.
+        The accounts are read at the same time, and each has its own ``problem``. Raises
+        AccountsUnavailable.
         """
         return self._read(selected(self._registry, (), "auto", every=True))
 
     def get_system_token(self) -> str:
-        """Return the OAuth access token that Claude Code holds. Raises NoCredentials.
+        """Return the OAuth access token that Claude Code has stored. Raises CredentialError.
 
-        It is Claude Code's: never renew it, and keep it out of logs and files.
+        The token belongs to Claude Code: do not refresh its login, and do not log or store it.
         """
         return self._registry.services.finder.find_stored(utc_now()).token.reveal()
 
-    def _with_email(self, entry: ListedAccount) -> Account:
-        if entry.key != CLAUDE_CODE.name:
-            return entry.account
+    def _with_email(self, listed: ListedAccount) -> Account:
+        if listed.key != CLAUDE_CODE.name:
+            return listed.account
         profile = GlobalConfig(self._registry.services.environ).read().profile
-        return dataclasses.replace(entry.account, email=profile.email if profile else None)
+        return replace(listed.account, email=profile.email if profile else None)
 
-    def _read(self, entries: Sequence[ListedAccount]) -> tuple[AccountStatus, ...]:
-        current = [DisplayedAccount(e.key, e.account, self._registry.reader(e)) for e in entries]
-        return read_all(current, self._registry.services.settings.interval)
+    def _read(self, accounts: Sequence[ListedAccount]) -> tuple[AccountStatus, ...]:
+        displayed = [
+            DisplayedAccount(each.key, each.account, self._registry.reader(each))
+            for each in accounts
+        ]
+        return read_all(displayed, self._registry.services.settings.interval)
 
 
 def _services() -> Services:
     settings, _ = load_settings(config_path(os.environ))
     return Services(
-        os.environ, settings, utc_now, announce=lambda words: warnings.warn(words, stacklevel=2)
+        os.environ, settings, utc_now, announce=lambda notice: warnings.warn(notice, stacklevel=2)
     )
 
 
 def _log_in(services: Services, timeout: float, *, browser: bool) -> dict[str, object]:
-    import sys
-
+    # 20 ms (http.server) that only a login pays.
     from claude_usage_monitor.monitor.login.browser import Prompter, log_in
 
-    def ask() -> str | None:
+    def read_line() -> str | None:
         return sys.stdin.readline() or None if sys.stdin is not None else None
 
-    prompter = Prompter(lambda words: print(words, file=sys.stderr), ask)
-    client, environ = services.token_client(), services.environ
-    return log_in(client, environ, prompter, browser=browser, timeout=timeout, clock=services.clock)
+    return log_in(
+        services.token_client(),
+        services.environ,
+        Prompter(lambda text: print(text, file=sys.stderr), read_line),
+        browser=browser,
+        timeout=timeout,
+        clock=services.clock,
+    )
 
 
-def _told(added: add.Added) -> Account:
+def _account(added: add.Added) -> Account:
     for note in added.notes:
         warnings.warn(note, stacklevel=3)
     return added.account

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.login import Store
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+NOWHERE = "http://127.0.0.1:9"  # the discard port, where no server listens
 ADMIN_KEY = "sk-ant-admin01-canary-5f2a91"
 IN_FILE = pytest.mark.filterwarnings("ignore:.*go to an encrypted file:UserWarning")
 
@@ -59,7 +59,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 
 @pytest.fixture
 def browser(server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let ``$BROWSER`` be one in which the user consents at once."""
+    """Set ``$BROWSER`` to a program that consents to the login at once."""
     path = tmp_path / "browser"
     install_browser(path, server.url)
     monkeypatch.setenv("BROWSER", str(path))
@@ -70,16 +70,16 @@ def names(client: UsageClient) -> list[str]:
     return [account.name for account in client.list_accounts()]
 
 
-# --- as INTERFACE shows it -----------------------------------------------------------------------
+# --- every function of the library --------------------------------------------------------------
 
 
-def test_every_name_of_the_interface_is_the_packages() -> None:
-    promised = {"UsageClient", "Account", "AccountStatus", "UnknownAccount", "UsageMonitorError"}
-    promised |= {"authorize", "get_usage", "Usage", "UsageWindow", "Profile", "Problem"}
-    assert promised <= set(claude_usage_monitor.__all__) & set(dir(claude_usage_monitor))
+def test_every_documented_name_is_public() -> None:
+    documented = {"UsageClient", "Account", "AccountStatus", "UnknownAccount", "UsageMonitorError"}
+    documented |= {"authorize", "get_usage", "Usage", "UsageWindow", "Profile", "Problem"}
+    assert documented <= set(claude_usage_monitor.__all__) & set(dir(claude_usage_monitor))
 
 
-def test_what_claude_code_is_logged_in_as_is_saved(server: TokenServer, store: Store) -> None:
+def test_save_account_saves_claude_codes_login(server: TokenServer, store: Store) -> None:
     store.write(as_bytes(server.issue("mine")))
     before = store.path.read_bytes()
     account = UsageClient().save_account("Work")
@@ -89,7 +89,7 @@ def test_what_claude_code_is_logged_in_as_is_saved(server: TokenServer, store: S
     assert before == store.path.read_bytes()
 
 
-def test_raw_credentials_are_saved(server: TokenServer) -> None:
+def test_save_account_saves_credentials(server: TokenServer) -> None:
     credentials = server.issue("work")
     client = UsageClient()
     account = client.save_account("Work", json.dumps(credentials))
@@ -99,13 +99,13 @@ def test_raw_credentials_are_saved(server: TokenServer) -> None:
     assert ["Work", "claude-code"] == names(client)
 
 
-def test_a_login_in_the_browser_is_saved(server: TokenServer, browser: Path) -> None:
+def test_authenticate_saves_a_login_in_the_browser(server: TokenServer, browser: Path) -> None:
     account = UsageClient().authenticate("Personal", timeout=20)
     assert ("Personal", email_of("work")) == (account.name, account.email)
     assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
 
 
-def test_an_admin_key_is_saved(api: Api, httpserver: HTTPServer) -> None:
+def test_save_admin_account_checks_and_saves_the_key(api: Api, httpserver: HTTPServer) -> None:
     keys: list[str | None] = []
 
     def answer(request: Any) -> Response:  # noqa: ANN401 - werkzeug's
@@ -117,7 +117,7 @@ def test_an_admin_key_is_saved(api: Api, httpserver: HTTPServer) -> None:
     assert ("Org", "console", [ADMIN_KEY]) == (account.name, account.kind, keys)
 
 
-def test_accounts_are_listed_switched_renamed_and_deleted(server: TokenServer) -> None:
+def test_accounts_can_be_listed_switched_renamed_and_deleted(server: TokenServer) -> None:
     client = UsageClient()
     assert ["claude-code"] == names(client)
     for name in ("Work", "Personal"):
@@ -133,7 +133,7 @@ def test_accounts_are_listed_switched_renamed_and_deleted(server: TokenServer) -
     assert ["Personal", "claude-code"] == names(client)
 
 
-def test_one_accounts_usage(server: TokenServer) -> None:
+def test_get_account_usage_returns_figures_and_profile(server: TokenServer) -> None:
     server.figures["work"] = 41.0
     client = UsageClient()
     client.save_account("Work", json.dumps(server.issue("work")))
@@ -152,22 +152,26 @@ def test_one_accounts_usage(server: TokenServer) -> None:
     assert None is not status.next_read_at
 
 
-def test_the_usage_of_all_with_each_ones_own_problem(server: TokenServer, store: Store) -> None:
+def test_get_all_accounts_usage_has_a_problem_for_each_account(
+    server: TokenServer, store: Store
+) -> None:
     store.write(as_bytes(server.issue("mine")))
     client = UsageClient()
-    credentials = {name: server.issue(name) for name in ("good", "ended")}
-    for name, found in credentials.items():
-        client.save_account(name, json.dumps(found))
-    server.revoke(server.family_of(credentials["ended"]))
+    credentials = {name: server.issue(name) for name in ("good", "revoked")}
+    for name, login in credentials.items():
+        client.save_account(name, json.dumps(login))
+    server.revoke(server.family_of(credentials["revoked"]))
     statuses = client.get_all_accounts_usage()
     assert isinstance(statuses, tuple)
     problems = {s.account.name: s.problem.code if s.problem else None for s in statuses}
-    assert {"claude-code": None, "good": None, "ended": "credentials_expired"} == problems
-    assert ["claude-code", "good", "ended"] == [status.account.name for status in statuses]
+    assert {"claude-code": None, "good": None, "revoked": "credentials_expired"} == problems
+    assert ["claude-code", "good", "revoked"] == [status.account.name for status in statuses]
 
 
-def test_the_token_that_claude_code_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own, whatever the environment has."""
+def test_get_system_token_returns_claude_codes_token(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable for a token does not count."""
     client = UsageClient()
     with pytest.raises(NoCredentials):
         client.get_system_token()
@@ -176,18 +180,18 @@ def test_the_token_that_claude_code_holds(store: Store, monkeypatch: pytest.Monk
     assert "token-of-claude-code" == client.get_system_token()
 
 
-def test_credentials_are_authorized_and_nothing_is_stored(
+def test_authorize_returns_credentials_and_stores_nothing(
     server: TokenServer, browser: Path, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     credentials = authorize(timeout=20)
     assert server.accepts(json.loads(credentials))
-    kept = {path.name for path in (home / ".local").rglob("*") if path.is_file()}
-    assert not kept & {"accounts.db", "secrets.json"}
-    told = capfd.readouterr()
-    assert "" == told.out
-    assert "https://claude.ai/oauth/authorize" in told.err
+    stored = {path.name for path in (home / ".local").rglob("*") if path.is_file()}
+    assert not stored & {"accounts.db", "secrets.json"}
+    output = capfd.readouterr()
+    assert "" == output.out
+    assert "https://claude.ai/oauth/authorize" in output.err
     login = json.loads(credentials)["claudeAiOauth"]
-    assert not {login["accessToken"], login["refreshToken"]} & set(told.err.split())
+    assert not {login["accessToken"], login["refreshToken"]} & set(output.err.split())
 
 
 def test_authorized_credentials_can_be_saved(server: TokenServer, browser: Path) -> None:
@@ -195,19 +199,19 @@ def test_authorized_credentials_can_be_saved(server: TokenServer, browser: Path)
     assert email_of("work") == account.email
 
 
-# --- what goes wrong -----------------------------------------------------------------------------
+# --- errors ------------------------------------------------------------------------------------
 
 
-def test_an_unknown_account_is_an_error_everywhere(server: TokenServer) -> None:
+def test_an_unknown_name_raises_unknown_account(server: TokenServer) -> None:
     client = UsageClient()
     acts: list[Callable[[], object]] = [
-        lambda: client.get_account_usage("Nobody"),
-        lambda: client.switch_account("Nobody"),
-        lambda: client.rename_account("Nobody", "Somebody"),
-        lambda: client.delete_account("Nobody"),
+        lambda: client.get_account_usage("Unknown"),
+        lambda: client.switch_account("Unknown"),
+        lambda: client.rename_account("Unknown", "Other"),
+        lambda: client.delete_account("Unknown"),
     ]
     for act in acts:
-        with pytest.raises(UnknownAccount, match="'Nobody'") as caught:
+        with pytest.raises(UnknownAccount, match="'Unknown'") as caught:
             act()
         assert isinstance(caught.value, UsageMonitorError)
         assert ("unknown_account", True) == (caught.value.code, bool(caught.value.hint))
@@ -217,13 +221,13 @@ def test_an_unknown_account_is_an_error_everywhere(server: TokenServer) -> None:
     "text",
     ["", "not JSON", "[]", "\ud800", '{"claudeAiOauth": {"accessToken": "canary\udcff'],
 )
-def test_what_holds_no_login_is_an_error_of_ours(server: TokenServer, text: str) -> None:
+def test_text_without_a_login_raises_partial_credentials(server: TokenServer, text: str) -> None:
     with pytest.raises(PartialCredentials) as caught:
         UsageClient().save_account("Work", text)
     assert "canary" not in f"{caught.value!r}{caught.value.hint}"
 
 
-def test_a_name_is_refused_before_the_browser_opens(
+def test_an_invalid_name_is_refused_before_the_browser_opens(
     server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = tmp_path / "opened"
@@ -237,7 +241,7 @@ def test_a_name_is_refused_before_the_browser_opens(
     assert ([], False) == (server.requests, opened.exists())
 
 
-def test_a_login_that_nobody_completes_ends(
+def test_a_login_that_is_not_completed_fails_after_the_timeout(
     server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "browser"
@@ -253,10 +257,10 @@ def test_a_login_that_nobody_completes_ends(
     assert [] == server.requests
 
 
-def test_a_network_that_is_away_is_an_error_and_a_warning(
+def test_an_unreachable_api_is_a_warning_or_an_error(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch, browser: Path
 ) -> None:
-    """Of a login that is had it is a warning; one that is to be made fails."""
+    """Given credentials are saved with a warning; a new login fails."""
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
     with pytest.warns(UserWarning, match="could not be checked"):
         UsageClient().save_account("Work", json.dumps(server.issue("work")))
@@ -266,7 +270,7 @@ def test_a_network_that_is_away_is_an_error_and_a_warning(
     assert "unreachable" == (status.problem.code if status.problem else None)
 
 
-def test_no_error_warning_or_repr_holds_a_token(
+def test_no_error_warning_or_repr_contains_a_token(
     server: TokenServer, recwarn: pytest.WarningsRecorder
 ) -> None:
     credentials: Any = server.issue("work")
@@ -275,18 +279,18 @@ def test_no_error_warning_or_repr_holds_a_token(
     client = UsageClient()
     with pytest.raises(UsageMonitorError) as caught:
         client.save_account("Work", json.dumps(credentials))
-    keep(credentials, "Kept")
-    status = client.get_account_usage("Kept")
-    told = f"{caught.value!r} {caught.value.hint} {client!r} {vars(client)!r} {status!r}"
-    told += "".join(str(warning.message) for warning in recwarn)
-    assert not [key for key in ("accessToken", "refreshToken") if login[key] in told]
+    keep(credentials, "Saved")
+    status = client.get_account_usage("Saved")
+    text = f"{caught.value!r} {caught.value.hint} {client!r} {vars(client)!r} {status!r}"
+    text += "".join(str(warning.message) for warning in recwarn)
+    assert not [key for key in ("accessToken", "refreshToken") if login[key] in text]
 
 
 # --- the encrypted file --------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("always::UserWarning")
-def test_the_encrypted_file_is_announced_by_a_warning_once(server: TokenServer) -> None:
+def test_the_encrypted_file_is_announced_once_by_a_warning(server: TokenServer) -> None:
     with pytest.warns(UserWarning, match="Logins go to an encrypted file") as caught:
         UsageClient().save_account("one", json.dumps(server.issue("one")))
     assert str(secrets_path(os.environ)) in str(caught[0].message)
@@ -298,8 +302,8 @@ def test_the_encrypted_file_is_announced_by_a_warning_once(server: TokenServer) 
 # --- threads -------------------------------------------------------------------------------------
 
 
-def test_one_client_may_be_used_by_many_threads(server: TokenServer) -> None:
-    """Each account is read once, and renewed once, however many ask at the same time."""
+def test_threads_that_share_a_client_read_each_account_once(server: TokenServer) -> None:
+    """Each account's login is refreshed once, too."""
     for number in range(4):
         keep(server.issue(f"{number}", expires_in=-60), f"{number}")
     client = UsageClient()
@@ -317,12 +321,12 @@ def usage_requests(server: TokenServer) -> int:
     return sum(seen.path == "/api/oauth/usage" for seen in server.requests)
 
 
-def test_accounts_may_be_added_and_removed_by_many_threads(server: TokenServer) -> None:
+def test_threads_can_add_and_remove_accounts_at_the_same_time(server: TokenServer) -> None:
     client = UsageClient()
-    meeting = threading.Barrier(4)
+    start = threading.Barrier(4)
 
     def work(thread: int) -> list[str]:
-        meeting.wait(20)
+        start.wait(20)
         for number in range(2):
             client.save_account(f"{thread} {number}", json.dumps(server.issue("work")))
         client.delete_account(f"{thread} 0")
@@ -333,10 +337,10 @@ def test_accounts_may_be_added_and_removed_by_many_threads(server: TokenServer) 
         list(threads.map(work, range(4)))
     assert {"claude-code", "0", "1", "2", "3"} == set(names(UsageClient()))
     assert 4 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
-    assert all(server.accepts(kept) for kept in kept_tokens())
+    assert all(server.accepts(token) for token in stored_tokens())
 
 
-def kept_tokens() -> list[str]:
+def stored_tokens() -> list[str]:
     found = registry()
     contents: list[Any] = [
         found.services.secrets.read(s.id).content for s in found.services.accounts.all()
