@@ -12,10 +12,10 @@ from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.reader import DisplayedAccounts
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.status import AccountStatus

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug import Response
 
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
-from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_file import open_state_file
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus

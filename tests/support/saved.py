@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.login.stored import StoredCredentials
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now

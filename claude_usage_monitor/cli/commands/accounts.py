@@ -23,8 +23,8 @@ from claude_usage_monitor.errors import CredentialsNotFound, NoCredentials
 from claude_usage_monitor.formats import account_list
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.login.browser import Prompter, log_in
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.credentials_file import read_credentials_file
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings

@@ -23,11 +23,11 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.accounts.manage import account_to_replace, checked_name
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, account_of
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.monitor.login.ownership import imported_part, location_of
 from claude_usage_monitor.monitor.login.refresh import RefreshReason
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, parse_credentials
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code import global_config
 from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint

@@ -11,7 +11,7 @@ from claude_usage_monitor.monitor.accounts.registry import (
     ListedAccount,
     account_of,
 )
-from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.text import clean, contains_secret
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import CredentialsNotFound, UnknownAccount, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.readers import open_reader
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.reader import Reader
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.credentials_file import (
     ADMIN_KEY_VARIABLES,
     stored_admin_key,

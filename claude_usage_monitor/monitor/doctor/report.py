@@ -14,12 +14,12 @@ from claude_usage_monitor.errors import CredentialError, InvalidSetting, UsageMo
 from claude_usage_monitor.monitor.accounts import manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.doctor import accounts, requests
 from claude_usage_monitor.monitor.doctor.credentials import credential_findings, login_works
 from claude_usage_monitor.monitor.doctor.files import file_findings
 from claude_usage_monitor.monitor.doctor.network import network_findings, request_finding
 from claude_usage_monitor.monitor.doctor.pace_maker import pace_maker
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic.api_url import API_URL_VARIABLE
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings

@@ -24,10 +24,9 @@ from claude_usage_monitor.monitor.organization.snapshot import (
 )
 from claude_usage_monitor.monitor.organization.spend import spend_from_reports
 from claude_usage_monitor.monitor.reader import Reader, delayed
-from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.reports import COST_REPORTS
-from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
 if TYPE_CHECKING:
@@ -44,30 +43,25 @@ class OrganizationReader(Reader):
 
     ``find_key`` returns the organization's key or raises UsageMonitorError; it is called for each
     read. ``own_email`` returns the user's address, to find the user's own row.
-    ``random_fraction`` returns the share (0–1) of the jitter that lengthens a wait.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - its dependencies
+    def __init__(
         self,
         account: Account,
         find_key: Callable[[], AdminKey],
-        connect: Callable[[], HttpClient],
-        state: StateStore,
-        settings: Settings,
-        clock: Callable[[], datetime],
-        random_fraction: Callable[[], float] = lambda: 0.0,
-        own_email: Callable[[], str | None] = lambda: None,
+        services: Services,
+        own_email: Callable[[], str | None],
     ) -> None:
         self._account = account
         self._find_key = find_key
-        self._connect = connect
-        self._state = state
-        self._budget = settings.monthly_budget
-        self._interval = max(settings.interval, MIN_REPORT_INTERVAL)
-        self._clock = clock
-        self._random_fraction = random_fraction
+        self._connect = services.admin_client
+        self._state = services.state
+        self._budget = services.settings.monthly_budget
+        self._interval = max(services.settings.interval, MIN_REPORT_INTERVAL)
+        self._clock = services.clock
+        self._random_fraction = services.random_fraction
         self._own_email = own_email
-        self._jitter = random_fraction()
+        self._jitter = self._random_fraction()
         self._client: HttpClient | None = None
         self._refresh_requested = False
         self._refused_key: str | None = None  # fingerprint of a key that is not sent again

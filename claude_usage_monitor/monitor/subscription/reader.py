@@ -19,7 +19,6 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.backoff import (
     backoff_after,
     lengthened,
@@ -29,6 +28,7 @@ from claude_usage_monitor.monitor.backoff import (
 from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.reader import Reader, delayed
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSnapshot,
     LoginSource,

@@ -30,7 +30,7 @@ from claude_usage_monitor.monitor.accounts.add import (
     add_login,
 )
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now

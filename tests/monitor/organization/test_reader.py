@@ -13,12 +13,10 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler
 
 from claude_usage_monitor.monitor.accounts.readers import organization_reader
-from claude_usage_monitor.monitor.accounts.services import Services
 from claude_usage_monitor.monitor.organization.admin_key import find_admin_key
 from claude_usage_monitor.monitor.organization.reader import OrganizationReader
-from claude_usage_monitor.store.paths import state_path
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Settings
-from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import CONSOLE, AccountStatus
 from tests.support.organization import (
     ADMIN_KEY,
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
     from pytest_httpserver import HTTPServer
 
-    from claude_usage_monitor.sources.http import HttpClient
     from tests.support.login import Store
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -248,20 +245,11 @@ def test_reports_stored_by_another_process_are_shown(api: AdminApi, clock: Clock
             others.append(read(clock))
         return None
 
-    def connect() -> HttpClient:
-        raise AssertionError("no request is due")
-
-    late = OrganizationReader(
-        CONSOLE,
-        lambda: find_admin_key(os.environ),
-        connect,
-        StateStore(state_path(os.environ)),
-        Settings(),
-        clock,
-        own_email=read_elsewhere,
-    )
+    services = Services(os.environ, Settings(), clock)
+    late = OrganizationReader(CONSOLE, lambda: find_admin_key(os.environ), services, read_elsewhere)
     status = late.read(FIRST)
     assert (others[0].spend, None) == (status.spend, status.problem)
+    assert ALL_REQUESTS == len(api.calls)
 
 
 def test_a_new_month_starts_without_the_last_months_figures(api: AdminApi, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
-from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.monitor.subscription import pace_maker
 from claude_usage_monitor.monitor.subscription.pace_maker import BACKOFF_MESSAGE
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader

@@ -20,7 +20,7 @@ from claude_usage_monitor.errors import (
     UnexpectedResponse,
 )
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
-from claude_usage_monitor.monitor.accounts.services import Services
+from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now

@@ -16,8 +16,9 @@ from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_store import StateStore
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.monitor.accounts.saved_logins import SavedLogins
+    from claude_usage_monitor.monitor.login.ownership import LoginOwnership
     from claude_usage_monitor.monitor.login.refresh import LoginRefresher
+    from claude_usage_monitor.monitor.login.saved_logins import SavedLogins
     from claude_usage_monitor.monitor.login.stored import CredentialStore
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.store.secrets.secret_store import SecretStore
@@ -57,9 +58,9 @@ class Services:
         with self._lock:
             if self._saved_logins is None:
                 # 4 ms that only users with saved accounts pay.
-                from claude_usage_monitor.monitor.accounts.saved_logins import SavedLogins
+                from claude_usage_monitor.monitor.login.saved_logins import open_saved_logins
 
-                self._saved_logins = SavedLogins(
+                self._saved_logins = open_saved_logins(
                     self.environ,
                     self.state,
                     self.accounts,
@@ -79,6 +80,11 @@ class Services:
     def credentials(self) -> CredentialStore:
         """The saved accounts' logins, and the locks on them."""
         return self.saved_logins.credentials
+
+    @property
+    def ownership(self) -> LoginOwnership:
+        """Who owns a login that was imported from Claude Code."""
+        return self.saved_logins.ownership
 
     @property
     def refresher(self) -> LoginRefresher:
