@@ -147,15 +147,8 @@ class AccountFrame:
         )
 
     def _top(self) -> Text:
-        width = self.width - frame.MARGIN
-        if self.status.account.kind == "console":
-            title, right = (
-                captions.month_title(self.status, width, self.options),
-                captions.ADMIN_API,
-            )
-        else:
-            title, right = self.title(width), captions.email(self.status, self.options)
-        right = right if self._detailed else ""
+        title = self.title(self.width - frame.MARGIN)
+        right = captions.subtitle(self.status, self.options) if self._detailed else ""
         return self._dimmed(frame.top_border(title, right, self.width, self.options))
 
     def _bottom(self) -> Text:

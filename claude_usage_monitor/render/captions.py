@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 
@@ -14,6 +14,9 @@ from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import age, clock_time, due_in, month_names
 from claude_usage_monitor.usage.limits.reading_sources import source_label
 from claude_usage_monitor.usage.status import AccountStatus
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.money.spend import Spend
 
 READING = "Reading…"
 NO_LIMITS = "no limits"
@@ -50,8 +53,11 @@ def title(
 ) -> str:
     """Return a frame's title in ``width`` cells: name, plan and, among several, which is active.
 
-    A long name is cut; the plan is dropped before the name is cut to a few cells.
+    A long name is cut; the plan is dropped before the name is cut to a few cells. An organization
+    has the month instead of a plan.
     """
+    if status.spend is not None:
+        return _month_title(status.spend, name(status, options), width, options)
     plan = options.text(status.profile.plan or "") if status.profile else ""
     account = name(status, options)
     if plan and not several and width < _MIN_NAMED_WIDTH and status.account.name == "claude-code":
@@ -64,18 +70,16 @@ def title(
     return options.fit(account, width)
 
 
-def month_title(status: AccountStatus, width: int, options: RenderOptions) -> str:
-    """Return the title of an organization's frame: its name and the month."""
-    organization = name(status, options)
-    if status.spend is None:
-        return organization
-    months = month_names(status.spend.period_start)
+def _month_title(spend: Spend, organization: str, width: int, options: RenderOptions) -> str:
+    months = month_names(spend.period_start)
     candidates = [options.text(f"{organization} · {month}") for month in months]
-    return fitting_text(candidates, width) or organization
+    return fitting_text(candidates, width) or options.fit(organization, width)
 
 
-def email(status: AccountStatus, options: RenderOptions) -> str:
-    """Return the account's e-mail address, if it is known."""
+def subtitle(status: AccountStatus, options: RenderOptions) -> str:
+    """Return what stands at the right of a title: the e-mail address, or the organization's API."""
+    if status.account.kind == "console":
+        return ADMIN_API
     address = status.profile.email if status.profile else None
     return options.text(address or status.account.email or "")
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 from claude_usage_monitor.render.panel import Panel
 from claude_usage_monitor.render.panels import account, limits, spend, spend_tables, throttling
 
-# Priorities of what belongs to the frame. Where rows run short, the lowest priority yields first.
+# Where rows run short, the lowest priority yields first. These parts belong to the frame:
 BLANK_ROWS = 30
-FIGURES = 80  # from here on figures are lost
+FIGURES = 80  # lower priorities cost no figure
 BORDER = 90
 AGE_WITHOUT_BORDER = 95
 
 PANELS = (
     Panel("person", account.draw_person, (40,)),
-    Panel("limits", limits.draw, (50, 60)),
+    Panel("limits", limits.draw, (50, 60)),  # run-out lines, then bars
     Panel("spend", spend.draw_totals, (80, 82, 84)),
     Panel("spend chart", spend.draw_chart, (4, 60)),
     Panel("spend tables", spend_tables.draw, (2, 4, 6, 8, 30, 50), grows=True),
     Panel("throttling", throttling.draw, (10, 20)),
-    Panel("problem", account.draw_problem, (70, 95)),
+    Panel("problem", account.draw_problem, (70, 95)),  # the hint, then the sentence
     Panel("notices", account.draw_notices, (70,)),
 )
 

@@ -95,7 +95,7 @@ def _indent(context: PanelContext) -> tuple[int, int]:
 
 def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     """Return the month to date, its projection, and when the budget is used up."""
-    facts = [_Fact(("Month to date", "To date", "MTD", ""), _month_to_date(spend, options))]
+    facts = [_Fact(("Month to date", "To date", "MTD"), _month_to_date(spend, options))]
     month_end = calendar_day(spend.period_end)
     labels = (f"By {month_end}", month_end)
     if spend.projected is not None:
