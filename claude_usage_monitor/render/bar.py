@@ -22,7 +22,7 @@ def bar(
     glyphs = options.glyphs
     if utilization is None:
         return styled(glyphs.unknown * width, FAINT)
-    filled = min(width, int(utilization / 100 * width + 0.5))
+    filled = max(0, min(width, int(utilization / 100 * width + 0.5)))
     if 0 < utilization < 100 and width > 1:
         filled = min(max(filled, 1), width - 1)
     cells = styled(glyphs.filled * filled, options.theme.of(utilization))

@@ -122,6 +122,13 @@ def test_nan_and_infinity_are_unknown() -> None:
     assert [number(found[key]) for key in "abc"] == [None, None, 1.0]
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("huge", ["1e400", "1e5000000000000000000", "-1.5e-" + "9" * 400])
+def test_a_huge_exponent_spoils_no_other_field(huge: str, exact: bool) -> None:
+    found = parse_json_object(f'{{"odd": {huge}, "good": 7}}'.encode(), exact=exact) or {}
+    assert 7.0 == number(found["good"])
+
+
 def test_fractions_are_exact_on_request() -> None:
     body = b'{"amount": 0.1234567890123456789, "count": 7, "odd": 1e400}'
     found = json_object(parse_json(body, exact=True)) or {}

@@ -34,15 +34,8 @@ COSTS, MESSAGES, CLAUDE_CODE = "cost_report", "usage_report/messages", "usage_re
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00Z")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODELS = ("claude-opus-5", "claude-sonnet-5", "claude-haiku-4-5")
-_WEEK = (
-    "1.0",
-    "1.1",
-    "1.2",
-    "1.05",
-    "0.8",
-    "0.15",
-    "0.1",
-)  # the share of an average day, Monday first
+# The share of an average day, Monday first.
+_WEEK = ("1.0", "1.1", "1.2", "1.05", "0.8", "0.15", "0.1")
 _WORKSPACES = ("Claude Code", None, "Research", "Support bot", "Data pipeline", "Evaluation")
 _PEOPLE = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Mary Somerville", "Émilie du Châtelet")
 
