@@ -19,6 +19,7 @@ _MARKS = frozenset(("Mn", "Me"))
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _REGIONAL_LETTERS = range(0x1F1E6, 0x1F200)  # pairs of them are flags
+TOKEN_PATTERN = re.compile(r"[\x21-\x7e]+")  # an error about a header would quote other characters
 _SECRET = re.compile(r"sk-ant-[^\s\"']+", re.IGNORECASE)  # every token and key begins so
 
 

@@ -24,7 +24,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file
-from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
 from claude_usage_monitor.store.secrets.secret_store import SecretStore
@@ -68,7 +68,7 @@ class StoredCredentials(NamedTuple):
         """The refresh token; ``None`` if the login was added without one."""
         login = values.json_object(self.credentials.get("claudeAiOauth")) or {}
         token = login.get("refreshToken")
-        usable = isinstance(token, str) and credentials_file.TOKEN_PATTERN.fullmatch(token)
+        usable = isinstance(token, str) and TOKEN_PATTERN.fullmatch(token)
         return Secret(str(token)) if usable else None
 
 

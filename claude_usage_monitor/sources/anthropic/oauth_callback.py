@@ -12,9 +12,8 @@ from urllib.parse import parse_qsl
 
 from claude_usage_monitor.errors import LoginFailed
 from claude_usage_monitor.sources.anthropic.oauth_login import Challenge
-from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN_PATTERN
 from claude_usage_monitor.sources.loopback_server import LoopbackServer, Page
-from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
 from claude_usage_monitor.usage.secret import Secret
 
 CALLBACK_PATH = "/callback"

@@ -32,8 +32,8 @@ from claude_usage_monitor.sources.anthropic.failed_reply import (
     FailedReply,
     Failure,
 )
-from claude_usage_monitor.sources.claude_code.credentials_file import TOKEN_PATTERN
 from claude_usage_monitor.sources.reply import Reply
+from claude_usage_monitor.sources.text import TOKEN_PATTERN
 from claude_usage_monitor.sources.values import json_object, number, parse_json_object, text
 from claude_usage_monitor.usage.secret import Secret
 

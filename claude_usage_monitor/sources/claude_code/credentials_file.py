@@ -8,7 +8,6 @@ needs it, so nothing here writes, refreshes or stores a login.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,13 +22,12 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
 from claude_usage_monitor.usage.secret import Secret
 
 TOKEN_VARIABLE = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - a variable's name
 ADMIN_KEY_VARIABLES = ("ANTHROPIC_ADMIN_API_KEY", "ANTHROPIC_ADMIN_KEY")  # the first one set counts
 USAGE_SCOPE = "user:profile"
-TOKEN_PATTERN = re.compile(r"[\x21-\x7e]+")  # an error about a header would quote other characters
 
 _MAX_BYTES = 1 << 20  # a credentials file has a few KiB
 _REWRITE_SECONDS = 0.1  # Claude Code rewrites the file in place, which takes less than this
