@@ -30,7 +30,9 @@ class DashboardRequest(NamedTuple):
     all_accounts: bool
     demo: bool
 
-    def open_accounts(self, announce: Callable[[str], None]) -> DisplayedAccounts:
+    def open_accounts(
+        self, announce: Callable[[str], None], *, live: bool = False
+    ) -> DisplayedAccounts:
         """Return the accounts to show; ``announce`` is called with what the user should know.
 
         Raises UnknownAccount, NoCredentials for a missing kind of account, InvalidSetting.
@@ -43,7 +45,9 @@ class DashboardRequest(NamedTuple):
             if unknown is not None:
                 raise UnknownAccount(f"There is no account {unknown!r}.", "Known accounts: demo.")
             return DemoAccounts(utc_clock)
-        services = Services(self.environ, self.settings, utc_clock, _random_fraction, announce)
+        services = Services(
+            self.environ, self.settings, utc_clock, _random_fraction, announce, live=live
+        )
         accounts = SelectedAccounts(
             AccountRegistry(services), self.names, self.settings.mode, every=self.all_accounts
         )

@@ -28,23 +28,26 @@ class Services:
     """The settings, the clock, the stores and the HTTP clients of one process.
 
     ``random_fraction`` returns a number from 0 to 1: the share of the jitter that lengthens a wait.
-    ``announce`` receives a notice before the first secret is written to the encrypted file. Raises
-    InvalidSetting when the API's base URL may not be used.
+    ``announce`` receives a notice before the first secret is written to the encrypted file.
+    ``live`` is whether the process runs for long. Raises InvalidSetting when the API's base URL may
+    not be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what commands choose differently
         self,
         environ: Mapping[str, str],
         settings: Settings,
         clock: Callable[[], datetime],
         random_fraction: Callable[[], float] = lambda: 0.0,
         announce: Callable[[str], None] = lambda _: None,
+        *,
+        live: bool = False,
     ) -> None:
         self.environ = environ
         self.settings = settings
         self.clock = clock
         self.random_fraction = random_fraction
-        self.state = StateStore(state_path(environ), fallback=fallback_path(environ))
+        self.state = StateStore(state_path(environ), fallback=fallback_path(environ), live=live)
         self.accounts = AccountStore(accounts_path(environ))
         self.finder = CredentialFinder(environ)
         self._announce = announce

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from claude_usage_monitor.files import require_own_file
@@ -16,7 +17,7 @@ BUSY_TIMEOUT = 5.0  # seconds to wait for another process's write, which takes m
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_READONLY: "it is read-only",
-    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_IOERR: "the disk is full or reports an error",
     sqlite3.SQLITE_BUSY: "another program has locked it",
     sqlite3.SQLITE_CORRUPT: "its content is damaged",
     sqlite3.SQLITE_NOTADB: "it is not a database",
@@ -27,15 +28,17 @@ class UnusableDatabase(Exception):
     """Raised for a file that we must not change: a newer version's, or another program's."""
 
 
-def connect(
-    path: Path, timeout: float = BUSY_TIMEOUT, *, read_only: bool = False
-) -> sqlite3.Connection:
+Mode = Literal["rw", "ro", "ro&immutable=1"]
+
+
+def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sqlite3.Connection:
     """Open an existing database file that any thread may use; statements commit by themselves.
 
-    Raises OSError unless it is a regular file of this user that no other user can write.
+    An immutable file is read without the files beside it, which SQLite cannot create on a full
+    disk: no process may have it open. Raises OSError unless it is a regular file of this user that
+    no other user can write.
     """
     require_own_file(path)
-    mode = "ro" if read_only else "rw"  # never "rwc": SQLite would create a file others can read
     return sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?mode={mode}",
         uri=True,

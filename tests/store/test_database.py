@@ -61,7 +61,7 @@ def test_a_name_that_is_not_utf8_is_a_name(path: Path) -> None:
 
 
 def test_a_read_only_connection_cannot_write(path: Path) -> None:
-    error = error_of(connect(path, read_only=True), "INSERT INTO item VALUES ('a')")
+    error = error_of(connect(path, mode="ro"), "INSERT INTO item VALUES ('a')")
     assert "it is read-only" == reason_for(error)
 
 

@@ -38,7 +38,7 @@ def show(request: DashboardRequest) -> int:
     """Show the dashboard until q, Ctrl+C or a signal. Returns the exit code."""
     gc.enable()  # `cli.command` disabled it
     notes: list[str] = []  # written once the alternate screen is left
-    accounts = request.open_accounts(notes.append)
+    accounts = request.open_accounts(notes.append, live=True)
     console, render_options = open_console(
         request.settings, request.environ, utc_clock(), live=True
     )

@@ -294,7 +294,9 @@ class AccountStore:
 
     def _open(self, inode: int) -> None:
         self._close()
-        connection = connect(self.path, BUSY_TIMEOUT, read_only=not os.access(self.path, os.W_OK))
+        connection = connect(
+            self.path, BUSY_TIMEOUT, "rw" if os.access(self.path, os.W_OK) else "ro"
+        )
         try:
             # Text that is none costs its row, not the list.
             connection.text_factory = lambda content: content.decode(errors="replace")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from dataclasses import replace
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,7 @@ HOUR = timedelta(hours=1)
 LEASE = timedelta(seconds=45)  # longer than any request with its retry, each cut off after 20 s
 MAX_BACKOFF = timedelta(minutes=75)  # longer than that of any problem
 
+_COPIED_BACKOFFS = timedelta(days=1)
 _REQUEST_RETENTION = timedelta(days=1)  # an hour, and more where the clock jumps ahead and back
 _BACKOFF_UPDATE_INTERVAL = timedelta(minutes=1)  # see set_account_backoff
 _MILLISECOND = timedelta(milliseconds=1)
@@ -74,26 +75,50 @@ def acquire(
 ) -> Granted | InFlight | Wait:
     """Decide whether a request may be sent now. A granted one is stored before this returns."""
     with transaction(connection):
-        # After the clock was set back, requests from the future count as sent just now.
-        connection.execute(
-            "UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (milliseconds(now),)
-        )
+        _correct_times(connection, now)
         connection.execute(
             "DELETE FROM request WHERE asked_at <= ?", (milliseconds(now - _REQUEST_RETENTION),)
         )
-        refusal = (
-            _request_in_flight(connection, fingerprint, now)
-            or _backing_off(connection, fingerprint, now)
-            or _backing_off(connection, identity, now)
-            or _hour_used_up(connection, identity, now, max_per_hour)
+        refused = refusal(connection, fingerprint, identity, now, max_per_hour)
+        if refused is not None:
+            return refused
+        # A random number is the request's in every ledger that it is copied to.
+        request = int.from_bytes(os.urandom(7))
+        connection.execute(
+            "INSERT INTO request VALUES (?, ?, ?, ?, 0, ?)",
+            (request, fingerprint, identity, milliseconds(now), this_process()),
         )
-        if refusal is not None:
-            return refusal
-        cursor = connection.execute(
-            "INSERT INTO request (fingerprint, account, asked_at, process) VALUES (?, ?, ?, ?)",
-            (fingerprint, identity, milliseconds(now), this_process()),
-        )
-        return Granted(int(cursor.lastrowid or 0))
+        return Granted(request)
+
+
+def refusal(
+    connection: sqlite3.Connection,
+    fingerprint: str,
+    identity: str,
+    now: datetime,
+    max_per_hour: int = MAX_REQUESTS_PER_HOUR,
+) -> InFlight | Wait | None:
+    """Return why no request may be sent now, ``None`` if one may. Only reads."""
+    return (
+        _request_in_flight(connection, fingerprint, now)
+        or _backing_off(connection, fingerprint, now)
+        or _backing_off(connection, identity, now)
+        or _hour_used_up(connection, identity, now, max_per_hour)
+    )
+
+
+def _correct_times(connection: sqlite3.Connection, now: datetime) -> None:
+    """Count what lies in the future, after the clock was set back, as sent just now.
+
+    A wait longer than any problem's, which only a wrong clock leaves behind, is shortened.
+    """
+    connection.execute("UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (milliseconds(now),))
+    connection.execute(
+        "UPDATE gate SET asked_at = min(asked_at, ?1),"
+        " next_at = min(asked_at, ?1) + min(next_at - asked_at, ?2)"
+        " WHERE asked_at > ?1 OR next_at - asked_at > ?2",
+        (milliseconds(now), MAX_BACKOFF // _MILLISECOND),
+    )
 
 
 def _request_in_flight(
@@ -108,23 +133,10 @@ def _request_in_flight(
 
 
 def _backing_off(connection: sqlite3.Connection, key: str, now: datetime) -> Wait | None:
-    """Return how long the back-off of a token or identity lasts, if it does.
-
-    If the clock was set back, the wait starts again now; no wait is longer than any problem's.
-    """
     backoff = backoff_of(connection, key)
-    if backoff is None:
+    if backoff is None or now >= backoff.next_request_at:
         return None
-    wait = min(backoff.next_request_at - backoff.requested_at, MAX_BACKOFF)
-    requested_at = min(backoff.requested_at, now)
-    until, problem = requested_at + wait, backoff.problem
-    if (requested_at, until) != (backoff.requested_at, backoff.next_request_at):
-        problem = problem and replace(problem, retry_at=until)
-        corrected = backoff._replace(
-            requested_at=requested_at, next_request_at=until, problem=problem
-        )
-        _store_backoff(connection, key, corrected)
-    return Wait(until, problem) if now < until else None
+    return Wait(backoff.next_request_at, backoff.problem)
 
 
 def _hour_used_up(
@@ -237,6 +249,52 @@ def _store_backoff(connection: sqlite3.Connection, key: str, backoff: Backoff) -
             backoff.failures,
         ),
     )
+
+
+def refuse(
+    connection: sqlite3.Connection, fingerprint: str, problem: Problem, now: datetime
+) -> Wait:
+    """Store a problem that keeps a token from sending requests until ``problem.retry_at``.
+
+    A back-off that lasts longer stays.
+    """
+    until = problem.retry_at or now
+    with transaction(connection):
+        wait = _backing_off(connection, fingerprint, now)
+        if wait is not None and wait.until >= until:
+            return wait
+        _store_backoff(connection, fingerprint, Backoff(now, until, problem))
+    return Wait(until, problem)
+
+
+def copy_ledger(
+    source: sqlite3.Connection, target: sqlite3.Connection, now: datetime | None = None
+) -> None:
+    """Add the requests and back-offs of another ledger, so that both count for one budget.
+
+    Those that lie in the future at ``now`` are corrected in the source too, so that copying them
+    again does not start their waits again.
+    """
+    if now is not None:
+        with transaction(source):
+            _correct_times(source, now)
+    keys = source.execute(  # not the thousands of last year's tokens
+        "SELECT fingerprint FROM gate WHERE asked_at > (SELECT max(asked_at) FROM gate) - ?",
+        (_COPIED_BACKOFFS // _MILLISECOND,),
+    ).fetchall()
+    for (key,) in keys:
+        with suppress(ValueError, TypeError, OverflowError):  # a row that we cannot read
+            backoff, stored = backoff_of(source, key), backoff_of(target, key)
+            if backoff and (stored is None or stored.requested_at < backoff.requested_at):
+                _store_backoff(target, key, backoff)
+    requests = source.execute("SELECT * FROM request").fetchall()
+    if requests:
+        with transaction(target):
+            target.executemany(
+                "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET answered = max(answered, excluded.answered)",
+                requests,
+            )
 
 
 def requests_in_last_hour(connection: sqlite3.Connection, identity: str, now: datetime) -> int:

@@ -6,9 +6,32 @@ import sqlite3
 
 from claude_usage_monitor.store.database import UnusableDatabase, transaction
 
+LEDGER_TABLES = """
+    CREATE TABLE request (          -- the ledger: the requests for usage of the last day
+        id INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        account TEXT NOT NULL,
+        asked_at INTEGER NOT NULL,
+        answered INTEGER NOT NULL DEFAULT 0,
+        process TEXT NOT NULL
+    );
+    CREATE TABLE gate (             -- when a token (or an identity) may send its next request
+        fingerprint TEXT PRIMARY KEY,
+        asked_at INTEGER NOT NULL,
+        next_at INTEGER NOT NULL,
+        clock_ahead INTEGER NOT NULL,
+        code TEXT,
+        message TEXT,
+        hint TEXT,
+        since INTEGER,
+        rate_limits INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+"""
 # Each migration takes the schema from one user_version to the next: only ever add at the end.
 _MIGRATIONS = (
-    """
+    LEDGER_TABLES
+    + """
     CREATE TABLE reading (          -- every figure read, a row each, deleted after eight days
         account TEXT NOT NULL,      -- an identity, in every table
         key TEXT NOT NULL,
@@ -55,27 +78,7 @@ _MIGRATIONS = (
         account TEXT NOT NULL,
         since INTEGER               -- NULL: since before the first observation
     ) WITHOUT ROWID;
-    CREATE TABLE request (          -- the ledger: the requests for usage of the last day
-        id INTEGER PRIMARY KEY,
-        fingerprint TEXT NOT NULL,
-        account TEXT NOT NULL,
-        asked_at INTEGER NOT NULL,
-        answered INTEGER NOT NULL DEFAULT 0,
-        process TEXT NOT NULL
-    );
     CREATE INDEX request_by_time ON request (asked_at);
-    CREATE TABLE gate (             -- when a token (or an identity) may send its next request
-        fingerprint TEXT PRIMARY KEY,
-        asked_at INTEGER NOT NULL,
-        next_at INTEGER NOT NULL,
-        clock_ahead INTEGER NOT NULL,
-        code TEXT,
-        message TEXT,
-        hint TEXT,
-        since INTEGER,
-        rate_limits INTEGER NOT NULL DEFAULT 0,
-        failures INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID;
     """,
     """
     CREATE TABLE spend_part (       -- an organization's reports, each as it was last read
@@ -101,18 +104,29 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables up to date in one transaction. Raises UnusableDatabase for a newer file."""
-    version = _version(connection)
+    version = schema_version(connection)
     if version > SCHEMA_VERSION:
         raise UnusableDatabase("a newer version of this program wrote it")
     if version == SCHEMA_VERSION:
         return
     connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection):
-        version = _version(connection)  # another process may have migrated it meanwhile
+        version = schema_version(connection)  # another process may have migrated it meanwhile
         for migration in _MIGRATIONS[version:]:
-            for statement in migration.split(";"):
-                connection.execute(statement)
+            create_tables(connection, migration)
         connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
+
+
+def create_tables(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements one by one, within the transaction of the caller."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return how many migrations a file has had."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def has_all_columns(connection: sqlite3.Connection) -> bool:
@@ -122,11 +136,6 @@ def has_all_columns(connection: sqlite3.Connection) -> bool:
     complete = _columns(ours) <= _columns(connection)
     ours.close()
     return complete
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
 
 
 def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:

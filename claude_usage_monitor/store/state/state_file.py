@@ -8,25 +8,42 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.files import create_private_file, require_private_folder
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
+    Mode,
     UnusableDatabase,
     connect,
     inode_of,
     is_corrupt,
     reason_for,
     result_code,
+    transaction,
 )
-from claude_usage_monitor.store.state.schema import has_all_columns, migrate
+from claude_usage_monitor.store.state.ledger import copy_ledger
+from claude_usage_monitor.store.state.schema import (
+    SCHEMA_VERSION,
+    has_all_columns,
+    migrate,
+    schema_version,
+)
 
-_COPIED_TABLES = (  # all but the history
-    "newest", "complete", "identity", "login", "request", "gate", "spend_part", "spend_trouble",
-)  # fmt: skip
+# The tables that are copied, with the condition under which a row replaces another.
+_CURRENT_TABLES = {
+    "newest": "excluded.as_of > as_of",
+    "complete": "excluded.as_of > as_of",
+    "spend_part": "excluded.read_at > read_at",
+    "spend_trouble": "excluded.met_at > met_at",
+    "identity": None,
+    "login": None,
+}
+_HISTORY_TABLES = {"reading": None, "hourly": "excluded.utilization > utilization"}
+_READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 
 
 class StateFile(NamedTuple):
@@ -100,20 +117,51 @@ def not_stored(path: Path, reason: str) -> str:
 
 def copy_from_unwritable_file(path: Path, target: sqlite3.Connection) -> None:
     """Copy what a file of ours that cannot be written still has, if it can be read."""
-    with suppress(sqlite3.Error, OSError):
-        source = connect(path, read_only=True)
-        if has_all_columns(source):
-            copy_current_rows(source, target)
-        source.close()
+    for mode in _READ_MODES:
+        with suppress(sqlite3.Error, OSError), closing(connect(path, mode=mode)) as source:
+            if schema_version(source) == SCHEMA_VERSION:
+                copy_current_rows(source, target)
+            return
 
 
 def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy every readable table but the history; rows that the target has already stay."""
-    for table in _COPIED_TABLES:
-        with suppress(sqlite3.Error):
-            for row in source.execute(f"SELECT * FROM {table}").fetchall():  # noqa: S608
-                marks = ", ".join("?" * len(row))
-                target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+    """Copy all readable tables but the history. Newer rows that the target has stay."""
+    _copy_tables(source, target, _CURRENT_TABLES)
+    with suppress(sqlite3.Error):
+        copy_ledger(source, target)
+
+
+def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy the readings, of which a database in memory has only those of this process."""
+    _copy_tables(source, target, _HISTORY_TABLES)
+
+
+def _copy_tables(
+    source: sqlite3.Connection, target: sqlite3.Connection, tables: Mapping[str, str | None]
+) -> None:
+    for table, condition in tables.items():
+        with suppress(sqlite3.Error), transaction(target):
+            rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608 - a literal, as below
+            names = [column[0] for column in rows.description]
+            update = "NOTHING"
+            if condition is not None:
+                values = ", ".join(f"excluded.{name}" for name in names)
+                update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
+            marks = ", ".join("?" * len(names))
+            target.executemany(
+                f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608
+                rows.fetchall(),
+            )
+
+
+def is_writable(connection: sqlite3.Connection) -> bool:
+    """Return whether a write succeeds, which a full disk shows only when one is tried."""
+    try:
+        with transaction(connection):
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def is_damage(error: Exception, connection: sqlite3.Connection) -> bool:

@@ -17,10 +17,13 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.store.database import BUSY_TIMEOUT, is_busy, reason_for
 from claude_usage_monitor.store.state import identities, ledger, readings
+from claude_usage_monitor.store.state.spare_ledger import SpareLedger
 from claude_usage_monitor.store.state.state_file import (
     copy_current_rows,
     copy_from_unwritable_file,
+    copy_history,
     is_damage,
+    is_writable,
     not_stored,
     open_in_memory,
     open_state_file,
@@ -38,6 +41,15 @@ _LOCKED_WAIT = timedelta(seconds=30)
 _UNREADABLE_ROW = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
 
+def _in_ledger(operation: _Operation[_P, _R]) -> Callable[Concatenate[StateStore, _P], _R]:
+    """Return a method of StateStore that runs an operation on its request ledger."""
+
+    def method(self: StateStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return self._run_in_ledger(operation, *args, **kwargs)
+
+    return method
+
+
 def _in_state(operation: _Operation[_P, _R]) -> Callable[Concatenate[StateStore, _P], _R]:
     """Return a method of StateStore that runs an operation on its database."""
 
@@ -51,11 +63,17 @@ class StateStore:
     """The readings, identities, reports and requests of all processes of this user.
 
     Any thread may use it. A write waits ``timeout`` seconds for another process; ``fallback`` is
-    the file that all processes use where ``path`` cannot be used.
+    the file that all processes use where ``path`` cannot be used. ``live`` is whether this process
+    runs for long: it may send a request an hour where no file can be written.
     """
 
     def __init__(
-        self, path: Path, timeout: float = BUSY_TIMEOUT, fallback: Path | None = None
+        self,
+        path: Path,
+        timeout: float = BUSY_TIMEOUT,
+        fallback: Path | None = None,
+        *,
+        live: bool = False,
     ) -> None:
         self._path = path
         self._timeout = timeout
@@ -66,6 +84,9 @@ class StateStore:
         self._file_tried_at = time.monotonic()
         if self._file.path != path:
             copy_from_unwritable_file(path, self._file.connection)
+        self._spare_ledger = SpareLedger(path, fallback, live=live)
+        if self._file.path is None:
+            self._spare_ledger.open(self._file.connection)
 
     # The operations, each with the parameters of the function behind its `connection`.
     latest_usage = _in_state(readings.latest_usage)
@@ -79,13 +100,13 @@ class StateStore:
     last_login = _in_state(identities.last_login)
     delete_account_data = _in_state(identities.delete_account_data)
 
-    backoff_of = _in_state(ledger.backoff_of)
-    set_account_backoff = _in_state(ledger.set_account_backoff)
-    in_flight = _in_state(ledger.in_flight)
-    extend_lease = _in_state(ledger.extend_lease)
-    record_result = _in_state(ledger.record_result)
-    release = _in_state(ledger.release)
-    requests_in_last_hour = _in_state(ledger.requests_in_last_hour)
+    backoff_of = _in_ledger(ledger.backoff_of)
+    set_account_backoff = _in_ledger(ledger.set_account_backoff)
+    in_flight = _in_ledger(ledger.in_flight)
+    extend_lease = _in_ledger(ledger.extend_lease)
+    record_result = _in_ledger(ledger.record_result)
+    release = _in_ledger(ledger.release)
+    requests_in_last_hour = _in_ledger(ledger.requests_in_last_hour)
 
     def record_usage(self, identity: str, usage: Usage) -> None:
         """Store a reading. See `readings.record_usage`."""
@@ -100,8 +121,21 @@ class StateStore:
         max_per_hour: int = ledger.MAX_REQUESTS_PER_HOUR,
     ) -> ledger.Granted | ledger.InFlight | ledger.Wait:
         """Request permission for a request. See `ledger.acquire`. None while the file is locked."""
-        decision = self.run(ledger.acquire, fingerprint, identity, now, max_per_hour)
-        return ledger.Wait(now + _LOCKED_WAIT) if self._is_locked else decision
+        request = fingerprint, identity, now, max_per_hour
+        with self._lock:
+            self._return_to_file()
+            for _ in range(2):  # the second time in a new file, which replaces a damaged one
+                if self._file.path is None:
+                    break
+                try:
+                    if ledger.refusal(self._file.connection, *request) is None:
+                        self._spare_ledger.prepare(self._file.connection, self._file.path, now)
+                    return ledger.acquire(self._file.connection, *request)
+                except (sqlite3.Error, *_UNREADABLE_ROW) as error:
+                    self._replace_database(error)
+            if self._is_locked:
+                return ledger.Wait(now + _LOCKED_WAIT)
+            return self._spare_ledger.acquire(*request)
 
     def version(self, identity: str | None = None) -> tuple[int, int]:
         """Return what changes when another process has written, or this one about an identity."""
@@ -113,7 +147,10 @@ class StateStore:
     @property
     def notice(self) -> str | None:
         """What the user should know about the file; ``None`` when all is well."""
-        return self._file.notice
+        notice = self._file.notice
+        if self._file.path is None and self._spare_ledger.notice is not None:
+            notice = f"{notice} {self._spare_ledger.notice}"
+        return notice
 
     def run(self, operation: _Operation[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run an operation on the database; if that fails, once more on what replaces it."""
@@ -125,18 +162,30 @@ class StateStore:
                 self._replace_database(error)
                 return operation(self._file.connection, *args, **kwargs)
 
+    def _run_in_ledger(
+        self, operation: _Operation[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        with self._lock:
+            result = self.run(operation, *args, **kwargs)
+            if self._file.path is None:  # it has failed: what is written in memory counts nowhere
+                result = self._spare_ledger.run(operation, *args, **kwargs)
+            return result
+
     def _replace_database(self, error: Exception) -> None:
         """Continue in a new file if the present one is damaged, else in memory."""
         failed, self._is_locked = self._file, is_busy(error)
         damaged = isinstance(error, _UNREADABLE_ROW) or is_damage(error, failed.connection)
-        if failed.path is not None and damaged:
+        if damaged and failed.path is not None:
             failed.connection.close()
             self._file = replace_damaged_file(failed.path, self._timeout, failed.inode)
         else:
             self._file = open_in_memory(not_stored(self._path, reason_for(error)))
-            copy_current_rows(failed.connection, self._file.connection)
+            if not damaged:
+                copy_current_rows(failed.connection, self._file.connection)
             with suppress(sqlite3.Error):
                 failed.connection.close()
+        if self._file.path is None:
+            self._spare_ledger.open(self._file.connection)
         self._file_tried_at = time.monotonic()
 
     def _return_to_file(self) -> None:
@@ -147,5 +196,11 @@ class StateStore:
             return
         self._file_tried_at = time.monotonic()
         reopened = open_state_file(self._path, self._timeout)
-        if reopened.path is not None:
-            self._file, self._is_locked = reopened, False
+        if reopened.path is None or not is_writable(reopened.connection):
+            reopened.connection.close()
+            return
+        copy_current_rows(self._file.connection, reopened.connection)
+        copy_history(self._file.connection, reopened.connection)
+        self._file.connection.close()
+        self._file, self._is_locked = reopened, False
+        self._spare_ledger.close()

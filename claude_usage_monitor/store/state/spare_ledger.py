@@ -1,0 +1,180 @@
+"""The request ledger for the time when state.db cannot be written.
+
+On a full disk SQLite cannot even update a row of a normal database, because its journal needs
+space. The spare ledger is a database with its journal in memory and with free pages, allocated
+while there was space, so that all processes still share one request budget. A process that is
+killed during a write may damage it, unlike state.db, which is why it is used only instead of it.
+
+Where there can be no spare ledger either, each process has a ledger in memory: then a command that
+ends soon sends no request, and a live process at most one an hour.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from claude_usage_monitor.errors import RateLimited
+from claude_usage_monitor.files import create_private_file, require_private_folder
+from claude_usage_monitor.store.database import connect, is_corrupt, transaction
+from claude_usage_monitor.store.state import ledger
+from claude_usage_monitor.store.state.schema import LEDGER_TABLES, create_tables, schema_version
+from claude_usage_monitor.usage.status import Problem
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+FILE_NAME = "spare-ledger.db"
+_RESERVED_BYTES = 512 * 1024  # for 2,000 requests, which four accounts send in a day
+_ALLOCATED = 1  # the schema version of a file that has its free pages
+_MAX_REQUESTS_ALONE = 1  # an hour
+_RETRY_ALONE = timedelta(minutes=1)
+
+
+class SpareLedger:
+    """The ledger that all processes share while state.db cannot be written, else one in memory.
+
+    It is a file in the folder of ``path`` (state.db's) or, where it cannot be there, in that of
+    ``fallback``. ``live`` is whether this process runs for long. One thread at a time may use it.
+    """
+
+    def __init__(self, path: Path, fallback: Path | None, *, live: bool) -> None:
+        self._path = path
+        self._fallback = fallback
+        self._live = live
+        databases = [path] if fallback is None else [path, fallback]
+        self._files = [*databases, *(each.with_name(FILE_NAME) for each in databases)]
+        self._shared_path = path
+        self._shared: sqlite3.Connection | None = None
+        self._alone: sqlite3.Connection | None = None  # lasts as long as the process
+
+    @property
+    def notice(self) -> str | None:
+        """What the user should know while this ledger is used."""
+        if self._shared is None and self._live:
+            return "Requests cannot be counted with those of other processes: one an hour is sent."
+        return None
+
+    def open(self, known: sqlite3.Connection) -> None:
+        """Start to use this ledger; ``known`` is a copy in memory of what state.db had."""
+        self.close()
+        for path in self._spare_files():
+            with suppress(OSError, sqlite3.Error):
+                self._shared, self._shared_path = _open_file(path), path
+                ledger.copy_ledger(known, self._shared)
+                return
+        self._continue_alone(known)
+
+    def close(self) -> None:
+        """Stop to use the shared file."""
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
+
+    def run(
+        self,
+        operation: Callable[Concatenate[sqlite3.Connection, _P], _R],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
+        """Run an operation of the ledger, `acquire` excepted."""
+        if self._shared is not None:
+            try:
+                return operation(self._shared, *args, **kwargs)
+            except sqlite3.Error:
+                self._continue_alone(self._shared)
+        return operation(self._own_ledger(), *args, **kwargs)
+
+    def acquire(
+        self, fingerprint: str, identity: str, now: datetime, max_per_hour: int
+    ) -> ledger.Granted | ledger.InFlight | ledger.Wait:
+        """Decide whether a request may be sent now. See `ledger.acquire`."""
+        if self._shared is not None:
+            try:
+                self._copy_others(self._shared, self._shared_path, now)
+                return ledger.acquire(self._shared, fingerprint, identity, now, max_per_hour)
+            except sqlite3.Error:
+                self._continue_alone(self._shared)
+        if self._live:
+            own = self._own_ledger()
+            return ledger.acquire(own, fingerprint, identity, now, _MAX_REQUESTS_ALONE)
+        problem = Problem(
+            RateLimited.code,
+            f"No request was sent: {self._path} cannot be written, so it could not be counted.",
+            "Free space, or set CLAUDE_USAGE_MONITOR_HOME to a folder that you can write to.",
+            now + _RETRY_ALONE,
+        )
+        return ledger.refuse(self._own_ledger(), fingerprint, problem, now)
+
+    def prepare(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
+        """Copy what was requested while a file could not be used to its ledger.
+
+        The spare ledger beside it is created, for the time when there will be no space for one.
+        """
+        with suppress(OSError, sqlite3.Error):
+            _open_file(path.with_name(FILE_NAME)).close()
+        self._copy_others(connection, path, now)
+        if self._alone is not None:
+            ledger.copy_ledger(self._alone, connection, now)
+
+    def _copy_others(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
+        for other in self._files:
+            if other != path:
+                with suppress(OSError, sqlite3.Error), closing(connect(other)) as source:
+                    ledger.copy_ledger(source, connection, now)
+
+    def _continue_alone(self, known: sqlite3.Connection) -> None:
+        """Use a ledger in memory from now on, with what is readable of another one."""
+        own = self._own_ledger()
+        with suppress(sqlite3.Error):
+            ledger.copy_ledger(known, own)
+        # What this process may send alone does not depend on the requests of others.
+        own.execute("DELETE FROM request WHERE process != ?", (ledger.this_process(),))
+        self.close()
+
+    def _own_ledger(self) -> sqlite3.Connection:
+        if self._alone is None:
+            self._alone = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            create_tables(self._alone, LEDGER_TABLES)
+        return self._alone
+
+    def _spare_files(self) -> Iterator[Path]:
+        yield self._path.with_name(FILE_NAME)
+        if self._fallback is not None:
+            with suppress(OSError):
+                require_private_folder(self._fallback.parent)
+                yield self._fallback.with_name(FILE_NAME)
+
+
+def _open_file(path: Path) -> sqlite3.Connection:
+    """Open a spare ledger, and create it if there is space. Raises OSError or sqlite3.Error."""
+    create_private_file(path)
+    connection = connect(path)
+    try:
+        if schema_version(connection) < _ALLOCATED:
+            _allocate(connection)
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+    except sqlite3.Error as error:
+        connection.close()
+        if is_corrupt(error):  # the next process creates a new one
+            with suppress(OSError):
+                path.unlink()
+        raise
+    return connection
+
+
+def _allocate(connection: sqlite3.Connection) -> None:
+    """Create the tables, and let the file grow so that it has free pages from then on."""
+    connection.execute("PRAGMA auto_vacuum = NONE")  # or SQLite might return the pages to the disk
+    with transaction(connection):
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+            create_tables(connection, LEDGER_TABLES)
+            connection.execute("CREATE TABLE reserve AS SELECT zeroblob(?)", (_RESERVED_BYTES,))
+    with transaction(connection):  # a second one: pages freed in the first would not be written
+        connection.execute("DROP TABLE IF EXISTS reserve")
+        connection.execute(f"PRAGMA user_version = {_ALLOCATED}")

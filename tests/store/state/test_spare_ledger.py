@@ -1,0 +1,296 @@
+"""One request budget while state.db cannot be written; whole commands are in test_full_disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.store.state import ledger, state_store
+from claude_usage_monitor.store.state import spare_ledger as subject
+from claude_usage_monitor.store.state.ledger import (
+    MAX_REQUESTS_PER_HOUR,
+    Backoff,
+    Granted,
+    InFlight,
+    Wait,
+)
+from claude_usage_monitor.store.state.spare_ledger import FILE_NAME
+from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.usage.status import Problem
+from tests.support.payloads import NOW
+from tests.support.small_disk import small_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.small_disk import SmallDisk
+
+FLOOR = timedelta(seconds=180)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+PROCESS = """
+import sys
+from pathlib import Path
+from tests.store.state.test_spare_ledger import FLOOR, NOW
+from claude_usage_monitor.store.state.ledger import Backoff, Granted
+from claude_usage_monitor.store.state.state_store import StateStore
+
+state = StateStore(Path(sys.argv[1]))
+sys.stdin.readline()
+decision = state.acquire("t", "account", NOW)
+if isinstance(decision, Granted):
+    state.record_result(decision.request, "t", Backoff(NOW, NOW + FLOOR))
+print(type(decision).__name__)
+"""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk") as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def path(disk: SmallDisk) -> Path:
+    """Return the path of state.db, which a request of yesterday has created with all its files."""
+    path = disk.path / "ours" / "state.db"
+    request(StateStore(path), NOW - timedelta(days=1))
+    assert path.with_name(FILE_NAME).exists()
+    return path
+
+
+def request(
+    state: StateStore, now: datetime, fingerprint: str = "t", problem: Problem | None = None
+) -> Granted | InFlight | Wait:
+    """Send a request if it is granted; it takes no time."""
+    decision = state.acquire(fingerprint, "account", now)
+    if isinstance(decision, Granted):
+        until = problem.retry_at if problem is not None and problem.retry_at else now + FLOOR
+        state.record_result(decision.request, fingerprint, Backoff(now, until, problem))
+    return decision
+
+
+def limited(until: datetime) -> Problem:
+    return Problem("rate_limited", "m", "h", until)
+
+
+# --- shared ------------------------------------------------------------------------------------
+
+
+def test_processes_on_a_full_disk_share_one_budget(disk: SmallDisk, path: Path) -> None:
+    disk.fill()
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=60)[0].strip() for process in running]
+    assert 1 == outputs.count("Granted")
+    assert {"Granted", "InFlight", "Wait"} >= set(outputs)
+
+
+def test_a_request_is_in_flight_for_other_processes_too(disk: SmallDisk, path: Path) -> None:
+    disk.fill()
+    one, other = StateStore(path), StateStore(path)
+    granted = one.acquire("t", "account", NOW)
+    assert isinstance(granted, Granted)
+    assert InFlight(granted.request) == other.acquire("t", "account", NOW)
+    assert other.in_flight(granted.request, NOW)
+    one.release(granted.request)
+    assert not other.in_flight(granted.request, NOW)
+
+
+def test_the_hour_of_state_db_counts_on_a_full_disk(disk: SmallDisk, path: Path) -> None:
+    state = StateStore(path)
+    for number in range(MAX_REQUESTS_PER_HOUR - 1):
+        assert isinstance(request(state, NOW, str(number)), Granted)
+    disk.fill()
+    assert isinstance(request(StateStore(path), NOW, "last"), Granted)
+    assert Wait(NOW + HOUR) == request(StateStore(path), NOW, "one more")
+
+
+def test_a_problem_in_state_db_holds_on_a_full_disk(disk: SmallDisk, path: Path) -> None:
+    request(StateStore(path), NOW, problem=limited(NOW + 50 * MINUTE))
+    disk.fill()
+    state = StateStore(path)
+    assert Wait(NOW + 50 * MINUTE, limited(NOW + 50 * MINUTE)) == request(state, NOW + 49 * MINUTE)
+    backoff = state.backoff_of("t")
+    assert backoff is not None
+    assert limited(NOW + 50 * MINUTE) == backoff.problem
+
+
+def test_a_day_of_requests_needs_no_space(disk: SmallDisk, path: Path) -> None:
+    spare = path.with_name(FILE_NAME)
+    size = spare.stat().st_size
+    disk.fill()
+    connection = subject._open_file(spare)  # noqa: SLF001
+    for number in range(4 * 24 * MAX_REQUESTS_PER_HOUR):
+        now = NOW + number * 24 * HOUR / 2000
+        fingerprint = f"{number % 4:016}"
+        granted = ledger.acquire(connection, fingerprint, f"{fingerprint:72}", now, 10_000)
+        assert isinstance(granted, Granted)
+        ledger.record_result(connection, granted.request, fingerprint, Backoff(now, now))
+    assert size == spare.stat().st_size
+
+
+def test_what_was_requested_on_a_full_disk_counts_when_there_is_space(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    request(StateStore(path), NOW, problem=limited(NOW + 50 * MINUTE))
+    disk.empty()
+    state = StateStore(path)
+    assert state.notice is None
+    for _ in range(2):
+        later = request(state, NOW + 40 * MINUTE)
+        assert Wait(NOW + 50 * MINUTE, limited(NOW + 50 * MINUTE)) == later
+    assert 1 == state.requests_in_last_hour("account", NOW + 40 * MINUTE)
+
+
+def test_a_wait_of_a_full_disk_ends_though_the_clock_was_set_back(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    request(StateStore(path), NOW)
+    disk.empty()
+    back = NOW - 10 * HOUR
+    state = StateStore(path)
+    assert Wait(back + FLOOR) == request(state, back)
+    assert Wait(back + FLOOR) == request(state, back + MINUTE)
+    assert isinstance(request(state, back + FLOOR), Granted)
+
+
+def test_the_requests_of_the_fallback_file_count_in_state_db(tmp_path: Path) -> None:
+    path, fallback = tmp_path / "ours" / "state.db", tmp_path / "fallback" / "state.db"
+    path.parent.write_text("in the way")
+    request(StateStore(path, fallback=fallback), NOW)
+    path.parent.unlink()
+    assert Wait(NOW + FLOOR) == request(StateStore(path, fallback=fallback), NOW)
+
+
+def test_the_file_is_the_users_alone(path: Path) -> None:
+    assert 0o600 == stat.S_IMODE(path.with_name(FILE_NAME).stat().st_mode)
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000, b""])
+def test_a_damaged_file_is_replaced_while_there_is_space(
+    disk: SmallDisk, path: Path, content: bytes
+) -> None:
+    path.with_name(FILE_NAME).write_bytes(content)
+    request(StateStore(path), NOW - 2 * HOUR)
+    request(StateStore(path), NOW - HOUR)
+    disk.fill()
+    assert isinstance(request(StateStore(path), NOW), Granted)
+    assert Wait(NOW + FLOOR) == request(StateStore(path), NOW)
+
+
+def test_a_file_whose_creation_was_cut_short_is_completed(disk: SmallDisk, path: Path) -> None:
+    spare = path.with_name(FILE_NAME)
+    spare.unlink()
+    with sqlite3.connect(spare) as connection:
+        subject._allocate(connection)  # noqa: SLF001
+        connection.execute("CREATE TABLE reserve (content)")
+        connection.execute("PRAGMA user_version = 0")
+    connection.close()
+    request(StateStore(path), NOW - HOUR)
+    disk.fill()
+    assert isinstance(request(StateStore(path), NOW), Granted)
+    assert Wait(NOW + FLOOR) == request(StateStore(path), NOW)
+
+
+# --- alone ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unusable(tmp_path: Path) -> Path:
+    """Return a path of state.db in a folder that cannot be."""
+    (tmp_path / "ours").write_text("in the way")
+    return tmp_path / "ours" / "state.db"
+
+
+def test_a_command_that_is_alone_sends_nothing_and_says_why(unusable: Path) -> None:
+    state = StateStore(unusable)
+    for _ in range(2):
+        decision = state.acquire("t", "account", NOW)
+        assert isinstance(decision, Wait)
+        problem = decision.problem
+        assert problem is not None
+        assert ("rate_limited", NOW + MINUTE) == (problem.code, problem.retry_at)
+        assert f"{unusable} cannot be written" in problem.message
+        backoff = state.backoff_of("t")
+        assert backoff is not None
+        assert problem == backoff.problem
+
+
+def test_a_live_process_that_is_alone_sends_one_request_an_hour(unusable: Path) -> None:
+    state = StateStore(unusable, live=True)
+    assert isinstance(request(state, NOW), Granted)
+    assert "one an hour is sent" in (state.notice or "")
+    assert Wait(NOW + HOUR) == request(state, NOW + FLOOR)
+    assert isinstance(request(state, NOW + HOUR), Granted)
+    assert Wait(NOW + 2 * HOUR) == request(state, NOW + 2 * HOUR - MINUTE)
+
+
+def test_a_live_process_that_is_alone_respects_a_429(unusable: Path) -> None:
+    state = StateStore(unusable, live=True)
+    request(state, NOW, problem=limited(NOW + 70 * MINUTE))
+    assert Wait(NOW + 70 * MINUTE, limited(NOW + 70 * MINUTE)) == request(state, NOW + 69 * MINUTE)
+
+
+def test_a_live_process_that_becomes_alone_counts_its_own_requests_only(
+    disk: SmallDisk, path: Path
+) -> None:
+    live = StateStore(path, live=True)
+    request(live, NOW)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE request SET process = '1:1'")
+    other.close()
+    path.with_name(FILE_NAME).unlink()
+    disk.fill()
+    assert isinstance(request(live, NOW + FLOOR), Granted)
+    assert Wait(NOW + FLOOR + HOUR) == request(live, NOW + 2 * FLOOR)
+
+
+def test_what_a_process_sent_alone_counts_when_there_is_space(
+    disk: SmallDisk, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.with_name(FILE_NAME).unlink()
+    disk.fill()
+    live = StateStore(path, live=True)
+    request(live, NOW, problem=limited(NOW + 50 * MINUTE))
+    monkeypatch.setattr(state_store, "_RETRY_INTERVAL", 0.0)
+    assert isinstance(request(live, NOW + MINUTE), Wait)  # the file is tried, and is still full
+    disk.empty()
+    for state in (live, StateStore(path)):
+        assert Wait(NOW + 50 * MINUTE, limited(NOW + 50 * MINUTE)) == request(state, NOW + MINUTE)
+        assert state.notice is None
+
+
+def test_a_process_whose_spare_ledger_breaks_goes_on_alone(disk: SmallDisk, path: Path) -> None:
+    disk.fill()
+    live = StateStore(path, live=True)
+    request(live, NOW, problem=limited(NOW + 50 * MINUTE))
+    with sqlite3.connect(path.with_name(FILE_NAME)) as vandal:
+        vandal.execute("PRAGMA journal_mode = MEMORY")
+        vandal.execute("DROP TABLE request")
+    vandal.close()
+    later = NOW + 49 * MINUTE
+    assert isinstance(request(live, later), Wait)
+    assert isinstance(request(live, NOW + 50 * MINUTE, "another"), Granted)
+    assert Wait(NOW + 110 * MINUTE) == request(live, NOW + 60 * MINUTE, "a third")
