@@ -29,7 +29,6 @@ from claude_usage_monitor.monitor.login.stored import login_command
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import global_config
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
-from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.secret import Secret
 
@@ -63,9 +62,14 @@ class _Installation:
     """One Claude Code: where it stores its login, and which account its configuration names."""
 
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
+        self._environ = environ
         self._state = state
         self._config = global_config.GlobalConfig(environ)
         self.finder = CredentialFinder(environ)
+
+    def without_cache(self) -> _Installation:
+        """Return the same without an earlier login to fall back on while its store is written."""
+        return _Installation(self._environ, self._state)
 
     def check(self, account_uuid: str | None, now: datetime, *, force: bool) -> OwnershipCheck:
         """Return whose login it holds, as far as its files and earlier API responses say."""
@@ -78,7 +82,7 @@ class _Installation:
         if account_uuid is None:
             return OwnershipCheck(Ownership.UNKNOWN, credential)
         config = self._config.read().profile
-        token = self._state.profile_of(token_fingerprint(credential.token))
+        token = self._state.profile_of(credential.fingerprint)
         configured_uuid = config.account_uuid if config else None
         token_uuid = token.account_uuid if token else None
         if token_uuid not in (None, account_uuid):
@@ -94,7 +98,7 @@ class _Installation:
     def holds(self, token: Secret, now: datetime) -> bool:
         """Return whether this very refresh token is in its store, or may be."""
         try:
-            return self.finder.find_stored(now, force=True).login.refresh_token == token
+            return self.finder.find_stored(now).login.refresh_token == token
         except PartialCredentials:
             return True  # Claude Code is writing it
         except CredentialError:
@@ -123,12 +127,13 @@ class LoginOwnership:
     ) -> OwnershipCheck:
         """Return whose login Claude Code holds; another account's only if all of them do.
 
-        ``force`` reads a keychain again, whatever is cached. ``confirm`` asks the API, once for
-        each token, whose a live token is: a file may name the previous login.
+        ``force`` reads a keychain again, whatever is cached. ``confirm`` caches nothing, and asks
+        the API, once for each token, whose a live token is: a file may name the previous login.
         """
         uuid = account.profile.account_uuid
         checks = []
-        for installation in self._installations(account):
+        for each in self._installations(account):
+            installation = each.without_cache() if confirm else each
             check = installation.check(uuid, now, force=force)
             if confirm and uuid is not None and self._confirm(check, now):
                 check = installation.check(uuid, now, force=False)
@@ -149,13 +154,13 @@ class LoginOwnership:
 
     def require_ours(self, account: SavedAccount, token: Secret, now: datetime) -> None:
         """Raise CredentialsExpired unless this program may send the account's refresh token."""
-        if any(found.holds(token, now) for found in self._installations(account)):
-            raise CredentialsExpired  # to whichever account Claude Code says it belongs
-        if account.origin != "claude-code":
-            return
-        problem = refresh_problem(account, self.check(account, now, force=True, confirm=True))
-        if problem is not None:
-            raise problem
+        for installation in self._installations(account):
+            if installation.without_cache().holds(token, now):
+                raise CredentialsExpired  # to whichever account Claude Code says it belongs
+        if account.origin == "claude-code":
+            problem = refresh_problem(account, self.check(account, now, confirm=True))
+            if problem is not None:
+                raise problem
 
     def _installations(self, account: SavedAccount) -> list[_Installation]:
         if account.origin != "claude-code":
@@ -172,8 +177,7 @@ class LoginOwnership:
         credential = check.credential
         if check.ownership is Ownership.SAME or credential is None or credential.expired(now):
             return False
-        fingerprint = token_fingerprint(credential.token)
-        if self._state.profile_of(fingerprint) is not None:
+        if self._state.profile_of(credential.fingerprint) is not None:
             return False
         # 3 ms that only a process that asks the API pays.
         from claude_usage_monitor.sources.anthropic import oauth_api
@@ -182,9 +186,9 @@ class LoginOwnership:
             profile = oauth_api.get_profile(self._connect(), credential.token)
         except UsageMonitorError:
             return False
-        self._state.store_profile(fingerprint, profile)
+        self._state.store_profile(credential.fingerprint, profile)
         if profile.identity:
-            self._state.link_identity(fingerprint, profile.identity)
+            self._state.link_identity(credential.fingerprint, profile.identity)
         return True
 
 

@@ -131,13 +131,13 @@ class SavedLogin:
 
     def _claude_code_snapshot(self, credential: Credential, now: datetime) -> LoginSnapshot:
         """Return the snapshot of Claude Code's own login, which only Claude Code refreshes."""
-        fingerprint, profile = token_fingerprint(credential.token), self._saved.profile
-        identity = self._state.identity_of(fingerprint)
+        profile = self._saved.profile
+        identity = self._state.identity_of(credential.fingerprint)
         identity = identity_to_show(self._state, identity, profile.identity, now)
+        profile = self._state.profile_of(credential.fingerprint) or profile
         expired = credential.expired(now)
         problem = CredentialsExpired(expired_at=credential.login.expires_at) if expired else None
-        profile = self._state.profile_of(fingerprint) or profile
-        backoff = self._state.backoff_of(fingerprint)
+        backoff = self._state.backoff_of(credential.fingerprint)
         return LoginSnapshot(identity, credential, profile, problem, backoff=backoff)
 
     def _own_snapshot(
@@ -148,14 +148,13 @@ class SavedLogin:
         now: datetime,
     ) -> LoginSnapshot:
         """Return the snapshot of the stored login; ``logged_out`` if it must not be refreshed."""
-        fingerprint, profile = token_fingerprint(credential.token), self._saved.profile
-        identity = self._state.identity_of(fingerprint)
+        profile = self._saved.profile
+        identity = self._state.identity_of(credential.fingerprint)
         if profile.identity is not None and identities.is_provisional(identity):
-            self._state.link_identity(
-                fingerprint, profile.identity
-            )  # a refreshed token, the same account
+            # The token was refreshed, the account is the same.
+            self._state.link_identity(credential.fingerprint, profile.identity)
             identity = profile.identity
-        profile = self._state.profile_of(fingerprint) or profile
+        profile = self._state.profile_of(credential.fingerprint) or profile
         if profile.plan is None:
             profile = profile_of_login(credential)
         token = stored.refresh_token
@@ -203,13 +202,12 @@ class SavedLogin:
         Only once the API has said that the token is this account's: a file may name the previous
         login. If it fails, that shows when the copy is needed.
         """
-        fingerprint = token_fingerprint(live.token)
-        if fingerprint == self._copied:
+        if live.fingerprint == self._copied:
             return
-        profile = self._state.profile_of(fingerprint)
+        profile = self._state.profile_of(live.fingerprint)
         if profile is None or profile.account_uuid != self._saved.profile.account_uuid:
             return
-        self._copied = fingerprint
+        self._copied = live.fingerprint
         with suppress(UsageMonitorError):
             credentials = self._ownership.live_credentials(self._saved, live.token, now)
             if credentials is not None:
@@ -225,28 +223,27 @@ class SavedLogin:
         credential = snapshot.credential
         if credential is None or not snapshot.refreshable:
             return False
-        fingerprint, expires_at = credential.fingerprint, credential.login.expires_at
+        expires_at = credential.login.expires_at
         if not refused and (expires_at is None or expires_at > now + EARLY):
             return False
-        if refused and fingerprint == self._not_refreshable:
+        if refused and credential.fingerprint == self._not_refreshable:
             return False
-        reason = RefreshReason.EXPIRING
-        if refused:
-            accepted = self._state.profile_of(fingerprint) is not None
-            reason = RefreshReason.REFUSED if accepted else RefreshReason.NEVER_ACCEPTED
+        if not refused:
+            reason = RefreshReason.EXPIRING
+        elif self._state.profile_of(credential.fingerprint) is not None:
+            reason = RefreshReason.REFUSED
+        else:
+            reason = RefreshReason.NEVER_ACCEPTED
         try:
-            self._stored = self._refresher.refresh(self._saved, fingerprint, reason)
+            self._stored = self._refresher.refresh(self._saved, credential.fingerprint, reason)
         except CredentialError as error:
             if error.retry_at is None:
-                self._not_refreshable = fingerprint
+                self._not_refreshable = credential.fingerprint
             raise
         return True
 
 
 def _is_account(check: OwnershipCheck, account: SavedAccount) -> bool:
     """Return whether Claude Code's figures are this account's: each organization has its own."""
-    organization_id = account.profile.organization_uuid
-    same_organization = None in (organization_id, check.organization_id) or (
-        organization_id == check.organization_id
-    )
-    return check.ownership is Ownership.SAME and same_organization
+    known = {account.profile.organization_uuid, check.organization_id} - {None}
+    return check.ownership is Ownership.SAME and len(known) <= 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_usage_monitor.errors import CredentialsExpired
 from claude_usage_monitor.monitor.login.ownership import (
     Ownership,
     OwnershipCheck,
@@ -26,6 +27,8 @@ from tests.support.token_server import TokenServer, uuid_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from claude_usage_monitor.store.accounts.saved_account import Origin
 
     Situation = Callable[["ClaudeCode"], None]
 
@@ -347,6 +350,24 @@ def test_a_switch_of_accounts_is_noticed_at_once(claude: ClaudeCode) -> None:
         situation(claude)
         found.append(subject.check(account, utc_now()).ownership)
     assert [SAME, UNKNOWN, LOGGED_OUT, SAME] == found
+
+
+@pytest.mark.parametrize("origin", ["login", "claude-code"])
+def test_a_token_is_not_ours_while_claude_code_writes_its_store(
+    claude: ClaudeCode, origin: Origin
+) -> None:
+    """Also if it had another account before: it may be writing this one."""
+    subject, account = (
+        registry().services.saved_logins.ownership,
+        imported()._replace(origin=origin),
+    )
+    token = Secret("sk-ant-ort01-ours")
+    other_configured(claude)
+    subject.check(account, utc_now())
+    subject.require_ours(account, token, utc_now())
+    truncated(claude)
+    with pytest.raises(CredentialsExpired):
+        subject.require_ours(account, token, utc_now())
 
 
 # --- several locations ---------------------------------------------------------------------------
