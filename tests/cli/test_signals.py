@@ -20,7 +20,7 @@ from tests.support.command import (
     Terminal,
     environ_running,
 )
-from tests.support.saved import keep, refresh_token
+from tests.support.saved import refresh_token, save_account
 from tests.support.token_server import TokenServer, delayed
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_repeated_signals_do_not_lose_a_login_that_is_being_refreshed(
     live: bool,
 ) -> None:
     """The server has revoked the old token: only this process will ever see the new one."""
-    saved = keep(server.issue("work", expires_in=-60), "work")
+    saved = save_account(server.issue("work", expires_in=-60), "work")
     server.script(delayed(1.0))
     flags = () if live else ("--json",)
     terminal = command.open("--account", "work", *flags, columns=100, rows=100)
@@ -99,7 +99,7 @@ def test_repeated_signals_do_not_lose_a_login_that_is_being_refreshed(
 
 def test_a_signal_that_is_ignored_stays_ignored(server: TokenServer) -> None:
     """As after ``nohup``."""
-    keep(server.issue("work", expires_in=-60), "work")
+    save_account(server.issue("work", expires_in=-60), "work")
     server.script(delayed(0.5))
     process = subprocess.Popen(
         [*IGNORING_HANGUP, PROGRAM, "--json", "--account", "work"], stdout=subprocess.DEVNULL

@@ -16,11 +16,11 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_file import open_state_file
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
-from tests.monitor.login.test_refresh import kill_renewals
+from tests.monitor.login.test_refresh import kill_refreshes
 from tests.store.secrets.test_encrypted_file import kill_writers
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
-from tests.support.saved import keep
+from tests.support.saved import save_account
 from tests.support.token_server import TokenServer
 from tests.test_processes import database, document, kill_at_random
 
@@ -55,8 +55,8 @@ def test_a_hundred_kills_lose_no_login_that_could_be_kept(
     with TokenServer() as server:
         monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
         names = [f"a{number}" for number in range(4)]
-        accounts = [keep(server.issue(name, expires_in=200), name) for name in names]
-        lost = kill_renewals(server, accounts, seed=2, runs=100)
+        accounts = [save_account(server.issue(name, expires_in=200), name) for name in names]
+        lost = kill_refreshes(server, accounts, seed=2, runs=100)
         print(f"{lost} of {len(server.refreshes)} renewals lost to the one instant")
 
 

@@ -29,7 +29,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.store.paths import secrets_path
 from tests.support.browser import install_browser
 from tests.support.payloads import as_bytes
-from tests.support.saved import keep, registry
+from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def test_no_error_warning_or_repr_contains_a_token(
     client = UsageClient()
     with pytest.raises(UsageMonitorError) as caught:
         client.save_account("Work", json.dumps(credentials))
-    keep(credentials, "Saved")
+    save_account(credentials, "Saved")
     status = client.get_account_usage("Saved")
     text = f"{caught.value!r} {caught.value.hint} {client!r} {vars(client)!r} {status!r}"
     text += "".join(str(warning.message) for warning in recwarn)
@@ -305,7 +305,7 @@ def test_the_encrypted_file_is_announced_once_by_a_warning(server: TokenServer) 
 def test_threads_that_share_a_client_read_each_account_once(server: TokenServer) -> None:
     """Each account's login is refreshed once, too."""
     for number in range(4):
-        keep(server.issue(f"{number}", expires_in=-60), f"{number}")
+        save_account(server.issue(f"{number}", expires_in=-60), f"{number}")
     client = UsageClient()
     with ThreadPoolExecutor(8) as threads:
         one = [threads.submit(client.get_account_usage, f"{n % 4}") for n in range(8)]

@@ -1,4 +1,4 @@
-"""Accounts as they are after ``accounts add``, without its requests."""
+"""Accounts as `accounts add` leaves them, without its requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """This computer's clock, which a test may set."""
+    """This computer's clock, which a test can advance."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -32,58 +32,64 @@ class Clock:
     def __call__(self) -> datetime:
         return utc_now() + self.ahead
 
-    def later(self, **span: float) -> None:
-        """Let so much more time pass."""
+    def advance(self, **span: float) -> None:
+        """Advance the clock by a timedelta with these arguments."""
         self.ahead += timedelta(**span)
 
 
 def registry(
     clock: Callable[[], datetime] = utc_now, settings: Settings | None = None
 ) -> AccountRegistry:
-    """Return the accounts as a process would find them now."""
+    """Return the registry that a new process would create."""
     return AccountRegistry(Services(os.environ, settings or Settings(), clock))
 
 
-def keep(
+def save_account(
     credentials: Mapping[str, object],
     name: str,
     origin: Origin = "login",
     home: Mapping[str, str] | None = None,
 ) -> SavedAccount:
-    """Keep an account whose e-mail and uuids are those that the token server gives its name."""
-    found = registry()
-    account = uuid.uuid4().hex
-    kept = found.services.secrets.write(account, StoredCredentials(credentials).as_secret())
-    who = Profile(
+    """Save an account with the e-mail address and uuids that the token server has for its name."""
+    services = registry().services
+    account_id = uuid.uuid4().hex
+    secret = services.secrets.write(account_id, StoredCredentials(credentials).as_secret())
+    profile = Profile(
         email=email_of(name),
         plan="Max 5x",
         account_uuid=uuid_of(name),
         organization_uuid=uuid_of(f"{name}'s"),
     )
     saved = SavedAccount(
-        account, name, "code", origin, utc_now(), who, home or {}, kept.location, kept.generation
+        account_id,
+        name,
+        "code",
+        origin,
+        utc_now(),
+        profile,
+        home or {},
+        secret.location,
+        secret.generation,
     )
-    found.services.accounts.add(saved)
+    services.accounts.add(saved)
     return saved
 
 
-def age(saved: SavedAccount) -> None:
-    """Let an account's login be as old as one that is renewed usually is."""
-    found = registry()
-    kept = found.services.secrets.read(saved.id)
-    pair = StoredCredentials.from_secret(kept.content, kept.generation)
-    found.services.secrets.write(saved.id, pair._replace(refreshed_at=None).as_secret())
+def forget_last_refresh(saved: SavedAccount) -> None:
+    """Make an account's login refreshable again at once."""
+    services = registry().services
+    stored = services.credentials.load(saved)
+    services.secrets.write(saved.id, stored._replace(refreshed_at=None).as_secret())
 
 
 def refresh_token(saved: SavedAccount) -> str:
     """Return the refresh token that is stored for an account now."""
-    kept = registry().services.secrets.read(saved.id)
-    token = StoredCredentials.from_secret(kept.content, kept.generation).refresh_token
+    token = registry().services.credentials.load(saved).refresh_token
     assert token is not None
     return token.reveal()
 
 
 def read(found: AccountRegistry, saved: SavedAccount) -> AccountStatus:
-    """Read an account as a face would."""
+    """Read an account as every output does."""
     entry = next(entry for entry in found.all_accounts() if entry.key == saved.id)
     return found.reader(entry).read(AccountStatus(entry.account))

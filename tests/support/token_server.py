@@ -1,9 +1,9 @@
-"""A token endpoint on loopback that behaves as the real one, and counts.
+"""A token endpoint on loopback that behaves as the real one, and records every request.
 
-Codes and refresh tokens are good for one use; a refresh token that comes a second time ends its
-whole family. It also answers usage and profile for the access tokens it has issued. Any number of
-threads and processes may ask at once. ``python -m tests.support.token_server`` runs it by itself
-and prints its URL; ``GET /control/issue`` and ``GET /control/state`` then stand for the methods.
+Codes and refresh tokens work once; a refresh token that is sent twice ends its whole family. The
+server also returns usage and profile for the access tokens it has issued. Any number of threads and
+processes may send requests. ``python -m tests.support.token_server`` runs it as a program that
+prints its URL; ``GET /control/issue`` and ``GET /control/state`` then replace the methods.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.payloads import as_bytes, payload, usage_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Answer = tuple[int, bytes]
+    Response = tuple[int, bytes]
 
 TOKEN = "/v1/oauth/token"
 AUTHORIZE = "/oauth/authorize"
@@ -44,9 +44,9 @@ _BLOCKED_AGENTS = ("claude-code/", "claude-cli/")
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one token request; by itself nothing.
+    """What goes wrong with one token request. The defaults mean nothing.
 
-    With ``consumes`` the request is carried out all the same: its token is used up.
+    With ``consumes``, the server spends the token all the same.
     """
 
     status: int | None = None
@@ -58,29 +58,29 @@ class Fault:
 
 
 def refused(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer with a status, the token untouched."""
+    """Respond with a status, and leave the token valid."""
     content = body if isinstance(body, bytes) else as_bytes({} if body is None else body)
     return Fault(status, content, headers or {}, consumes=False)
 
 
 def dropped(*, consumes: bool = True) -> Fault:
-    """Close the connection without an answer: after rotating, or before."""
+    """Close the connection without a response: after spending the token, or before."""
     return Fault(drops=True, consumes=consumes)
 
 
 def delayed(seconds: float) -> Fault:
-    """Rotate at once, and answer so much later."""
+    """Spend the token at once, and respond some seconds later."""
     return Fault(delay=seconds)
 
 
 def garbled(body: bytes = b"<html>", status: int = 200) -> Fault:
-    """Rotate, and answer with something else."""
+    """Spend the token, and respond with something else than tokens."""
     return Fault(status, body)
 
 
 @dataclass
-class Seen:
-    """A request, and how it was answered: ``None`` when it was not, or not yet."""
+class RecordedRequest:
+    """A request and the status of its response; ``None`` if there is none yet."""
 
     method: str
     path: str
@@ -92,19 +92,19 @@ class Seen:
 
     @property
     def refresh_token(self) -> str | None:
-        """The refresh token that was sent."""
+        """The refresh token in the request."""
         return self.document.get("refresh_token")
 
 
 @dataclass
 class _Family:
-    """A login: every token that came of one consent."""
+    """A login: all tokens that were issued since the user consented once."""
 
     name: str
     account: str
     alive: bool = True
     current: str = ""
-    access: dict[str, float] = field(default_factory=dict)  # until when
+    access: dict[str, float] = field(default_factory=dict)  # access token: when it expires
 
 
 @dataclass
@@ -113,27 +113,27 @@ class _Code:
     challenge: str
     redirect_uri: str
     state: str
-    family: _Family | None = None  # once it is used
+    family: _Family | None = None  # once the code is spent
 
 
 class TokenServer:
-    """The server; ``latency`` is what every answer takes, in seconds.
+    """The server. ``latency`` is the time before every response, in seconds.
 
-    ``after_rotation`` is called, if set, when a token has been used up and nothing answered yet.
+    ``after_rotation`` is called when a token was spent, before the response.
     """
 
     def __init__(self, *, latency: float = 0.0, expires_in: float = HOURS_8, port: int = 0) -> None:
         self.latency = latency
         self.expires_in = expires_in
         self.errors_as_objects = False  # errors in the API's shape instead of OAuth's
-        self.browser_account = "work"  # who consents at /oauth/authorize
-        self.denies = False  # whether nobody does
+        self.browser_account = "work"  # the account that logs in at /oauth/authorize
+        self.denies = False  # whether the user denies the login there
         self.figures: dict[str, float] = {}  # five-hour utilization by account
-        self.after_rotation: Callable[[Seen], None] | None = None
+        self.after_rotation: Callable[[RecordedRequest], None] | None = None
         self._lock = threading.Lock()
-        self._seen: list[Seen] = []
+        self._requests: list[RecordedRequest] = []
         self._families: dict[str, _Family] = {}
-        self._by_token: dict[str, _Family] = {}  # refresh and access tokens, also used ones
+        self._by_token: dict[str, _Family] = {}  # all refresh and access tokens ever issued
         self._codes: dict[str, _Code] = {}
         self._faults: list[tuple[str | None, Fault]] = []
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -151,7 +151,7 @@ class TokenServer:
         self._thread.join()
         self._server.server_close()
 
-    # --- what a test asks and arranges ------------------------------------------------------
+    # --- for tests ---------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -159,28 +159,28 @@ class TokenServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
-    def requests(self) -> list[Seen]:
-        """All requests so far."""
+    def requests(self) -> list[RecordedRequest]:
+        """Every request so far."""
         with self._lock:
-            return list(self._seen)
+            return list(self._requests)
 
     @property
-    def refreshes(self) -> list[Seen]:
-        """The requests to renew a login so far, also the vain ones."""
-        return [seen for seen in self.requests if seen.refresh_token is not None]
+    def refreshes(self) -> list[RecordedRequest]:
+        """Every request to refresh a login so far, also those that failed."""
+        return [request for request in self.requests if request.refresh_token is not None]
 
     def issue(self, account: str = "work", *, expires_in: float | None = None) -> dict[str, object]:
         """Return the credentials of a new login, as Claude Code stores them."""
-        life = self.expires_in if expires_in is None else expires_in
+        lifetime = self.expires_in if expires_in is None else expires_in
         with self._lock:
             family = self._new_family(account)
-            access = self._new_access(family, life)
+            access = self._new_access(family, lifetime)
         now = time.time()
         return {
             "claudeAiOauth": {
                 "accessToken": access,
                 "refreshToken": family.current,
-                "expiresAt": int((now + life) * 1000),
+                "expiresAt": int((now + lifetime) * 1000),
                 "refreshTokenExpiresAt": int((now + DAYS_30) * 1000),
                 "scopes": SCOPES.split(),
                 "subscriptionType": "max",
@@ -189,17 +189,17 @@ class TokenServer:
         }
 
     def family_of(self, credentials: object) -> str:
-        """Return the name of the family that credentials, or a token, belong to."""
+        """Return the name of the family of credentials or of a token."""
         with self._lock:
             return self._by_token[_refresh_token_in(credentials)].name
 
     def alive(self, family: str) -> bool:
-        """Return whether a family's last refresh token is still good."""
+        """Return whether a family's last refresh token is still valid."""
         with self._lock:
             return self._families[family].alive
 
     def accepts(self, credentials: object) -> bool:
-        """Return whether the refresh token in credentials, or a token, would be accepted now."""
+        """Return whether a refresh token, or the one in credentials, would be accepted now."""
         token = _refresh_token_in(credentials)
         with self._lock:
             family = self._by_token.get(token)
@@ -211,12 +211,12 @@ class TokenServer:
             self._end(self._families[family])
 
     def script(self, *faults: Fault, account: str | None = None) -> None:
-        """Let these faults befall the next token requests, of everybody or of one account."""
+        """Apply these faults to the next token requests, of all accounts or of one."""
         with self._lock:
             self._faults += [(account, fault) for fault in faults]
 
     def authorize(self, url: str, account: str = "work") -> str:
-        """Return what the manual page shows after consent at an authorize URL: ``code#state``.
+        """Return what the page for manual logins shows after the consent: ``code#state``.
 
         Raises ValueError when the URL is not as it has to be.
         """
@@ -240,12 +240,18 @@ class TokenServer:
         return f"{code}#{state}"
 
     def state(self) -> dict[str, object]:
-        """Return what happened so far, for another process."""
+        """Return all requests and families so far, for another process."""
         with self._lock:
             return {
                 "requests": [
-                    [seen.path, seen.refresh_token, seen.user_agent, seen.status, seen.rotated]
-                    for seen in self._seen
+                    [
+                        request.path,
+                        request.refresh_token,
+                        request.user_agent,
+                        request.status,
+                        request.rotated,
+                    ]
+                    for request in self._requests
                 ],
                 "families": {
                     family.name: [family.account, family.alive, family.current]
@@ -265,9 +271,9 @@ class TokenServer:
         family.current = f"sk-ant-ort01-{family.name}-{secrets.token_urlsafe(24)}"
         self._by_token[family.current] = family
 
-    def _new_access(self, family: _Family, life: float) -> str:
+    def _new_access(self, family: _Family, lifetime: float) -> str:
         token = f"sk-ant-oat01-{family.name}-{secrets.token_urlsafe(24)}"
-        family.access[token] = time.time() + life
+        family.access[token] = time.time() + lifetime
         self._by_token[token] = family
         return token
 
@@ -276,16 +282,16 @@ class TokenServer:
         family.alive = False
         family.access.clear()
 
-    # --- answers ----------------------------------------------------------------------------
+    # --- responses ---------------------------------------------------------------------------
 
-    def see(self, seen: Seen) -> None:
-        """Count a request, and let it take its time."""
+    def record(self, request: RecordedRequest) -> None:
+        """Record a request, and wait as long as every response takes."""
         with self._lock:
-            self._seen.append(seen)
+            self._requests.append(request)
         time.sleep(self.latency)
 
     def fault_for(self, document: Mapping[str, str]) -> Fault | None:
-        """Return the next fault that is meant for a request, and forget it."""
+        """Return and remove the next fault for a request."""
         with self._lock:
             family = self._by_token.get(document.get("refresh_token", ""))
             code = self._codes.get(document.get("code", ""))
@@ -296,21 +302,21 @@ class TokenServer:
                     return fault
             return None
 
-    def grant(self, seen: Seen) -> Answer:
-        """Carry a token request out."""
-        document = seen.document
+    def grant(self, request: RecordedRequest) -> Response:
+        """Exchange a code or a refresh token for new tokens."""
+        document = request.document
         if document.get("client_id") != CLIENT_ID:
             return self._error("invalid_client", "Unknown client", 401)
-        kinds = {"refresh_token": self._send_refresh, "authorization_code": self._exchanged}
-        carry_out = kinds.get(document.get("grant_type", ""))
-        if carry_out is None:
+        exchanges = {"refresh_token": self._refresh, "authorization_code": self._exchange_code}
+        exchange = exchanges.get(document.get("grant_type", ""))
+        if exchange is None:
             return self._error("unsupported_grant_type", "Unknown grant type")
         with self._lock:
-            family = carry_out(document)
+            family = exchange(document)
             if isinstance(family, str):
-                kind, _, words = family.partition(": ")
-                return self._error(kind, words)
-            seen.rotated = True
+                kind, _, text = family.partition(": ")
+                return self._error(kind, text)
+            request.rotated = True
             account = family.account
             return 200, as_bytes(
                 {
@@ -325,17 +331,17 @@ class TokenServer:
                 }
             )
 
-    def _send_refresh(self, document: Mapping[str, str]) -> _Family | str:
+    def _refresh(self, document: Mapping[str, str]) -> _Family | str:
         token = document.get("refresh_token", "")
         family = self._by_token.get(token)
         if family is not None and token != family.current:
-            self._end(family)  # it was used before: who has the newer one cannot be known
+            self._end(family)  # it was spent before: nobody can tell which client is the right one
         if family is None or not family.alive:
             return "invalid_grant: Refresh token not found or invalid"
         self._rotate(family)
         return family
 
-    def _exchanged(self, document: Mapping[str, str]) -> _Family | str:
+    def _exchange_code(self, document: Mapping[str, str]) -> _Family | str:
         if not document.get("state"):
             return "invalid_request: state is required"
         code = self._codes.get(document.get("code", ""))
@@ -353,22 +359,22 @@ class TokenServer:
         code.family = self._new_family(code.account)
         return code.family
 
-    def _error(self, kind: str, words: str, status: int = 400) -> Answer:
+    def _error(self, kind: str, text: str, status: int = 400) -> Response:
         if self.errors_as_objects:
-            return status, as_bytes({"type": "error", "error": {"type": kind, "message": words}})
-        return status, as_bytes({"error": kind, "error_description": words})
+            return status, as_bytes({"type": "error", "error": {"type": kind, "message": text}})
+        return status, as_bytes({"error": kind, "error_description": text})
 
-    def figures_for(self, seen: Seen, *, beta: bool) -> Answer:
-        """Answer usage or a profile."""
+    def api_response(self, request: RecordedRequest, *, beta: bool) -> Response:
+        """Return usage or a profile."""
         with self._lock:
-            family = self._by_token.get(seen.access_token or "")
-            until = family.access.get(seen.access_token or "") if family else None
+            family = self._by_token.get(request.access_token or "")
+            until = family.access.get(request.access_token or "") if family else None
         if family is None or until is None:
             return 401, payload("error_401_invalid_credentials")
         if until <= time.time():
             return 401, payload("error_401_expired_2026")
         account = family.account
-        if seen.path == PROFILE:
+        if request.path == PROFILE:
             return 200, as_bytes(profile_of(account))
         if not beta:
             return 401, payload("error_401_missing_beta_header")
@@ -430,79 +436,83 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        owner, seen = self.server.owner, self._request()
+        owner, request = self.server.owner, self._recorded_request()
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query))
         if parts.path == "/control/state":
-            self._answer(200, as_bytes(owner.state()))
+            self._respond(200, as_bytes(owner.state()))
         elif parts.path == "/control/issue":
-            life = float(query.get("expires_in", owner.expires_in))
-            self._answer(200, as_bytes(owner.issue(query.get("account", "work"), expires_in=life)))
+            lifetime = float(query.get("expires_in", owner.expires_in))
+            self._respond(
+                200, as_bytes(owner.issue(query.get("account", "work"), expires_in=lifetime))
+            )
         elif parts.path == AUTHORIZE:
-            owner.see(seen)
+            owner.record(request)
             self._consent(query)
         else:
-            owner.see(seen)
+            owner.record(request)
             if parts.path in (USAGE, PROFILE):
-                seen.status, body = owner.figures_for(seen, beta="anthropic-beta" in self.headers)
+                request.status, body = owner.api_response(
+                    request, beta="anthropic-beta" in self.headers
+                )
             else:
-                seen.status, body = 404, as_bytes({})
-            self._answer(seen.status, body)
+                request.status, body = 404, as_bytes({})
+            self._respond(request.status, body)
 
     def do_POST(self) -> None:
-        owner, seen = self.server.owner, self._request()
+        owner, request = self.server.owner, self._recorded_request()
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with contextlib.suppress(ValueError):
             document = json.loads(content)
-            seen.document = document if isinstance(document, dict) else {}
-        owner.see(seen)
-        if seen.path != TOKEN:
-            seen.status = 404
-            self._answer(404, as_bytes({}))
-        elif seen.user_agent.startswith(_BLOCKED_AGENTS):
-            seen.status = 429
-            self._answer(429, payload("error_429_usage"))
+            request.document = document if isinstance(document, dict) else {}
+        owner.record(request)
+        if request.path != TOKEN:
+            request.status = 404
+            self._respond(404, as_bytes({}))
+        elif request.user_agent.startswith(_BLOCKED_AGENTS):
+            request.status = 429
+            self._respond(429, payload("error_429_usage"))
         else:
-            self._grant(seen, owner.fault_for(seen.document) or Fault())
+            self._grant(request, owner.fault_for(request.document) or Fault())
 
-    def _grant(self, seen: Seen, fault: Fault) -> None:
+    def _grant(self, request: RecordedRequest, fault: Fault) -> None:
         owner = self.server.owner
-        status, body = owner.grant(seen) if fault.consumes else (500, b"")
-        if seen.rotated and owner.after_rotation is not None:
-            owner.after_rotation(seen)
+        status, body = owner.grant(request) if fault.consumes else (500, b"")
+        if request.rotated and owner.after_rotation is not None:
+            owner.after_rotation(request)
         time.sleep(fault.delay)
         if fault.drops:
             self.close_connection = True
             return
         if fault.status is not None:
             status, body = fault.status, fault.body
-        seen.status = status
-        self._answer(status, body, fault.headers)
+        request.status = status
+        self._respond(status, body, fault.headers)
 
     def _consent(self, query: Mapping[str, str]) -> None:
         owner = self.server.owner
         try:
             code, _, state = owner.authorize(self.path, owner.browser_account).partition("#")
         except ValueError as error:
-            self._answer(400, as_bytes({"error": str(error)}))
+            self._respond(400, as_bytes({"error": str(error)}))
             return
         if query["redirect_uri"] == MANUAL:
-            self._answer(200, f"{code}#{state}".encode())
+            self._respond(200, f"{code}#{state}".encode())
             return
         outcome = {"error": "access_denied"} if owner.denies else {"code": code}
         answer = urlencode({**outcome, "state": state})
-        self._answer(302, b"", {"Location": f"{query['redirect_uri']}?{answer}"})
+        self._respond(302, b"", {"Location": f"{query['redirect_uri']}?{answer}"})
 
-    def _request(self) -> Seen:
+    def _recorded_request(self) -> RecordedRequest:
         bearer = self.headers.get("Authorization", "")
-        return Seen(
+        return RecordedRequest(
             self.command,
             urlsplit(self.path).path,
             self.headers.get("User-Agent", ""),
             bearer.removeprefix("Bearer ") or None,
         )
 
-    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    def _respond(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         with contextlib.suppress(ConnectionError):  # nobody waits for it any more
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **(headers or {})}.items():

@@ -170,7 +170,7 @@ class SavedLogin:
             if problem is None and not refreshable:
                 hint = log_in_again(self._saved.name)
                 problem = CredentialsExpired(hint=hint, expired_at=credential.login.expires_at)
-        backoff = self._state.backoff_of(fingerprint)
+        backoff = self._state.backoff_of(credential.fingerprint)
         return LoginSnapshot(
             identity, credential, profile, problem, unwritten, refreshable, backoff
         )

@@ -20,7 +20,7 @@ from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from tests.support.browser import install_browser
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
-from tests.support.saved import keep, registry
+from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, delayed
 
 if TYPE_CHECKING:
@@ -346,7 +346,7 @@ def test_without_a_network_the_account_is_added_with_a_note(
 def test_an_existing_account_is_replaced_only_on_request(
     command: Command, server: TokenServer
 ) -> None:
-    saved = keep(server.issue("Work"), "Work")
+    saved = save_account(server.issue("Work"), "Work")
     add = ("accounts", "add", "wORK", "--credentials-file", "-")
     stdin = as_bytes(server.issue("other"))
     check(command.run(*add, stdin=stdin), 2, "^error: There is an account 'Work' already")
@@ -360,8 +360,8 @@ def test_an_existing_account_is_replaced_only_on_request(
 
 def test_the_list_as_text_and_as_json(command: Command, server: TokenServer, store: Store) -> None:
     store.write(as_bytes(server.issue("mine")))
-    keep(server.issue("Work"), "Work")
-    keep({}, "会社")
+    save_account(server.issue("Work"), "Work")
+    save_account({}, "会社")
     done = command.run("accounts", "list", environ={"COLUMNS": "60"})
     assert (0, "") == (done.returncode, done.stderr)
     lines = done.stdout.splitlines()
@@ -391,7 +391,7 @@ def test_the_list_as_text_and_as_json(command: Command, server: TokenServer, sto
 def test_the_list_in_an_encoding_that_lacks_the_letters_of_a_name(
     command: Command, server: TokenServer
 ) -> None:
-    keep(server.issue("x"), "会社 é")
+    save_account(server.issue("x"), "会社 é")
     environ = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = command.run("accounts", "list", environ={**environ, "PYTHONIOENCODING": "ascii:strict"})
     assert (0, "") == (done.returncode, done.stderr)
@@ -462,7 +462,7 @@ def test_messages_that_cannot_be_written_do_not_change_the_exit_code(
 def test_an_input_that_cannot_be_read_counts_as_empty(
     server: TokenServer, line: str, code: int, words: str, stdin: str
 ) -> None:
-    keep(server.issue("Old"), "Old")
+    save_account(server.issue("Old"), "Old")
     check(in_shell(f"cum accounts {line} {stdin}"), code, words, "^hint: ")
     assert ["Old", "claude-code"] == names()
 
@@ -483,7 +483,7 @@ def test_a_list_that_cannot_be_read_is_an_error(command: Command, server: TokenS
 
 def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenServer) -> None:
     for name in ("one", "two"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     check(command.run("accounts", "use", "TWO"), 0)
     assert "two" == names()[0]
     check(command.run("accounts", "rename", "two", "second 🙂"), 0)
@@ -506,7 +506,7 @@ def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenS
 def test_remove_asks_for_confirmation(
     command: Command, server: TokenServer, answer: bytes, removed: bool
 ) -> None:
-    keep(server.issue("Work"), "Work")
+    save_account(server.issue("Work"), "Work")
     done = command.run(
         "accounts", "remove", "work", stdin=answer, environ={"PYTHONIOENCODING": "utf-8:strict"}
     )
@@ -517,7 +517,7 @@ def test_remove_asks_for_confirmation(
 
 
 def test_without_standard_input_nothing_is_removed(command: Command, server: TokenServer) -> None:
-    keep(server.issue("Work"), "Work")
+    save_account(server.issue("Work"), "Work")
     done = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&-', "sh", PROGRAM, "accounts", "remove", "Work"],
         capture_output=True,
@@ -543,7 +543,7 @@ def test_without_standard_input_nothing_is_removed(command: Command, server: Tok
 def test_a_failed_action_is_an_error_and_a_hint(
     command: Command, server: TokenServer, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    keep(server.issue("Work"), "Work")
+    save_account(server.issue("Work"), "Work")
     lines = check(command.run("accounts", *arguments), code, words)
     assert ["error:", "hint: "] == [line[:6] for line in lines]
 
@@ -571,7 +571,7 @@ def test_the_selected_accounts_are_shown(
 ) -> None:
     store.write(as_bytes(server.issue("mine")))
     for name, figure in (("one", 11.0), ("two", 22.0)):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
         server.figures[name] = figure
     assert ["claude-code"] == list(documents(command)[1])
     code, accounts = documents(command, "--account", "TWO", "--account", "one")
@@ -584,7 +584,7 @@ def test_the_selected_accounts_are_shown(
 
 def test_one_frame_has_every_account(command: Command, server: TokenServer) -> None:
     for name, figure in (("one", 11.0), ("two", 22.0)):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
         server.figures[name] = figure
     done = command.run("--once", "--all-accounts", environ={"COLUMNS": "70"})
     assert (0, "") == (done.returncode, done.stderr)
@@ -595,7 +595,7 @@ def test_an_unknown_account_is_wrong_usage_and_the_hint_names_the_known_ones(
     command: Command, server: TokenServer, store: Store
 ) -> None:
     store.login()
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     done = command.run("--once", "--account", "three")
     check(done, 2, "^error: There is no account 'three'", "Known accounts: claude-code, one")
     assert [] == server.requests
@@ -604,10 +604,10 @@ def test_an_unknown_account_is_wrong_usage_and_the_hint_names_the_known_ones(
 def test_the_worst_account_decides_the_exit_code_and_every_problem_is_shown(
     command: Command, server: TokenServer
 ) -> None:
-    keep(server.issue("good"), "good")
+    save_account(server.issue("good"), "good")
     ended: Any = server.issue("ended", expires_in=-60)
     server.revoke(server.family_of(ended))
-    keep(ended, "ended")
+    save_account(ended, "ended")
     code, accounts = documents(command, "--all-accounts")
     problems = {name: (each["problem"] or {}).get("code") for name, each in accounts.items()}
     assert (3, {"good": None, "ended": "credentials_expired"}) == (code, problems)
@@ -621,7 +621,7 @@ def test_tab_shows_the_next_account(command: Command, server: TokenServer, store
     store.write(as_bytes(server.issue("mine")))
     server.figures |= {"mine": 7.0, "one": 11.0, "two": 22.0}
     for name in ("one", "two"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     terminal = command.open(columns=70, rows=30)
     for figure in ("7 %", "11 %", "22 %", "7 %"):
         alone = re.compile(rf"(?<!\d){figure}")
@@ -636,7 +636,7 @@ def test_an_account_can_be_removed_while_it_is_shown(command: Command, server: T
     """Its figures disappear, and Tab shows the next account."""
     server.figures |= {"one": 11.0, "two": 22.0}
     for name in ("one", "two"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     terminal = command.open("--account", "one", columns=70, rows=30)
     terminal.wait_for("11 %")
     terminal.wait_for(lambda: 2 == len(server.requests))  # usage and profile
@@ -653,10 +653,10 @@ def test_an_account_can_be_added_and_renamed_while_all_are_shown(
     command: Command, server: TokenServer
 ) -> None:
     server.figures |= {"one": 11.0, "two": 22.0}
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     terminal = command.open("--all-accounts", columns=70, rows=50)
     terminal.wait_for("11 %")
-    keep(server.issue("two"), "two")
+    save_account(server.issue("two"), "two")
     terminal.wait_for("22 %")
     check(command.run("accounts", "rename", "two", "Twenty-two"), 0)
     terminal.wait_for("Twenty-two")
@@ -672,7 +672,7 @@ def test_live_mode_survives_damage_to_the_list_of_accounts(
     command: Command, server: TokenServer
 ) -> None:
     server.figures["one"] = 11.0
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     terminal = command.open(columns=70, rows=30)
     terminal.wait_for("11 %")
     path = accounts_path(os.environ)

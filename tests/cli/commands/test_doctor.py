@@ -9,7 +9,7 @@ import pytest
 from tests.support.command import PROGRAM
 from tests.support.login import TOKEN
 from tests.support.payloads import payload
-from tests.support.saved import keep
+from tests.support.saved import save_account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,7 +235,7 @@ def test_a_name_that_the_terminal_cannot_encode_is_shown_with_question_marks(
     command: Command, store: Store
 ) -> None:
     store.login()
-    keep({}, "会社 é")
+    save_account({}, "会社 é")
     assert "会社 é" in findings(command, PYTHONIOENCODING="ascii")
     done = command.run("doctor", environ={"PYTHONIOENCODING": "ascii", "COLUMNS": "80"})
     assert (0, "") == (done.returncode, done.stderr)

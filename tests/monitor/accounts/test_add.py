@@ -264,7 +264,7 @@ def test_expired_and_without_a_network_it_is_kept_and_renewed_later(
     assert "could not be checked" in note
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
     clock = Clock()
-    clock.later(hours=1)
+    clock.advance(hours=1)
     assert read(registry(clock), kept()).problem is None
     assert 1 == len(server.refreshes)
 

@@ -17,7 +17,7 @@ from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.login import TOKEN
 from tests.support.payloads import as_bytes
-from tests.support.saved import Clock, keep, read, registry
+from tests.support.saved import Clock, read, registry, save_account
 from tests.support.secret_service import unlocked
 from tests.support.token_server import TokenServer, email_of, uuid_of
 
@@ -111,7 +111,7 @@ def test_an_invalid_name_is_refused_with_the_reason(raw: str, message: str) -> N
 
 @pytest.mark.parametrize("raw", [TOKEN, ADMIN_KEY, f" {TOKEN}\n", f"Work {TOKEN}"])
 def test_a_token_or_key_as_a_name_is_never_stored_or_shown(server: TokenServer, raw: str) -> None:
-    keep(server.issue("work"), "Work")
+    save_account(server.issue("work"), "Work")
     for act in (
         lambda: add.add_login(registry(), raw, server.issue("new")),
         lambda: add.add_admin_key(registry(), raw, ADMIN_KEY),
@@ -137,7 +137,7 @@ def test_an_account_is_found_by_the_name_it_was_added_with(server: TokenServer, 
 
 
 def test_a_taken_name_needs_replace_and_the_same_kind(server: TokenServer) -> None:
-    saved = keep(server.issue("work"), "Work")
+    saved = save_account(server.issue("work"), "Work")
     found = registry()
     assert None is manage.account_to_replace(found, "Other", "code", replace=False)
     assert None is manage.account_to_replace(found, "Other", "code", replace=True)
@@ -156,7 +156,7 @@ def test_a_taken_name_needs_replace_and_the_same_kind(server: TokenServer) -> No
 
 
 def test_the_chosen_account_is_active_in_every_process(server: TokenServer) -> None:
-    keep(server.issue("work"), "Work")
+    save_account(server.issue("work"), "Work")
     for name in ("work", "claude-code", "WORK"):
         used = manage.use(registry(), name)
         (first, *others) = registry().all_accounts()
@@ -165,7 +165,7 @@ def test_the_chosen_account_is_active_in_every_process(server: TokenServer) -> N
 
 
 def test_an_unknown_account_cannot_be_used_renamed_or_removed(server: TokenServer) -> None:
-    keep(server.issue("work"), "Work")
+    save_account(server.issue("work"), "Work")
     manage.use(registry(), "Work")
     for act in (
         lambda: manage.use(registry(), "Wörk"),
@@ -190,8 +190,8 @@ def test_a_built_in_account_can_be_neither_renamed_nor_removed(store: Store) -> 
 def test_an_account_keeps_its_name_when_the_new_one_is_refused(
     server: TokenServer, new: str
 ) -> None:
-    keep(server.issue("work"), "Work")
-    keep(server.issue("other"), "Other")
+    save_account(server.issue("work"), "Work")
+    save_account(server.issue("other"), "Other")
     with pytest.raises(InvalidName):
         manage.rename(registry(), "Work", new)
     assert ["Work", "Other"] == [saved.name for saved in registry().services.accounts.all()]
@@ -200,7 +200,7 @@ def test_an_account_keeps_its_name_when_the_new_one_is_refused(
 def test_a_renamed_account_keeps_login_and_figures_and_stays_active(
     server: TokenServer,
 ) -> None:
-    saved = keep(server.issue("work"), "Work")
+    saved = save_account(server.issue("work"), "Work")
     before = read(registry(), saved)
     manage.use(registry(), "Work")
     account = manage.rename(registry(), "Work", " Job ")
@@ -220,7 +220,7 @@ def test_a_renamed_account_keeps_login_and_figures_and_stays_active(
 
 def test_a_removed_account_leaves_no_data(server: TokenServer) -> None:
     """Its secret, row and figures are deleted. Other accounts keep theirs."""
-    saved, other = (keep(server.issue(name), name) for name in ("Work", "Other"))
+    saved, other = (save_account(server.issue(name), name) for name in ("Work", "Other"))
     figures = read(registry(), other)
     read(registry(), saved)
     manage.use(registry(), "Work")
@@ -256,7 +256,8 @@ def test_figures_under_a_provisional_identity_are_deleted_with_the_account(api: 
 
 def test_figures_that_another_account_shares_stay(server: TokenServer, store: Store) -> None:
     saved = [
-        keep(server.issue("Work"), name)._replace(name=name) for name in ("Work", "Work again")
+        save_account(server.issue("Work"), name)._replace(name=name)
+        for name in ("Work", "Work again")
     ]
     found = registry()
     for each in saved:
@@ -275,7 +276,7 @@ def test_figures_that_another_account_shares_stay(server: TokenServer, store: St
 
 def test_an_account_whose_login_cannot_be_deleted_stays_listed(server: TokenServer) -> None:
     """Its login may still be stored, and the user must be able to see that."""
-    keep(server.issue("work"), "Work")
+    save_account(server.issue("work"), "Work")
     secrets_path(os.environ).write_bytes(b"garbage")
     with pytest.raises(SecretStoreUnavailable, match="may still contain this login"):
         manage.remove(registry(), "Work")
@@ -285,7 +286,7 @@ def test_an_account_whose_login_cannot_be_deleted_stays_listed(server: TokenServ
 
 def test_a_login_in_an_unavailable_keyring_is_a_warning(server: TokenServer) -> None:
     with unlocked():
-        assert "keyring" == keep(server.issue("work"), "Work").location
+        assert "keyring" == save_account(server.issue("work"), "Work").location
     (warning,) = manage.remove(registry(), "Work")
     assert "it stays" in warning
     assert () == registry().services.accounts.all()
@@ -293,7 +294,7 @@ def test_a_login_in_an_unavailable_keyring_is_a_warning(server: TokenServer) -> 
 
 def test_a_login_in_the_keyring_is_deleted_with_its_account(server: TokenServer) -> None:
     with unlocked():
-        saved = keep(server.issue("work"), "Work")
+        saved = save_account(server.issue("work"), "Work")
         assert () == manage.remove(registry(), "Work")
         with pytest.raises(Exception, match="Nothing is stored"):
             registry().services.secrets.read(saved.id)
@@ -306,8 +307,8 @@ def test_the_list_has_each_accounts_plan_and_the_place_of_its_login(
     server: TokenServer, store: Store
 ) -> None:
     store.write(as_bytes(server.issue("mine")))
-    keep(server.issue("work"), "Work")
-    keep({"admin_key": "x"}, "Org")
+    save_account(server.issue("work"), "Work")
+    save_account({"admin_key": "x"}, "Org")
     mine, work, org = manage.summaries(registry())
     assert ("claude-code", True) == (mine.account.name, mine.account.active)
     assert ("Max 5x", "Claude Code credentials file", None) == mine[1:]
@@ -325,12 +326,12 @@ def test_the_list_has_each_accounts_plan_and_the_place_of_its_login(
 def test_the_list_has_the_problem_of_each_login(server: TokenServer, store: Store) -> None:
     del store
     clock = Clock()
-    keep(server.issue("work", expires_in=60), "Work")
+    save_account(server.issue("work", expires_in=60), "Work")
     credentials: Any = server.issue("gone", expires_in=60)
     del credentials["claudeAiOauth"]["refreshToken"]
-    lost, expired = keep(server.issue("lost"), "Lost"), keep(credentials, "Expired")
+    lost, expired = save_account(server.issue("lost"), "Lost"), save_account(credentials, "Expired")
     registry().services.secrets.delete(lost.id)
-    clock.later(hours=1)
+    clock.advance(hours=1)
     found = {each.account.name: each for each in manage.summaries(registry(clock))}
     problems = {name: each.problem and each.problem.code for name, each in found.items()}
     assert {

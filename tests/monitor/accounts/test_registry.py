@@ -19,7 +19,7 @@ from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import as_bytes
-from tests.support.saved import keep, registry
+from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_claude_codes_account_needs_no_file(home: Path) -> None:
 
 def test_exactly_one_account_is_active_and_it_is_first(server: TokenServer) -> None:
     for name in ("one", "two", "three"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     manage.use(registry(), "two")
     listed = registry().all_accounts()
     assert ["two", "claude-code", "one", "three"] == names(listed)
@@ -80,7 +80,7 @@ def test_exactly_one_account_is_active_and_it_is_first(server: TokenServer) -> N
 
 
 def test_a_listed_account_has_its_stored_profile_without_a_request(server: TokenServer) -> None:
-    saved = keep(server.issue("Work"), "Work")
+    saved = save_account(server.issue("Work"), "Work")
     listed = registry().find("Work")
     assert (saved.id, email_of("Work"), "code") == (
         listed.key,
@@ -122,7 +122,7 @@ def test_without_a_choice_it_is_claude_codes_account_or_the_first_saved_one(
     if environment is not None:
         monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", environment)
     for name in saved:
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     assert [expected] == shown()
 
 
@@ -131,7 +131,7 @@ def test_an_organization_is_shown_after_a_subscription_and_not_instead_of_it(
 ) -> None:
     keep_admin_key("Org", monkeypatch)
     assert ["Org"] == shown()
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     assert ["one", "Org"] == shown()
 
 
@@ -139,7 +139,7 @@ def test_the_chosen_account_is_shown_with_and_without_claude_codes_login(
     server: TokenServer, store: Store
 ) -> None:
     store.login()
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     manage.use(registry(), "one")
     assert ["one"] == shown()
     store.path.unlink()
@@ -151,7 +151,7 @@ def test_removing_the_chosen_account_undoes_the_choice(
     server: TokenServer,
 ) -> None:
     for name in ("one", "two"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     manage.use(registry(), "two")
     manage.remove(registry(), "two")
     assert ["one"] == shown()
@@ -171,7 +171,7 @@ def test_the_organization_of_the_environment_can_be_chosen(
 
 
 def test_a_choice_of_an_unknown_account_means_claude_codes_account(server: TokenServer) -> None:
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     registry().services.accounts.activate("gone")
     assert ["claude-code"] == shown()
 
@@ -192,7 +192,7 @@ def test_named_accounts_are_shown_in_that_order_and_once(
     server: TokenServer, wanted: tuple[str, ...], expected: list[str]
 ) -> None:
     for name in ("one", "two"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     assert expected == shown(*wanted)
     assert expected == shown(*wanted, every=True)
 
@@ -200,7 +200,7 @@ def test_named_accounts_are_shown_in_that_order_and_once(
 @pytest.mark.parametrize("unknown", ["three", "", "on", "one ,", "\udcff", "\x1b[31m"])
 def test_an_unknown_name_is_refused_with_the_known_names(server: TokenServer, unknown: str) -> None:
     for name in ("one", "two"):
-        keep(server.issue(name), name)
+        save_account(server.issue(name), name)
     with pytest.raises(UnknownAccount) as caught:
         shown("one", unknown)
     assert "Known accounts: one, claude-code, two." == caught.value.hint
@@ -225,16 +225,16 @@ def test_a_mode_selects_one_kind_of_account(
     every: bool,
     expected: list[str],
 ) -> None:
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     keep_admin_key("Org", monkeypatch)
-    keep(server.issue("two"), "two")
+    save_account(server.issue("two"), "two")
     assert expected == shown(mode=mode, every=every)
 
 
 def test_mode_code_shows_a_subscription_while_an_organization_is_active(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     keep_admin_key("Org", monkeypatch)
     manage.use(registry(), "Org")
     assert ["Org"] == shown()
@@ -254,7 +254,7 @@ def test_without_an_organization_the_hint_says_how_to_add_one(every: bool) -> No
 def test_all_accounts_are_those_with_a_login(server: TokenServer, store: Store) -> None:
     """If there are none, it is Claude Code's account, whose hint says what to do."""
     assert ["claude-code"] == shown(every=True)
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     assert ["one"] == shown(every=True)
     store.write(as_bytes(server.issue("mine")))
     assert ["claude-code", "one"] == shown(every=True)
@@ -276,10 +276,10 @@ def test_each_home_of_this_program_has_its_own_accounts(
     server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [["claude-code", "default"], ["claude-code", "elsewhere"]]
-    keep(server.issue("default"), "default")
+    save_account(server.issue("default"), "default")
     first = sorted(names(registry().all_accounts()))
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(tmp_path / "own"))
-    keep(server.issue("elsewhere"), "elsewhere")
+    save_account(server.issue("elsewhere"), "elsewhere")
     assert expected == [first, sorted(names(registry().all_accounts()))]
     assert {"accounts.db", "secrets.json", "state.db"} <= {
         path.name for path in (tmp_path / "own").iterdir()
@@ -290,7 +290,7 @@ def test_claude_codes_folder_changes_only_claude_codes_account(
     server: TokenServer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write(as_bytes(server.issue("mine")))
-    keep(server.issue("one"), "one")
+    save_account(server.issue("one"), "one")
     assert ["claude-code"] == shown()
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
     assert ["one"] == shown()
@@ -304,7 +304,7 @@ def test_an_api_url_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_renamed_account_keeps_its_reader(server: TokenServer) -> None:
-    saved = keep(server.issue("one"), "one")
+    saved = save_account(server.issue("one"), "one")
     found = registry()
     first = found.reader(found.find("one"))
     manage.rename(registry(), "one", "two")
@@ -317,7 +317,7 @@ def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
     found = registry()
     seen = [found.version()]
     for act in (
-        lambda: keep(server.issue("one"), "one"),
+        lambda: save_account(server.issue("one"), "one"),
         lambda: manage.use(registry(), "one"),
         lambda: manage.rename(registry(), "one", "two"),
         lambda: manage.remove(registry(), "two"),
@@ -332,7 +332,7 @@ def test_the_user_agent_of_each_endpoint(server: TokenServer) -> None:
     """The API gets the one that is set, or Claude Code's; the token endpoint always gets ours."""
     settings = Settings(user_agent="my-own/1.0")
     found = AccountRegistry(Services(os.environ, settings, utc_now))
-    saved = keep(server.issue("one", expires_in=-60), "one")
+    saved = save_account(server.issue("one", expires_in=-60), "one")
     listed = next(listed for listed in found.all_accounts() if listed.key == saved.id)
     found.reader(listed).read(AccountStatus(listed.account))
     agents = {seen.path: seen.user_agent for seen in server.requests}

@@ -9,7 +9,7 @@ from claude_usage_monitor.errors import AccountsUnavailable, UnknownAccount
 from claude_usage_monitor.monitor.accounts import manage
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.store.paths import accounts_path
-from tests.support.saved import keep, registry
+from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def server(monkeypatch: pytest.MonkeyPatch, store: Store) -> Iterator[TokenServe
     with TokenServer() as running:
         monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
         for name in ("one", "two", "three"):
-            keep(running.issue(name), name)
+            save_account(running.issue(name), name)
         yield running
 
 
@@ -116,7 +116,7 @@ def test_all_accounts_follows_added_and_removed_accounts(server: TokenServer) ->
     accounts = selection(every=True)
     manage.remove(registry(), "two")
     assert ["claude-code", "one", "three"] == displayed(accounts)
-    keep(server.issue("four"), "four")
+    save_account(server.issue("four"), "four")
     assert ["claude-code", "one", "three", "four"] == displayed(accounts)
     assert [["claude-code"], ["one"], ["three"], ["four"]] == views(accounts, 4)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.command import PROGRAM, RESTORED, environ_running
-from tests.support.saved import keep, refresh_token, registry
+from tests.support.saved import refresh_token, registry, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Command, Terminal
-    from tests.support.token_server import Seen
+    from tests.support.token_server import RecordedRequest
 
 PATIENCE = 60.0
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
@@ -63,7 +63,7 @@ class SlowServer(TokenServer):
         self.spent, self.released = threading.Event(), threading.Event()
         self.after_rotation = self._hold_response
 
-    def _hold_response(self, _seen: Seen) -> None:
+    def _hold_response(self, _request: RecordedRequest) -> None:
         self.spent.set()
         assert self.released.wait(PATIENCE)
 
@@ -99,7 +99,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def add_expired(server: TokenServer) -> None:
-    keep(server.issue("work", expires_in=-60), "work")
+    save_account(server.issue("work", expires_in=-60), "work")
 
 
 def assert_saved(server: TokenServer) -> None:

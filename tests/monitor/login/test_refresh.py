@@ -23,7 +23,14 @@ from claude_usage_monitor.store.state.ledger import this_process
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
-from tests.support.saved import Clock, age, keep, read, refresh_token, registry
+from tests.support.saved import (
+    Clock,
+    forget_last_refresh,
+    read,
+    refresh_token,
+    registry,
+    save_account,
+)
 from tests.support.token_server import TokenServer, delayed, dropped, garbled, refused
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 
 
 def expired(server: TokenServer, name: str = "work") -> SavedAccount:
-    return keep(server.issue(name, expires_in=-60), name)
+    return save_account(server.issue(name, expires_in=-60), name)
 
 
 def started(*arguments: str) -> subprocess.Popen[bytes]:
@@ -59,46 +66,46 @@ def started(*arguments: str) -> subprocess.Popen[bytes]:
 def wait_for_rotation(server: TokenServer) -> None:
     """Wait until the server has spent a refresh token."""
     deadline = time.monotonic() + PATIENCE
-    while not any(seen.rotated for seen in server.refreshes):
+    while not any(request.rotated for request in server.refreshes):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-# --- once --------------------------------------------------------------------------------------
+# --- once -----------------------------------------------------------------------------------------
 
 
-def test_an_expired_login_is_renewed_once_and_then_read(server: TokenServer) -> None:
+def test_an_expired_login_is_refreshed_once_and_then_used(server: TokenServer) -> None:
     saved = expired(server)
     before = refresh_token(saved)
     status = read(registry(), saved)
     assert status.problem is None
     assert status.usage is not None
-    assert [before] == [seen.refresh_token for seen in server.refreshes]
+    assert [before] == [request.refresh_token for request in server.refreshes]
     assert server.accepts(refresh_token(saved))
     assert read(registry(), saved).usage is not None
     assert 1 == len(server.refreshes)
 
 
-def test_a_login_is_renewed_when_less_than_five_minutes_are_left(server: TokenServer) -> None:
+def test_a_login_is_refreshed_when_less_than_five_minutes_are_left(server: TokenServer) -> None:
     clock = Clock()
-    saved = keep(server.issue("work", expires_in=600), "work")
+    saved = save_account(server.issue("work", expires_in=600), "work")
     read(registry(clock), saved)
     assert [] == server.refreshes
-    clock.later(seconds=301)
+    clock.advance(seconds=301)
     assert read(registry(clock), saved).problem is None
     assert 1 == len(server.refreshes)
 
 
-def test_the_token_endpoint_is_told_who_we_are(server: TokenServer) -> None:
-    """Claude Code's name gets 429 there, always."""
+def test_the_token_endpoint_gets_our_own_user_agent(server: TokenServer) -> None:
+    """It always responds to Claude Code's with 429."""
     read(registry(), expired(server))
-    assert ["claude-usage-monitor/"] == [seen.user_agent[:21] for seen in server.refreshes]
+    assert ["claude-usage-monitor/"] == [request.user_agent[:21] for request in server.refreshes]
 
 
-def test_twenty_expired_accounts_in_four_processes_are_renewed_once_each(
+def test_twenty_expired_accounts_in_four_processes_are_refreshed_once_each(
     server: TokenServer,
 ) -> None:
-    """Refresh tokens are single-use, and a second use ends the login: none is lost."""
+    """A second use of a refresh token would end its login."""
     server.latency = 0.05
     accounts = [expired(server, f"a{number}") for number in range(20)]
     processes = [started("--json", "--all-accounts") for _ in range(4)]
@@ -109,11 +116,10 @@ def test_twenty_expired_accounts_in_four_processes_are_renewed_once_each(
     assert 20 == sum(server.accepts(refresh_token(saved)) for saved in accounts)
 
 
-def test_two_threads_renew_once(server: TokenServer) -> None:
+def test_four_threads_refresh_a_login_once(server: TokenServer) -> None:
     server.latency = 0.05
     saved = expired(server)
-    rosters = [registry() for _ in range(4)]
-    threads = [threading.Thread(target=read, args=(found, saved)) for found in rosters]
+    threads = [threading.Thread(target=read, args=(registry(), saved)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,61 +128,57 @@ def test_two_threads_renew_once(server: TokenServer) -> None:
     assert server.accepts(refresh_token(saved))
 
 
-# --- kill -9 -----------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 
-def kill_renewals(server: TokenServer, accounts: list[SavedAccount], seed: int, runs: int) -> int:
-    """Kill processes that renew, at any instant; returns how many logins were lost.
+def kill_refreshes(server: TokenServer, accounts: list[SavedAccount], seed: int, runs: int) -> int:
+    """Kill processes that refresh logins, at random instants; return how many logins were lost.
 
-    Raises AssertionError unless each was lost to the one instant that cannot be helped: its answer
-    was sent and not yet stored. No token is sent again but once.
+    Raises AssertionError if one was lost although its new tokens were stored, or had not been
+    issued. Every refresh token is sent twice at most.
     """
-    jitter = random.Random(seed)  # noqa: S311 - no secret
-    server.expires_in = 200  # under five minutes: every run renews
+    instants = random.Random(seed)  # noqa: S311 - no secret
+    server.expires_in = 200  # seconds, less than five minutes: every run refreshes
     server.latency = 0.01
     lost = 0
     for _ in range(runs):
-        be_due(accounts)
+        make_due(accounts)
         before = {saved.id: refresh_token(saved) for saved in accounts}
-        asked = len(server.refreshes)
+        earlier = len(server.refreshes)
         process = started("--json", "--all-accounts")
-        time.sleep(jitter.uniform(0.2, 1.0))
+        time.sleep(instants.uniform(0.2, 1.0))
         process.kill()
         process.communicate()
-        killed = server.refreshes[asked:]
+        sent_by_killed = [request.refresh_token for request in server.refreshes[earlier:]]
         for saved in accounts:
             now = refresh_token(saved)
-            if server.accepts(now):
-                continue
-            # Not stored: then it was this run that had used it up, or repeated it in vain.
-            assert before[saved.id] == now
-            assert now in [seen.refresh_token for seen in killed]
-        be_due(accounts)
+            if not server.accepts(now):  # it was spent, and the new one is not stored
+                assert before[saved.id] == now
+                assert now in sent_by_killed
+        make_due(accounts)
         done = started("--json", "--all-accounts")
         done.communicate(timeout=PATIENCE)
         for index, saved in enumerate(accounts):
             if not server.accepts(refresh_token(saved)):
-                assert saved.name in _ended(saved)
+                assert saved.name in final_message(saved)
                 lost += 1
                 name = f"{saved.name}x"
-                accounts[index] = keep(server.issue(name), name)
+                accounts[index] = save_account(server.issue(name), name)
                 registry().services.accounts.remove(saved.id)
-    sent = [seen.refresh_token for seen in server.refreshes]
-    used_up = {seen.refresh_token for seen in server.refreshes if seen.rotated}
-    assert max(sent.count(token) for token in used_up) <= 2
-    assert [] == [token for token in set(sent) - used_up if sent.count(token) > 2]
+    sent = [request.refresh_token for request in server.refreshes]
+    assert max(sent.count(token) for token in sent) <= 2
     return lost
 
 
-def be_due(accounts: list[SavedAccount]) -> None:
-    """Let everybody ask, and renew: nobody does with fresh figures or a fresh login."""
+def make_due(accounts: list[SavedAccount]) -> None:
+    """Make the next process refresh the logins and request usage."""
     for saved in accounts:
-        age(saved)
+        forget_last_refresh(saved)
     for path in state_path(os.environ).parent.glob("state.db*"):
         path.unlink()
 
 
-def _ended(saved: SavedAccount) -> str:
+def final_message(saved: SavedAccount) -> str:
     fingerprint = token_fingerprint(Secret(refresh_token(saved)))
     state = registry().services.accounts.refresh_state(saved.id, fingerprint)
     assert "no longer valid" in state.message
@@ -184,13 +186,15 @@ def _ended(saved: SavedAccount) -> str:
     return state.message
 
 
-def test_a_kill_loses_nothing_that_could_be_kept(server: TokenServer) -> None:
-    accounts = [keep(server.issue(f"a{n}", expires_in=200), f"a{n}") for n in range(4)]
-    assert kill_renewals(server, accounts, seed=1, runs=3) <= 4
+def test_a_kill_loses_no_login_that_could_be_stored(server: TokenServer) -> None:
+    accounts = [save_account(server.issue(f"a{n}", expires_in=200), f"a{n}") for n in range(4)]
+    assert kill_refreshes(server, accounts, seed=1, runs=3) <= 4
 
 
-def test_killed_after_the_answer_was_sent_the_login_ends_in_words(server: TokenServer) -> None:
-    """The one instant: the server has rotated, and nothing is stored. One more try, no more."""
+def test_a_login_whose_new_tokens_could_not_be_stored_is_tried_once_more(
+    server: TokenServer,
+) -> None:
+    """The process was killed after the server had issued them. Then the user has to log in."""
     saved = expired(server)
     server.script(delayed(PATIENCE))
     process = started("--json", "--account", "work")
@@ -206,11 +210,11 @@ def test_killed_after_the_answer_was_sent_the_login_ends_in_words(server: TokenS
     assert 2 == len(server.refreshes)
 
 
-# --- no answer, and other answers --------------------------------------------------------------
+# --- no response, and others ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [dropped(), garbled(), garbled(b"{}")])
-def test_a_lost_answer_is_asked_for_once_more_and_then_the_login_has_ended(
+def test_after_a_lost_response_the_token_is_sent_once_more(
     server: TokenServer, fault: object
 ) -> None:
     clock = Clock()
@@ -220,30 +224,30 @@ def test_a_lost_answer_is_asked_for_once_more_and_then_the_login_has_ended(
     assert first.problem is not None
     assert first.problem.retry_at is not None
     for _ in range(4):
-        clock.later(hours=1)
-        ended = read(registry(clock), saved)
-    assert ended.problem is not None
-    assert ("credentials_expired", None) == (ended.problem.code, ended.problem.retry_at)
-    assert "Log in again" in ended.problem.hint
+        clock.advance(hours=1)
+        final = read(registry(clock), saved)
+    assert final.problem is not None
+    assert ("credentials_expired", None) == (final.problem.code, final.problem.retry_at)
+    assert "Log in again" in final.problem.hint
     assert 2 == len(server.refreshes)
 
 
-def test_an_answer_that_was_lost_before_the_token_was_used_costs_nothing(
+def test_a_response_that_was_lost_before_the_token_was_spent_costs_nothing(
     server: TokenServer,
 ) -> None:
     clock = Clock()
     saved = expired(server)
     server.script(dropped(consumes=False))
     assert read(registry(clock), saved).problem is not None
-    clock.later(hours=1)
+    clock.advance(hours=1)
     assert read(registry(clock), saved).problem is None
     assert 2 == len(server.refreshes)
 
 
-def test_without_a_network_nothing_is_counted(
+def test_attempts_without_a_network_do_not_count(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Days offline are many tries, none of which was sent."""
+    """Nothing was sent, however often it was tried."""
     clock = Clock()
     saved = expired(server)
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", "http://127.0.0.1:9")
@@ -251,7 +255,7 @@ def test_without_a_network_nothing_is_counted(
         status = read(registry(clock), saved)
         assert status.problem is not None
         assert "unreachable" == status.problem.code
-        clock.later(hours=1)
+        clock.advance(hours=1)
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
     assert read(registry(clock), saved).problem is None
 
@@ -266,14 +270,14 @@ def test_without_a_network_nothing_is_counted(
         (404, b"<html>", "unexpected_response"),
     ],
 )
-def test_a_passing_trouble_is_waited_out_by_every_process_and_ends_nothing(
+def test_a_temporary_failure_makes_every_process_back_off(
     server: TokenServer, status: int, body: object, code: str
 ) -> None:
     clock = Clock()
     saved = expired(server)
     for _ in range(3):
         server.script(refused(status, body))
-        asked = len(server.refreshes)
+        earlier = len(server.refreshes)
         found = read(registry(clock), saved)
         assert found.problem is not None
         assert code == found.problem.code
@@ -281,13 +285,13 @@ def test_a_passing_trouble_is_waited_out_by_every_process_and_ends_nothing(
         other = read(registry(clock), saved).problem  # another process
         assert other is not None
         assert (code, found.problem.message) == (other.code, other.message)
-        assert asked + 1 == len(server.refreshes)
-        clock.later(hours=2)
+        assert earlier + 1 == len(server.refreshes)
+        clock.advance(hours=2)
     assert read(registry(clock), saved).problem is None
     assert server.accepts(refresh_token(saved))
 
 
-def test_an_ended_login_is_never_sent_again(server: TokenServer) -> None:
+def test_a_revoked_refresh_token_is_never_sent_again(server: TokenServer) -> None:
     clock = Clock()
     saved = expired(server)
     server.revoke(server.family_of(refresh_token(saved)))
@@ -296,22 +300,24 @@ def test_an_ended_login_is_never_sent_again(server: TokenServer) -> None:
         assert status.problem is not None
         assert "credentials_expired" == status.problem.code
         assert "Log in again: `claude-usage-monitor accounts add work" in status.problem.hint
-        clock.later(days=1)
+        clock.advance(days=1)
     assert 1 == len(server.refreshes)
-    assert registry().services.secrets.read(saved.id).content  # never deleted by itself
+    assert registry().services.secrets.read(saved.id).content  # only the user deletes it
 
 
-def test_while_the_token_lasts_a_failed_renewal_keeps_no_figures_away(server: TokenServer) -> None:
-    saved = keep(server.issue("work", expires_in=200), "work")
+def test_a_failed_refresh_is_no_problem_while_the_access_token_is_valid(
+    server: TokenServer,
+) -> None:
+    saved = save_account(server.issue("work", expires_in=200), "work")
     server.script(refused(503))
     status = read(registry(), saved)
     assert (None, True) == (status.problem, status.usage is not None)
 
 
-# --- locks and stores --------------------------------------------------------------------------
+# --- locks and stores -----------------------------------------------------------------------------
 
 
-def test_a_stopped_process_is_waited_for_and_never_overridden(
+def test_the_lock_of_a_stopped_process_is_not_overridden(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored, "LOCK_TIMEOUT", 0.2)
@@ -335,13 +341,13 @@ def test_a_stopped_process_is_waited_for_and_never_overridden(
     assert "Another process" in status.problem.message
     assert status.problem.retry_at is not None
     assert [] == server.refreshes
-    holder.kill()  # the kernel lets go of a dead one's lock at once
+    holder.kill()  # the kernel then releases its lock at once
     holder.communicate()
     assert read(registry(), saved).problem is None
 
 
 def test_a_token_is_sent_once_although_the_locks_are_deleted(server: TokenServer) -> None:
-    """Who creates a lock file anew is not excluded by the lock of the deleted one."""
+    """The lock of a deleted file does not exclude a process that creates the file again."""
     saved = expired(server)
     server.script(delayed(3))
     first = started("--json", "--account", "work")
@@ -355,7 +361,7 @@ def test_a_token_is_sent_once_although_the_locks_are_deleted(server: TokenServer
     assert None is read(registry(), saved).problem
 
 
-def test_an_attempt_of_a_process_that_died_delays_no_other_one(server: TokenServer) -> None:
+def test_the_attempt_of_a_dead_process_delays_no_other_process(server: TokenServer) -> None:
     saved = expired(server)
     fingerprint = token_fingerprint(Secret(refresh_token(saved)))
     retry_at = Clock()() + timedelta(seconds=25)
@@ -367,10 +373,9 @@ def test_an_attempt_of_a_process_that_died_delays_no_other_one(server: TokenServ
         assert (requests == 0) == (problem is not None and problem.retry_at is not None)
 
 
-def test_nothing_is_sent_that_cannot_be_noted(
+def test_no_token_is_sent_if_the_attempt_cannot_be_recorded(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the note cannot be written the new login could not be kept either."""
     monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.1)
     saved = expired(server)
     other = sqlite3.connect(accounts_path(os.environ), isolation_level=None)
@@ -383,10 +388,10 @@ def test_nothing_is_sent_that_cannot_be_noted(
     assert read(registry(), saved).problem is None
 
 
-def test_a_renewed_login_that_cannot_be_stored_is_held_and_stored_later(
+def test_a_refreshed_login_that_cannot_be_stored_is_used_and_stored_later(
     server: TokenServer,
 ) -> None:
-    """Nobody sends the old one again meanwhile."""
+    """Meanwhile no process sends the spent refresh token."""
     clock = Clock()
     saved = expired(server)
     path = secrets_path(os.environ)
@@ -408,17 +413,17 @@ def test_a_renewed_login_that_cannot_be_stored_is_held_and_stored_later(
     other = read(registry(clock), saved)  # another process has only the old one
     assert other.problem is not None
     assert "could not be stored" in other.problem.message
-    clock.later(minutes=10)
+    clock.advance(minutes=10)
     assert read(found, saved).problem is None
     assert 1 == len(server.refreshes)
     assert server.accepts(refresh_token(saved))
     assert read(registry(clock), saved).problem is None
 
 
-def test_a_token_that_was_used_up_is_not_sent_whatever_the_store_says(
+def test_a_spent_token_is_not_sent_although_it_is_stored_again(
     server: TokenServer, tmp_path: Path
 ) -> None:
-    """A store that was put back to an older state, as by a backup."""
+    """As after the file was restored from a backup."""
     saved = expired(server)
     path = secrets_path(os.environ)
     backup = tmp_path / "backup"
@@ -432,7 +437,7 @@ def test_a_token_that_was_used_up_is_not_sent_whatever_the_store_says(
     assert server.alive("family-1")
 
 
-def test_locks_are_yours_alone(server: TokenServer) -> None:
+def test_lock_files_are_private(server: TokenServer) -> None:
     saved = expired(server)
     read(registry(), saved)
     lock = locks_path(os.environ) / f"{saved.id}.lock"
@@ -441,14 +446,14 @@ def test_locks_are_yours_alone(server: TokenServer) -> None:
         pass
 
 
-# --- odd endpoints and clocks ------------------------------------------------------------------
+# --- odd endpoints and clocks ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("again", [{}, {"refresh_token": None}])
-def test_an_endpoint_that_leaves_the_refresh_token_as_it_is_is_asked_again(
+def test_a_refresh_token_that_the_server_does_not_replace_is_sent_again(
     server: TokenServer, again: dict[str, object]
 ) -> None:
-    """RFC 6749 section 6: the old one then stays good."""
+    """RFC 6749 section 6: it stays valid then."""
     clock = Clock()
     saved = expired(server)
     token = refresh_token(saved)
@@ -457,15 +462,15 @@ def test_an_endpoint_that_leaves_the_refresh_token_as_it_is_is_asked_again(
         reply["refresh_token"] = token
     for _ in range(3):
         server.script(garbled(as_bytes(reply)))
-        asked = len(server.refreshes)
+        earlier = len(server.refreshes)
         read(registry(clock), saved)
-        assert asked + 1 == len(server.refreshes)
-        clock.later(hours=2)
-    assert {token} == {seen.refresh_token for seen in server.refreshes}
+        assert earlier + 1 == len(server.refreshes)
+        clock.advance(hours=2)
+    assert {token} == {request.refresh_token for request in server.refreshes}
 
 
 @pytest.mark.parametrize("life", [0, 1, 200])
-def test_a_token_that_has_expired_already_is_no_reason_to_ask_on_and_on(
+def test_a_token_that_expires_at_once_is_not_refreshed_for_five_minutes(
     server: TokenServer, life: float
 ) -> None:
     clock = Clock()
@@ -473,26 +478,28 @@ def test_a_token_that_has_expired_already_is_no_reason_to_ask_on_and_on(
     server.expires_in = life
     for _ in range(5):
         read(registry(clock), saved)
-        clock.later(seconds=50)
+        clock.advance(seconds=50)
     assert 1 == len(server.refreshes)
-    clock.later(minutes=5)
+    clock.advance(minutes=5)
     read(registry(clock), saved)
     assert 2 == len(server.refreshes)
 
 
-def test_a_wait_that_a_wrong_clock_noted_does_not_last(server: TokenServer) -> None:
+def test_a_back_off_that_was_stored_by_a_wrong_clock_is_ignored(server: TokenServer) -> None:
     clock = Clock()
     saved = expired(server)
-    clock.later(days=365)
+    clock.advance(days=365)
     server.script(refused(429, {"error": {"type": "rate_limit_error"}}))
     assert read(registry(clock), saved).problem is not None
     assert read(registry(), saved).problem is None
 
 
-def test_one_that_claude_code_holds_is_never_sent(server: TokenServer, store: Store) -> None:
-    """Whatever it is called there: as when a login of ours was put into its store."""
+def test_a_refresh_token_that_claude_code_holds_is_never_sent(
+    server: TokenServer, store: Store
+) -> None:
+    """Also one of our own logins that was copied to its store."""
     credentials = server.issue("work", expires_in=-60)
-    saved = keep(credentials, "work")
+    saved = save_account(credentials, "work")
     store.write(as_bytes(credentials))
     status = read(registry(), saved)
     assert status.problem is not None

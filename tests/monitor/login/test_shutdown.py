@@ -9,7 +9,7 @@ import pytest
 
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.monitor.login.shutdown import CriticalTask, drain, register, shutting_down
-from tests.support.saved import keep, refresh_token
+from tests.support.saved import refresh_token, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def output_of(code: str) -> str:
 
 
 def test_a_process_that_is_shutting_down_sends_no_refresh_token(server: TokenServer) -> None:
-    saved = keep(server.issue("work", expires_in=-60), "work")
+    saved = save_account(server.issue("work", expires_in=-60), "work")
     problem = output_of(
         "from tests.support.saved import read, registry\n"
         "from claude_usage_monitor.monitor.login.shutdown import shutting_down\n"

@@ -8,7 +8,7 @@ import pytest
 from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, log_in_again
 from claude_usage_monitor.store.paths import secrets_path
-from tests.support.saved import Clock, keep, read, refresh_token, registry
+from tests.support.saved import Clock, read, refresh_token, registry, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def allow_writes() -> None:
 
 
 def expired(server: TokenServer) -> SavedAccount:
-    return keep(server.issue("work", expires_in=-60), "work")
+    return save_account(server.issue("work", expires_in=-60), "work")
 
 
 def test_no_login_is_refreshed_that_could_not_be_stored(server: TokenServer) -> None:
@@ -69,7 +69,7 @@ def test_a_pending_login_is_dropped_when_a_newer_one_was_stored(server: TokenSer
     secret = other.secrets.write(saved.id, StoredCredentials(server.issue("new")).as_secret())
     other.accounts.store_secret_location(saved.id, secret.location, secret.generation)
     token = refresh_token(saved)
-    clock.later(minutes=10)
+    clock.advance(minutes=10)
     read(found, saved)
     assert None is found.services.credentials.pending_problem(saved.id)
     assert token == refresh_token(saved)

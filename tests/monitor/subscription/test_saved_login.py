@@ -31,7 +31,7 @@ from tests.monitor.login.test_ownership import (
 )
 from tests.support.api import USAGE
 from tests.support.payloads import as_bytes
-from tests.support.saved import Clock, keep, read, refresh_token, registry
+from tests.support.saved import Clock, read, refresh_token, registry, save_account
 from tests.support.secret_service import unlocked
 from tests.support.token_server import (
     Fault,
@@ -70,7 +70,7 @@ def claude(home: Path, server: TokenServer) -> ClaudeCode:
 def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
     """Return an account imported from Claude Code; its token expires in so many seconds."""
     credentials = claude.server.issue(OURS, expires_in=expires_in)
-    return keep(credentials, OURS, "claude-code", location_of(os.environ))
+    return save_account(credentials, OURS, "claude-code", location_of(os.environ))
 
 
 def claude_codes(found: AccountRegistry) -> AccountStatus:
@@ -187,7 +187,7 @@ def test_a_credentials_file_that_is_missing_for_a_moment_costs_claude_code_nothi
     (saved,) = registry().services.accounts.all()
     claude.credentials.unlink()
     for clock in (Clock(), Clock()):
-        clock.later(days=1)
+        clock.advance(days=1)
         assert "credentials_expired" == code(read(registry(clock), saved))
     claude.write(content)
     assert [] == claude.server.refreshes
@@ -211,7 +211,7 @@ def test_the_refresh_token_of_a_copy_is_sent_once_at_most(claude: ClaudeCode, fa
     other_configured(claude)
     claude.server.script(fault)
     first = read(registry(clock), saved)
-    clock.later(days=1)
+    clock.advance(days=1)
     second = read(registry(clock), saved)
     assert ["credentials_expired"] * 2 == [code(first), code(second)]
     assert "--login --replace" in (second.problem.hint if second.problem else "")
@@ -225,7 +225,7 @@ def test_a_revoked_refresh_token_of_a_copy_is_not_sent_again(claude: ClaudeCode)
     claude.server.revoke(claude.server.family_of(refresh_token(saved)))
     for _ in range(2):
         assert "credentials_expired" == code(read(registry(clock), saved))
-        clock.later(days=1)
+        clock.advance(days=1)
     assert 1 == len(claude.server.refreshes)
 
 
@@ -238,7 +238,7 @@ def test_the_live_token_is_used_again_when_claude_code_is_back_in_the_same_accou
     other_configured(claude)
     assert 41.0 == five_hour(read(found, saved))
     same_login_refreshed(claude)
-    clock.later(seconds=400)
+    clock.advance(seconds=400)
     assert "Claude Code credentials file" == read(found, saved).credential_origin
     assert 1 == len(claude.server.refreshes)
 
@@ -264,7 +264,7 @@ def test_a_copy_is_updated_when_claude_code_has_refreshed_its_login(claude: Clau
         read(registry(clock), saved)
     assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
     claude.log_in(THEIRS, expires_in=86400)
-    clock.later(hours=9)
+    clock.advance(hours=9)
     assert 41.0 == five_hour(read(registry(clock), saved))
     (sent,) = claude.server.refreshes
     assert live["claudeAiOauth"]["refreshToken"] == sent.refresh_token
@@ -295,7 +295,7 @@ def test_two_copies_of_one_login_send_its_refresh_token_once(claude: ClaudeCode)
         add.add_from_claude_code(found, name)
     claude.log_in(THEIRS, expires_in=86400)
     clock = Clock()
-    clock.later(hours=2)
+    clock.advance(hours=2)
     claude.server.latency = 0.05
     late = registry(clock)
     current = [
@@ -309,13 +309,13 @@ def test_two_copies_of_one_login_send_its_refresh_token_once(claude: ClaudeCode)
 def test_a_replaced_login_is_noticed_while_it_is_shown(claude: ClaudeCode) -> None:
     """From then on, only Claude Code refreshes it."""
     clock = Clock()
-    saved = keep(claude.server.issue(OURS), OURS)
+    saved = save_account(claude.server.issue(OURS), OURS)
     shown = registry(clock)
     assert 41.0 == five_hour(read(shown, saved))
     claude.log_in(OURS, expires_in=3600)
     live = json.loads(claude.credentials.read_bytes())
     add.add_from_claude_code(registry(), OURS, replace=True)
-    clock.later(minutes=57)
+    clock.advance(minutes=57)
     read(shown, saved)
     assert [] == claude.server.refreshes
     assert claude.server.accepts(live)
@@ -326,7 +326,7 @@ def test_a_replaced_login_is_noticed_while_it_is_shown(claude: ClaudeCode) -> No
 
 def test_an_own_login_that_soon_expires_is_refreshed_before_it_is_used(server: TokenServer) -> None:
     credentials = server.issue(OURS, expires_in=299)
-    saved = keep(credentials, OURS)
+    saved = save_account(credentials, OURS)
     assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
     assert access_token(credentials) not in usage_tokens(server)
     assert 1 == len(server.refreshes)
@@ -336,7 +336,7 @@ def test_claude_codes_login_does_not_matter_to_an_own_login(claude: ClaudeCode) 
     """Even of the same account: it has other tokens."""
     claude.log_in(OURS)
     before = claude.files()
-    saved = keep(claude.server.issue(OURS, expires_in=-60), OURS)
+    saved = save_account(claude.server.issue(OURS, expires_in=-60), OURS)
     status = read(registry(), saved)
     assert "saved login (encrypted file)" == status.credential_origin
     assert 1 == len(claude.server.refreshes)
@@ -344,7 +344,7 @@ def test_claude_codes_login_does_not_matter_to_an_own_login(claude: ClaudeCode) 
 
 
 def test_a_refused_token_is_refreshed_once_and_then_used(server: TokenServer) -> None:
-    saved = keep(refused_login(server), OURS)
+    saved = save_account(refused_login(server), OURS)
     status = read(registry(), saved)
     assert (41.0, None) == (five_hour(status), code(status))
     assert ("sk-ant-oat01-refused", 2) == (usage_tokens(server)[0], len(usage_tokens(server)))
@@ -356,14 +356,14 @@ def test_a_refreshed_token_that_is_refused_again_is_not_refreshed_for_an_hour(
 ) -> None:
     """By no process: it would spend tokens for nothing."""
     clock = Clock()
-    saved = keep(refused_login(server), OURS)
+    saved = save_account(refused_login(server), OURS)
     answer = {"access_token": "no-good", "refresh_token": "next", "expires_in": 28800}
     server.script(garbled(as_bytes(answer)))
     statuses = []
     for found in (registry(clock), registry(clock)):
         for _ in range(2):
             statuses.append(read(found, saved))
-            clock.later(minutes=15)
+            clock.advance(minutes=15)
     assert {"unauthorized"} == {code(status) for status in statuses}
     hints = [status.problem.hint for status in statuses if status.problem]
     assert ["--login --replace" in hint for hint in hints] == [True] * 4
@@ -381,7 +381,7 @@ def test_a_temporary_failure_makes_every_process_back_off(
     server: TokenServer, fault: Fault, expected: str
 ) -> None:
     clock = Clock()
-    saved = keep(server.issue(OURS, expires_in=-60), OURS)
+    saved = save_account(server.issue(OURS, expires_in=-60), OURS)
     server.script(fault)
     first = read(registry(clock), saved)
     second = read(registry(clock), saved)
@@ -390,7 +390,7 @@ def test_a_temporary_failure_makes_every_process_back_off(
     assert first.next_read_at is not None
     assert second.next_read_at is not None
     assert 1 > abs((first.next_read_at - second.next_read_at).total_seconds())
-    clock.later(seconds=(first.next_read_at - clock()).total_seconds() + 1)
+    clock.advance(seconds=(first.next_read_at - clock()).total_seconds() + 1)
     assert 41.0 == five_hour(read(registry(clock), saved))
     assert 2 == len(server.refreshes)
 
@@ -399,7 +399,7 @@ def test_unknown_keys_survive_a_refresh(server: TokenServer) -> None:
     credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
     credentials["claudeAiOauth"]["clientId"] = "later"
     credentials["later"] = {"x": [1, None, "ü"]}
-    saved = keep(credentials, OURS)
+    saved = save_account(credentials, OURS)
     read(registry(), saved)
     kept: Any = registry().services.secrets.read(saved.id).content["credentials"]
     assert ("later", {"x": [1, None, "ü"]}) == (kept["claudeAiOauth"]["clientId"], kept["later"])
@@ -409,7 +409,7 @@ def test_unknown_keys_survive_a_refresh(server: TokenServer) -> None:
 def test_an_expired_login_without_a_refresh_token_says_what_to_do(server: TokenServer) -> None:
     credentials: dict[str, Any] = server.issue(OURS, expires_in=-60)
     del credentials["claudeAiOauth"]["refreshToken"]
-    status = read(registry(), keep(credentials, OURS))
+    status = read(registry(), save_account(credentials, OURS))
     assert "credentials_expired" == code(status)
     assert "--login --replace" in (status.problem.hint if status.problem else "")
     assert [] == server.requests
@@ -420,7 +420,7 @@ def test_figures_are_shown_although_the_account_list_cannot_be_written(
 ) -> None:
     """Only the profile could not be stored there."""
     monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
-    saved = keep(server.issue(OURS), OURS)
+    saved = save_account(server.issue(OURS), OURS)
     with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert (41.0, None) == (five_hour(status := read(registry(), saved)), code(status))
@@ -431,7 +431,7 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
 ) -> None:
     """As by a process that was stopped while it was writing."""
     monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
-    saved = keep(server.issue(OURS, expires_in=-60), OURS)
+    saved = save_account(server.issue(OURS, expires_in=-60), OURS)
     clock = Clock()
     found = registry(clock)
     with closing(
@@ -445,7 +445,7 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
         read(found, saved)
         server.after_rotation = None
         other.execute("ROLLBACK")
-    clock.later(minutes=2)
+    clock.advance(minutes=2)
     assert (41.0, None) == (five_hour(status := read(found, saved)), code(status))
     assert server.accepts(refresh_token(saved))
     assert 1 == len(server.refreshes)
@@ -458,9 +458,9 @@ def test_a_locked_keyring_is_a_problem_of_its_accounts_only(
     claude: ClaudeCode,
 ) -> None:
     claude.log_in(THEIRS)
-    in_file = keep(claude.server.issue("in file", expires_in=3600), "in file")
+    in_file = save_account(claude.server.issue("in file", expires_in=3600), "in file")
     with unlocked() as service:
-        in_keyring = keep(claude.server.issue(OURS, expires_in=3600), OURS)
+        in_keyring = save_account(claude.server.issue(OURS, expires_in=3600), OURS)
         found = registry()
         assert ("keyring", 41.0) == (in_keyring.location, five_hour(read(found, in_keyring)))
         service.lock()
@@ -486,7 +486,7 @@ def test_a_damaged_secrets_file_is_a_problem_of_its_accounts_only(
     claude: ClaudeCode, damage: bytes
 ) -> None:
     claude.log_in(THEIRS)
-    saved = keep(claude.server.issue(OURS, expires_in=3600), OURS)
+    saved = save_account(claude.server.issue(OURS, expires_in=3600), OURS)
     assert 41.0 == five_hour(read(registry(), saved))
     secrets_path(os.environ).write_bytes(damage)
     found = registry()
@@ -498,7 +498,7 @@ def test_a_damaged_secrets_file_is_a_problem_of_its_accounts_only(
 
 
 def test_a_damaged_entry_is_a_problem_of_its_account_only(server: TokenServer) -> None:
-    saved = [keep(server.issue(name, expires_in=3600), name) for name in (OURS, THEIRS)]
+    saved = [save_account(server.issue(name, expires_in=3600), name) for name in (OURS, THEIRS)]
     path = secrets_path(os.environ)
     document = json.loads(path.read_bytes())
     document["entries"][saved[0].id]["data"] = ""
@@ -508,7 +508,7 @@ def test_a_damaged_entry_is_a_problem_of_its_account_only(server: TokenServer) -
 
 
 def test_a_missing_secret_is_named(server: TokenServer) -> None:
-    saved = keep(server.issue(OURS), OURS)
+    saved = save_account(server.issue(OURS), OURS)
     registry().services.secrets.delete(saved.id)
     status = read(registry(), saved)
     assert "no_credentials" == code(status)
@@ -519,7 +519,7 @@ def test_a_missing_secret_is_named(server: TokenServer) -> None:
 
 
 def test_nothing_of_a_removed_account_is_shown_or_sent(server: TokenServer) -> None:
-    saved = keep(server.issue(OURS, expires_in=299), OURS)
+    saved = save_account(server.issue(OURS, expires_in=299), OURS)
     found = registry()
     entry = found.find(OURS)
     reader = found.reader(entry)
@@ -533,7 +533,7 @@ def test_nothing_of_a_removed_account_is_shown_or_sent(server: TokenServer) -> N
 
 
 def test_a_renamed_account_is_shown_with_its_new_name(server: TokenServer) -> None:
-    saved = keep(server.issue(OURS), OURS)
+    saved = save_account(server.issue(OURS), OURS)
     found = registry()
     shown = read(found, saved)
     manage.rename(registry(), OURS, "Job")
@@ -547,10 +547,10 @@ def test_a_renamed_account_is_shown_with_its_new_name(server: TokenServer) -> No
 def test_a_login_refreshed_by_another_process_is_used(server: TokenServer) -> None:
     """Also by a process that had read the previous one."""
     clock = Clock()
-    saved = keep(server.issue(OURS, expires_in=3600), OURS)
+    saved = save_account(server.issue(OURS, expires_in=3600), OURS)
     here, there = registry(clock), registry(clock)
     read(here, saved)
-    clock.later(minutes=59)
+    clock.advance(minutes=59)
     assert None is code(read(there, saved))
     assert (41.0, None) == (five_hour(status := read(here, saved)), code(status))
     assert 1 == len(server.refreshes)
