@@ -333,13 +333,23 @@ def environ_running(folder: Path, code: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+_ANY_FLOOR = """
+import claude_usage_monitor.store.config_toml as config_toml
+from functools import partial
+floor = config_toml._KEYS["api_floor_seconds"]
+config_toml._KEYS["api_floor_seconds"] = floor._replace(read=partial(config_toml._seconds, 0))
+"""
+
+
 def environ_with_short_floor(home: Path, folder: Path, code: str = "") -> dict[str, str]:
     """Return an environment with a time between requests of 0.3 s: the least allowed is 60 s."""
     own = home / "own"
     own.mkdir()
     (own / "config.toml").write_text("api_floor_seconds = 0.3\n")
-    short = "import claude_usage_monitor.store.settings as s; s._LEAST_FLOOR = 0.1\n"
-    return {**environ_running(folder, short + code), "CLAUDE_USAGE_MONITOR_HOME": str(own)}
+    return {
+        **environ_running(folder, _ANY_FLOOR + code),
+        "CLAUDE_USAGE_MONITOR_HOME": str(own),
+    }
 
 
 def cpu_seconds(pid: int) -> float:
