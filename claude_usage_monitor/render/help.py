@@ -57,7 +57,6 @@ def _entries(options: RenderOptions) -> list[tuple[str, str, str]]:
         )
         for severity, text in _SEVERITIES
     ]
-    on_tick = f"{glyphs.tick_on_target} where it is on the pace mark"
     return [
         ("q", "quit (also Ctrl+C)", STRONG),
         ("r", "read now, as soon as the request budget allows", STRONG),
@@ -65,8 +64,12 @@ def _entries(options: RenderOptions) -> list[tuple[str, str, str]]:
         ("?", "this help", STRONG),
         (glyphs.binding, "the limit that will stop you first", STRONG),
         (ACTIVE, "the active account, where several have a line each", STRONG),
-        (glyphs.tick, "where an even pace would be now: beyond it you are spending ahead", STRONG),
-        (glyphs.target, f"Claude Pace Maker's target; {on_tick}", theme.target),
+        (glyphs.tick, "an even pace would be here now; beyond it is ahead", STRONG),
+        (
+            glyphs.target,
+            f"Claude Pace Maker's target; {glyphs.tick_on_target} where both meet",
+            theme.target,
+        ),
         ("*", "computed here, by Claude Pace Maker's rules", FAINT),
         *severities,
         (glyphs.unknown * 2, "unknown, or not started", FAINT),

@@ -99,7 +99,8 @@ def detailed(row: LimitRow, columns: LimitColumns, *, forecast: bool) -> list[Te
 
 def over_bar(row: LimitRow, columns: LimitColumns) -> list[Text]:
     """Draw label, countdown and percent, and the bar below."""
-    return [one_line(row, columns), Text("  ") + _bar(row, columns, columns.width - 2)]
+    start = 1 if columns.short else 2  # below the label
+    return [one_line(row, columns), Text(" " * start) + _bar(row, columns, columns.width - start)]
 
 
 def one_line_bar(row: LimitRow, columns: LimitColumns, *, brief: bool = False) -> Text:

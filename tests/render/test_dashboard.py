@@ -230,7 +230,8 @@ def test_extra_usage_is_a_row_if_it_is_on_or_was_used(extra: object, expected: s
 
 
 def test_an_account_without_limits_or_figures_says_so() -> None:
-    assert NO_LIMITS in frame_text(LOGINS["no limits"])
+    for width, text in ((60, NO_LIMITS[0]), (28, NO_LIMITS[1]), (20, NO_LIMITS[1])):
+        assert text in frame_text(LOGINS["no limits"], width)
     assert READING in frame_text(LOGINS["reading"])
 
 

@@ -9,12 +9,13 @@ from rich.text import Text
 from claude_usage_monitor.render import limit_lines
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.frame import MIN_WIDTH, SIDES
+from claude_usage_monitor.render.layout import fitting_text
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, PanelContext
 from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled
 
-NO_LIMITS = "This account reports no limits."
+NO_LIMITS = ("This account reports no limits.", "No limits reported.")
 _MIN_BAR_WIDTH = 26  # cells of a line from which a bar of its own row is worth it
 
 
@@ -29,7 +30,7 @@ def draw(context: PanelContext, level: int) -> list[Text]:
             lines.append(Text())
         lines += _row(row, context, level)
     if not context.rows and status.usage is not None:
-        lines = [Text(options.fit(NO_LIMITS, width))]
+        lines = [Text(options.fit(fitting_text(NO_LIMITS, width) or NO_LIMITS[-1], width))]
     elif not context.rows and status.problem is None:
         lines = [styled(options.fit(READING, width), FAINT)]
     return context.dimmed_if_stale(lines)
