@@ -29,7 +29,7 @@ from claude_usage_monitor.usage.status import AccountStatus
 HELP = "? help"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class AccountFrame:
     """One account's part of the screen.
 

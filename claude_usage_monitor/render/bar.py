@@ -25,7 +25,7 @@ def bar(
     filled = max(0, min(width, int(utilization / 100 * width + 0.5)))
     if 0 < utilization < 100 and width > 1:
         filled = min(max(filled, 1), width - 1)
-    cells = styled(glyphs.filled * filled, options.theme.of(utilization))
+    cells = styled(glyphs.filled * filled, options.theme.severity_style(utilization))
     cells.append(glyphs.track * (width - filled), style=FAINT)
     if not width:
         return cells

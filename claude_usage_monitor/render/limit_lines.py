@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -28,8 +28,7 @@ _MIN_TINY_BRIEF = 6
 _WIDE_BRIEF = 7  # cells for a countdown beside a bar
 
 
-@dataclass(frozen=True, slots=True)
-class LimitColumns:
+class LimitColumns(NamedTuple):
     """The column widths that rows share, so that their figures line up.
 
     ``tiny`` rows have no frame: compact labels, no blank before ``%``. ``short`` labels are the
@@ -153,7 +152,7 @@ def _percent(row: LimitRow, columns: LimitColumns) -> Text:
     if row.utilization is None:
         text = columns.options.text(row.percent).rjust(width)
         return styled(text + " " * columns.sign, FAINT)
-    style = columns.options.theme.of(row.utilization)
+    style = columns.options.theme.severity_style(row.utilization)
     line = styled((row.percent + columns.unit).rjust(width), style)
     if columns.sign:
         gap = "" if columns.tiny else " "

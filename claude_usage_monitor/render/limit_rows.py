@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 _MIN_ELAPSED_PERCENT = 1.0  # of a window's time: before that an average rate predicts nothing
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRow:
+class LimitRow(NamedTuple):
     """A row's texts, each as candidates from the richest to the poorest.
 
     ``brief`` stands beside the percent (a countdown, an amount), ``detail`` and ``forecast`` on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,8 +16,7 @@ from claude_usage_monitor.usage.status import AccountStatus
 MIN_DETAILED_WIDTH = 42  # cells for label, bar and percent on one line, and a sentence below
 
 
-@dataclass(frozen=True, slots=True)
-class PanelContext:
+class PanelContext(NamedTuple):
     """What a panel draws from. Every line is at most ``width`` cells wide.
 
     ``rows`` are the account's limits and ``columns`` their common layout. ``framed`` is whether

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -20,8 +20,7 @@ _MAX_BAR = 30
 _PAIR_GAP = 4  # cells between two tables side by side
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A table's row: a name, a figure, and a bar of its share or a note.
 
     ``share`` is in percent of the month. ``notes`` are candidates from the richest to the poorest.
@@ -36,8 +35,7 @@ class Row:
     short_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A heading and rows. ``figure`` and a note stand beside the heading.
 
     ``remark`` stands below a complete table, unless the richest note is shown.
@@ -55,14 +53,13 @@ class Table:
         if not self.rows:
             return self
         if count >= len(self.rows):
-            return replace(self, remark="")
+            return self._replace(remark="")
         shown = f"{count} of {len(self.rows)}"
         notes = (*(f"{shown} · {note}" for note in self.notes), shown)
-        return replace(self, rows=self.rows[:count], notes=notes, remark="")
+        return self._replace(rows=self.rows[:count], notes=notes, remark="")
 
 
-@dataclass(frozen=True, slots=True)
-class TableColumns:
+class TableColumns(NamedTuple):
     """The column widths that tables share, so that their figures line up."""
 
     width: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -21,17 +22,18 @@ SEVERITY_SIGNS = {  # after the percent, without color
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Theme:
+class Theme(NamedTuple):
     """The styles of everything whose color has a meaning."""
 
     severity: Mapping[Severity, str]
-    problem: str
+    good: str
     warning: str
+    strong_warning: str
+    problem: str
     target: str  # Claude Pace Maker's
     amount: str  # bars that compare amounts: money has no severity
 
-    def of(self, utilization: float) -> str:
+    def severity_style(self, utilization: float) -> str:
         """Return the style of a utilization's severity."""
         return self.severity[severity_of(utilization)]
 
@@ -43,15 +45,16 @@ DARK = Theme(
         Severity.HIGH: "dark_orange",
         Severity.EXHAUSTED: "bold red",
     },
-    problem="bold red",
+    good="green",
     warning="yellow",
+    strong_warning="dark_orange",
+    problem="bold red",
     target="bold cyan",
     amount="cyan",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """The characters that are not text."""
 
     corners: tuple[str, str, str, str]  # top left, top right, bottom left, bottom right

@@ -6,8 +6,8 @@ They share a frame, each with a heading and its most urgent rows, or have one li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -171,8 +171,7 @@ def _lines(frames: Sequence[AccountFrame], notes: Sequence[Note], width: int) ->
     return [columns.line(account, note) for account, note in zip(frames, notes, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class _LineColumns:
+class _LineColumns(NamedTuple):
     """The columns of accounts with a line each: a name, cells of one window each, and a note.
 
     ``cells`` are the candidates for a window: with its countdown, without, its percent alone.
@@ -194,7 +193,7 @@ class _LineColumns:
         label = min(columns.label, _MAX_LABEL)
         plain = label + columns.percent + 2
         cells = tuple(
-            replace(columns, label=label, width=cell_width)
+            columns._replace(label=label, width=cell_width)
             for cell_width in (plain + _COUNTDOWN, plain, columns.percent)
         )
         marks = width >= _MIN_MARKED_WIDTH and any(account.active for account in frames)
@@ -248,5 +247,5 @@ class _LineColumns:
 def _cell(row: LimitRow, cell: LimitColumns) -> Text:
     if cell.width > cell.percent:
         return limit_lines.tiny(row, cell)
-    whole = limit_lines.tiny(row, replace(cell, width=cell.label + cell.percent + 2))
+    whole = limit_lines.tiny(row, cell._replace(width=cell.label + cell.percent + 2))
     return whole[-cell.percent :]

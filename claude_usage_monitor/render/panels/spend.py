@@ -160,7 +160,7 @@ def _budget_bar(percent: float, elapsed: float, width: int, options: RenderOptio
     sign = "" if options.color else SEVERITY_SIGNS[severity_of(percent)]
     text = f"{percent_text(percent)} %".rjust(7) + (f" {sign}" if sign else "")
     line = bar(percent, elapsed, max(0, width - len(text)), options)
-    line.append(text, style=options.theme.of(percent))
+    line.append(text, style=options.theme.severity_style(percent))
     line.truncate(width, overflow="crop")
     return line
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -101,7 +100,7 @@ def _without_headings(found: Sequence[Table], you: str) -> Table:
     for table in found:
         if table.heading == CLAUDE_CODE and table.rows and table.rows[0].strong:
             notes = ("estimate, an hour late", "estimate")
-            rows.insert(0, replace(table.rows[0], name=you, notes=notes))
+            rows.insert(0, table.rows[0]._replace(name=you, notes=notes))
         elif table.heading == WORKSPACES:
             rows += table.rows
     return Table("", tuple(rows))
@@ -145,7 +144,7 @@ def _claude_code(report: ClaudeCodeSpend, spend: Spend, options: RenderOptions) 
     rows = [_user(row, spend, options) for row in report.by_user]
     if report.you is not None:
         at = next(n for n, row in enumerate(report.by_user) if row.email == report.you.email)
-        rows.insert(0, replace(rows.pop(at), name="You", strong=True))
+        rows.insert(0, rows.pop(at)._replace(name="You", strong=True))
     figure = shown_money(report.month_to_date, spend.currency, options) if rows else ""
     notes: tuple[str, ...] = ()
     if report.missing_days:

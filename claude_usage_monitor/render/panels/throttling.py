@@ -7,8 +7,8 @@ another on as many lines as they need; in little space each part is shorter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
@@ -17,7 +17,9 @@ from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.panel import PanelContext, dimmed
 from claude_usage_monitor.render.panels.throttling_text import Part, ThrottlingText
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled
-from claude_usage_monitor.usage.throttling import Throttling
+
+if TYPE_CHECKING:  # 4 ms that only users of Claude Pace Maker need to pay
+    from claude_usage_monitor.usage.throttling import Throttling
 
 _NAME = "Pace Maker"
 _MIN_ROOMY_WIDTH = 44  # cells below the heading that allow whole words
@@ -33,7 +35,7 @@ def with_target(
         return tuple(rows)
     key, target = throttling.window(now), throttling.target(now)
     return tuple(
-        replace(row, target=target) if row.key is not None and row.key == key else row
+        row._replace(target=target) if row.key is not None and row.key == key else row
         for row in rows
     )
 
@@ -65,8 +67,7 @@ def draw(context: PanelContext, level: int) -> list[Text]:
     return dimmed(lines) if throttling.stale(now) else lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(NamedTuple):
     """Places parts on lines of ``width`` cells."""
 
     width: int

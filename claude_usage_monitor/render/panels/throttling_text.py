@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
 from claude_usage_monitor.usage.durations import age, ago, clock_time, countdown
 from claude_usage_monitor.usage.limits.windows import percent_text
-from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
 
-_THROTTLING = "dark_orange"
-_ON_PACE = "green"
-_WARNING = "yellow"
+if TYPE_CHECKING:  # 4 ms that only users of Claude Pace Maker need to pay
+    from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
+
 _FAR_OVER_TARGET = 5.0  # points
 _MAX_FRESH_SECONDS = 360.0  # figures that are older are shown with their age
 _SHORT_LABELS = {"five_hour": "5h", "seven_day": "7d"}
@@ -27,8 +25,7 @@ class Part(NamedTuple):
     style: str = FAINT
 
 
-@dataclass(frozen=True, slots=True)
-class ThrottlingText:
+class ThrottlingText(NamedTuple):
     """The section's parts. ``roomy`` is whether there is enough width for whole words."""
 
     throttling: Throttling
@@ -56,9 +53,9 @@ class ThrottlingText:
         if throttling.throttling(now):
             long, short = f"throttling, {delay} a tool use", f"throttling {delay}"
             variants = (long, short, f"{delay} delay") if delay else ("throttling",)
-            return [Part(variants, f"{STRONG} {_THROTTLING}")]
+            return [Part(variants, f"{STRONG} {self.options.theme.strong_warning}")]
         if throttling.throttling(now) is False:
-            return [Part(("on pace, no delay", "on pace"), _ON_PACE)]
+            return [Part(("on pace, no delay", "on pace"), self.options.theme.good)]
         if throttling.decided_at is None:
             unknown = ("not known",) if throttling.gaps else ("no decision yet", "undecided")
             return [Part(unknown)]
@@ -84,9 +81,10 @@ class ThrottlingText:
         points = round(abs(deviation))
         minus = "-" if self.options.glyphs is ASCII else "−"
         side, sign = ("over", "+") if deviation > 0 else ("under", minus)
-        style = _ON_PACE
+        theme = self.options.theme
+        style = theme.good
         if deviation > 0 and points:
-            style = _THROTTLING if deviation > _FAR_OVER_TARGET else _WARNING
+            style = theme.strong_warning if deviation > _FAR_OVER_TARGET else theme.warning
         number = f"{sign}{points} pt{'' if points == 1 else 's'}" if points else "on target"
         if with_label:
             short = _SHORT_LABELS[window.key]
@@ -101,9 +99,11 @@ class ThrottlingText:
             at, left = clock_time(until, self.now, self.options.clock), countdown(until - self.now)
             long = f"API back-off until {at} ({left})"
             short = (f"429 until {at} ({left})", f"429 until {at}")
-            parts.append(Part((long, *short) if self.roomy else short, _WARNING))
+            parts.append(Part((long, *short) if self.roomy else short, self.options.theme.warning))
         if self.throttling.mode == "fallback":
-            parts.append(Part(("fallback: estimating usage", "estimating"), _WARNING))
+            parts.append(
+                Part(("fallback: estimating usage", "estimating"), self.options.theme.warning)
+            )
         return parts
 
     def _target(self) -> list[Part]:
