@@ -1,4 +1,4 @@
-"""The accounts on the screen: the ones the user asked for, or another one at each Tab."""
+"""The accounts on the screen: the ones that the user selected, or another one after each Tab."""
 
 from __future__ import annotations
 

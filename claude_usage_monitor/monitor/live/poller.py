@@ -17,9 +17,8 @@ from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccou
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 
-_MAX_SLEEP_SECONDS = (
-    1.0  # between two looks at the wall clock: a laptop that wakes up reads at once
-)
+# A laptop that wakes up reads at once: the wall clock is checked this often.
+_MAX_SLEEP_SECONDS = 1.0
 _LOGIN_CHECK_INTERVAL = timedelta(seconds=5)  # for a login that is missing; sends no request
 
 
@@ -50,7 +49,7 @@ class AccountLoop:
     def seconds_left(self) -> float:
         """Return the seconds until the next read, 0 when it is due.
 
-        It is due by the wall clock, or when the time has passed by a clock that nobody can set.
+        It is due by the wall clock, or by the monotonic clock, which cannot be set.
         """
         if self._clock() >= self._due_at:
             return 0.0

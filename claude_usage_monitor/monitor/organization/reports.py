@@ -160,7 +160,7 @@ class Reports:
             raise stopped_by
 
     def _api_now(self) -> datetime:
-        """Return ``now`` by the API's clock, as far as replies have told it."""
+        """Return ``now`` by the API's clock, as far as its replies have shown it."""
         return self._now - self._client.clock_skew
 
     def _fetch(self, request: ReportRequest, today: date) -> ReportContent:

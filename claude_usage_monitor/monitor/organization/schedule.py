@@ -23,7 +23,7 @@ MAX_REPEATED_REQUESTS = 4  # in one read; the other due reports wait for the nex
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
-_LATE_FIGURES = timedelta(hours=2)  # a day's last figures come up to an hour after its end
+_LATE_FIGURES = timedelta(hours=2)  # a day's last figures arrive up to an hour after its end
 _FORBIDDEN_COOLDOWN = timedelta(hours=1)
 
 _ENDPOINTS = {
@@ -60,8 +60,8 @@ def requests_due(stored: StoredReports, now: datetime, interval: timedelta) -> l
         if (due_at := due_again_at(request, stored, now, interval)) is not None and due_at <= now
     ]
     due.sort(key=lambda row: (row[1].report not in COST_REPORTS, row[0]))
-    room = max(MAX_REPEATED_REQUESTS - len(unread), len(COST_REPORTS))
-    return sorted([*unread, *(request for _, request in due[:room])], key=requests.index)
+    count = max(MAX_REPEATED_REQUESTS - len(unread), len(COST_REPORTS))
+    return sorted([*unread, *(request for _, request in due[:count])], key=requests.index)
 
 
 def next_due_at(stored: StoredReports, now: datetime, interval: timedelta) -> datetime:

@@ -55,7 +55,7 @@ class OrganizationSnapshot(NamedTuple):
             return Problem.from_error(self.key_error) if self.key_error else None
         problem = self.backoff.problem if self.backoff else None
         if problem is not None and self.is_refused:
-            hint = f"The key comes from: {self.key.origin}. {problem.hint}"
+            hint = f"The key is from: {self.key.origin}. {problem.hint}"
             return dataclasses.replace(problem, hint=hint)
         failures = self.stored.failures
         if problem is None and spend is None and failures:

@@ -43,9 +43,12 @@ def names(listed: tuple[ListedAccount, ...]) -> list[str]:
 
 
 def shown(
-    *wanted: str, mode: Mode = "auto", every: bool = False, found: AccountRegistry | None = None
+    *selected_names: str,
+    mode: Mode = "auto",
+    every: bool = False,
+    found: AccountRegistry | None = None,
 ) -> list[str]:
-    return names(selected(found or registry(), wanted, mode, every=every))
+    return names(selected(found or registry(), selected_names, mode, every=every))
 
 
 def keep_admin_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +183,7 @@ def test_a_choice_of_an_unknown_account_means_claude_codes_account(server: Token
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("selection", "expected"),
     [
         (("two",), ["two"]),
         (("TWO", "one"), ["two", "one"]),
@@ -189,12 +192,12 @@ def test_a_choice_of_an_unknown_account_means_claude_codes_account(server: Token
     ],
 )
 def test_named_accounts_are_shown_in_that_order_and_once(
-    server: TokenServer, wanted: tuple[str, ...], expected: list[str]
+    server: TokenServer, selection: tuple[str, ...], expected: list[str]
 ) -> None:
     for name in ("one", "two"):
         save_account(server.issue(name), name)
-    assert expected == shown(*wanted)
-    assert expected == shown(*wanted, every=True)
+    assert expected == shown(*selection)
+    assert expected == shown(*selection, every=True)
 
 
 @pytest.mark.parametrize("unknown", ["three", "", "on", "one ,", "\udcff", "\x1b[31m"])

@@ -383,10 +383,10 @@ def test_a_rate_limit_is_waited_out_and_reports_read_before_it_stay(
         status.next_read_at,
     )
     assert status.spend is not None
-    asked = len(api.calls)
+    requests = len(api.calls)
     clock.later(seconds=waits[0] - 1)
     assert "rate_limited" == code(read(clock))
-    assert asked == len(api.calls)
+    assert requests == len(api.calls)
     clock.later(seconds=1)
     again = running.read(status)
     assert clock() + timedelta(seconds=waits[1]) == again.next_read_at
