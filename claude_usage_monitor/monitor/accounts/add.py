@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -26,6 +27,7 @@ from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, acco
 from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.monitor.login.ownership import imported_part, location_of
 from claude_usage_monitor.monitor.login.refresh import RefreshReason
+from claude_usage_monitor.monitor.login.shutdown import CriticalTask, shutting_down
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, parse_credentials
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code import global_config
@@ -136,14 +138,11 @@ def _add_own(
     if not expired:
         profile, notes = _checked_profile(services, login.token)
     account = _new_account(services, name, origin, profile or Profile(), replaced)
-    previous = _secret_of(services, replaced)
-    saved = _save(services, account, stored.as_secret(), replaced)
     if expired:
-        try:
-            notes = _refresh(services, saved, login.token)
-        except RefreshTokenRevoked:
-            _undo(services, saved, replaced, previous)
-            raise
+        work = partial(_save_and_refresh, services, account, stored, replaced)
+        saved, notes = CriticalTask(work, account.name).result()
+    else:
+        saved = _save(services, account, stored.as_secret(), replaced)
     if token is None:
         notes += ("It has no refresh token: it works until its access token expires.",)
     return _added(registry, saved, notes)
@@ -219,25 +218,6 @@ def _not_checked(error: UsageMonitorError) -> str:
     )
 
 
-def _refresh(services: Services, saved: SavedAccount, token: Secret) -> tuple[str, ...]:
-    """Refresh a login that was added expired, and store its profile. Returns notes.
-
-    Raises RefreshTokenRevoked.
-    """
-    try:
-        refreshed = services.refresher.refresh(
-            saved, token_fingerprint(token), RefreshReason.EXPIRING
-        )
-        profile, notes = _checked_profile(services, refreshed.login(saved.name).token)
-    except RefreshTokenRevoked:
-        raise
-    except UsageMonitorError as error:  # the account stays: a refreshed login is never dropped
-        return (_not_checked(error),)
-    if profile is not None:
-        services.accounts.store_profile(saved.id, profile)
-    return notes
-
-
 # --- storing -------------------------------------------------------------------------------------
 
 
@@ -278,32 +258,40 @@ def _save(
     return saved
 
 
-def _secret_of(services: Services, account: SavedAccount | None) -> Mapping[str, object] | None:
-    """Return the content of an account's secret; ``None`` if it cannot be read."""
-    if account is None:
-        return None
-    try:
-        return services.secrets.read(account.id, location=account.location).content
-    except CredentialError:
-        return None
-
-
-def _undo(
+def _save_and_refresh(
     services: Services,
-    saved: SavedAccount,
+    account: SavedAccount,
+    stored: StoredCredentials,
     replaced: SavedAccount | None,
-    previous: Mapping[str, object] | None,
-) -> None:
-    """Remove an account whose login is no longer valid, and restore the one it replaced."""
-    with services.credentials.lock(saved):
-        if replaced is None or previous is None:
-            services.secrets.delete(saved.id, location=saved.location)
-            services.accounts.remove(saved.id)
-            return
-        secret = services.secrets.write(saved.id, previous)
-        services.accounts.replace(
-            replaced._replace(location=secret.location, generation=secret.generation)
-        )
+) -> tuple[SavedAccount, tuple[str, ...]]:
+    """Save an expired login and refresh it; return the account and notes.
+
+    Raises RefreshTokenRevoked if the login is no longer valid. The one it replaced is restored.
+    """
+    previous: Mapping[str, object] | None = None
+    if replaced is not None:
+        with suppress(CredentialError):  # it cannot be read: there is nothing to restore
+            previous = services.secrets.read(replaced.id, location=replaced.location).content
+    saved = _save(services, account, stored.as_secret(), replaced)
+    fingerprint = token_fingerprint(stored.login(saved.name).token)
+    try:
+        refreshed = services.refresher.refresh(saved, fingerprint, RefreshReason.EXPIRING)
+        if shutting_down.is_set():
+            return saved, ()
+        profile, notes = _checked_profile(services, refreshed.login(saved.name).token)
+    except RefreshTokenRevoked:
+        if replaced is not None and previous is not None:
+            _save(services, replaced, previous, replaced)
+        else:
+            with services.credentials.lock(saved):
+                services.secrets.delete(saved.id, location=saved.location)
+                services.accounts.remove(saved.id)
+        raise
+    except UsageMonitorError as error:  # the account stays: a refreshed login is never dropped
+        return saved, (_not_checked(error),)
+    if profile is not None:
+        services.accounts.store_profile(saved.id, profile)
+    return saved, notes
 
 
 def _added(registry: AccountRegistry, saved: SavedAccount, notes: tuple[str, ...]) -> Added:

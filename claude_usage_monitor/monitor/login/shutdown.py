@@ -96,7 +96,7 @@ def drain(
             return False
         if waited >= _GRACE_SECONDS and not announced:
             announced = True
-            on_wait(sorted(unsaved))
+            on_wait(sorted(set(unsaved)))
         time.sleep(_POLL_SECONDS if running else _RETRY_INTERVAL)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.command import PROGRAM, RESTORED, environ_running
 from tests.support.saved import refresh_token, registry, save_account
-from tests.support.token_server import TokenServer
+from tests.support.token_server import Fault, TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -200,6 +200,21 @@ def test_adding_an_expired_login_stores_the_refreshed_one_before_it_ends(
     server.released.set()
     assert 128 + number == running.exit_code()
     assert_saved(server)
+
+
+def test_a_login_that_a_revoked_one_replaced_is_restored_before_the_command_ends(
+    server: SlowServer,
+) -> None:
+    valid = server.issue("work")
+    saved = save_account(valid, "work")
+    server.script(Fault(400, b'{"error": "invalid_grant"}', delay=1.5, consumes=False))
+    running = Running("accounts", "add", "work", "--replace", "--credentials-file", "-")
+    running.type(json.dumps(server.issue("work", expires_in=-60)))
+    wait_until(lambda: server.refreshes)
+    running.leave(INTERRUPT, 3)
+    assert 130 == running.exit_code()
+    assert server.accepts(refresh_token(saved))
+    assert server.family_of(valid) == server.family_of(refresh_token(saved))
 
 
 @pytest.mark.parametrize("adds", [False, True])
