@@ -68,17 +68,17 @@ def add(content: object, name: str = "Work", *, replace: bool = False) -> Added:
     return add_credentials(registry(), name, raw, "a file", replace=replace)
 
 
-def told(added: Added) -> tuple[object, ...]:
+def result(added: Added) -> tuple[object, ...]:
     return added.account.name, added.account.kind, added.account.email, added.notes
 
 
-def kept() -> SavedAccount:
+def saved_account() -> SavedAccount:
     (found,) = registry().services.accounts.all()
     return found
 
 
-def kept_credentials() -> Any:  # noqa: ANN401 - JSON
-    return registry().services.secrets.read(kept().id).content["credentials"]
+def stored_credentials() -> Any:  # noqa: ANN401 - JSON
+    return registry().services.secrets.read(saved_account().id).content["credentials"]
 
 
 def secret_count() -> int:
@@ -91,7 +91,7 @@ def listed() -> list[SavedAccount]:
 
 
 def refusal(act: Callable[[], object]) -> UsageMonitorError:
-    """Return why nothing was added. Nothing is left of it, and no secret is quoted."""
+    """Return the error of an attempt that adds nothing and quotes no secret."""
     before = listed(), secret_count()
     with pytest.raises(UsageMonitorError) as caught:
         act()
@@ -116,9 +116,9 @@ SHAPES: dict[str, Callable[[dict[str, Any]], bytes]] = {
 def test_credentials_may_come_in_any_shape(server: TokenServer, shape: str) -> None:
     credentials: Any = server.issue("work")
     added = add(SHAPES[shape](credentials))
-    assert ("Work", "code", "work@example.com", ()) == told(added)
-    assert credentials == kept_credentials()
-    saved = kept()
+    assert ("Work", "code", "work@example.com", ()) == result(added)
+    assert credentials == stored_credentials()
+    saved = saved_account()
     assert ("credentials", {}, uuid_of("work")) == (
         saved.origin,
         saved.home,
@@ -148,7 +148,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("content", "kind"), UNUSABLE.items(), ids=range(len(UNUSABLE)))
-def test_what_holds_no_login_is_named_and_not_quoted(
+def test_an_input_without_a_login_is_named_and_not_quoted(
     server: TokenServer, content: bytes, kind: type[UsageMonitorError]
 ) -> None:
     error = refusal(lambda: add(content))
@@ -157,62 +157,62 @@ def test_what_holds_no_login_is_named_and_not_quoted(
     assert ([], False) == (server.requests, accounts_path(os.environ).exists())
 
 
-def test_other_logins_beside_it_are_not_taken_in(server: TokenServer) -> None:
+def test_other_logins_in_the_input_are_not_stored(server: TokenServer) -> None:
     credentials: Any = server.issue("work")
     add({**credentials, "mcpOAuth": {"x": CANARY}, "anthropicConsole": {"key": CANARY}})
-    assert credentials == kept_credentials()
+    assert credentials == stored_credentials()
 
 
-def test_what_is_not_understood_is_kept(server: TokenServer) -> None:
-    """Also over a renewal."""
+def test_unknown_keys_are_stored(server: TokenServer) -> None:
+    """Also after a refresh."""
     credentials: Any = server.issue("work", expires_in=-60)
     credentials |= {"later": [1, None, "ü"], "organizationUuid": "before"}
     credentials["claudeAiOauth"]["clientId"] = "later"
     add(credentials)
-    found = kept_credentials()
+    found = stored_credentials()
     assert ([1, None, "ü"], "later") == (found["later"], found["claudeAiOauth"]["clientId"])
     assert uuid_of("work's") == found["organizationUuid"]
-    assert credentials["claudeAiOauth"]["refreshToken"] != refresh_token(kept())
-    assert server.accepts(refresh_token(kept()))
+    assert credentials["claudeAiOauth"]["refreshToken"] != refresh_token(saved_account())
+    assert server.accepts(refresh_token(saved_account()))
 
 
-def test_an_expired_login_is_renewed_and_then_asked_whose_it_is(server: TokenServer) -> None:
+def test_an_expired_login_is_refreshed_and_then_its_profile_is_requested(
+    server: TokenServer,
+) -> None:
     added = add(server.issue("work", expires_in=-60))
-    assert "work@example.com" == kept().profile.email == added.account.email
+    assert "work@example.com" == saved_account().profile.email == added.account.email
     assert (1, ()) == (len(server.refreshes), added.notes)
-    assert read(registry(), kept()).usage is not None
+    assert read(registry(), saved_account()).usage is not None
     assert 1 == len(server.refreshes)
 
 
-def test_an_expired_login_without_a_refresh_token_is_not_kept(server: TokenServer) -> None:
+def test_an_expired_login_without_a_refresh_token_is_not_added(server: TokenServer) -> None:
     credentials: Any = server.issue("work", expires_in=-60)
     del credentials["claudeAiOauth"]["refreshToken"]
     assert isinstance(refusal(lambda: add(credentials)), CredentialsExpired)
     assert [] == server.requests
 
 
-def test_a_login_without_a_refresh_token_is_kept_and_says_so(server: TokenServer) -> None:
+def test_a_login_without_a_refresh_token_is_added_with_a_note(server: TokenServer) -> None:
     credentials: Any = server.issue("work")
     del credentials["claudeAiOauth"]["refreshToken"]
     (note,) = add(credentials).notes
     assert "no refresh token" in note
-    assert credentials == kept_credentials()
+    assert credentials == stored_credentials()
 
 
 @pytest.mark.parametrize("end", [None, 0, "soon", []])
-def test_a_login_that_does_not_say_when_it_ends_is_taken_for_good(
-    server: TokenServer, end: object
-) -> None:
+def test_a_login_without_a_usable_expiry_counts_as_valid(server: TokenServer, end: object) -> None:
     credentials: Any = server.issue("work")
     credentials["claudeAiOauth"]["expiresAt"] = end
     assert () == add(credentials).notes
     assert [] == server.refreshes
 
 
-# --- what the API says to them -------------------------------------------------------------------
+# --- what the API responds ------------------------------------------------------------------------
 
 
-def test_a_login_that_the_api_refuses_is_not_kept(server: TokenServer) -> None:
+def test_a_login_that_the_api_refuses_is_not_added(server: TokenServer) -> None:
     credentials = server.issue("work")
     server.revoke(server.family_of(credentials))
     assert isinstance(refusal(lambda: add(credentials)), Unauthorized)
@@ -227,7 +227,7 @@ def test_a_login_that_the_api_refuses_is_not_kept(server: TokenServer) -> None:
         (payload("error_401_expired_2026"), 401, CredentialsExpired),
     ],
 )
-def test_whatever_way_it_is_refused_nothing_is_kept(
+def test_nothing_is_added_whichever_way_the_api_refuses_it(
     api: Api, store: Store, body: bytes, status: int, kind: type[UsageMonitorError]
 ) -> None:
     api.answer_profile(body, status)
@@ -237,25 +237,25 @@ def test_whatever_way_it_is_refused_nothing_is_kept(
     assert kind is type(refusal(lambda: add_from_claude_code(registry(), "Work")))
 
 
-def test_an_expired_login_that_has_ended_is_not_kept(server: TokenServer) -> None:
+def test_an_expired_login_that_was_revoked_is_not_added(server: TokenServer) -> None:
     credentials = server.issue("work", expires_in=-60)
     server.revoke(server.family_of(credentials))
     assert isinstance(refusal(lambda: add(credentials)), RefreshTokenRevoked)
 
 
-def test_without_a_network_it_is_kept_with_a_note_and_tried_later(
+def test_without_a_network_a_login_is_added_with_a_note_and_checked_later(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
     (note,) = add(server.issue("work")).notes
     assert "could not be checked" in note
-    assert kept().profile.email is None
+    assert saved_account().profile.email is None
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
-    assert read(registry(), kept()).usage is not None
-    assert email_of("work") == kept().profile.email
+    assert read(registry(), saved_account()).usage is not None
+    assert email_of("work") == saved_account().profile.email
 
 
-def test_expired_and_without_a_network_it_is_kept_and_renewed_later(
+def test_without_a_network_an_expired_login_is_added_and_refreshed_later(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
@@ -265,31 +265,31 @@ def test_expired_and_without_a_network_it_is_kept_and_renewed_later(
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
     clock = Clock()
     clock.advance(hours=1)
-    assert read(registry(clock), kept()).problem is None
+    assert read(registry(clock), saved_account()).problem is None
     assert 1 == len(server.refreshes)
 
 
 @pytest.mark.parametrize("fault", [refused(429), refused(503)])
-def test_a_passing_trouble_at_its_renewal_keeps_it(server: TokenServer, fault: Any) -> None:  # noqa: ANN401
+def test_a_temporary_failure_of_the_refresh_loses_no_login(server: TokenServer, fault: Any) -> None:  # noqa: ANN401
     server.script(fault)
     credentials = server.issue("work", expires_in=-60)
     assert 1 == len(add(credentials).notes)
-    assert server.accepts(refresh_token(kept()))
+    assert server.accepts(refresh_token(saved_account()))
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"", 500), (b"<html>", 200), (b"{}", 429)])
-def test_who_cannot_be_asked_is_kept(api: Api, body: bytes, status: int) -> None:
+def test_a_login_is_added_although_the_api_failed(api: Api, body: bytes, status: int) -> None:
     api.answer_profile(body, status)
     (note,) = add({"accessToken": "token", "refreshToken": "refresh"}).notes
     assert "could not be checked" in note
-    assert "Work" == kept().name
+    assert "Work" == saved_account().name
 
 
 # --- the same login twice ------------------------------------------------------------------------
 
 
-def test_a_login_that_is_kept_already_is_not_kept_twice(server: TokenServer) -> None:
-    """Two accounts that renew one login would end it."""
+def test_a_login_cannot_be_added_twice(server: TokenServer) -> None:
+    """Two accounts that refreshed one login would end it."""
     credentials = server.issue("work")
     add(credentials)
     error = refusal(lambda: add(credentials, "Other"))
@@ -298,44 +298,44 @@ def test_a_login_that_is_kept_already_is_not_kept_twice(server: TokenServer) -> 
     assert 1 == len(server.requests)
 
 
-def test_a_login_may_be_kept_again_under_its_own_name(server: TokenServer) -> None:
+def test_a_login_can_replace_itself(server: TokenServer) -> None:
     credentials = server.issue("work")
     add(credentials)
-    before = kept()
+    before = saved_account()
     add(credentials, "WORK", replace=True)
-    after = kept()
+    after = saved_account()
     assert (before.id, "Work") == (after.id, after.name)
     assert before.generation < after.generation
-    assert credentials == kept_credentials()
+    assert credentials == stored_credentials()
 
 
 @pytest.mark.parametrize("name", ["Work", "Other"])
-def test_a_login_that_was_used_up_is_not_taken_in_again(server: TokenServer, name: str) -> None:
-    """Sending its token would end the login that came of it."""
+def test_a_login_that_was_refreshed_since_cannot_be_added(server: TokenServer, name: str) -> None:
+    """Sending its spent token would end the refreshed login."""
     credentials = server.issue("work", expires_in=-60)
     add(credentials)
     error = refusal(lambda: add(credentials, name, replace=True))
     assert "has refreshed their login since" in error.message
     assert "--login" in error.hint
-    assert server.accepts(refresh_token(kept()))
+    assert server.accepts(refresh_token(saved_account()))
     manage.remove(registry(), "Work")
     assert "has refreshed their login since" in refusal(lambda: add(credentials, name)).message
 
 
-def test_two_logins_of_one_account_are_two(server: TokenServer) -> None:
+def test_two_logins_of_one_account_are_two_accounts_here(server: TokenServer) -> None:
     add(server.issue("work"), "one")
     add(server.issue("work"), "two")
     assert 2 == len(registry().services.accounts.all()) == secret_count()
 
 
 @pytest.mark.parametrize("name", ["", "work", "Console", "demo", "x" * 65])
-def test_a_name_that_cannot_be_had_is_refused_before_anybody_is_asked(
+def test_an_invalid_name_is_refused_before_a_request_is_sent(
     server: TokenServer, store: Store, name: str
 ) -> None:
     found = registry()
     add(server.issue("work"))
     store.write(as_bytes(server.issue("other")))
-    asked = len(server.requests)
+    earlier = len(server.requests)
     acts: list[Callable[[], object]] = [
         lambda: add(server.issue("new"), name),
         lambda: add_login(found, name, server.issue("new")),
@@ -344,52 +344,49 @@ def test_a_name_that_cannot_be_had_is_refused_before_anybody_is_asked(
     ]
     for act in acts:
         assert isinstance(refusal(act), InvalidName)
-    assert asked == len(server.requests)
+    assert earlier == len(server.requests)
 
 
-# --- in place of another -------------------------------------------------------------------------
+# --- replacing an account -------------------------------------------------------------------------
 
 
-def test_another_login_takes_the_place_of_the_last(server: TokenServer) -> None:
+def test_a_login_replaces_the_previous_one(server: TokenServer) -> None:
     add(server.issue("work"))
-    before, credentials = kept(), server.issue("other")
+    before, credentials = saved_account(), server.issue("other")
     add_login(registry(), "work", credentials, replace=True)
-    after = kept()
+    after = saved_account()
     assert (before.id, "login", "other@example.com") == (
         after.id,
         after.origin,
         after.profile.email,
     )
-    assert credentials == kept_credentials()
+    assert credentials == stored_credentials()
     assert 1 == secret_count()
 
 
-def test_a_kind_is_not_replaced_by_another(server: TokenServer) -> None:
+def test_an_account_is_not_replaced_by_one_of_another_kind(server: TokenServer) -> None:
     add(server.issue("work"))
     error = refusal(lambda: add_admin_key(registry(), "Work", ADMIN_KEY, replace=True))
     assert "is a subscription, not an organization" in error.message
 
 
 @pytest.mark.parametrize("expires_in", [3600, -60])
-def test_a_login_that_is_refused_leaves_the_one_it_was_to_replace(
-    server: TokenServer, expires_in: float
-) -> None:
-    """That one may be good: it is never lost."""
+def test_a_login_that_is_refused_replaces_nothing(server: TokenServer, expires_in: float) -> None:
     good = server.issue("work")
     add(good)
     bad = server.issue("other", expires_in=expires_in)
     server.revoke(server.family_of(bad))
     refusal(lambda: add(bad, replace=True))
-    assert good == kept_credentials()
-    assert read(registry(), kept()).usage is not None
+    assert good == stored_credentials()
+    assert read(registry(), saved_account()).usage is not None
 
 
-def test_replacing_an_account_that_is_not_there_adds_it(server: TokenServer) -> None:
+def test_replacing_a_missing_account_adds_it(server: TokenServer) -> None:
     add(server.issue("work"), replace=True)
-    assert "Work" == kept().name
+    assert "Work" == saved_account().name
 
 
-# --- Claude Code's -------------------------------------------------------------------------------
+# --- importing Claude Code's login ----------------------------------------------------------------
 
 
 def claude_json(home: Path, account: str) -> None:
@@ -401,34 +398,34 @@ def claude_json(home: Path, account: str) -> None:
     (home / ".claude.json").write_text(json.dumps({"oauthAccount": named}))
 
 
-def test_what_claude_code_is_logged_in_as_is_copied_and_left(
+def test_claude_codes_login_is_copied_and_not_changed(
     server: TokenServer, store: Store, home: Path
 ) -> None:
-    """Its login alone, and where it was."""
+    """No other login in its store is copied; the location of the store is saved."""
     credentials = {**server.issue("work"), "organizationUuid": "org"}
     store.write(as_bytes({**credentials, "mcpOAuth": {"x": CANARY}, "later": 1}))
     before = store.path.read_bytes(), store.path.stat().st_mtime_ns
     added = add_from_claude_code(registry(), "Work")
     assert ("work@example.com", ()) == (added.account.email, added.notes)
-    saved = kept()
+    saved = saved_account()
     assert ("claude-code", str(home)) == (saved.origin, saved.home["HOME"])
-    assert credentials == kept_credentials()
+    assert credentials == stored_credentials()
     assert before == (store.path.read_bytes(), store.path.stat().st_mtime_ns)
     assert [] == server.refreshes
 
 
-def test_an_expired_login_of_claude_codes_is_kept_and_left_to_it(
+def test_an_expired_login_of_claude_code_is_copied_and_not_refreshed(
     server: TokenServer, store: Store, home: Path
 ) -> None:
     store.write(as_bytes(server.issue("work", expires_in=-60)))
     claude_json(home, "work")
     (note,) = add_from_claude_code(registry(), "Work").notes
     assert "Open Claude Code once" in note
-    assert email_of("work") == kept().profile.email
+    assert email_of("work") == saved_account().profile.email
     assert [] == server.requests
 
 
-def test_without_a_network_claude_codes_file_says_who_it_is(
+def test_without_a_network_the_account_is_read_from_claude_codes_configuration(
     server: TokenServer, store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write(as_bytes(server.issue("work")))
@@ -436,7 +433,7 @@ def test_without_a_network_claude_codes_file_says_who_it_is(
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", NOWHERE)
     (note,) = add_from_claude_code(registry(), "Work").notes
     assert "could not be checked" in note
-    assert uuid_of("work") == kept().profile.account_uuid
+    assert uuid_of("work") == saved_account().profile.account_uuid
 
 
 @pytest.mark.parametrize(
@@ -451,21 +448,21 @@ def test_without_a_login_there_is_nothing_to_copy(
     assert ([], 0) == (server.requests, secret_count())
 
 
-def test_a_login_of_the_environment_is_not_what_is_copied(
+def test_a_token_in_the_environment_is_not_copied(
     server: TokenServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", CANARY)
     refusal(lambda: add_from_claude_code(registry(), "Work"))
     store.write(as_bytes(server.issue("work")))
     add_from_claude_code(registry(), "Work")
-    assert CANARY not in json.dumps(kept_credentials())
+    assert CANARY not in json.dumps(stored_credentials())
 
 
 @pytest.mark.parametrize("change", ["nothing", "its access token", "its refresh token"])
-def test_claude_codes_own_credentials_as_a_file_are_kept_as_its_own(
+def test_a_copy_of_claude_codes_credentials_is_imported_as_its_login(
     server: TokenServer, store: Store, change: str
 ) -> None:
-    """Also a copy from before it renewed one of them: we would log it out."""
+    """Also if one of its tokens was refreshed since: refreshing the other would log it out."""
     live: Any = server.issue("work")
     store.write(as_bytes(live))
     copy = json.loads(as_bytes(live))
@@ -475,20 +472,20 @@ def test_claude_codes_own_credentials_as_a_file_are_kept_as_its_own(
         copy["claudeAiOauth"]["refreshToken"] = "before"
     (note,) = add(copy).notes
     assert "Claude Code's own" in note
-    assert "claude-code" == kept().origin
-    assert live == kept_credentials()
+    assert "claude-code" == saved_account().origin
+    assert live == stored_credentials()
     assert [] == server.refreshes
 
 
-def test_another_login_as_a_file_is_our_own_whatever_claude_code_holds(
+def test_another_login_of_the_same_account_is_not_claude_codes(
     server: TokenServer, store: Store
 ) -> None:
     store.write(as_bytes(server.issue("work")))
     assert () == add(server.issue("work")).notes
-    assert "credentials" == kept().origin
+    assert "credentials" == saved_account().origin
 
 
-def test_what_was_saved_from_claude_code_is_not_kept_a_second_time_as_our_own(
+def test_a_login_imported_from_claude_code_cannot_be_added_as_our_own(
     server: TokenServer, store: Store
 ) -> None:
     credentials = server.issue("work")
@@ -502,7 +499,7 @@ def test_what_was_saved_from_claude_code_is_not_kept_a_second_time_as_our_own(
 
 
 class Admin:
-    """The Admin API, as far as it says whose a key is."""
+    """The request of the Admin API that returns the organization of a key."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.keys: list[str | None] = []
@@ -519,11 +516,11 @@ def admin(httpserver: HTTPServer, api: Api) -> Admin:
     return Admin(httpserver)
 
 
-def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
+def test_an_admin_key_is_checked_and_stored(admin: Admin) -> None:
     added = add_admin_key(registry(), "Org", f" {ADMIN_KEY}\n")
-    assert ("Org", "console", None, ()) == told(added)
+    assert ("Org", "console", None, ()) == result(added)
     assert [ADMIN_KEY] == admin.keys
-    saved = kept()
+    saved = saved_account()
     assert ("admin-key", "Company", "org-uuid") == (
         saved.origin,
         saved.profile.organization,
@@ -535,29 +532,31 @@ def test_an_admin_key_is_checked_and_kept(admin: Admin) -> None:
 @pytest.mark.parametrize(
     "key", ["", "  ", CANARY, "sk-ant-oat01-" + CANARY, "sk-ant-api03-" + CANARY, ADMIN_KEY + " x"]
 )
-def test_what_can_be_no_admin_key_is_not_sent(admin: Admin, key: str) -> None:
+def test_a_text_that_cannot_be_an_admin_key_is_not_sent(admin: Admin, key: str) -> None:
     assert isinstance(refusal(lambda: add_admin_key(registry(), "Org", key)), NoCredentials)
     assert [] == admin.keys
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (403, Forbidden)])
-def test_a_refused_admin_key_is_not_kept(
+def test_a_refused_admin_key_is_not_stored(
     admin: Admin, status: int, kind: type[UsageMonitorError]
 ) -> None:
-    words = {"type": "error", "error": {"type": "x", "message": f"no: {ADMIN_KEY}"}}
-    admin.body, admin.status = as_bytes(words), status
+    text = {"type": "error", "error": {"type": "x", "message": f"no: {ADMIN_KEY}"}}
+    admin.body, admin.status = as_bytes(text), status
     assert kind is type(refusal(lambda: add_admin_key(registry(), "Org", ADMIN_KEY)))
 
 
 @pytest.mark.parametrize("status", [429, 500, 404])
-def test_an_admin_key_that_cannot_be_checked_is_kept_with_a_note(admin: Admin, status: int) -> None:
+def test_an_admin_key_that_cannot_be_checked_is_added_with_a_note(
+    admin: Admin, status: int
+) -> None:
     admin.status = status
     (note,) = add_admin_key(registry(), "Org", ADMIN_KEY).notes
     assert "could not be checked" in note
-    assert "Org" == kept().name
+    assert "Org" == saved_account().name
 
 
-# --- how it is kept ------------------------------------------------------------------------------
+# --- storing --------------------------------------------------------------------------------------
 
 
 def tokens_in(text: str) -> list[str]:
@@ -579,7 +578,7 @@ def test_no_secret_is_in_any_file(server: TokenServer, home: Path, store: Store)
         assert not [secret for secret in secrets if secret.encode() in path.read_bytes()]
 
 
-def test_where_the_list_cannot_be_kept_no_secret_is_either(server: TokenServer) -> None:
+def test_no_secret_is_stored_if_the_account_list_cannot_be(server: TokenServer) -> None:
     path = accounts_path(os.environ)
     path.parent.mkdir(parents=True)
     path.mkdir()
@@ -588,7 +587,7 @@ def test_where_the_list_cannot_be_kept_no_secret_is_either(server: TokenServer) 
     assert ("accounts_unavailable", 0) == (caught.value.code, secret_count())
 
 
-def test_where_the_secret_cannot_be_kept_the_account_is_not_listed(server: TokenServer) -> None:
+def test_no_account_is_listed_if_its_secret_cannot_be_stored(server: TokenServer) -> None:
     secrets_path(os.environ).parent.mkdir(parents=True)
     secrets_path(os.environ).write_bytes(b"garbage")
     with pytest.raises(UsageMonitorError) as caught:
@@ -597,11 +596,11 @@ def test_where_the_secret_cannot_be_kept_the_account_is_not_listed(server: Token
     assert () == registry().services.accounts.all()
 
 
-def test_the_encrypted_file_is_announced_before_it_is_begun(server: TokenServer) -> None:
+def test_the_encrypted_file_is_announced_before_it_is_created(server: TokenServer) -> None:
     announced: list[tuple[str, bool]] = []
 
-    def announce(words: str) -> None:
-        announced.append((words, secrets_path(os.environ).exists()))
+    def announce(text: str) -> None:
+        announced.append((text, secrets_path(os.environ).exists()))
 
     found = AccountRegistry(Services(os.environ, Settings(), utc_now, announce=announce))
     for name in ("one", "two"):
