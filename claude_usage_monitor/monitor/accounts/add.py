@@ -88,7 +88,7 @@ def add_from_claude_code(registry: AccountRegistry, name: str, *, replace: bool 
         profile, notes = _checked_profile(services, credential.token)
     profile = profile or global_config.GlobalConfig(services.environ).read().profile or Profile()
     account = _new_account(services, name, "claude-code", profile, replaced)
-    account = account._replace(home=location_of(services.environ))
+    account = account._replace(claude_code_environ=location_of(services.environ))
     secret = StoredCredentials(imported_part(content)).as_secret()
     return _added(registry, _save(services, account, secret, replaced), notes)
 
@@ -182,7 +182,7 @@ def _require_unused(services: Services, token: Secret, replaced: SavedAccount | 
                 f"These credentials are already saved as {saved.name!r}.",
                 "Only one account can refresh a login.",
             )
-    if services.accounts.is_spent(token_fingerprint(token)):
+    if services.accounts.is_used_up(token_fingerprint(token)):
         raise InvalidSetting(
             "These credentials are outdated: this program has refreshed their login since.",
             "Log in again with `--login`.",

@@ -13,7 +13,7 @@ from claude_usage_monitor.monitor.accounts.registry import (
 )
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.text import clean, contains_secret
-from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
 from claude_usage_monitor.usage.status import (
     CLAUDE_CODE,
@@ -62,7 +62,7 @@ def checked_name(raw: str) -> str:
     cleaned = clean(name, MAX_NAME_LENGTH)
     if not name.isprintable() or not cleaned:
         raise InvalidName("The name has characters that cannot be printed.", "Remove them.")
-    if folded(cleaned) in _RESERVED_NAMES:
+    if name_key(cleaned) in _RESERVED_NAMES:
         raise InvalidName(
             f"The name {cleaned!r} is taken by a built-in account.", "Choose another name."
         )
@@ -77,9 +77,9 @@ def account_to_replace(
     Raises InvalidName if the name is taken and ``replace`` is false, or the account is of another
     kind.
     """
-    name = folded(checked_name(raw_name))
+    name = name_key(checked_name(raw_name))
     for saved in registry.services.accounts.all():
-        if folded(saved.name) != name:
+        if name_key(saved.name) != name:
             continue
         if not replace:
             raise InvalidName(
@@ -120,7 +120,7 @@ def _summary(registry: AccountRegistry, listed: ListedAccount) -> AccountSummary
 def use(registry: AccountRegistry, name: str) -> Account:
     """Make an account the one that is shown by default. Raises UnknownAccount."""
     listed = registry.find(name)
-    registry.services.accounts.activate(listed.key)
+    registry.services.accounts.set_active(listed.key)
     return listed.account
 
 

@@ -16,7 +16,7 @@ from claude_usage_monitor.sources.claude_code.credentials_file import (
     stored_admin_key,
 )
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.store.accounts.saved_account import SavedAccount, folded
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account
 
 
@@ -63,7 +63,7 @@ class AccountRegistry:
         This is the account chosen with `accounts use`. Without a choice it is Claude Code's
         account, or the first saved subscription if Claude Code has no login.
         """
-        chosen = self.services.accounts.active()
+        chosen = self.services.accounts.active_key()
         if chosen is not None:
             return chosen if chosen in {each.key for each in listed} else CLAUDE_CODE.name
         subscriptions = [each.key for each in listed if each.saved and each.saved.kind == "code"]
@@ -86,7 +86,7 @@ class AccountRegistry:
         listed = self.all_accounts()
         shown_name = clean(name)  # without an echo of a token that was given as a name
         for each in listed:
-            if folded(each.account.name) == folded(shown_name):
+            if name_key(each.account.name) == name_key(shown_name):
                 return each
         names = ", ".join(each.account.name for each in listed)
         raise UnknownAccount(f"There is no account {shown_name!r}.", f"Known accounts: {names}.")

@@ -102,7 +102,7 @@ def _saved_accounts(
     except UsageMonitorError as error:
         return [Finding(accounts.AREA, "list", "problem", error.message, error.hint)], False
     saved = [each for each in summaries if each.account.name != CLAUDE_CODE.name]
-    damaged = services.accounts.damaged
+    damaged = services.accounts.unreadable_count
     findings = list(accounts.account_findings(saved, damaged, now, style))
     location = services.secrets.location_for_new_logins()
     findings.append(Finding(accounts.AREA, "new logins", "ok", f"stored in: {location}"))

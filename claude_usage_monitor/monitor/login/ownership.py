@@ -165,10 +165,12 @@ class LoginOwnership:
     def _installations(self, account: SavedAccount) -> list[_Installation]:
         if account.origin != "claude-code":
             return [self._current]
-        key = _as_key(account.home)
+        key = _as_key(account.claude_code_environ)
         if key not in self._by_location:
             others = {k: v for k, v in self._environ.items() if k not in LOCATION_VARIABLES}
-            self._by_location[key] = _Installation({**others, **account.home}, self._state)
+            self._by_location[key] = _Installation(
+                {**others, **account.claude_code_environ}, self._state
+            )
         imported_from = self._by_location[key]
         return [imported_from, *([self._current] if imported_from is not self._current else [])]
 

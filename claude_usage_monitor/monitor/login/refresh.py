@@ -38,7 +38,8 @@ from claude_usage_monitor.monitor.login.stored import (
     log_in_again,
 )
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
+from claude_usage_monitor.store.accounts.refresh_state import RefreshState
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.ledger import is_alive, this_process
 from claude_usage_monitor.usage.secret import Secret
@@ -123,8 +124,8 @@ class LoginRefresher:
                 account = self._store.ensure_writable(account, stored)
                 refreshed = self._send(account, stored, token, state)
                 # The server may leave the refresh token as it is.
-                spent = state.fingerprint if refreshed.refresh_token != token else None
-                return self._store.store_refreshed(account, refreshed, spent)
+                used_up = state.fingerprint if refreshed.refresh_token != token else None
+                return self._store.store_refreshed(account, refreshed, used_up)
 
     # --- may it be sent? -----------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class LoginRefresher:
 
     def _require_sendable(self, account: SavedAccount, state: RefreshState) -> None:
         """Raise UsageMonitorError if the refresh token must not be sent, or not yet."""
-        if state.spent:
+        if state.used_up:
             raise self._no_longer_valid(account, state, "another copy of it was refreshed")
         if state.is_in_flight(self._clock()) and is_alive(state.sent_by):
             # It holds the lock of a file that was deleted: our own lock does not exclude it.

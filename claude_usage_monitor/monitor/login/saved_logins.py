@@ -43,7 +43,7 @@ def open_saved_logins(  # noqa: PLR0913, PLR0917 - what a refresh needs
     announce: Callable[[str], None],
 ) -> SavedLogins:
     """Return the stores. ``announce`` receives a notice before the encrypted file is created."""
-    file = EncryptedFile(secrets_path(environ), accounts.exclusively)
+    file = EncryptedFile(secrets_path(environ), accounts.exclusive_lock)
     secrets = SecretStore(KeyringStore(), file, announce)
     credentials = CredentialStore(accounts, secrets, clock, locks_path(environ))
     ownership = LoginOwnership(environ, state, api_client)

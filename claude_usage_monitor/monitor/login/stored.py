@@ -26,7 +26,8 @@ from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
+from claude_usage_monitor.store.accounts.refresh_state import RefreshState
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.secrets.secret_store import SecretStore
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.secret import Secret
@@ -96,12 +97,12 @@ def parse_credentials(content: bytes, source: str) -> dict[str, object]:
 class PendingWrite(NamedTuple):
     """A refreshed login that could not be stored yet.
 
-    ``spent`` is the fingerprint of the refresh token that the server exchanged for it.
+    ``used_up`` is the fingerprint of the refresh token that the server exchanged for it.
     """
 
     account: SavedAccount
     stored: StoredCredentials
-    spent: str | None
+    used_up: str | None
     tried_at: datetime
     problem: str
 
@@ -206,21 +207,21 @@ class CredentialStore:
             self._accounts.store_secret_location(account.id, secret.location, secret.generation)
 
     def store_refreshed(
-        self, account: SavedAccount, stored: StoredCredentials, spent: str | None
+        self, account: SavedAccount, stored: StoredCredentials, used_up: str | None
     ) -> StoredCredentials:
         """Store a refreshed login before it is used. If no store accepts it, it becomes pending.
 
-        ``spent`` is the fingerprint of the refresh token that was exchanged for it; ``None`` if
+        ``used_up`` is the fingerprint of the refresh token that was exchanged for it; ``None`` if
         that one stays valid.
         """
         try:
             secret = self._secrets.write(account.id, stored.as_secret())
         except (SecretStoreUnavailable, AccountsUnavailable) as error:
-            self._add_pending(account, stored, spent, error)
+            self._add_pending(account, stored, used_up, error)
             return stored
         self._drop_pending(account.id)
         with suppress(AccountsUnavailable):  # the login is stored; the list only helps to find it
-            self._accounts.record_refresh(account.id, secret.location, secret.generation, spent)
+            self._accounts.record_refresh(account.id, secret.location, secret.generation, used_up)
         return stored._replace(generation=secret.generation)
 
     # --- pending writes ------------------------------------------------------------------------
@@ -242,7 +243,7 @@ class CredentialStore:
             if current is None or current.generation > pending.account.generation:
                 self._drop_pending(account_id)  # the account was removed, or logged in again
             else:
-                self.store_refreshed(pending.account, pending.stored, pending.spent)
+                self.store_refreshed(pending.account, pending.stored, pending.used_up)
         return account_id not in self._pending
 
     def store_pending(self) -> list[str]:
@@ -255,18 +256,20 @@ class CredentialStore:
         self,
         account: SavedAccount,
         stored: StoredCredentials,
-        spent: str | None,
+        used_up: str | None,
         error: UsageMonitorError,
     ) -> None:
         problem = f"The refreshed login of {account.name} could not be stored: {error.message}"
         with self._guard:
-            self._pending[account.id] = PendingWrite(account, stored, spent, self._clock(), problem)
+            self._pending[account.id] = PendingWrite(
+                account, stored, used_up, self._clock(), problem
+            )
         shutdown.register(self)
-        if spent is None:
+        if used_up is None:
             return
         # Other processes have only the spent token: they must not send it again.
         hint = f"{error.hint} If the process that has it was killed: {log_in_again(account.name)}"
-        state = RefreshState(spent, 1, 0, None, RefreshTokenRevoked.code, problem, hint)
+        state = RefreshState(used_up, 1, 0, None, RefreshTokenRevoked.code, problem, hint)
         with suppress(AccountsUnavailable):
             self._accounts.store_refresh_state(account.id, state)
 

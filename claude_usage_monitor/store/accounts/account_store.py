@@ -1,98 +1,80 @@
-"""accounts.db: the accounts that were added, and how their renewals went. Never a secret.
+"""The list of accounts that the user added, and what came of refreshing their logins.
 
-A file of its own beside state.db: that one is set aside when it is damaged and replaced by memory
-when the disk is full, and an account must survive both. Here a change is on the disk before it
-counts, or an error.
+It contains no secret. It is a file of its own beside state.db, which is replaced when it is damaged
+and by memory when the disk is full: here a change is on the disk before it counts, or an error.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
-from claude_usage_monitor.files import create_private_file, require_own_file
+from claude_usage_monitor.errors import InvalidName, UnknownAccount
+from claude_usage_monitor.store.accounts.accounts_file import AccountsFile
+from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import (
-    RefreshState,
+    COLUMNS,
     SavedAccount,
     SecretLocation,
     account_from_row,
-    folded,
+    name_key,
     profile_as_json,
     row_from_account,
 )
-from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION, migrate
-from claude_usage_monitor.store.columns import milliseconds, optional_instant
-from claude_usage_monitor.store.database import (
-    BUSY_TIMEOUT,
-    connect,
-    inode_of,
-    is_busy,
-    reason_for,
-    transaction,
-)
+from claude_usage_monitor.store.columns import optional_instant, optional_milliseconds
 from claude_usage_monitor.usage.profile import Profile
 
-_SPENT_KEPT = 10_000  # fingerprints: years of ten accounts
+_MAX_USED_UP = 10_000  # fingerprints: those of ten accounts in several years
 
 
 class AccountStore:
-    """The list of accounts that all processes of this user share. Every method is thread-safe.
+    """The accounts that all processes of this user share. Any thread may use it.
 
-    Raises AccountsUnavailable when the file cannot be read, or a change cannot be kept.
+    Raises AccountsUnavailable when the file cannot be read, or a change cannot be stored.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.damaged = 0
-        """How many accounts the last `all` left out, for what is kept of them is unreadable."""
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._inode: int | None = None
+        self._file = AccountsFile(path)
+        self.unreadable_count = 0
+        """How many accounts the last call of `all` left out because their rows are damaged."""
 
     # --- reading -------------------------------------------------------------------------------
 
     def version(self) -> tuple[int | None, int]:
-        """Return what changes with every change; while there is no file it costs a stat."""
-        with self._reading() as connection:
-            if connection is None:
-                return None, 0
-            (version,) = connection.execute("PRAGMA data_version").fetchone()
-            return self._inode, int(version) + connection.total_changes
+        """Return what changes with every change; without a file this costs one system call."""
+        return self._file.version()
 
     def all(self) -> tuple[SavedAccount, ...]:
-        """Return the accounts in the order they were added; a damaged row costs only itself."""
-        found = self._select("ORDER BY saved_at, rowid")
-        readable = tuple(each for each in found if each is not None)
-        self.damaged = len(found) - len(readable)
-        return readable
+        """Return the readable accounts in the order they were added."""
+        rows = self._select("ORDER BY saved_at, rowid")
+        accounts = tuple(account for account in rows if account is not None)
+        self.unreadable_count = len(rows) - len(accounts)
+        return accounts
 
-    def get(self, account: str) -> SavedAccount | None:
-        """Return the account with an id, ``None`` if it was removed."""
-        return next(iter(self._select("WHERE id = ?", account)), None)
+    def get(self, account_id: str) -> SavedAccount | None:
+        """Return an account, ``None`` if it was removed."""
+        return next(iter(self._select("WHERE id = ?", account_id)), None)
 
-    def active(self) -> str | None:
-        """Return the id or the built-in name that was chosen; ``None`` if none was."""
-        with self._reading() as connection:
+    def active_key(self) -> str | None:
+        """Return the account id or built-in name that the user chose; ``None`` before that."""
+        with self._file.reading() as connection:
             if connection is None:
                 return None
             row = connection.execute("SELECT account FROM active").fetchone()
             return str(row[0]) if row else None
 
-    def refresh_state(self, account: str, fingerprint: str) -> RefreshState:
+    def refresh_state(self, account_id: str, fingerprint: str) -> RefreshState:
         """Return what came of sending a refresh token.
 
         Two accounts may have the same token: attempts of each count for ``unanswered``, and one
         whose response is still expected comes before the account's own failure.
         """
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return RefreshState(fingerprint)
-            unanswered, spent = connection.execute(
+            unanswered, used_up = connection.execute(
                 "SELECT max(unanswered), EXISTS (SELECT 1 FROM spent WHERE fingerprint = ?1)"
                 " FROM renewal WHERE fingerprint = ?1",
                 (fingerprint,),
@@ -101,7 +83,7 @@ class AccountStore:
                 "SELECT failures, next_at, code, message, hint FROM renewal"
                 " WHERE fingerprint = ?1 AND (account = ?2 OR code IS NULL AND next_at IS NOT NULL)"
                 " ORDER BY code IS NULL AND next_at IS NOT NULL DESC LIMIT 1",
-                (fingerprint, account),
+                (fingerprint, account_id),
             ).fetchone()
             failures, next_request_at, code, message, hint = row or (0, None, None, "", "")
             state = RefreshState(
@@ -110,28 +92,36 @@ class AccountStore:
                 int(failures),
                 optional_instant(next_request_at),
                 hint=str(hint or ""),
-                spent=bool(spent),
+                used_up=bool(used_up),
             )
             if code is None:
                 return state._replace(sent_by=str(message or ""))
             return state._replace(code=str(code), message=str(message or ""))
 
+    def is_used_up(self, fingerprint: str) -> bool:
+        """Return whether a refresh token was exchanged for another one, by whichever account."""
+        with self._file.reading() as connection:
+            if connection is None:
+                return False
+            query = "SELECT 1 FROM spent WHERE fingerprint = ?"
+            return connection.execute(query, (fingerprint,)).fetchone() is not None
+
     # --- writing -------------------------------------------------------------------------------
 
     def add(self, account: SavedAccount) -> None:
-        """Keep a new account. Raises InvalidName when its name is taken."""
-        with self._writing() as connection:
+        """Store a new account. Raises InvalidName when its name is taken."""
+        with self._file.writing() as connection:
             try:
                 connection.execute(
                     "INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     row_from_account(account),
                 )
             except sqlite3.IntegrityError:
-                raise _taken(account.name) from None
+                raise _name_taken(account.name) from None
 
     def replace(self, account: SavedAccount) -> None:
-        """Keep another login under an account's id and name. Raises UnknownAccount."""
-        with self._writing() as connection:
+        """Store another login under an account's id and name. Raises UnknownAccount."""
+        with self._file.writing() as connection:
             changed = connection.execute(
                 "UPDATE account SET origin = ?, saved_at = ?, profile = ?, home = ?, place = ?,"
                 " generation = ? WHERE id = ?",
@@ -143,181 +133,105 @@ class AccountStore:
                 )
             connection.execute("DELETE FROM renewal WHERE account = ?", (account.id,))
 
-    def rename(self, account: str, name: str) -> None:
-        """Give an account another name. Raises InvalidName when it is another account's."""
-        with self._writing() as connection:
+    def rename(self, account_id: str, name: str) -> None:
+        """Give an account another name. Raises InvalidName when the name is taken."""
+        with self._file.writing() as connection:
             try:
                 connection.execute(
                     "UPDATE account SET name = ?, folded = ? WHERE id = ?",
-                    (name, folded(name), account),
+                    (name, name_key(name), account_id),
                 )
             except sqlite3.IntegrityError:
-                raise _taken(name) from None
+                raise _name_taken(name) from None
 
-    def remove(self, account: str) -> None:
-        """Forget an account, and what came of its renewals."""
-        with self._writing() as connection:
-            connection.execute("DELETE FROM account WHERE id = ?", (account,))
-            connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
-            connection.execute("DELETE FROM active WHERE account = ?", (account,))
+    def remove(self, account_id: str) -> None:
+        """Delete an account and its refresh state."""
+        with self._file.writing() as connection:
+            connection.execute("DELETE FROM account WHERE id = ?", (account_id,))
+            connection.execute("DELETE FROM renewal WHERE account = ?", (account_id,))
+            connection.execute("DELETE FROM active WHERE account = ?", (account_id,))
 
-    def activate(self, account: str) -> None:
-        """Choose the account (an id, or a built-in name) that is shown when none is named."""
-        with self._writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO active VALUES (1, ?)", (account,))
+    def set_active(self, key: str) -> None:
+        """Choose the account that is shown by default: an account id or a built-in name."""
+        with self._file.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO active VALUES (1, ?)", (key,))
 
-    def store_profile(self, account: str, profile: Profile) -> None:
-        """Keep who an account is, as the API told."""
-        with self._writing() as connection:
+    def store_profile(self, account_id: str, profile: Profile) -> None:
+        """Store the profile that the API returned for an account."""
+        with self._file.writing() as connection:
             connection.execute(
                 "UPDATE account SET profile = ? WHERE id = ?",
-                (profile_as_json(profile), account),
+                (profile_as_json(profile), account_id),
             )
 
     def store_secret_location(
-        self, account: str, location: SecretLocation, generation: int
+        self, account_id: str, location: SecretLocation, generation: int
     ) -> None:
-        """Keep where an account's newest secret is: who remembers an older one reads it anew."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE account SET place = ?, generation = ? WHERE id = ?",
-                (location, generation, account),
-            )
+        """Store where an account's newest secret is; processes that cached an older one reload."""
+        with self._file.writing() as connection:
+            _update_secret(connection, account_id, location, generation)
 
-    def store_refresh_state(self, account: str, state: RefreshState) -> None:
+    def store_refresh_state(self, account_id: str, state: RefreshState) -> None:
         """Store what came of sending a refresh token."""
-        next_at = None if state.next_request_at is None else milliseconds(state.next_request_at)
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    account,
+                    account_id,
                     state.fingerprint,
                     state.unanswered,
                     state.failures,
-                    next_at,
+                    optional_milliseconds(state.next_request_at),
                     state.code,
                     state.sent_by or state.message,
                     state.hint,
                 ),
             )
 
-    def is_spent(self, fingerprint: str) -> bool:
-        """Return whether a refresh token was used up, by whichever account."""
-        with self._reading() as connection:
-            if connection is None:
-                return False
-            query = "SELECT 1 FROM spent WHERE fingerprint = ?"
-            return connection.execute(query, (fingerprint,)).fetchone() is not None
-
     def record_refresh(
-        self, account: str, location: SecretLocation, generation: int, spent: str | None
+        self, account_id: str, location: SecretLocation, generation: int, used_up: str | None
     ) -> None:
-        """Store where a refreshed login is, and the fingerprint of the token spent for it."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE account SET place = ?, generation = ? WHERE id = ?",
-                (location, generation, account),
-            )
-            connection.execute("DELETE FROM renewal WHERE account = ?", (account,))
-            if spent is None:
+        """Store where a refreshed login is, and the fingerprint of the token used up for it."""
+        with self._file.writing() as connection:
+            _update_secret(connection, account_id, location, generation)
+            connection.execute("DELETE FROM renewal WHERE account = ?", (account_id,))
+            if used_up is None:
                 return
-            connection.execute("INSERT OR IGNORE INTO spent VALUES (?)", (spent,))
+            connection.execute("INSERT OR IGNORE INTO spent VALUES (?)", (used_up,))
             connection.execute(
                 "DELETE FROM spent WHERE rowid IN"
                 " (SELECT rowid FROM spent ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-                (_SPENT_KEPT,),
+                (_MAX_USED_UP,),
             )
 
     @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Keep every other writer, also of other processes, out meanwhile."""
-        with self._writing():
+    def exclusive_lock(self) -> Iterator[None]:
+        """Keep every other writer out, also those of other processes."""
+        with self._file.writing():
             yield
 
-    # --- the file ------------------------------------------------------------------------------
-
     def _select(self, clause: str, *values: str) -> tuple[SavedAccount | None, ...]:
-        """Return the accounts, ``None`` for a row that is none."""
-        with self._reading() as connection:
+        """Return the accounts, ``None`` for each damaged row."""
+        with self._file.reading() as connection:
             if connection is None:
                 return ()
             rows = connection.execute(
-                "SELECT id, name, kind, origin, saved_at, profile, home, place, generation"  # noqa: S608 - literals
-                f" FROM account {clause}",
+                f"SELECT {', '.join(COLUMNS)} FROM account {clause}",  # noqa: S608 - literals
                 values,
             ).fetchall()
-            return tuple(account_from_row(*row) for row in rows)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield the connection, ``None`` where no account was ever added."""
-        with self._lock, self._as_ours():
-            with suppress(FileNotFoundError, NotADirectoryError):
-                require_own_file(self.path)
-            inode = inode_of(self.path)
-            if inode is None:
-                self._close()
-            elif self._connection is None or inode != self._inode:
-                self._open(inode)
-            yield self._connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection within one transaction."""
-        with self._lock, self._as_ours():
-            if inode_of(self.path) is None:
-                create_private_file(self.path)
-            with self._reading() as connection:
-                assert connection is not None  # noqa: S101 - it was just made
-                if connection.in_transaction:  # of `exclusively`, by this thread
-                    yield connection
-                    return
-                with transaction(connection):
-                    yield connection
-
-    @contextmanager
-    def _as_ours(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
-            self._close()
-            raise self._unavailable(error) from None
-
-    def _unavailable(self, error: Exception) -> AccountsUnavailable:
-        if is_busy(error):
-            return AccountsUnavailable(f"{self.path} is in use.", "Try again in a moment.")
-        return AccountsUnavailable(
-            f"{self.path} cannot be used ({reason_for(error)}).",
-            "Free space, give yourself access, or move the file away and add the accounts again.",
-        )
-
-    def _open(self, inode: int) -> None:
-        self._close()
-        connection = connect(
-            self.path, BUSY_TIMEOUT, "rw" if os.access(self.path, os.W_OK) else "ro"
-        )
-        try:
-            # Text that is none costs its row, not the list.
-            connection.text_factory = lambda content: content.decode(errors="replace")
-            connection.execute("PRAGMA synchronous = FULL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise ValueError("it was written by a newer version")  # noqa: TRY301 - closed below
-            if version < SCHEMA_VERSION:
-                migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self._inode = connection, inode
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = self._inode = None
+            return tuple(account_from_row(dict(zip(COLUMNS, row, strict=True))) for row in rows)
 
 
-def _taken(name: str) -> InvalidName:
+def _update_secret(
+    connection: sqlite3.Connection, account_id: str, location: SecretLocation, generation: int
+) -> None:
+    connection.execute(
+        "UPDATE account SET place = ?, generation = ? WHERE id = ?",
+        (location, generation, account_id),
+    )
+
+
+def _name_taken(name: str) -> InvalidName:
     return InvalidName(
         f"There is an account {name!r} already.", "Choose another name, or remove that one first."
     )

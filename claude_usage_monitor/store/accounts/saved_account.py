@@ -1,25 +1,32 @@
-"""An account that was added, as accounts.db keeps it, and what came of its renewals."""
+"""An account that the user added, and its row in accounts.db."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, NamedTuple, cast, get_args
+from unicodedata import normalize
 
 from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Kind
 
-LONGEST_WAIT = timedelta(minutes=80)  # of any trouble's
-
 Origin = Literal["login", "credentials", "claude-code", "admin-key"]
 SecretLocation = Literal["keyring", "file"]
 
+COLUMNS = (
+    "id", "name", "folded", "kind", "origin", "saved_at", "profile", "home", "place", "generation",
+)  # fmt: skip
+
 
 class SavedAccount(NamedTuple):
-    """An account that was added. ``home`` has the variables that name Claude Code's own place."""
+    """An account that the user added.
+
+    ``claude_code_environ`` has the environment variables that locate the Claude Code it was
+    imported from. ``location`` and ``generation`` are those of the account's secret.
+    """
 
     id: str
     name: str
@@ -27,95 +34,49 @@ class SavedAccount(NamedTuple):
     origin: Origin
     saved_at: datetime
     profile: Profile
-    home: Mapping[str, str]
+    claude_code_environ: Mapping[str, str]
     location: SecretLocation
     generation: int
 
 
-class RefreshState(NamedTuple):
-    """What came of sending a refresh token: the attempts without a response, the last failure.
-
-    ``next_request_at`` is ``None`` after a final failure. While a response is expected, ``sent_by``
-    names the process that waits for it, until ``next_request_at`` at most. ``spent`` is whether the
-    server has exchanged the token for the next one.
-    """
-
-    fingerprint: str
-    unanswered: int = 0
-    failures: int = 0
-    next_request_at: datetime | None = None
-    code: str | None = None
-    message: str = ""
-    hint: str = ""
-    spent: bool = False
-    sent_by: str = ""
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the token must never be sent again."""
-        return self.code is not None and self.next_request_at is None
-
-    def is_backing_off(self, now: datetime) -> bool:
-        """Return whether the last failure forbids to send the token now."""
-        return self.is_final or (self.code is not None and self._is_waiting(now))
-
-    def is_in_flight(self, now: datetime) -> bool:
-        """Return whether a response is still expected, if the process that waits for it runs."""
-        return bool(self.sent_by) and self._is_waiting(now)
-
-    def _is_waiting(self, now: datetime) -> bool:
-        """Return whether it is too early. A wait longer than any was stored by a wrong clock."""
-        at = self.next_request_at
-        return at is not None and now < at <= now + LONGEST_WAIT
-
-
 def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:
-    """Return an account's row."""
+    """Return the values of `COLUMNS` for an account."""
     return (
         account.id,
         account.name,
-        folded(account.name),
+        name_key(account.name),
         account.kind,
         account.origin,
         milliseconds(account.saved_at),
         profile_as_json(account.profile),
-        json.dumps(dict(account.home)),
+        json.dumps(dict(account.claude_code_environ)),
         account.location,
         account.generation,
     )
 
 
-def account_from_row(  # noqa: PLR0913, PLR0917 - the columns of a row
-    account: object,
-    name: object,
-    kind: object,
-    origin: object,
-    saved_at: object,
-    profile: object,
-    home: object,
-    place: object,
-    generation: object,
-) -> SavedAccount | None:
-    """Return the account that a row keeps, ``None`` if the row is too damaged to be one.
+def account_from_row(row: Mapping[str, object]) -> SavedAccount | None:
+    """Return the account in a row, ``None`` if the row is too damaged to be one.
 
-    What can be had anew, or be looked for, is done without.
+    Values that can be requested or looked up again may be damaged.
     """
-    known = {field.name for field in fields(Profile)}  # a later version may have kept more
-    at = _instant(saved_at)
-    if not (isinstance(account, str) and isinstance(name, str) and name and at):
+    account_id, name, kind, origin = row["id"], row["name"], row["kind"], row["origin"]
+    saved_at, generation = _instant(row["saved_at"]), row["generation"]
+    if not (isinstance(account_id, str) and isinstance(name, str) and name and saved_at):
         return None
     if kind not in get_args(Kind) or origin not in get_args(Origin):
         return None
-    who = {key: value for key, value in _texts(profile).items() if key in known}
+    names = {field.name for field in fields(Profile)}  # a later version may store more
+    profile = {key: value for key, value in _texts(row["profile"]).items() if key in names}
     return SavedAccount(
-        account,
+        account_id,
         name,
         cast("Kind", kind),
         cast("Origin", origin),
-        at,
-        Profile(**who),
-        _texts(home),
-        "keyring" if place == "keyring" else "file",
+        saved_at,
+        Profile(**profile),
+        _texts(row["home"]),
+        "keyring" if row["place"] == "keyring" else "file",
         generation if isinstance(generation, int) else 0,
     )
 
@@ -127,24 +88,22 @@ def _instant(value: object) -> datetime | None:
         return None
 
 
-def _texts(raw: object) -> dict[str, str]:
-    """Return the texts of a JSON object; none, if it is no such thing."""
+def _texts(value: object) -> dict[str, str]:
+    """Return the text values of a JSON object, none if it is not a JSON object."""
     try:
-        found = json.loads(raw) if isinstance(raw, str) else None
+        document = json.loads(value) if isinstance(value, str) else None
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {key: text for key, text in document.items() if isinstance(text, str)}
 
 
-def folded(name: str) -> str:
-    """Return what two names have in common that differ in case alone."""
-    from unicodedata import normalize
-
+def name_key(name: str) -> str:
+    """Return what is equal for two names that differ only in case or Unicode composition."""
     return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def profile_as_json(profile: Profile) -> str:
-    """Return a profile as it is kept."""
+    """Return a profile as the column has it."""
     return json.dumps(asdict(profile))

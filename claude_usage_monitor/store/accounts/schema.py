@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
 
-from claude_usage_monitor.store.database import transaction
-
-if TYPE_CHECKING:
-    import sqlite3
+from claude_usage_monitor.store.database import UnusableDatabase, transaction
 
 SCHEMA_VERSION = 1
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE account (
-    id TEXT PRIMARY KEY,            -- random; the secret is kept under it
+    id TEXT PRIMARY KEY,            -- random; the secret is stored under it
     name TEXT NOT NULL,
-    folded TEXT NOT NULL UNIQUE,    -- the name, case aside
+    folded TEXT NOT NULL UNIQUE,    -- the name without its case
     kind TEXT NOT NULL,
     origin TEXT NOT NULL,
-    saved_at INTEGER NOT NULL,      -- ms since the epoch, as every instant here
-    profile TEXT NOT NULL,          -- JSON: who it is, as last told
-    home TEXT NOT NULL,             -- JSON: where the Claude Code was that it was saved from
-    place TEXT NOT NULL,            -- where its secret is kept
-    generation INTEGER NOT NULL     -- the secret's: it grows with each renewal
+    saved_at INTEGER NOT NULL,      -- ms since the epoch, like every instant here
+    profile TEXT NOT NULL,          -- JSON: the profile that the API last returned
+    home TEXT NOT NULL,             -- JSON: the variables that locate the Claude Code it is from
+    place TEXT NOT NULL,            -- where its secret is stored
+    generation INTEGER NOT NULL     -- of its secret: it grows with each refresh
 );
 CREATE TABLE active (one INTEGER PRIMARY KEY CHECK (one = 1), account TEXT NOT NULL);
 CREATE TABLE renewal (              -- what came of sending a refresh token, until it is replaced
     account TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,      -- of the refresh token
-    unanswered INTEGER NOT NULL,    -- how often it was sent without an answer
+    unanswered INTEGER NOT NULL,    -- how often it was sent without a response
     failures INTEGER NOT NULL,
     next_at INTEGER,                -- not before; NULL: never again
-    code TEXT,
-    message TEXT,
+    code TEXT,                      -- NULL while a response is expected
+    message TEXT,                   -- the process that expects it, or what went wrong
     hint TEXT
 );
 CREATE TABLE spent (                -- refresh tokens that were used up: sending one ends its login
@@ -41,15 +38,22 @@ CREATE TABLE spent (                -- refresh tokens that were used up: sending
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date in one transaction, once, whoever else tries the same.
-
-    Raises ValueError when the file has other tables than ours.
-    """
+    """Create the tables in a new file. Raises UnusableDatabase for a file that is not ours."""
+    version = _version(connection)
+    if version > SCHEMA_VERSION:
+        raise UnusableDatabase("a newer version of this program wrote it")
+    if version == SCHEMA_VERSION:
+        return
     with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise ValueError("it is another program's")
-        if version < SCHEMA_VERSION:
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if _version(connection) == SCHEMA_VERSION:
+            return  # another process was faster
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise UnusableDatabase("it is another program's")
+        for statement in _TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -121,7 +121,7 @@ def test_credentials_may_come_in_any_shape(server: TokenServer, shape: str) -> N
     saved = saved_account()
     assert ("credentials", {}, uuid_of("work")) == (
         saved.origin,
-        saved.home,
+        saved.claude_code_environ,
         saved.profile.account_uuid,
     )
     assert [PROFILE] == [seen.path for seen in server.requests]
@@ -408,7 +408,7 @@ def test_claude_codes_login_is_copied_and_not_changed(
     added = add_from_claude_code(registry(), "Work")
     assert ("work@example.com", ()) == (added.account.email, added.notes)
     saved = saved_account()
-    assert ("claude-code", str(home)) == (saved.origin, saved.home["HOME"])
+    assert ("claude-code", str(home)) == (saved.origin, saved.claude_code_environ["HOME"])
     assert credentials == stored_credentials()
     assert before == (store.path.read_bytes(), store.path.stat().st_mtime_ns)
     assert [] == server.refreshes

@@ -158,7 +158,7 @@ def test_removing_the_chosen_account_undoes_the_choice(
     manage.use(registry(), "two")
     manage.remove(registry(), "two")
     assert ["one"] == shown()
-    assert None is registry().services.accounts.active()
+    assert None is registry().services.accounts.active_key()
 
 
 def test_the_organization_of_the_environment_can_be_chosen(
@@ -175,7 +175,7 @@ def test_the_organization_of_the_environment_can_be_chosen(
 
 def test_a_choice_of_an_unknown_account_means_claude_codes_account(server: TokenServer) -> None:
     save_account(server.issue("one"), "one")
-    registry().services.accounts.activate("gone")
+    registry().services.accounts.set_active("gone")
     assert ["claude-code"] == shown()
 
 

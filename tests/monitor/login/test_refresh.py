@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 
 from claude_usage_monitor.monitor.login import stored
-from claude_usage_monitor.store.accounts.saved_account import RefreshState
+from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.ledger import this_process
@@ -376,7 +376,7 @@ def test_the_attempt_of_a_dead_process_delays_no_other_process(server: TokenServ
 def test_no_token_is_sent_if_the_attempt_cannot_be_recorded(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.accounts_file.BUSY_TIMEOUT", 0.1)
     saved = expired(server)
     other = sqlite3.connect(accounts_path(os.environ), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -419,7 +419,7 @@ def test_figures_are_shown_although_the_account_list_cannot_be_written(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the profile could not be stored there."""
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.accounts_file.BUSY_TIMEOUT", 0.05)
     saved = save_account(server.issue(OURS), OURS)
     with closing(sqlite3.connect(accounts_path(os.environ), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -430,7 +430,7 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a process that was stopped while it was writing."""
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.accounts_file.BUSY_TIMEOUT", 0.05)
     saved = save_account(server.issue(OURS, expires_in=-60), OURS)
     clock = Clock()
     found = registry(clock)

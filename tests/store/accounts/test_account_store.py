@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
-from claude_usage_monitor.store.accounts import account_store as subject
+from claude_usage_monitor.store.accounts import account_store, accounts_file
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.accounts.saved_account import RefreshState, SavedAccount
+from claude_usage_monitor.store.accounts.refresh_state import RefreshState
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
 from claude_usage_monitor.usage.profile import Profile
 from tests.support.payloads import NOW
@@ -53,7 +54,7 @@ store = AccountStore(Path(sys.argv[1]))
 for _ in range(2):
     try:
         print([account.name for account in store.all()])
-        store.activate("claude-code")
+        store.set_active("claude-code")
     except AccountsUnavailable as error:
         print(error.message, bool(error.hint))
 """
@@ -94,7 +95,7 @@ def account(name: str, key: str | None = None, seconds: float = 0) -> SavedAccou
         origin="claude-code",
         saved_at=NOW + timedelta(seconds=seconds),
         profile=Profile(email="user@example.com", account_uuid="uuid"),
-        home={"HOME": "/home/ü", "CLAUDE_CONFIG_DIR": "here"},
+        claude_code_environ={"HOME": "/home/ü", "CLAUDE_CONFIG_DIR": "here"},
         location="file",
         generation=7,
     )
@@ -133,9 +134,9 @@ def test_before_anything_is_added_nothing_is_there_and_nothing_is_made(
     found = (
         store.all(),
         store.get("x"),
-        store.active(),
+        store.active_key(),
         store.refresh_state("x", "print"),
-        store.is_spent("x"),
+        store.is_used_up("x"),
     )
     assert ((), None, None, RefreshState("print"), False) == found
     assert (None, 0) == store.version()
@@ -204,12 +205,12 @@ def test_a_name_that_was_given_up_is_free(store: AccountStore) -> None:
 
 def test_removing_takes_the_renewal_and_the_choice_with_it(store: AccountStore) -> None:
     store.add(account("Work", "one"))
-    store.activate("one")
+    store.set_active("one")
     store.store_refresh_state("one", RefreshState("fingerprint", 1))
     store.remove("one")
     store.remove("never there")
     state = store.refresh_state("one", "fingerprint")
-    assert ((), None, RefreshState("fingerprint")) == (store.all(), store.active(), state)
+    assert ((), None, RefreshState("fingerprint")) == (store.all(), store.active_key(), state)
 
 
 def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore) -> None:
@@ -217,13 +218,13 @@ def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore)
     store.add(account("Work", "one"))
     store.record_refresh("one", "file", 1, "spent")
     store.remove("one")
-    assert (True, False) == (store.is_spent("spent"), store.is_spent("fresh"))
+    assert (True, False) == (store.is_used_up("spent"), store.is_used_up("fresh"))
 
 
 def test_the_last_choice_counts(store: AccountStore) -> None:
     for key in ("one", "claude-code", "two"):
-        store.activate(key)
-        assert key == store.active()
+        store.set_active(key)
+        assert key == store.active_key()
 
 
 def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
@@ -231,7 +232,9 @@ def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
 ) -> None:
     store.add(account("Work", "one"))
     store.store_refresh_state("one", RefreshState("print", 2, code="credentials_expired"))
-    other = account("ignored", "one", 60)._replace(origin="login", home={}, generation=9)
+    other = account("ignored", "one", 60)._replace(
+        origin="login", claude_code_environ={}, generation=9
+    )
     store.replace(other)
     assert other._replace(name="Work") == store.get("one")
     assert RefreshState("print") == store.refresh_state("one", "print")
@@ -265,8 +268,8 @@ def test_the_refresh_state_is_stored_until_a_refresh_succeeds(store: AccountStor
         assert state == store.refresh_state("one", "print")
     for _ in range(2):
         store.record_refresh("one", "keyring", 8, "print")
-    assert RefreshState("print", spent=True) == store.refresh_state("one", "print")
-    assert store.is_spent("print")
+    assert RefreshState("print", used_up=True) == store.refresh_state("one", "print")
+    assert store.is_used_up("print")
     saved = store.get("one")
     assert saved is not None
     assert ("keyring", 8) == (saved.location, saved.generation)
@@ -320,10 +323,10 @@ def test_an_attempt_counts_for_every_account_with_the_same_token(store: AccountS
 def test_used_up_tokens_are_forgotten_oldest_first(
     store: AccountStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "_SPENT_KEPT", 3)
+    monkeypatch.setattr(account_store, "_MAX_USED_UP", 3)
     for number in range(5):
         store.record_refresh("one", "file", 1, str(number))
-    assert [False, False, True, True, True] == [store.is_spent(str(n)) for n in range(5)]
+    assert [False, False, True, True, True] == [store.is_used_up(str(n)) for n in range(5)]
 
 
 # --- the file ------------------------------------------------------------------------------------
@@ -335,7 +338,7 @@ def test_the_file_and_its_folders_are_the_users_alone(tmp_path: Path, umask: int
     before = os.umask(umask)
     try:
         store = AccountStore(path)
-        with store.exclusively():  # its journal is there meanwhile
+        with store.exclusive_lock():  # its journal is there meanwhile
             store.add(account("Work"))
             found = {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     finally:
@@ -466,11 +469,11 @@ def test_a_damaged_row_costs_only_itself(
         store.add(account(name))
     sqlite_file(path, f"UPDATE account SET {change} WHERE id = 'Work'")  # noqa: S608 - from above
     assert set(left) == set(names(store))
-    assert 2 - len(left) == store.damaged
+    assert 2 - len(left) == store.unreadable_count
     assert (len(left) == 2) is (store.get("Work") is not None)
     assert account("Private") == store.get("Private")
     store.remove("Work")
-    assert (["Private"], 0) == (names(store), store.damaged)
+    assert (["Private"], 0) == (names(store), store.unreadable_count)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +527,7 @@ def test_the_version_changes_with_every_change_of_whomever(store: AccountStore, 
         lambda: store.add(account("Work")),
         lambda: AccountStore(path).rename("Work", "Job"),
         lambda: run(ADDER, path, "Private"),
-        lambda: store.activate("Work"),
+        lambda: store.set_active("Work"),
         path.unlink,
         lambda: AccountStore(path).add(account("Anew")),
     ]
@@ -542,45 +545,45 @@ def test_a_second_thread_waits_for_who_is_alone(store: AccountStore) -> None:
     done: list[str] = []
 
     def second() -> None:
-        with store.exclusively():
-            done.append(f"second sees {store.active()}")
-            store.activate("two")
+        with store.exclusive_lock():
+            done.append(f"second sees {store.active_key()}")
+            store.set_active("two")
 
-    with store.exclusively():
+    with store.exclusive_lock():
         thread = threading.Thread(target=second)
         thread.start()
-        store.activate("one")
-        done.append(f"first sees {store.active()}")
+        store.set_active("one")
+        done.append(f"first sees {store.active_key()}")
     thread.join()
-    assert (["first sees one", "second sees one"], "two") == (done, store.active())
+    assert (["first sees one", "second sees one"], "two") == (done, store.active_key())
 
 
 def test_another_process_is_kept_out_of_writing_and_not_of_reading(
     store: AccountStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(accounts_file, "BUSY_TIMEOUT", 0.05)
     store.add(account("Work"))
     other = AccountStore(path)
-    with store.exclusively():
-        assert f"{path} is in use." == refusal(lambda: other.activate("Work"))
+    with store.exclusive_lock():
+        assert f"{path} is in use." == refusal(lambda: other.set_active("Work"))
         assert ["Work"] == names(other)
-    other.activate("Work")
-    assert "Work" == store.active()
+    other.set_active("Work")
+    assert "Work" == store.active_key()
 
 
 def test_what_fails_while_alone_changes_nothing(store: AccountStore) -> None:
     store.add(account("Work"))
 
     def fail() -> None:
-        with store.exclusively():
-            store.activate("Work")
+        with store.exclusive_lock():
+            store.set_active("Work")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert store.active() is None
-    store.activate("Work")
-    assert "Work" == store.active()
+    assert store.active_key() is None
+    store.set_active("Work")
+    assert "Work" == store.active_key()
 
 
 def test_threads_may_use_it_at_once(store: AccountStore) -> None:

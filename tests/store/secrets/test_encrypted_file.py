@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 def file_at(path: Path) -> EncryptedFile:
     """Return the file with the lock that the program gives it."""
-    return EncryptedFile(path, AccountStore(path.with_name(_LOCK)).exclusively)
+    return EncryptedFile(path, AccountStore(path.with_name(_LOCK)).exclusive_lock)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ class TestContract(SharedStoreContract):
             "from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile\n"
             f"folder = Path({str(path.parent)!r})\n"
             f"accounts = AccountStore(folder / {_LOCK!r})\n"
-            f"store = EncryptedFile(folder / {path.name!r}, accounts.exclusively)\n"
+            f"store = EncryptedFile(folder / {path.name!r}, accounts.exclusive_lock)\n"
         )
 
 
@@ -329,9 +329,9 @@ def test_a_full_disk_leaves_the_old_file(
 def test_a_writer_that_does_not_get_the_lock_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("claude_usage_monitor.store.accounts.account_store.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.accounts_file.BUSY_TIMEOUT", 0.01)
     file_at(path).write("account", CANARY)
-    with AccountStore(path.with_name(_LOCK)).exclusively():
+    with AccountStore(path.with_name(_LOCK)).exclusive_lock():
         with pytest.raises(AccountsUnavailable, match="is in use"):
             file_at(path).write("account", "x")
         assert CANARY == file_at(path).read("account")
@@ -374,7 +374,7 @@ from pathlib import Path
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.secrets.encrypted_file import EncryptedFile
 path = Path(sys.argv[1])
-file = EncryptedFile(path, AccountStore(path.with_name("accounts.db")).exclusively)
+file = EncryptedFile(path, AccountStore(path.with_name("accounts.db")).exclusive_lock)
 for number in itertools.count(int(file.read("account") or 0) + 1):
     file.write("account", str(number))
     print(number, flush=True)
