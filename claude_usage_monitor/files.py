@@ -120,12 +120,16 @@ def create_private_file(path: Path) -> None:
 
 
 def require_own_file(path: Path) -> None:
-    """Raise OSError unless there is a regular file that no other user owns or can change."""
+    """Raise OSError unless there is a regular file that no other user owns or can change.
+
+    This goes for its folder, too: SQLite trusts other files that are beside a database.
+    """
     with _impossible_names_as_os_errors(path):
         status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise _not_regular(path, status.st_mode)
     _require_own(status, path)
+    _require_own(path.parent.stat(), path.parent)
 
 
 def require_private_folder(path: Path) -> None:
@@ -138,6 +142,19 @@ def require_private_folder(path: Path) -> None:
     if not stat.S_ISDIR(status.st_mode) or others:
         raise NotPrivate(errno.EPERM, "not a folder of this user alone", str(path))
     _require_own(status, path)
+
+
+def is_foreign(status: os.stat_result) -> bool:
+    """Return whether a file or folder belongs to another user who is not root."""
+    return sys.platform != "win32" and status.st_uid not in {os.getuid(), _ROOT}
+
+
+def is_writable_by_others(status: os.stat_result) -> bool:
+    """Return whether other users can change a file or folder, by its permissions."""
+    if sys.platform == "win32":
+        return False
+    group_can_write = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
+    return bool(status.st_mode & stat.S_IWOTH or group_can_write)
 
 
 def _open_for_reading(path: Path, *, follow_links: bool) -> BinaryIO:
@@ -179,19 +196,6 @@ def _require_own(status: os.stat_result, path: Path) -> None:
     else:
         return
     raise NotPrivate(errno.EPERM, reason, str(path))
-
-
-def is_foreign(status: os.stat_result) -> bool:
-    """Return whether a file or folder belongs to another user who is not root."""
-    return sys.platform != "win32" and status.st_uid not in {os.getuid(), _ROOT}
-
-
-def is_writable_by_others(status: os.stat_result) -> bool:
-    """Return whether other users can change a file or folder, by its permissions."""
-    if sys.platform == "win32":
-        return False
-    group_can_write = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
-    return bool(status.st_mode & stat.S_IWOTH or group_can_write)
 
 
 def _is_private_group(group_id: int) -> bool:

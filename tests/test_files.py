@@ -310,16 +310,19 @@ class TestOwnership:
     def test_a_folder_that_others_can_change_is_refused(self, tmp_path: Path, mode: int) -> None:
         folder = tmp_path / "folder"
         folder.mkdir()
+        own = folder / "own"
+        own.touch(0o600)
         folder.chmod(mode)
         operations: list[Callable[[], object]] = [
             lambda: make_private_folder(folder),
             lambda: create_private_file(folder / "file"),
+            lambda: require_own_file(own),
             lambda: write_atomically(folder / "file", b""),
         ]
         for operation in operations:
             with pytest.raises(NotPrivate, match="other users can write to the folder") as raised:
                 operation()
-        assert [] == list(folder.iterdir())
+        assert [own] == list(folder.iterdir())
         subprocess.run(["/bin/sh", "-c", command_in(raised.value)], check=True)
         create_private_file(folder / "file")
 

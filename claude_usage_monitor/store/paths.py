@@ -1,4 +1,4 @@
-"""Where our own files are."""
+"""The paths of our own files, whether or not the files exist."""
 
 from __future__ import annotations
 
@@ -6,66 +6,72 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+if sys.platform == "darwin" or sys.platform == "win32":
+    import platformdirs
+else:
+    import pwd
 
 APP = "claude-usage-monitor"
 HOME_VARIABLE = "CLAUDE_USAGE_MONITOR_HOME"
 
+_XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "state": ("XDG_STATE_HOME", ".local/state")}
+
 
 def config_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of config.toml, whether or not it exists."""
-    return _directory(environ, "XDG_CONFIG_HOME", ".config", "user_config_path") / "config.toml"
+    """Return the path of the settings, config.toml."""
+    return _folder(environ, "config") / "config.toml"
 
 
 def state_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of state.db, whether or not it exists."""
-    return _directory(environ, "XDG_STATE_HOME", ".local/state", "user_state_path") / "state.db"
+    """Return the path of state.db."""
+    return _folder(environ, "state") / "state.db"
 
 
 def accounts_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of accounts.db, whether or not it exists."""
+    """Return the path of the list of accounts, accounts.db."""
     return state_path(environ).with_name("accounts.db")
 
 
 def secrets_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of the encrypted file, whether or not it exists."""
+    """Return the path of the encrypted file."""
     return state_path(environ).with_name("secrets.json")
 
 
 def locks_path(environ: Mapping[str, str]) -> Path:
-    """Return the folder of the locks that renewals hold."""
+    """Return the folder of the locks that processes hold while they refresh a login."""
     return state_path(environ).with_name("locks")
 
 
 def fallback_path(environ: Mapping[str, str]) -> Path:
-    """Return where state.db is kept until the next restart when its own place cannot be used."""
-    base = environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see below
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    # In a folder of its own, which is refused if it is not this user's alone.
-    return Path(base) / f"{APP}-{user}" / "state.db"
+    """Return the path of the state.db to use, until the next restart, where `state_path` fails."""
+    folder = environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see below
+    user = os.getuid() if hasattr(os, "getuid") else environ.get("USERNAME", "user")
+    # In a folder of its own, which is not used unless it is private to this user.
+    return Path(folder) / f"{APP}-{user}" / "state.db"
 
 
-def _directory(environ: Mapping[str, str], variable: str, fallback: str, asked: str) -> Path:
-    """Return our directory: the one named for us, else the platform's. Never a relative home."""
+def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Path:
+    """Return our folder for a kind of files: the one in our variable, else the platform's."""
     own = environ.get(HOME_VARIABLE)
     if own:
         return Path(own)
-    if sys.platform in ("darwin", "win32"):
-        import platformdirs
-
-        found: Path = getattr(platformdirs, asked)(APP, appauthor=False)
-        return found
-    # What platformdirs would answer here; importing it costs half as much as all the rest.
+    if sys.platform == "darwin" or sys.platform == "win32":
+        if kind == "config":
+            return platformdirs.user_config_path(APP, appauthor=False)
+        return platformdirs.user_state_path(APP, appauthor=False)
+    # The same as platformdirs returns, whose import takes 10 ms. Never below a relative path.
+    variable, default = _XDG[kind]
     base = Path(environ.get(variable, ""))
     if base.is_absolute():
         return base / APP
     home = Path(environ.get("HOME", ""))
-    return (home if home.is_absolute() else _home_of_user()) / fallback / APP
+    return (home if home.is_absolute() else _home_of_user()) / default / APP
 
 
 def _home_of_user() -> Path:
-    """Return the home that the system knows; without one, a place where nothing can be made."""
-    import pwd
-
+    """Return the home that the system knows; without one, a path where nothing can be created."""
     try:
         home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
+from claude_usage_monitor.files import read_regular_file
 
 if sys.platform == "win32":
     import winreg
 
 _ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_MAX_BYTES = 1024
 _IOREG = ("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice")
 _IOREG_TIMEOUT = 5.0  # seconds
 _UUID = re.compile(rb'"IOPlatformUUID" = "([^"]+)"')
@@ -32,7 +34,7 @@ def machine_id(files: tuple[Path, ...] = _ID_FILES) -> bytes:
         return _windows_guid()
     for path in files:
         with suppress(OSError):
-            content = path.read_bytes().strip()
+            content = read_regular_file(path, _MAX_BYTES).strip()
             if content and content != b"uninitialized":  # as in an image before its first start
                 return content
     return b""
