@@ -84,7 +84,7 @@ def test_every_row_of_the_tables_is_a_module_and_no_module_imports_another() -> 
 # Writes to a file whether the garbage collector is on, once figures are drawn or printed.
 COLLECTOR = """
 import pathlib
-import claude_usage_monitor.cli.commands.{module} as module
+import claude_usage_monitor.cli.{module} as module
 def {name}(*arguments, original=module.{name}):
     import gc
     pathlib.Path({path!r}).write_text(str(gc.isenabled()))
@@ -96,11 +96,11 @@ module.{name} = {name}
 def test_only_live_mode_collects_garbage(command: Command, tmp_path: Path) -> None:
     """A short command ends before there is any; live mode runs for days."""
     report = tmp_path / "report"
-    code = COLLECTOR.format(module="once", name="frame_text", path=str(report))
+    code = COLLECTOR.format(module="output", name="data", path=str(report))
     command.run("--demo", "--once", environ=environ_running(tmp_path, code))
     assert "False" == report.read_text()
 
-    code = COLLECTOR.format(module="live", name="dashboard", path=str(report))
+    code = COLLECTOR.format(module="commands.live", name="dashboard", path=str(report))
     terminal = command.open("--demo", environ=environ_running(tmp_path, code))
     terminal.wait_for("Fable")
     assert "True" == report.read_text()

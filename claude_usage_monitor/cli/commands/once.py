@@ -5,7 +5,6 @@ from __future__ import annotations
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
-from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.terminal import output_width
 
 
@@ -13,6 +12,9 @@ def show(request: DashboardRequest) -> int:
     """Print one frame of all accounts, if any of them has figures. Returns the exit code."""
     statuses = request.read_accounts()
     if any(status.has_figures for status in statuses):
+        # Rich takes 40 ms, which a frame alone needs.
+        from claude_usage_monitor.cli.rich_console import frame_text, open_console
+
         now, environ = utc_clock(), request.environ
         console, render_options = open_console(request.settings, environ, now, live=False)
         output.data(frame_text(console, statuses, now, output_width(environ), render_options))

@@ -99,9 +99,10 @@ def add_admin_key(
     """Add an organization by its Admin API key. Raises NoCredentials if it cannot be one."""
     # 3 ms that only a process that adds an organization pays.
     from claude_usage_monitor.sources.anthropic import admin_api
+    from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 
     services = registry.services
-    key = admin_api.checked_admin_key(raw)
+    key = checked_admin_key(raw)
     replaced = account_to_replace(registry, name, "console", replace=replace)
     profile = Profile()
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
-from claude_usage_monitor.sources.anthropic.admin_api import checked_admin_key
+from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account

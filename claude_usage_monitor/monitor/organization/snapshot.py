@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import Forbidden, Unauthorized, UsageMonitorError
 from claude_usage_monitor.monitor.organization.admin_key import AdminKey
-from claude_usage_monitor.sources.anthropic.admin_api import CREATE_KEY_HINT
+from claude_usage_monitor.sources.anthropic.admin_key import CREATE_KEY_HINT
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.store.state.reports import (

@@ -34,7 +34,6 @@ from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSource,
     profile_of_login,
 )
-from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile
@@ -253,6 +252,9 @@ class SubscriptionReader(Reader):
         Returns whether to try another credential: after a refusal, and after a 429, which an
         expired token gets too.
         """
+        # 2 ms that `--json` saves when it shows stored figures.
+        from claude_usage_monitor.sources.anthropic import oauth_api
+
         fingerprint = credential.fingerprint
         previous_backoff = self._state.backoff_of(fingerprint)
         self._jitter, self._refresh_requested = self._random_fraction(), False
@@ -285,6 +287,8 @@ class SubscriptionReader(Reader):
 
     def _request_profile(self, client: HttpClient, credential: Credential) -> None:
         """Request the profile of a token, once, and store it whether or not this succeeds."""
+        from claude_usage_monitor.sources.anthropic import oauth_api  # as in _request_usage
+
         try:
             profile = oauth_api.get_profile(client, credential.token)
         except UsageMonitorError:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     Forbidden,
-    NoCredentials,
     RateLimited,
     ServerError,
     Unauthorized,
     UnexpectedResponse,
 )
+from claude_usage_monitor.sources.anthropic.admin_key import CREATE_KEY_HINT
 from claude_usage_monitor.sources.anthropic.failed_reply import (
     NEWER_VERSION,
     ErrorRow,
@@ -33,13 +32,6 @@ _HEADERS = {"anthropic-version": "2023-06-01"}
 _MAX_BYTES = 32 << 20  # ten times a page of a thousand groups a day for a month
 _MAX_PAGES = 50
 _LIST_LIMIT = "1000"  # the API's maximum; its default is 20
-
-_USABLE = re.compile(r"sk-ant-(?:admin\d\d|api01)-[\x21-\x7e]{8,500}")
-_WORKSPACE_KEY = re.compile(r"sk-ant-api(?!01)\d\d-")
-
-CREATE_KEY_HINT = (
-    "An admin creates one at platform.claude.com/settings/admin-keys (sk-ant-admin01-…)."
-)
 
 _ERRORS = {
     Failure.RATE_LIMITED: ErrorRow(
@@ -74,30 +66,6 @@ class Organization(NamedTuple):
 
     id: str | None
     name: str | None
-
-
-def checked_admin_key(raw: str) -> Secret:
-    """Return the key, if it is of a kind that can read an organization's figures.
-
-    Console keys start with ``sk-ant-admin01-``, those of Claude Enterprise with
-    ``sk-ant-api01-``. Raises NoCredentials that explains what is wrong and quotes none of the key.
-    """
-    key = raw.strip()
-    if not key:
-        raise NoCredentials("The Admin API key is empty.", CREATE_KEY_HINT)
-    if _USABLE.fullmatch(key):
-        return Secret(key)
-    if _WORKSPACE_KEY.match(key):
-        raise NoCredentials(
-            "This is a workspace's API key: it cannot read the organization's figures.",
-            CREATE_KEY_HINT,
-        )
-    if key.startswith("sk-ant-oat"):
-        raise NoCredentials("This is a login's token, not an Admin API key.", CREATE_KEY_HINT)
-    raise NoCredentials(
-        "This is not an Admin API key: it is incomplete or of another kind.",
-        f"Copy the whole key. {CREATE_KEY_HINT}",
-    )
 
 
 def get_organization(client: HttpClient, key: Secret) -> Organization:

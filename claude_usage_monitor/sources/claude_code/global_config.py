@@ -13,7 +13,6 @@ from typing import NamedTuple
 from claude_usage_monitor.errors import NoCredentials, UnexpectedResponse
 from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.anthropic.usage_body import usage_from_document
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder, home_directory
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile, plan_label
@@ -101,6 +100,9 @@ def _usage(cached: values.JsonObject) -> Usage | None:
     body = values.json_object(cached.get("utilization"))
     if as_of is None or body is None:
         return None
+    # 2 ms, mostly for Decimal, that `--json` saves if the file contains no usage.
+    from claude_usage_monitor.sources.anthropic.usage_body import usage_from_document
+
     try:
         return usage_from_document(body, as_of, "claude-json")
     except UnexpectedResponse:
