@@ -40,8 +40,8 @@ def table(rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int) -> 
         mark = _ACTIVE if row.account.active else _NOT_ACTIVE
         lines.append((mark + (" " * _GAP).join(filter(str.strip, padded))).rstrip())
         if row.problem is not None:
-            lines += _wrapped(problem_text.message(row.problem, now, clock), width, "    ! ")
-            lines += _wrapped(row.problem.hint, width, "      ")
+            lines += _wrap(problem_text.message(row.problem, now, clock), width, "    ! ")
+            lines += _wrap(row.problem.hint, width, "      ")
     return "\n".join(lines) + "\n"
 
 
@@ -57,7 +57,7 @@ def _cell_len(text: str) -> int:
     )
 
 
-def _wrapped(text: str, width: int, start: str) -> list[str]:
+def _wrap(text: str, width: int, start: str) -> list[str]:
     indent = " " * len(start)
     return textwrap.wrap(
         text, max(width, _MIN_WIDTH), initial_indent=start, subsequent_indent=indent

@@ -27,16 +27,16 @@ def report(findings: Sequence[Finding], width: int) -> str:
         name = f"  {_SIGNS[finding.state]}  {finding.name}"
         column = _INDENT + _NAME_WIDTH if beside else _INDENT
         if beside and len(name) < column:
-            lines += _wrapped(finding.detail, width, name.ljust(column), column)
+            lines += _wrap(finding.detail, width, name.ljust(column), column)
         else:
-            lines += _wrapped(name.strip(), width, "  ", _INDENT)
-            lines += _wrapped(finding.detail, width, " " * column, column)
+            lines += _wrap(name.strip(), width, "  ", _INDENT)
+            lines += _wrap(finding.detail, width, " " * column, column)
         if finding.hint:
-            lines += _wrapped(finding.hint, width, " " * column + "-> ", column + 3)
+            lines += _wrap(finding.hint, width, " " * column + "-> ", column + 3)
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(text: str, width: int, start: str, indent: int) -> list[str]:
+def _wrap(text: str, width: int, start: str, indent: int) -> list[str]:
     return textwrap.wrap(text, width, initial_indent=start, subsequent_indent=" " * indent)
 
 

@@ -23,7 +23,7 @@ from claude_usage_monitor.render.panels import (
 )
 from claude_usage_monitor.render.panels.limits import columns_for, most_urgent
 from claude_usage_monitor.render.panels.throttling import with_target
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
 
 HELP = "? help"
@@ -104,7 +104,7 @@ class AccountFrame:
             body += [Text(), *block] if cutoff < BLANK_ROWS else block
         if cutoff < BLANK_ROWS:
             body.append(Text())
-        return frame.framed(body, self._top(), self._bottom(), self.width, self.options)
+        return frame.add_border(body, self._top(), self._bottom(), self.width, self.options)
 
     def title(self, width: int) -> str:
         """Return the title in ``width`` cells."""
@@ -169,10 +169,10 @@ class AccountFrame:
     def _without_border(self, blocks: Sequence[list[Text]], *, age: bool) -> list[Text]:
         lines = [line for block in blocks for line in block]
         if self.several:
-            lines.insert(0, self._dimmed(styled(self.title(self.width), STRONG)))
+            lines.insert(0, self._dimmed(styled_text(self.title(self.width), STRONG)))
         if age:
             text = captions.freshness(self.status, self.now, self.options)[-1]
-            lines.append(styled(self.options.fit(text, self.width), FAINT))
+            lines.append(styled_text(self.options.fit(text, self.width), FAINT))
         return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 
 
 def bar(
@@ -21,11 +21,11 @@ def bar(
     """
     glyphs = options.glyphs
     if utilization is None:
-        return styled(glyphs.unknown * width, FAINT)
+        return styled_text(glyphs.unknown * width, FAINT)
     filled = max(0, min(width, int(utilization / 100 * width + 0.5)))
     if 0 < utilization < 100 and width > 1:
         filled = min(max(filled, 1), width - 1)
-    cells = styled(glyphs.filled * filled, options.theme.severity_style(utilization))
+    cells = styled_text(glyphs.filled * filled, options.theme.severity_style(utilization))
     cells.append(glyphs.track * (width - filled), style=FAINT)
     if not width:
         return cells
@@ -43,4 +43,4 @@ def _cell(percent: float | None, width: int) -> int | None:
 
 
 def _marked(cells: Text, at: int, glyph: str, style: str) -> Text:
-    return cells[:at] + styled(glyph, style) + cells[at + 1 :]
+    return cells[:at] + styled_text(glyph, style) + cells[at + 1 :]

@@ -13,7 +13,11 @@ from rich.text import Text
 
 from claude_usage_monitor.render.account_frame import AccountFrame, account_frames
 from claude_usage_monitor.render.layout import first_fitting
-from claude_usage_monitor.render.panels.accounts import account_lines, most_pressing, shared_frame
+from claude_usage_monitor.render.panels.accounts import (
+    account_lines,
+    most_urgent_accounts,
+    shared_frame,
+)
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -34,7 +38,7 @@ def dashboard(
     width = max(1, min(width, MAX_WIDTH))
     shown: Sequence[AccountStatus] = statuses
     if height is not None and len(statuses) > height:
-        shown = most_pressing(statuses, now, max(1, height - 1))
+        shown = most_urgent_accounts(statuses, now, max(1, height - 1))
     logins = [status.account.active for status in statuses if status.account.kind == "code"]
     mark_active = len(logins) > 1 and not all(logins)
     frames = account_frames(shown, now, width, options, mark_active=mark_active)
@@ -51,21 +55,21 @@ def _stacked(frames: Sequence[AccountFrame], height: int) -> list[Text] | None:
 
     Of the rows that are left, the first frame takes one step more; panels that grow take the rest.
     """
-    if sum(account.min_height for account in frames) > height:
+    if sum(frame.min_height for frame in frames) > height:
         return None
     cutoffs = frames[0].cutoffs
     cutoff = first_fitting(cutoffs, height, lambda cutoff: _total_height(frames, cutoff, height))
     if cutoff is None:
         return None
-    drawn = [account.draw(cutoff) for account in frames]
+    drawn = [frame.draw(cutoff) for frame in frames]
     spare = height - sum(map(len, drawn))
     step_before = max(c for c in cutoffs if c < cutoff or c == 0)
     if frames[0].height(step_before) <= len(drawn[0]) + spare:
         spare -= frames[0].height(step_before) - len(drawn[0])
         drawn[0] = frames[0].draw(step_before)
-    for at, account in enumerate(frames):
-        if account.grows:
-            lines = account.fit(len(drawn[at]) + spare)
+    for at, frame in enumerate(frames):
+        if frame.grows:
+            lines = frame.fit(len(drawn[at]) + spare)
             spare -= len(lines) - len(drawn[at])
             drawn[at] = lines
     return list(chain.from_iterable(drawn))
@@ -74,8 +78,8 @@ def _stacked(frames: Sequence[AccountFrame], height: int) -> list[Text] | None:
 def _total_height(frames: Sequence[AccountFrame], cutoff: int, limit: int) -> int:
     """Return the height of all frames, or a number above the limit as soon as it is exceeded."""
     total = 0
-    for account in frames:
-        total += account.height(cutoff)
+    for frame in frames:
+        total += frame.height(cutoff)
         if total > limit:
             break
     return total

@@ -8,13 +8,13 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Span, Text
 
-from claude_usage_monitor.render.layout import exactly
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.layout import set_width
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 
 MIN_WIDTH = 24  # narrower panes need every cell for figures
 SIDES = 4  # cells of a line for the two sides and the blanks beside them
 MARGIN = 6  # cells of a border line for its corners, dashes and blanks
-_MIN_RULE = 4  # cells of border between two texts
+MARGIN_OF_TWO = MARGIN + 4  # if the line has two texts
 
 
 class Caption(NamedTuple):
@@ -24,19 +24,19 @@ class Caption(NamedTuple):
     style: str = ""
 
 
-def framed(
+def add_border(
     body: Sequence[Text], top: Text, bottom: Text, width: int, options: RenderOptions
 ) -> list[Text]:
     """Put a border around lines."""
-    return [top, *with_sides(body, width, options), bottom]
+    return [top, *add_sides(body, width, options), bottom]
 
 
-def with_sides(body: Sequence[Text], width: int, options: RenderOptions) -> list[Text]:
+def add_sides(body: Sequence[Text], width: int, options: RenderOptions) -> list[Text]:
     """Put the border's two sides beside lines; the result is ``width`` cells wide."""
     side = options.glyphs.vertical
     lines = []
     for content in body:
-        exactly(content, width - SIDES)
+        set_width(content, width - SIDES)
         size = len(content)
         spans = [Span(start + 2, end + 2, style) for start, end, style in content.spans]
         left, right = Span(0, 2, FAINT), Span(size + 2, size + SIDES, FAINT)
@@ -58,7 +58,7 @@ def _edge(
     corners: Sequence[str], left: Caption, right: str, width: int, options: RenderOptions
 ) -> Text:
     left = left._replace(text=options.fit(left.text, width - MARGIN))
-    if cell_len(left.text) + cell_len(right) + MARGIN + _MIN_RULE > width:
+    if cell_len(left.text) + cell_len(right) + MARGIN_OF_TWO > width:
         right = ""
     return _ruled(corners, left, Caption(right), width, options)
 
@@ -78,7 +78,7 @@ def _ruled(
     dash = options.glyphs.horizontal
     first, last = (f" {caption.text} " if caption.text else "" for caption in (left, right))
     after = dash if last else ""
-    line = styled(ends[0] + dash, FAINT)
+    line = styled_text(ends[0] + dash, FAINT)
     line.append(first, style=left.style)
     fill = width - 3 - cell_len(first) - cell_len(last) - len(after)
     line.append(dash * fill, style=FAINT)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from rich.text import Text
 
 from claude_usage_monitor.render import frame
-from claude_usage_monitor.render.layout import wrapped
+from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.panels.accounts import ACTIVE
-from claude_usage_monitor.render.theme import FAINT, SEVERITY_SIGNS, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.theme import (
+    FAINT,
+    SEVERITY_SIGNS,
+    STRONG,
+    RenderOptions,
+    styled_text,
+)
 from claude_usage_monitor.usage.limits.windows import Severity
 
 _MAX_WIDTH = 60
@@ -27,8 +33,8 @@ def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
     inner = width - frame.SIDES if framed else width
     body: list[Text] = []
     for key, meaning, style in _entries(options):
-        for number, line in enumerate(wrapped(meaning, max(1, inner - _KEY_WIDTH), options, "")):
-            body.append(styled((key if number == 0 else "").ljust(_KEY_WIDTH), style) + line)
+        for number, line in enumerate(wrap(meaning, max(1, inner - _KEY_WIDTH), options, "")):
+            body.append(styled_text((key if number == 0 else "").ljust(_KEY_WIDTH), style) + line)
     if not framed:
         body = _cut(body, height)
         for line in body:
@@ -36,14 +42,14 @@ def help_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
         return body
     top = frame.top_border("Help", "", width, options)
     bottom = frame.bottom_border("q quits, any key goes back", "", width, options)
-    return frame.framed(_cut(body, max(0, height - 2)), top, bottom, width, options)[:height]
+    return frame.add_border(_cut(body, max(0, height - 2)), top, bottom, width, options)[:height]
 
 
 def _cut(lines: list[Text], height: int) -> list[Text]:
     """Cut to the height; the last line says that there is more."""
     if len(lines) <= height:
         return lines
-    return [*lines[: max(0, height - 1)], styled("more", FAINT)][:height]
+    return [*lines[: max(0, height - 1)], styled_text("more", FAINT)][:height]
 
 
 def _entries(options: RenderOptions) -> list[tuple[str, str, str]]:

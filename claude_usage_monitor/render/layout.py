@@ -1,4 +1,4 @@
-"""Making things fit: the first candidate that has room, and lines of an exact width."""
+"""Choosing what fits, and giving lines an exact width."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypeVar
 from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render.theme import RenderOptions, styled
+from claude_usage_monitor.render.theme import RenderOptions, styled_text
 
 _T = TypeVar("_T")
 
 
 def first_fitting(candidates: Iterable[_T], limit: float, size: Callable[[_T], float]) -> _T | None:
-    """Return the first candidate, the richest first, whose size is within the limit."""
+    """Return the first candidate, the richest first, whose size is not over the limit."""
     return next((candidate for candidate in candidates if size(candidate) <= limit), None)
 
 
@@ -23,28 +23,28 @@ def fitting_text(candidates: Iterable[str], width: int) -> str:
     return first_fitting(candidates, width, cell_len) or ""
 
 
-def wrapped(text: str, width: int, options: RenderOptions, style: str) -> list[Text]:
-    """Break a text into lines of at most ``width`` cells, between words where possible."""
+def wrap(text: str, width: int, options: RenderOptions, style: str) -> list[Text]:
+    """Break a text into lines of at most ``width`` cells. A word that is wider is cut."""
     lines: list[str] = []
     for word in options.text(text).split():
         if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
             lines[-1] += " " + word
         else:
             lines.append(options.fit(word, width))
-    return [styled(line, style) for line in lines]
+    return [styled_text(line, style) for line in lines]
 
 
-def padded(text: str, width: int) -> str:
+def pad(text: str, width: int) -> str:
     """Return the text, filled with blanks to ``width`` cells."""
     return text + " " * (width - cell_len(text))
 
 
-def exactly(line: Text, width: int) -> Text:
+def set_width(line: Text, width: int) -> Text:
     """Crop or pad the line to ``width`` cells, in place, and return it."""
     line.truncate(width, overflow="crop", pad=True)
     return line
 
 
-def indented(lines: Sequence[Text], indent: int) -> list[Text]:
+def indent_lines(lines: Sequence[Text], indent: int) -> list[Text]:
     """Return the lines with ``indent`` blanks before them."""
     return [Text(" " * indent) + line for line in lines] if indent else list(lines)

@@ -9,14 +9,14 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render.bar import bar
-from claude_usage_monitor.render.layout import exactly, fitting_text, padded
+from claude_usage_monitor.render.layout import fitting_text, indent_lines, pad, set_width
 from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.theme import (
     FAINT,
     SEVERITY_SIGNS,
     STRONG,
     RenderOptions,
-    styled,
+    styled_text,
 )
 from claude_usage_monitor.usage.limits.windows import severity_of
 
@@ -58,10 +58,8 @@ class LimitColumns(NamedTuple):
         short = short or tiny
         labels = [row.short_label if short else row.label for row in rows]
         digits = max([3, *(len(row.percent) for row in rows)])  # the width of 100: nothing jumps
-        sign = 0
-        if not options.color:
-            longest_sign = max((len(_sign(row)) for row in rows), default=0)
-            sign = longest_sign + 1 if longest_sign and not tiny else longest_sign
+        sign = max((len(_sign(row)) for row in rows), default=0)
+        sign = 0 if options.color else sign + (1 if sign and not tiny else 0)
         percent = digits + (1 if tiny else 2) + sign
         brief = _MIN_TINY_BRIEF if tiny else _MIN_BRIEF
         available = width - percent - (2 if short else 4) - brief
@@ -87,13 +85,13 @@ class LimitColumns(NamedTuple):
 
 def detailed(row: LimitRow, columns: LimitColumns, *, forecast: bool) -> list[Text]:
     """Draw the bar, the reset and pace below it, and the forecast on a third line."""
-    lines = [one_line_bar(row, columns)]
-    for candidates, style in ((row.detail, FAINT), (row.forecast if forecast else (), "default")):
-        text = fitting_text(candidates, columns.width - columns.indent)
-        if text:
-            line = Text(" " * columns.indent).append(text, style=style)
-            lines.append(exactly(line, columns.width))
-    return lines
+    width = columns.width - columns.indent
+    texts = [(fitting_text(row.detail, width), FAINT)]
+    if forecast:
+        texts.append((fitting_text(row.forecast, width), ""))
+    below = [styled_text(text, style) for text, style in texts if text]
+    lines = [one_line_bar(row, columns), *indent_lines(below, columns.indent)]
+    return [set_width(line, columns.width) for line in lines]
 
 
 def over_bar(row: LimitRow, columns: LimitColumns) -> list[Text]:
@@ -111,26 +109,26 @@ def one_line_bar(row: LimitRow, columns: LimitColumns, *, brief: bool = False) -
     line.append("  ").append_text(_percent(row, columns))
     if brief:
         line.append("  " + fitting_text(row.brief, _WIDE_BRIEF).rjust(_WIDE_BRIEF), style=FAINT)
-    return exactly(line, columns.width)
+    return set_width(line, columns.width)
 
 
 def one_line(row: LimitRow, columns: LimitColumns) -> Text:
     """Draw label, countdown and percent."""
     available = columns.width - columns.indent - columns.percent - 1
     line = _label(row, columns)
-    line.append(padded(fitting_text(row.brief, available), available + 1))
+    line.append(pad(fitting_text(row.brief, available), available + 1))
     line.append_text(_percent(row, columns))
-    return exactly(line, columns.width)
+    return set_width(line, columns.width)
 
 
 def tiny(row: LimitRow, columns: LimitColumns) -> Text:
     """Draw ``▸Fable 94% 3d2h``, for panes with no cells to spare."""
-    line = styled(columns.options.glyphs.binding if row.binding else " ", STRONG)
-    line.append(padded(columns.options.fit(row.short_label, columns.label), columns.label) + " ")
+    line = styled_text(columns.options.glyphs.binding if row.binding else " ", STRONG)
+    line.append(pad(columns.options.fit(row.short_label, columns.label), columns.label) + " ")
     line.append_text(_percent(row, columns))
     available = columns.width - columns.label - 3 - columns.percent
     line.append(" " + fitting_text(reversed(row.brief), available))
-    return exactly(line, columns.width)
+    return set_width(line, columns.width)
 
 
 def _bar(row: LimitRow, columns: LimitColumns, width: int) -> Text:
@@ -140,10 +138,10 @@ def _bar(row: LimitRow, columns: LimitColumns, width: int) -> Text:
 def _label(row: LimitRow, columns: LimitColumns) -> Text:
     options = columns.options
     marker = options.glyphs.binding if row.binding else " "
-    line = styled(marker if columns.short else f"{marker} ", STRONG)
+    line = styled_text(marker if columns.short else f"{marker} ", STRONG)
     label = options.fit(row.short_label if columns.short else row.label, columns.label)
     gap = " " if columns.short else "  "
-    line.append(padded(label, columns.label) + gap, style=STRONG if row.binding else "")
+    line.append(pad(label, columns.label) + gap, style=STRONG if row.binding else "")
     return line
 
 
@@ -151,9 +149,9 @@ def _percent(row: LimitRow, columns: LimitColumns) -> Text:
     width = columns.percent - columns.sign
     if row.utilization is None:
         text = columns.options.text(row.percent).rjust(width)
-        return styled(text + " " * columns.sign, FAINT)
+        return styled_text(text + " " * columns.sign, FAINT)
     style = columns.options.theme.severity_style(row.utilization)
-    line = styled((row.percent + columns.unit).rjust(width), style)
+    line = styled_text((row.percent + columns.unit).rjust(width), style)
     if columns.sign:
         gap = "" if columns.tiny else " "
         line.append((gap + _sign(row)).ljust(columns.sign), style=STRONG)

@@ -41,7 +41,7 @@ class PanelContext(NamedTuple):
 
     def dimmed_if_stale(self, lines: Iterable[Text]) -> list[Text]:
         """Dim figures that are old."""
-        return dimmed(lines) if self.status.stale(self.now) else list(lines)
+        return dim(lines) if self.status.stale(self.now) else list(lines)
 
 
 class Panel(NamedTuple):
@@ -62,7 +62,7 @@ class Panel(NamedTuple):
         return sum(priority > cutoff for priority in self.priorities)
 
 
-def dimmed(lines: Iterable[Text]) -> list[Text]:
+def dim(lines: Iterable[Text]) -> list[Text]:
     """Dim the lines, in place, and return them."""
     result = list(lines)
     for line in result:

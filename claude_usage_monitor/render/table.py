@@ -9,8 +9,8 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render.layout import exactly, fitting_text, wrapped
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.layout import fitting_text, set_width, wrap
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.limits.windows import percent_text
 
 _MAX_NAME = 28
@@ -104,25 +104,25 @@ class TableColumns(NamedTuple):
             lines.insert(0, self._line(heading, highest))
         if table.notes and cell_len(table.notes[0]) <= self._note_width:
             return lines
-        return lines + wrapped(table.remark, self.width, self.options, FAINT)
+        return lines + wrap(table.remark, self.width, self.options, FAINT)
 
     def _line(self, row: Row, highest: float) -> Text:
         style, note_width = STRONG if row.strong else "", self._note_width
         width = self.name if note_width else self.width - cell_len(row.figure) - 1
         name = row.name if cell_len(row.name) <= width else row.short_name or row.name
-        line = styled(self.options.fit(name, width), style)
+        line = styled_text(self.options.fit(name, width), style)
         figure = row.figure.rjust(self.figure) if note_width else row.figure
         start = self.name + 2 if note_width else self.width - cell_len(figure)
         line.append(" " * (start - line.cell_len))
         line.append(figure, style=style)
         if note_width:
             line.append("  ").append_text(self._note(row, note_width, highest))
-        return exactly(line, self.width)
+        return set_width(line, self.width)
 
     def _note(self, row: Row, width: int, highest: float) -> Text:
         if row.share is None:
-            return styled(self.options.text(fitting_text(row.notes, width)), FAINT)
-        note = styled(f"{percent_text(row.share)} %".rjust(5), FAINT)
+            return styled_text(self.options.text(fitting_text(row.notes, width)), FAINT)
+        note = styled_text(f"{percent_text(row.share)} %".rjust(5), FAINT)
         cells = min(max(width - 7, 0), _MAX_BAR)
         filled = round(row.share / highest * cells) if highest > 0 else 0
         return note.append("  ").append(

@@ -106,6 +106,6 @@ class RenderOptions:
         return set_cell_size(text, width - 1) + self.glyphs.ellipsis if width > 0 else ""
 
 
-def styled(text: str, style: str) -> Text:
+def styled_text(text: str, style: str) -> Text:
     """Return a text whose style does not apply to what is appended to it."""
     return Text().append(text, style=style)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from claude_usage_monitor.render.layout import wrapped
+from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.panel import PanelContext
-from claude_usage_monitor.render.theme import FAINT, styled
+from claude_usage_monitor.render.theme import FAINT, styled_text
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import countdown
 
@@ -34,13 +34,13 @@ def draw_problem(context: PanelContext, level: int) -> list[Text]:
     if problem is None:
         return []
     if level == 0:
-        return [styled(options.fit(problem_text.short(problem, now), width), style)]
+        return [styled_text(options.fit(problem_text.short(problem, now), width), style)]
     message = problem_text.message(problem, now, options.clock)
     if level == 1 or not context.framed:
-        return wrapped(message, width, options, style)
+        return wrap(message, width, options, style)
     hint = problem_text.hint(status, now, options.clock, live=options.live)
-    lines = [*wrapped(message, width - 2, options, style), *wrapped(hint, width - 2, options, "")]
-    return [styled("  " if at else "! ", style) + line for at, line in enumerate(lines)]
+    lines = [*wrap(message, width - 2, options, style), *wrap(hint, width - 2, options, "")]
+    return [styled_text("  " if at else "! ", style) + line for at, line in enumerate(lines)]
 
 
 def draw_notices(context: PanelContext, level: int) -> list[Text]:
@@ -53,4 +53,4 @@ def draw_notices(context: PanelContext, level: int) -> list[Text]:
         skew = countdown(abs(status.clock_skew))
         side = "ahead of" if status.clock_skew.total_seconds() > 0 else "behind"
         notices.append(f"This clock is {skew} {side} the API's: times here follow the API.")
-    return [line for n in notices for line in wrapped(n, context.width, context.options, FAINT)]
+    return [line for n in notices for line in wrap(n, context.width, context.options, FAINT)]

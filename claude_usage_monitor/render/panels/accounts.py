@@ -16,34 +16,30 @@ from claude_usage_monitor.render import captions, frame, limit_lines
 from claude_usage_monitor.render.account_frame import HELP, AccountFrame
 from claude_usage_monitor.render.captions import Note
 from claude_usage_monitor.render.frame import Caption
-from claude_usage_monitor.render.layout import exactly, fitting_text, padded
+from claude_usage_monitor.render.layout import first_fitting, fitting_text, pad, set_width
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, dimmed
+from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, dim
 from claude_usage_monitor.render.panels.limits import most_urgent, one_line
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled
+from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
 
-ACTIVE = "@"  # before the active account's name, where the word does not fit
+ACTIVE = "@"  # before the active account's name, where "active" does not fit
 
-_MIN_MARKED_WIDTH = 24  # cells of a line that has room for ``ACTIVE``
+_MIN_MARKED_WIDTH = 24  # cells of a line with a mark
 _GAP = 2  # cells between the parts of a line
 _MIN_HEADING_NAME = 5  # cells of a name that a problem in the same heading leaves
 _MIN_NOTE = 10  # cells of a problem's text in the narrowest pane
 _MAX_LABEL = 6
 _COUNTDOWN = 7  # cells for a compact countdown and the blank before it
-# Cells for names, before a countdown, then a label, is left out for them.
-_MIN_NAMES = (10, 6, 3)
+_MIN_NAMES = (10, 6, 3)  # cells for names beside each form of a window's cell
 _SHORT_NAME = 6
 
 
-def most_pressing(
+def most_urgent_accounts(
     statuses: Sequence[AccountStatus], now: datetime, count: int
 ) -> tuple[AccountStatus, ...]:
-    """Return ``count`` accounts in their order.
-
-    First the active one, then those with a problem, then those that have used most.
-    """
+    """Return ``count`` accounts in their order: the active one, then problems, then most used."""
 
     def rank(at: int) -> tuple[bool, bool, float]:
         status = statuses[at]
@@ -70,13 +66,16 @@ def shared_frame(frames: Sequence[AccountFrame], height: int) -> list[Text] | No
         lines.append(_heading(account, first=not lines))
         rows = [one_line(row, account.columns) for row in most_urgent(account.rows, count)]
         if framed:
-            rows = frame.with_sides(rows, width, options)
-        lines += dimmed(rows) if account.stale else rows
+            rows = frame.add_sides(rows, width, options)
+        lines += dim(rows) if account.stale else rows
     return [*lines, _footer(frames, ages=False)] if framed else lines
 
 
 def _row_counts(wanted: Sequence[int], height: int) -> list[int] | None:
-    """Share rows out evenly, at least one for each account; the first ones get what is left."""
+    """Return how many of the wanted rows each account gets: the same, and spare ones in order.
+
+    ``None`` if there is not one for each.
+    """
     for each in range(max(wanted), 0, -1):
         spare = height - sum(min(each, count) for count in wanted)
         if spare >= 0:
@@ -97,15 +96,15 @@ def _heading(account: AccountFrame, *, first: bool) -> Text:
     framed = width >= frame.MIN_WIDTH
     note = captions.note(status, account.now, options, figures=bool(account.rows))
     min_name = min(cell_len(captions.name(status, options)), _MIN_HEADING_NAME)
-    available = width - min_name - (frame.MARGIN + 4 if framed else _GAP)
-    text = fitting_text(note.candidates, min(available, width // 2))
-    text = text or options.fit(note.candidates[-1], available)
-    title = account.title(width - cell_len(text) - (frame.MARGIN + 4 if framed else _GAP))
+    available = width - (frame.MARGIN_OF_TWO if framed else _GAP)
+    text = fitting_text(note.candidates, min(available - min_name, width // 2))
+    text = text or options.fit(note.candidates[-1], available - min_name)
+    title = account.title(available - cell_len(text))
     style = f"{STRONG} {FAINT}" if account.stale else STRONG
     if framed:
         left, right = Caption(title, style), Caption(text, note.style)
         return frame.heading(left, right, width, options, first=first)
-    return styled(padded(title, width - cell_len(text)), style).append(text, style=note.style)
+    return styled_text(pad(title, width - cell_len(text)), style).append(text, style=note.style)
 
 
 def _footer(frames: Sequence[AccountFrame], *, ages: bool) -> Text:
@@ -134,7 +133,7 @@ def account_lines(frames: Sequence[AccountFrame], height: int, hidden: int = 0) 
     if width >= frame.MIN_WIDTH and not hidden and count + 2 <= height:
         body = _lines(frames, notes, width - frame.SIDES)
         top = frame.top_border(f"{count} accounts", "", width, options)
-        return frame.framed(body, top, _footer(frames, ages=True), width, options)
+        return frame.add_border(body, top, _footer(frames, ages=True), width, options)
     if count < height:
         footer = _last_line(frames, hidden, width)
         return [*_lines(frames, notes, width), *([footer] if footer else [])]
@@ -163,7 +162,7 @@ def _last_line(frames: Sequence[AccountFrame], hidden: int, width: int) -> Text:
         more = f"+{hidden} more" + (f"{dot}Tab" if options.live else "")
         with_age = (f"{more}{dot}{candidate}" for candidate in candidates if candidate)
         candidates = (*with_age, more, f"+{hidden}")
-    return styled(fitting_text(candidates, width), FAINT)
+    return styled_text(fitting_text(candidates, width), FAINT)
 
 
 def _lines(frames: Sequence[AccountFrame], notes: Sequence[Note], width: int) -> list[Text]:
@@ -200,8 +199,8 @@ class _LineColumns(NamedTuple):
         available = width - _GAP - (2 if marks else 0)
         longest = max(cell_len(captions.name(account.status, options)) for account in frames)
         min_names = [min(longest, min_name) for min_name in _MIN_NAMES]
-        fits = (available - n >= cell.width for n, cell in zip(min_names, cells[:2], strict=False))
-        first = next((at for at, fit in enumerate(fits) if fit), 2)
+        first = first_fitting((0, 1), available, lambda at: min_names[at] + cells[at].width)
+        first = 2 if first is None else first
         cell = cells[first].width + _GAP
         max_cells = 1
         if first < 2:
@@ -231,7 +230,7 @@ class _LineColumns(NamedTuple):
         if account.stale:
             line.stylize(FAINT)
         line.append(text, style=note.style)
-        return exactly(line, self.width)
+        return set_width(line, self.width)
 
     def _parts(self, note: Note, available: int, rows: int) -> tuple[LimitColumns, int, str]:
         """Return the richest cell, how many of them, and the note that leaves room for them."""

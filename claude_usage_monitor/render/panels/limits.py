@@ -13,7 +13,7 @@ from claude_usage_monitor.render.layout import fitting_text
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, PanelContext
-from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled
+from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled_text
 
 NO_LIMITS = ("This account reports no limits.", "No limits reported.")
 _MIN_BAR_WIDTH = 26  # cells of a line from which a bar of its own row is worth it
@@ -32,7 +32,7 @@ def draw(context: PanelContext, level: int) -> list[Text]:
     if not context.rows and status.usage is not None:
         lines = [Text(options.fit(fitting_text(NO_LIMITS, width) or NO_LIMITS[-1], width))]
     elif not context.rows and status.problem is None:
-        lines = [styled(options.fit(READING, width), FAINT)]
+        lines = [styled_text(options.fit(READING, width), FAINT)]
     return context.dimmed_if_stale(lines)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from claude_usage_monitor.render.bar import bar
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.chart import chart
-from claude_usage_monitor.render.layout import exactly, first_fitting, indented, padded
+from claude_usage_monitor.render.layout import first_fitting, indent_lines, pad, set_width
 from claude_usage_monitor.render.panel import PanelContext
 from claude_usage_monitor.render.panels.spend_tables import shown_money
 from claude_usage_monitor.render.theme import (
@@ -20,7 +20,7 @@ from claude_usage_monitor.render.theme import (
     SEVERITY_SIGNS,
     STRONG,
     RenderOptions,
-    styled,
+    styled_text,
 )
 from claude_usage_monitor.usage.durations import calendar_day
 from claude_usage_monitor.usage.limits.windows import percent_text, severity_of
@@ -49,7 +49,7 @@ def draw_totals(context: PanelContext, level: int) -> list[Text]:
         return []
     spend = status.spend
     if spend is None:
-        reading = styled(options.fit(READING, context.width), FAINT)
+        reading = styled_text(options.fit(READING, context.width), FAINT)
         return [] if status.problem is not None else context.dimmed_if_stale([reading])
     indent, width = _indent(context)
     facts = _facts(spend, options)
@@ -63,7 +63,7 @@ def draw_totals(context: PanelContext, level: int) -> list[Text]:
         lines.insert(
             1, _budget_bar(spend.budget_percent, spend.elapsed_percent(now), width, options)
         )
-    return context.dimmed_if_stale(indented(lines[: level + 1], indent))
+    return context.dimmed_if_stale(indent_lines(lines[: level + 1], indent))
 
 
 def draw_chart(context: PanelContext, level: int) -> list[Text]:
@@ -84,7 +84,7 @@ def draw_chart(context: PanelContext, level: int) -> list[Text]:
         for row, name, amount in captions:
             caption = f"  {name} {shown_money(amount, spend.currency, options)}"
             lines[row].append(caption, style=FAINT)
-    return context.dimmed_if_stale(indented(lines, indent))
+    return context.dimmed_if_stale(indent_lines(lines, indent))
 
 
 def _indent(context: PanelContext) -> tuple[int, int]:
@@ -101,8 +101,8 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     if spend.projected is not None:
         facts.append(_Fact(labels, _projection(spend, options)))
     elif spend.projection_note:
-        known = all(day.amount is not None for day in spend.daily)
-        notes = (spend.projection_note, "No projection yet" if known else "No projection")
+        gaps = any(day.amount is None for day in spend.daily)
+        notes = (spend.projection_note, "No projection" if gaps else "No projection yet")
         facts.append(_Fact(labels, _styled(list(map(options.text, notes)), FAINT)))
     budget = _budget(spend, options)
     if budget:
@@ -112,8 +112,8 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
 
 def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     if spend.month_to_date is None:
-        return (styled(options.text("—"), FAINT),)
-    amount = styled(shown_money(spend.month_to_date, spend.currency, options), STRONG)
+        return (styled_text(options.text("—"), FAINT),)
+    amount = styled_text(shown_money(spend.month_to_date, spend.currency, options), STRONG)
     if spend.budget is None:
         return (amount,)
     budget = f" of {shown_money(spend.budget, spend.currency, options)}"
@@ -123,7 +123,7 @@ def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
 def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     projected, budget = spend.projected, spend.budget
     over = projected is not None and budget is not None and projected >= budget
-    amount = styled(
+    amount = styled_text(
         shown_money(projected, spend.currency, options), options.theme.warning if over else ""
     )
     if spend.projected_low is None or spend.projected_high is None:
@@ -152,7 +152,7 @@ def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
 
 
 def _styled(texts: Sequence[str], style: str) -> tuple[Text, ...]:
-    return tuple(styled(text, style) for text in texts)
+    return tuple(styled_text(text, style) for text in texts)
 
 
 def _budget_bar(percent: float, elapsed: float, width: int, options: RenderOptions) -> Text:
@@ -166,16 +166,16 @@ def _budget_bar(percent: float, elapsed: float, width: int, options: RenderOptio
 
 
 def _beside_label(fact: _Fact, label_width: int, width: int, options: RenderOptions) -> Text:
-    line = Text(padded(options.text(fact.labels[0]), label_width + 2))
+    line = Text(pad(options.text(fact.labels[0]), label_width + 2))
     value = first_fitting(fact.values, width - label_width - 2, _cells) or fact.values[-1]
-    return exactly(line.append_text(value), width)
+    return set_width(line.append_text(value), width)
 
 
 def _at_right_edge(fact: _Fact, width: int, options: RenderOptions) -> Text:
     pairs = [(options.text(label), value) for value in fact.values for label in fact.labels]
     fitting = first_fitting(pairs, width - 1, lambda pair: cell_len(pair[0]) + _cells(pair[1]))
     label, value = fitting or ("", fact.values[-1])
-    return exactly(Text(padded(label, width - _cells(value))).append_text(value), width)
+    return set_width(Text(pad(label, width - _cells(value))).append_text(value), width)
 
 
 def _cells(text: Text) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from claude_usage_monitor.render.layout import indented
+from claude_usage_monitor.render.layout import indent_lines
 from claude_usage_monitor.render.panel import PanelContext
 from claude_usage_monitor.render.table import Row, Table, TableColumns
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
@@ -33,7 +33,7 @@ NO_CLAUDE_CODE = "No API-billed Claude Code use; subscription seats are not in t
 
 _MIN_PAIR_WIDTH = 88  # cells for two tables side by side
 
-_MIN_ROWS = {5: 3, 4: 2, 3: 2, 2: 4, 1: 2}  # of each table, by level
+_MIN_ROWS = {5: 3, 4: 2, 3: 2, 2: 4, 1: 2}  # of each table, by level; at 6 there is no limit
 _WITHOUT_API_KEYS = 3  # from this level down
 _WITHOUT_HEADINGS = 2  # from this level down, as one table
 
@@ -62,21 +62,21 @@ def draw(context: PanelContext, level: int) -> list[Text]:
         if lines and context.blanks:
             lines.append(Text())
         lines += columns.lines(block)
-    return context.dimmed_if_stale(indented(lines, indent))
+    return context.dimmed_if_stale(indent_lines(lines, indent))
 
 
 def _blocks(spend: Spend, context: PanelContext, level: int) -> list[tuple[Table, ...]]:
-    """Return the tables, those that stand side by side together."""
-    found = tables(spend, context.options)
+    """Return the tables; those that stand side by side are in one block."""
+    all_tables = tables(spend, context.options)
     if level <= _WITHOUT_HEADINGS or not context.framed:
-        table = _without_headings(found, "You" if context.detailed else "You, est.")
+        table = _without_headings(all_tables, "You" if context.detailed else "You, est.")
         return [(table,)] if table.rows else []
     if level <= _WITHOUT_API_KEYS:
-        found = tuple(table for table in found if table.heading != API_KEYS)
-    headings = [table.heading for table in found[:2]]
+        all_tables = tuple(table for table in all_tables if table.heading != API_KEYS)
+    headings = [table.heading for table in all_tables[:2]]
     if context.width >= _MIN_PAIR_WIDTH and headings == [WORKSPACES, MODELS]:
-        return [found[:2], *((table,) for table in found[2:])]
-    return [(table,) for table in found]
+        return [all_tables[:2], *((table,) for table in all_tables[2:])]
+    return [(table,) for table in all_tables]
 
 
 def _height(block: Sequence[Table]) -> int:
@@ -84,7 +84,7 @@ def _height(block: Sequence[Table]) -> int:
 
 
 def _row_counts(heights: Sequence[int], level: int, spare_rows: int) -> list[int]:
-    """Return how many rows each block gets: the level's least, then one more each in turn."""
+    """Return the rows of each block: the level's minimum, and spare rows to each in turn."""
     counts = [min(_MIN_ROWS[level], height) for height in heights]
     while spare_rows > 0 and counts != list(heights):
         for at, height in enumerate(heights):
@@ -94,10 +94,10 @@ def _row_counts(heights: Sequence[int], level: int, spare_rows: int) -> list[int
     return counts
 
 
-def _without_headings(found: Sequence[Table], you: str) -> Table:
+def _without_headings(all_tables: Sequence[Table], you: str) -> Table:
     """Return the most important rows as one table: your own spend, then the workspaces."""
     rows: list[Row] = []
-    for table in found:
+    for table in all_tables:
         if table.heading == CLAUDE_CODE and table.rows and table.rows[0].strong:
             notes = ("estimate, an hour late", "estimate")
             rows.insert(0, table.rows[0]._replace(name=you, notes=notes))
@@ -108,16 +108,16 @@ def _without_headings(found: Sequence[Table], you: str) -> Table:
 
 def tables(spend: Spend, options: RenderOptions) -> tuple[Table, ...]:
     """Return a table for each report that was read, in the order they are shown."""
-    found = []
+    result = []
     if spend.by_workspace:
-        found.append(Table(WORKSPACES, _amounts(spend.by_workspace, spend, options)))
+        result.append(Table(WORKSPACES, _amounts(spend.by_workspace, spend, options)))
     if spend.by_model:
-        found.append(Table(MODELS, _amounts(spend.by_model, spend, options)))
+        result.append(Table(MODELS, _amounts(spend.by_model, spend, options)))
     if spend.claude_code is not None:
-        found.append(_claude_code(spend.claude_code, spend, options))
+        result.append(_claude_code(spend.claude_code, spend, options))
     if spend.by_api_key:
-        found.append(Table(API_KEYS, _api_keys(spend.by_api_key, options), "tokens"))
-    return tuple(found)
+        result.append(Table(API_KEYS, _api_keys(spend.by_api_key, options), "tokens"))
+    return tuple(result)
 
 
 def shown_money(amount: Decimal | None, currency: str | None, options: RenderOptions) -> str:

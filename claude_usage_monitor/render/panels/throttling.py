@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from claude_usage_monitor.render.layout import wrapped
+from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panel import PanelContext, dimmed
+from claude_usage_monitor.render.panel import PanelContext, dim
 from claude_usage_monitor.render.panels.throttling_text import Part, ThrottlingText
-from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled
+from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled_text
 
 if TYPE_CHECKING:  # 4 ms that only users of Claude Pace Maker need to pay
     from claude_usage_monitor.usage.throttling import Throttling
@@ -59,12 +59,12 @@ def draw(context: PanelContext, level: int) -> list[Text]:
         for group in text.groups():
             lines += layout.flow(group)
         for gap in throttling.gaps[:_MAX_GAPS]:
-            lines += layout.indented(
-                wrapped(f"incomplete: {gap}", context.width - indent, options, FAINT)
+            lines += layout.indent_lines(
+                wrap(f"incomplete: {gap}", context.width - indent, options, FAINT)
             )
     for line in lines:
         line.truncate(context.width, overflow="crop", pad=True)
-    return dimmed(lines) if throttling.stale(now) else lines
+    return dim(lines) if throttling.stale(now) else lines
 
 
 class _Layout(NamedTuple):
@@ -101,11 +101,11 @@ class _Layout(NamedTuple):
                 lines.append(Text())
                 text = self._shortened(part, space)
             lines[-1].append(text, style=part.style)
-        return self.indented(lines)
+        return self.indent_lines(lines)
 
-    def indented(self, lines: Sequence[Text]) -> list[Text]:
+    def indent_lines(self, lines: Sequence[Text]) -> list[Text]:
         """Return the lines with the indent before each."""
-        return [styled(" " * self.indent, "") + line for line in lines]
+        return [styled_text(" " * self.indent, "") + line for line in lines]
 
     def _on_one_line(self, parts: Sequence[Part], space: int) -> list[tuple[str, str]]:
         """Return text and style of all parts in the longest variants that fit, or of the first."""
