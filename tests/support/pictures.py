@@ -1,13 +1,12 @@
-"""The pictures in screenshots/: ``python -m tests.support.pictures`` draws them anew.
+"""The pictures in screenshots/: ``python -m tests.support.pictures`` draws them again.
 
-Drawn by the real renderer, as SVG, with nothing in them that is loaded from elsewhere.
+They are SVG files of real frames, which load nothing from elsewhere.
 """
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
-from datetime import UTC
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,10 @@ from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.theme import ASCII, RenderOptions
-from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.render.theme import RenderOptions
 from tests.support.payloads import NOW
-from tests.support.spends import OVER_BUDGET as ORGANIZATION
+from tests.support.render import LIVE, PLAIN
+from tests.support.spends import OVER_BUDGET
 from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, PACED, RATE_LIMITED, SEVERAL
 
 if TYPE_CHECKING:
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 
-_COLOR = RenderOptions(clock=ClockStyle(UTC), live=True)
-_PLAIN = replace(_COLOR, glyphs=ASCII, color=False)
 _MARGIN = 14
-_CELL_WIDTH, _LINE_HEIGHT = 12.642, 24.4  # those of DejaVu Sans Mono at 21 px: borders touch
+_CELL_WIDTH, _LINE_HEIGHT = 12.642, 24.4  # of DejaVu Sans Mono at 21 px, so that borders touch
 
 _THEME = TerminalTheme(
     (24, 26, 31),
@@ -73,34 +70,32 @@ _SVG = """\
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture shows."""
+    """A row in the table of pictures: the accounts, and the size of the pane."""
 
-    status: AccountStatus
+    statuses: tuple[AccountStatus, ...]
     columns: int
-    options: RenderOptions = _COLOR
+    options: RenderOptions = LIVE
     rows: int = 40
-    beneath: tuple[AccountStatus, ...] = ()
 
 
 PICTURES = {
-    "normal": Picture(NORMAL, 60),
-    "narrow": Picture(NORMAL, 28),
-    "medium": Picture(NORMAL, 40),
-    "near-the-limit": Picture(NEAR_THE_LIMIT, 60),
-    "problem": Picture(RATE_LIMITED, 60),
-    "expired": Picture(EXPIRED, 40),
-    "pace-maker": Picture(PACED, 60),
-    "organization": Picture(ORGANIZATION, 60),
-    "no-color": Picture(NEAR_THE_LIMIT, 60, _PLAIN),
-    "several-accounts": Picture(SEVERAL[0], 60, rows=24, beneath=SEVERAL[1:]),
+    "normal": Picture((NORMAL,), 60),
+    "narrow": Picture((NORMAL,), 28),
+    "medium": Picture((NORMAL,), 40),
+    "near-the-limit": Picture((NEAR_THE_LIMIT,), 60),
+    "problem": Picture((RATE_LIMITED,), 60),
+    "expired": Picture((EXPIRED,), 40),
+    "pace-maker": Picture((PACED,), 60),
+    "organization": Picture((OVER_BUDGET,), 60),
+    "no-color": Picture((NEAR_THE_LIMIT,), 60, PLAIN),
+    "several-accounts": Picture(SEVERAL, 60, rows=24),
 }
 
 
 def draw(name: str) -> str:
     """Return a picture as SVG."""
     picture = PICTURES[name]
-    statuses = (picture.status, *picture.beneath)
-    lines = dashboard(statuses, NOW, picture.columns, picture.rows, picture.options)
+    lines = dashboard(picture.statuses, NOW, picture.columns, picture.rows, picture.options)
     console = Console(
         file=io.StringIO(),
         record=True,
