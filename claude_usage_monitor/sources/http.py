@@ -1,12 +1,8 @@
-"""Requests to one HTTP API: bounded in time and size, every failure one of our errors.
-
-Left alone, requests replaces the token with the password in ``.netrc``, follows redirects, waits
-forever for a server that sends a byte now and then, decompresses a reply of any size, and prints
-tracebacks about odd cookies. This module and `transport` prevent all of that.
-"""
+"""Requests to one HTTP API: bounded in time and size, every failure one of our errors."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +10,12 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
+from requests.utils import default_headers
 
 from claude_usage_monitor.errors import UnexpectedResponse, Unreachable
 from claude_usage_monitor.sources.connection_errors import REQUEST_ERRORS, CaFile, unreachable
 from claude_usage_monitor.sources.reply import Reply, http_date
-from claude_usage_monitor.sources.transport import NoAuth, SecretHeader, Session
+from claude_usage_monitor.sources.transport import Exchange
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.secret import Secret
 
@@ -90,15 +86,15 @@ class HttpClient:
         The request carries a ``bearer`` token or an ``api_key``. Raises Unreachable when no
         complete reply arrived in time, UnexpectedResponse when it is larger than ``max_bytes``.
         """
-        auth: AuthBase = NoAuth()
+        sent_headers = dict(headers)
         if bearer is not None:
-            auth = SecretHeader("Authorization", bearer, prefix="Bearer ")
-        elif api_key is not None:
-            auth = SecretHeader("x-api-key", api_key)
+            sent_headers["Authorization"] = f"Bearer {bearer.reveal()}"
+        if api_key is not None:
+            sent_headers["x-api-key"] = api_key.reveal()
         request = requests.Request(
-            "GET", self._base_url + path, headers=headers, params=list(query), auth=auth
+            "GET", self._base_url + path, headers=sent_headers, params=list(query)
         )
-        return self._exchange(Session(), request, timeout or self._limits.total, max_bytes)
+        return self._exchange(Exchange(), request, timeout or self._limits.total, max_bytes)
 
     def post(
         self, path: str, document: Mapping[str, str], before_sending: Callable[[], None]
@@ -109,43 +105,47 @@ class HttpClient:
         the request; if it raises, nothing is sent. Raises as `get` does; ``sent`` of the error is
         whether the server may have received the request.
         """
-        request = requests.Request("POST", self._base_url + path, json=document, auth=NoAuth())
-        return self._exchange(Session(before_sending), request, self._limits.total, MAX_BODY)
+        request = requests.Request("POST", self._base_url + path, json=document)
+        return self._exchange(Exchange(before_sending), request, self._limits.total, MAX_BODY)
 
     def _exchange(
-        self, session: Session, request: requests.Request, timeout: float, max_bytes: int
+        self, exchange: Exchange, request: requests.Request, timeout: float, max_bytes: int
     ) -> Reply:
         """Send a request from a thread of its own, and stop waiting for it after ``timeout``.
 
         No timeout of requests covers the DNS lookup, or a server that never stops sending.
         """
-        future = run_in_thread(lambda: self._send(session, request, timeout, max_bytes), "http")
+        future = run_in_thread(lambda: self._send(exchange, request, timeout, max_bytes), "http")
         try:
             error = future.exception(timeout)
         except TimeoutError:
-            session.abort()
+            exchange.abort()
             error = Unreachable(f"{self.host} cannot be reached (no answer within {timeout:g} s).")
         if error is None:
             status, headers, body = future.result()
             return Reply(status, headers, body, self._api_time(headers))
         if isinstance(error, REQUEST_ERRORS):
-            error = unreachable(error, self.host, self._ca_file, sent=session.connected)
+            error = unreachable(error, self.host, self._ca_file, sent=exchange.connected)
         if isinstance(error, Unreachable | UnexpectedResponse):
-            error.sent = session.connected
+            error.sent = exchange.connected
         raise error from None
 
     def _send(
-        self, session: Session, request: requests.Request, timeout: float, max_bytes: int
+        self, exchange: Exchange, request: requests.Request, timeout: float, max_bytes: int
     ) -> tuple[int, Mapping[str, str], bytes]:
         request.headers = {
             "Accept": "application/json",
+            "Accept-Encoding": default_headers()["Accept-Encoding"],
             "Connection": "close",
             "User-Agent": self._user_agent,
             **request.headers,
         }
         idle = min(self._limits.idle, timeout)
         ca_file = self._ca_file.path if self._ca_file else None
-        with session, session.fetch(request, idle_timeout=idle, ca_file=ca_file) as response:
+        with (
+            contextlib.closing(exchange),
+            exchange.fetch(request, idle_timeout=idle, ca_file=ca_file) as response,
+        ):
             return response.status_code, response.headers, _bounded_body(response, max_bytes)
 
     def _api_time(self, headers: Mapping[str, str]) -> datetime:

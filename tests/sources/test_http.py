@@ -950,6 +950,17 @@ def test_https_goes_through_the_proxy(
     assert CANARY.encode() not in proxy.heads[0]
 
 
+def test_through_a_proxy_the_callback_before_sending_is_called_once(
+    serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(FIGURES, tls=trusted.context())
+    calls = list[int]()
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        client_of(server.url).post("/", {}, lambda: calls.append(len(server.heads)))
+    assert [0] == calls
+
+
 def test_the_proxy_receives_its_password(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
