@@ -953,7 +953,11 @@ def test_https_goes_through_the_proxy(
 def test_through_a_proxy_the_callback_before_sending_is_called_once(
     serve: Serve, trusted: Trusted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(FIGURES, tls=trusted.context())
+    def answer(connection: socket.socket) -> None:
+        connection.recv(2)  # the document
+        connection.sendall(reply(b"{}"))
+
+    server = serve(answer, tls=trusted.context())
     calls = list[int]()
     with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)

@@ -88,6 +88,7 @@ class RawServer:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             stack.enter_context(connection)
             if self._tls is not None:
+                connection.getpeername()  # raises if the client has gone: wrapping would leak it
                 connection = stack.enter_context(
                     self._tls.wrap_socket(connection, server_side=True)
                 )
