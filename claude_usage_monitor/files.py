@@ -1,6 +1,6 @@
 """Bounded reads of regular files, atomic writes, private files and folders.
 
-Every function raises OSError alone, whose ``strerror`` says in a few words what is wrong.
+Functions raise no exception but OSError; its ``strerror`` says in a few words what is wrong.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if sys.platform != "win32":
     import grp
     import pwd
 
-_ROOT = 0  # may change every file anyway
-_REPLACE_ATTEMPTS = 50  # Windows cannot replace a file while another process has it open,
-_REPLACE_INTERVAL = 0.02  # so that a write is retried for one second
+_ROOT = 0  # root can change every file anyway
+# Windows cannot replace a file while another process has it open: retry for one second.
+_REPLACE_ATTEMPTS = 50
+_REPLACE_INTERVAL = 0.02
 
 
 class NotARegularFile(OSError):
@@ -43,7 +44,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
 
 
 def read_own_file(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a regular file that no other user may change.
+    """Return the content of a regular file that no other user owns or can change.
 
     Raises NotPrivate otherwise, and FileTooLarge.
     """
@@ -53,10 +54,10 @@ def read_own_file(path: Path, max_bytes: int) -> bytes:
 
 
 def read_private_file(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a file that other users may neither change nor read.
+    """Return the content of a file of this user alone.
 
-    A file that they may read, such as a copy, is made private. Raises NotARegularFile for a
-    symbolic link, too.
+    Makes a file private that others can read, such as a copy. Raises NotPrivate if they own it or
+    can change it, and NotARegularFile also for a symbolic link.
     """
     with _open_for_reading(path, follow_links=False) as file:
         status = os.fstat(file.fileno())
@@ -75,7 +76,7 @@ def open_regular_file(path: Path) -> BinaryIO:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file: afterwards the whole new content is on the disk, or the old file is intact.
 
-    The new file is readable by this user only. The caller must keep other writers out meanwhile.
+    Only this user can read the new file. The caller must exclude other writers meanwhile.
     """
     make_private_folder(path.parent)
     new = path.with_name(path.name + ".new")
@@ -96,7 +97,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def make_private_folder(path: Path) -> None:
     """Create a folder and its missing parents, each with mode 0700.
 
-    Raises NotPrivate if other users may change the folder.
+    Raises NotPrivate if another user owns the folder or can change it.
     """
     with _impossible_names_as_os_errors(path):
         for folder in reversed((path, *path.parents)):
@@ -108,9 +109,9 @@ def make_private_folder(path: Path) -> None:
 def create_private_file(path: Path) -> None:
     """Create an empty file with mode 0600, and its folder, unless a regular file is there already.
 
-    Raises NotARegularFile if anything else is there, a symbolic link included, and NotPrivate
-    if other users may change the file or its folder. An existing file is not opened: closing it
-    would release the locks that this process has on a database.
+    Raises NotARegularFile if anything else is there, a symbolic link included, and NotPrivate if
+    another user owns the file or its folder or can change them. Does not open an existing file:
+    closing it would release the locks that this process has on a database.
     """
     make_private_folder(path.parent)
     try:
@@ -122,7 +123,7 @@ def create_private_file(path: Path) -> None:
 def require_own_file(path: Path) -> None:
     """Raise OSError unless there is a regular file that no other user owns or can change.
 
-    This goes for its folder, too: SQLite trusts other files that are beside a database.
+    The same is required of its folder, because SQLite trusts the files beside a database.
     """
     with _impossible_names_as_os_errors(path):
         status = path.lstat()
@@ -145,7 +146,7 @@ def require_private_folder(path: Path) -> None:
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Return whether a file or folder belongs to another user who is not root."""
+    """Return whether another user than root owns a file or folder."""
     return sys.platform != "win32" and status.st_uid not in {os.getuid(), _ROOT}
 
 

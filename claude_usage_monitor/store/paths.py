@@ -61,7 +61,7 @@ def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Pat
         if kind == "config":
             return platformdirs.user_config_path(APP, appauthor=False)
         return platformdirs.user_state_path(APP, appauthor=False)
-    # The same as platformdirs returns, whose import takes 10 ms. Never below a relative path.
+    # What platformdirs returns here, too; importing it takes 10 ms. Relative paths are ignored.
     variable, default = _XDG[kind]
     base = Path(environ.get(variable, ""))
     if base.is_absolute():
@@ -71,7 +71,7 @@ def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Pat
 
 
 def _home_of_user() -> Path:
-    """Return the home that the system knows; without one, a path where nothing can be created."""
+    """Return the home in the user database; without one, a path where nothing can be created."""
     try:
         home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_usage_monitor.store.secrets import keyring_store
+
 if sys.platform == "linux":
     import secretstorage
     from jeepney import DBusAddress, new_method_call  # type: ignore[import-untyped]
@@ -40,7 +42,7 @@ _BUS = """<busconfig>
   </policy>
 </busconfig>
 """
-# How the bus starts the service anew when it is gone: locked, as after a crash.
+# The bus starts the service again after it has ended: locked, as after a crash.
 _ACTIVATION = """[D-BUS Service]
 Name=org.freedesktop.secrets
 Exec={program} --start --foreground --components=secrets
@@ -61,7 +63,7 @@ class SecretService:
         self._frozen: int | None = None
 
     def start_bus(self, *, activatable: bool) -> None:
-        """Start the bus; ``activatable`` says whether it starts the service when it is asked."""
+        """Start the bus; with ``activatable`` it starts the service at the first request."""
         for name in ("home", "run", "services"):
             (self.folder / name).mkdir(mode=0o700)
         (self.folder / "bus.conf").write_text(_BUS.format(folder=self.folder))
@@ -72,7 +74,7 @@ class SecretService:
         self._wait_for((self.folder / "bus").exists)
 
     def unlock(self) -> None:
-        """Start the service, with its default collection made and open."""
+        """Start the service with a default collection that is unlocked."""
         arguments = ("--unlock", "--foreground", "--components=secrets")
         self._daemon = self._start("gnome-keyring-daemon", *arguments)
         assert self._daemon.stdin is not None
@@ -87,7 +89,7 @@ class SecretService:
             secretstorage.Collection(connection).lock()
 
     def kill(self) -> None:
-        """Kill the service; asked again, the bus starts it anew, locked."""
+        """Kill the service; at the next request the bus starts it again, locked."""
         assert self._daemon is not None
         self._frozen = None
         self._daemon.kill()
@@ -95,13 +97,13 @@ class SecretService:
         self._wait_for(lambda: self.pid is None)
 
     def freeze(self) -> None:
-        """Let the service answer nothing more."""
+        """Stop the process of the service, so that it answers nothing."""
         self._frozen = self.pid
         assert self._frozen is not None
         os.kill(self._frozen, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it answer again, also what it was asked meanwhile."""
+        """Continue the process, which also answers what was requested meanwhile."""
         assert self._frozen is not None
         os.kill(self._frozen, signal.SIGCONT)
         self._frozen = None
@@ -121,12 +123,12 @@ class SecretService:
 
     @property
     def pid(self) -> int | None:
-        """The process that provides the service now, if any."""
+        """The process that provides the service now, ``None`` if none does."""
         bus = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
-        asked = new_method_call(bus, "GetConnectionUnixProcessID", "s", (_NAME,))
+        request = new_method_call(bus, "GetConnectionUnixProcessID", "s", (_NAME,))
         try:
             with closing(secretstorage.dbus_init()) as connection:
-                (found,) = connection.send_and_get_reply(asked).body
+                (found,) = connection.send_and_get_reply(request).body
         except (secretstorage.SecretStorageException, OSError):
             return None
         return found if isinstance(found, int) else None
@@ -166,34 +168,36 @@ def _runs(pid: int) -> bool:
 
 @contextmanager
 def session(*, service: bool = True) -> Iterator[SecretService]:
-    """Have a session bus that this process and those it starts find; nothing asked yet.
+    """Provide a session bus that this process and its children find in their environment.
 
-    With ``service`` the bus can start a Secret Service, that was never set up; `unlock` starts
-    one that is. Skips a test where it is not installed, but not where CI says that it must be.
+    With ``service`` the bus can start a Secret Service that was never set up; `unlock` starts one
+    that is. Skips the test where the programs are not installed, but fails it in CI.
     """
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
     if missing:
-        said = f"{' and '.join(missing)} must be installed for this test"
+        reason = f"{' and '.join(missing)} must be installed for this test"
         if os.environ.get("CI"):
-            pytest.fail(said)
-        pytest.skip(said)
-    with ExitStack() as ending:
-        # Not below the test's own folder: the path of a socket may have 107 characters.
-        folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="bus", dir="/tmp"))
-        environ = ending.enter_context(pytest.MonkeyPatch.context())
-        found = SecretService(Path(folder))
-        ending.callback(found.stop_bus)
-        for name, value in found.environ.items():
-            environ.setenv(name, value)
-        environ.delenv("DISPLAY", raising=False)
-        environ.delenv("WAYLAND_DISPLAY", raising=False)
-        found.start_bus(activatable=service)
-        yield found
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with ExitStack() as stack:
+        # Not in the folder of the test, because the path of a socket may have 107 characters only.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bus", dir="/tmp"))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        service_bus = SecretService(Path(folder))
+        stack.callback(service_bus.stop_bus)
+        for name, value in service_bus.environ.items():
+            patch.setenv(name, value)
+        # The real one is too short for a busy machine.
+        patch.setattr(keyring_store, "ANSWER_TIMEOUT", PATIENCE)
+        patch.delenv("DISPLAY", raising=False)
+        patch.delenv("WAYLAND_DISPLAY", raising=False)
+        service_bus.start_bus(activatable=service)
+        yield service_bus
 
 
 @contextmanager
 def unlocked() -> Iterator[SecretService]:
-    """Have a Secret Service that takes secrets."""
-    with session() as found:
-        found.unlock()
-        yield found
+    """Provide a Secret Service that stores secrets."""
+    with session() as service:
+        service.unlock()
+        yield service

@@ -1,7 +1,7 @@
 """The encrypted file that stores secrets where there is no keyring.
 
 It is one JSON object with an entry for each account, each encrypted by itself. A write replaces the
-whole file; whatever this version does not understand stays in it.
+whole file, and leaves in it whatever this version does not understand.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADD_AGAIN = "Remove the account and add it again."
 class EncryptedFile:
     """The encrypted file. Every operation may raise SecretStoreUnavailable.
 
-    ``lock`` keeps all other writers out, those of other processes too; its own errors pass through.
+    ``lock`` excludes all other writers, those of other processes too; it may raise its own errors.
     """
 
     name = "encrypted file"

@@ -37,7 +37,7 @@ class KeyringAbsent(SecretStoreUnavailable):
 
 def open_platform_keyring(limits: Limits) -> KeyringBackend:
     """Return the keyring of this platform. Raises KeyringFailure."""
-    try:  # the libraries take 35 to 90 ms to import
+    try:  # these imports take 35 to 90 ms
         if sys.platform in _NAMES:
             from claude_usage_monitor.store.secrets.library_keyrings import open_library_keyring
 
@@ -51,22 +51,22 @@ def open_platform_keyring(limits: Limits) -> KeyringBackend:
 class KeyringStore:
     """The keyring. Every operation may raise SecretStoreUnavailable.
 
-    An operation runs for at most ``timeout`` seconds, on a thread that ends with the process. A
+    An operation runs for at most ``timeout`` seconds (3), on a thread that ends with the process. A
     keyring that did not answer is not used for a minute, nor while the answer is still due.
-    ``prompt`` allows dialogs. Threads may share a store, but the caller must keep two of them from
-    writing at once: each write is read back.
+    ``prompt`` allows dialogs. Threads may share a store, but only one may write at a time, because
+    each write is read back.
     """
 
     def __init__(
         self,
         open_keyring: Callable[[Limits], KeyringBackend] = open_platform_keyring,
-        timeout: float = ANSWER_TIMEOUT,
+        timeout: float | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = _NAMES.get(sys.platform, "Secret Service keyring")
         self._open_keyring = open_keyring
-        self.timeout = timeout
+        self.timeout = ANSWER_TIMEOUT if timeout is None else timeout
         self._monotonic = monotonic
         self._unanswered: Future[Any] | None = None
         self._silent_until = float("-inf")
@@ -96,13 +96,13 @@ class KeyringStore:
         self._run(delete_and_check, prompt=prompt)
 
     def _run(self, operation: Callable[[KeyringBackend], R], *, prompt: bool) -> R:
-        """Run an operation on a thread, within the time it may take."""
+        """Run an operation on a thread, and wait for it no longer than the timeout."""
         answer_due = self._unanswered is not None and not self._unanswered.done()
         if answer_due or self._monotonic() < self._silent_until:
             raise self._unavailable(TimeoutError())
         limits = Limits(prompt, self.timeout, threading.Event())
         try:
-            # Not on the thread: what a slow disk takes to import it is not the keyring's fault.
+            # Opened on this thread: the time of imports must not count as silence of the keyring.
             keyring = self._open_keyring(limits)
         except KeyringFailure as failure:
             raise self._unavailable(failure) from None

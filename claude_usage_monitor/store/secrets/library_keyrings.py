@@ -44,7 +44,7 @@ class MacKeychain:
     """
 
     def __init__(self, library: macOS.Keyring, canceled: threading.Event) -> None:
-        # keyring takes the name of a keychain from the environment, only to warn that it ignores it
+        # keyring reads the name of a keychain from the environment, only to warn that it ignores it
         self._library = library.with_properties(keychain=None)
         self._canceled = canceled
 
@@ -83,8 +83,8 @@ class WindowsLocker:
     """The Credential Locker of Windows.
 
     Each account has a service name of its own. keyring stores the newest secret of a service under
-    the bare name and moves the one before aside: of two processes that write at once, one would
-    lose its secret.
+    its bare name and moves the previous one aside, so that of two processes that write at the same
+    time one would lose its secret.
     """
 
     def __init__(self, library: Windows.WinVaultKeyring) -> None:

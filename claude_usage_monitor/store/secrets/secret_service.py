@@ -31,8 +31,8 @@ from claude_usage_monitor.store.secrets.keyring_backend import (
 
 R = TypeVar("R")
 
-# Seconds before the next attempts: while gnome-keyring stores what one process writes, it tells
-# another that the item or the collection does not exist (measured: in 1 of 2,000 operations).
+# Seconds before the next attempts. While gnome-keyring stores an item for one process, it tells
+# another one that an item or the collection does not exist (measured: in 1 of 2,000 operations).
 _RETRY_PAUSES = (0.05, 0.1)
 _PROMPT_INTERFACE = "org.freedesktop.Secret.Prompt"
 _NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
@@ -53,7 +53,7 @@ class SecretService:
             raise ItemNotFoundException
 
         try:
-            # A missing item means a lost login: it is looked for twice.
+            # Searched twice, because a missing item means a lost login.
             return self._run(read_item, _RETRY_PAUSES[:1])
         except ItemNotFoundException:
             return None
@@ -96,7 +96,7 @@ class SecretService:
         except ItemNotFoundException:
             if not self._limits.prompt:
                 raise KeyringFailure(Reason.NOT_SET_UP) from None
-            # Creates the collection; the service asks the user for a password for it.
+            # Creates the collection, for which the user chooses a password in a dialog.
             collection = secretstorage.get_default_collection(connection)
         self._unlock(collection)
         return collection
@@ -119,7 +119,7 @@ class SecretService:
 
 
 class _LimitedConnection:
-    """A D-Bus connection that keeps to the limits of an operation, whatever secretstorage does."""
+    """A D-Bus connection that enforces the limits of an operation on what secretstorage sends."""
 
     def __init__(self, connection: Any, limits: Limits) -> None:  # noqa: ANN401 - jeepney is untyped
         self._connection = connection
@@ -146,7 +146,7 @@ def _connect() -> Any:  # noqa: ANN401 - jeepney is untyped
         return secretstorage.dbus_init()
     except TimeoutError:
         raise
-    # RuntimeError: the bus has an address of a kind that jeepney does not know.
+    # RuntimeError: jeepney does not support this kind of bus address.
     except (SecretServiceNotAvailableException, OSError, RuntimeError):
         raise KeyringFailure(Reason.NO_SESSION_BUS) from None
 

@@ -37,7 +37,7 @@ class StoredSecret(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """What one location holds for an account; ``outdated``: the keyring may have a newer one."""
+    """The secret in one location; ``outdated`` if the keyring may have a newer one."""
 
     secret: StoredSecret | None = None
     outdated: bool = False
@@ -47,8 +47,9 @@ class _Copy(NamedTuple):
 class SecretStore:
     """The keyring and the encrypted file as one store. Threads may share it.
 
-    A caller that reads, changes and writes must keep other processes out. ``announce`` receives a
-    notice before the encrypted file is created; ``clock`` makes generations grow across processes.
+    A caller that reads, changes and writes a secret must exclude other processes. ``announce``
+    receives a notice before the encrypted file is created. The time of ``clock`` makes generations
+    grow across processes.
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class SecretStore:
             self._file.delete(account_id)
 
     def _next(self, account_id: str, *copies: _Copy) -> int:
-        """Return a generation above every one seen, and, by the time, those that cannot be read."""
+        """Return a generation above all that were seen; the time puts it above unreadable ones."""
         seen = [copy.secret.generation for copy in copies if copy.secret is not None]
         newest = max([*seen, self._newest.get(account_id, 0)])
         return max(newest + 1, int(self._clock().timestamp() * 1_000_000))
