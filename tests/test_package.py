@@ -186,6 +186,7 @@ def test_every_module_has_its_tests() -> None:
         "formats/json_throttling.py": "tried in formats/test_json_document.py",
         "formats/json_values.py": "tried in formats/test_json_document.py",
         "monitor/accounts/selection.py": "tried in monitor/accounts/test_registry.py",
+        "monitor/accounts/readers.py": "tried through monitor/accounts/registry.py",
         "monitor/services.py": "tried through monitor/accounts/registry.py",
         "monitor/login/saved_logins.py": "tried through monitor/subscription/saved_login.py",
         "monitor/doctor/accounts.py": "tried through the command",

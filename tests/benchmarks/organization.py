@@ -28,7 +28,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.accounts.readers import organization_reader
+from claude_usage_monitor.monitor.accounts.organizations import organization_reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.money.projection import MIN_COMPLETE_DAYS, project

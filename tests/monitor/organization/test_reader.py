@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import WSGIRequestHandler
 
-from claude_usage_monitor.monitor.accounts.readers import organization_reader
+from claude_usage_monitor.monitor.accounts.organizations import organization_reader
 from claude_usage_monitor.monitor.organization.admin_key import find_admin_key
 from claude_usage_monitor.monitor.organization.reader import OrganizationReader
 from claude_usage_monitor.monitor.services import Services

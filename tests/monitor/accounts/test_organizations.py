@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.monitor.accounts import add, manage
-from claude_usage_monitor.monitor.accounts.readers import own_email
+from claude_usage_monitor.monitor.accounts.organizations import own_email
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.settings import Settings
