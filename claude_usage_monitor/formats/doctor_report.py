@@ -17,7 +17,7 @@ _INDENT = 8
 
 def report(findings: Sequence[Finding], width: int) -> str:
     """Return the findings as text, by area, no line wider than ``width``."""
-    beside = width >= 2 * (_INDENT + _NAME_WIDTH)  # whether details stand beside the names
+    beside = width >= 2 * (_INDENT + _NAME_WIDTH)  # whether details are beside the names
     lines: list[str] = []
     area = ""
     for finding in findings:

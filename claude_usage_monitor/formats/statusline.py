@@ -100,7 +100,7 @@ def _window(
 
 
 def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
-    """Return the age of old figures, the problem, and what else stands after the windows."""
+    """Return the age of old figures, the problem, or that there are no figures or limits."""
     usage = status.usage
     parts = []
     if usage is None:

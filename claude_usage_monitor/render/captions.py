@@ -77,7 +77,7 @@ def _month_title(spend: Spend, organization: str, width: int, options: RenderOpt
 
 
 def subtitle(status: AccountStatus, options: RenderOptions) -> str:
-    """Return what stands at the right of a title: the e-mail address, or the organization's API."""
+    """Return the text at the right of a title: the e-mail address, or the organization's API."""
     if status.account.kind == "console":
         return ADMIN_API
     address = status.profile.email if status.profile else None
@@ -103,7 +103,7 @@ def freshness(status: AccountStatus, now: datetime, options: RenderOptions) -> t
 
 
 def note(status: AccountStatus, now: datetime, options: RenderOptions, *, figures: bool) -> Note:
-    """Return what stands beside an account that has one line: its problem, or its age.
+    """Return what is shown beside an account that has one line: its problem, or its age.
 
     ``figures`` is whether the line has any.
     """

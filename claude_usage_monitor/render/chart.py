@@ -54,7 +54,7 @@ def chart_width(days: int, width: int) -> int:
 
 
 def _day_width(days: int, width: int) -> int:
-    """Return the number of cells of a day: with a gap after it where there is room."""
+    """Return the number of cells of a day: with a gap after it if the width allows."""
     return 3 if width >= 3 * days else 2 if width >= 2 * days else 1
 
 

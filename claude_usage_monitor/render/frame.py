@@ -45,12 +45,12 @@ def add_sides(body: Sequence[Text], width: int, options: RenderOptions) -> list[
 
 
 def top_border(left: str, right: str, width: int, options: RenderOptions) -> Text:
-    """Draw the top border with a title and, where there is room, a text at its right."""
+    """Draw the top border with a title and, if it fits, a text at its right."""
     return _edge(options.glyphs.corners[:2], Caption(left, STRONG), right, width, options)
 
 
 def bottom_border(left: str, right: str, width: int, options: RenderOptions) -> Text:
-    """Draw the bottom border with a text and, where there is room, another at its right."""
+    """Draw the bottom border with a text and, if it fits, another at its right."""
     return _edge(options.glyphs.corners[2:], Caption(left), right, width, options)
 
 

@@ -28,7 +28,7 @@ _MIN_ELAPSED_PERCENT = 1.0  # of a window's time: before that an average rate pr
 class LimitRow(NamedTuple):
     """A row's texts, each as candidates from the richest to the poorest.
 
-    ``brief`` stands beside the percent (a countdown, an amount), ``detail`` and ``forecast`` on
+    ``brief`` is shown beside the percent (a countdown, an amount), ``detail`` and ``forecast`` on
     lines of their own. ``utilization`` is ``None`` where no percent may be shown. ``tick`` is where
     an even pace would be now, ``target`` Claude Pace Maker's target, both in percent. ``key`` is
     that of a window. ``unlimited`` spend has no percent.

@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.limits.windows import percent_text
 
 _MAX_NAME = 28
 _MIN_NAME = 17  # cells for a heading, or a model's name
-_MIN_NOTE = 8  # cells to the right of the figures, else nothing stands there
+_MIN_NOTE = 8  # cells to the right of the figures, else none are used
 _MAX_BAR = 30
 _PAIR_GAP = 4  # cells between two tables side by side
 
@@ -36,9 +36,9 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A heading and rows. ``figure`` and a note stand beside the heading.
+    """A heading and rows. ``figure`` and a note are on the heading's line.
 
-    ``remark`` stands below a complete table, unless the richest note is shown.
+    ``remark`` follows a complete table, unless the richest note is shown.
     """
 
     heading: str
@@ -81,7 +81,7 @@ class TableColumns(NamedTuple):
 
     @property
     def _note_width(self) -> int:
-        """The number of cells to the right of the figures; if 0, figures stand at the edge."""
+        """The number of cells to the right of the figures; if 0, figures are at the edge."""
         available = self.width - self.name - self.figure - 4
         return available if available >= _MIN_NOTE else 0
 

@@ -45,5 +45,9 @@ def frames_of(
     """Return the dashboard at several sizes, for a snapshot."""
     lines = []
     for width, height in sizes:
-        lines += [f"# {width} x {height}", *frame_lines(statuses, width, height, options), ""]
+        lines += [
+            f"# {width} x {height or 'any'}",
+            *frame_lines(statuses, width, height, options),
+            "",
+        ]
     return "\n".join(line.rstrip() for line in lines) + "\n"

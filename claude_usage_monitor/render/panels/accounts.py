@@ -146,7 +146,7 @@ def account_lines(frames: Sequence[AccountFrame], height: int, hidden: int = 0) 
 
 
 def _note(account: AccountFrame) -> Note:
-    """Return what stands beside an account's figures: nothing if they are fresh."""
+    """Return the note beside an account's figures: none if they are fresh."""
     if account.rows and not account.stale and account.status.problem is None:
         return Note(("",), "")
     figures = bool(account.rows)
@@ -233,7 +233,7 @@ class _LineColumns(NamedTuple):
         return set_width(line, self.width)
 
     def _parts(self, note: Note, available: int, rows: int) -> tuple[LimitColumns, int, str]:
-        """Return the richest cell, how many of them, and the note that leaves room for them."""
+        """Return the richest cell that fits, how many of them, and the note beside them."""
         for cell in self.cells if rows else ():
             for text in note.candidates:
                 spare = available - cell_len(text) + (0 if text else _GAP)

@@ -46,7 +46,7 @@ def _row(row: LimitRow, context: PanelContext, level: int) -> list[Text]:
 
 
 def one_line(row: LimitRow, columns: LimitColumns) -> Text:
-    """Draw a row on one line, with a bar if the columns have room for it."""
+    """Draw a row on one line, with a bar if the columns are wide enough."""
     if columns.tiny:
         return limit_lines.tiny(row, columns)
     if columns.width >= MIN_DETAILED_WIDTH and columns.fits_bar_and_brief:

@@ -42,7 +42,7 @@ class _Fact(NamedTuple):
 def draw_totals(context: PanelContext, level: int) -> list[Text]:
     """Draw month to date, budget, projection and when the budget is used up: ``level + 1`` lines.
 
-    Values stand beside their labels, or in narrow panes at the right edge.
+    Values are beside their labels, or in narrow panes at the right edge.
     """
     status, options = context.status, context.options
     if status.account.kind != "console":

@@ -66,7 +66,7 @@ def draw(context: PanelContext, level: int) -> list[Text]:
 
 
 def _blocks(spend: Spend, context: PanelContext, level: int) -> list[tuple[Table, ...]]:
-    """Return the tables; those that stand side by side are in one block."""
+    """Return the tables; those side by side are in one block."""
     all_tables = tables(spend, context.options)
     if level <= _WITHOUT_HEADINGS or not context.framed:
         table = _without_headings(all_tables, "You" if context.detailed else "You, est.")

@@ -2,23 +2,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.panel import PanelContext
 from claude_usage_monitor.render.panels.throttling import draw, with_target
-from claude_usage_monitor.render.theme import ASCII, RenderOptions
-from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage.throttling import Limiters, Throttling
 from tests.support.payloads import NOW
+from tests.support.render import LIVE, PLAIN, frame_lines, frames_of
 from tests.support.statuses import (
     AT_REST,
     NORMAL,
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
     from claude_usage_monitor.usage.status import AccountStatus
 
-LIVE = RenderOptions(clock=ClockStyle(UTC), live=True)
-PLAIN = replace(LIVE, glyphs=ASCII, color=False)
 STATES = {
     "throttling": THROTTLING,
     "on pace": ON_PACE,
@@ -47,13 +44,6 @@ STATES = {
     "nothing yet": Throttling(enabled=True),
 }
 SIZES = [(120, None), (60, None), (46, None), (40, None), (28, None), (60, 24), (28, 8), (20, 8)]
-
-
-class FrameExtension(SingleFileSnapshotExtension):
-    """One file for each frame, so that a diff shows the product."""
-
-    file_extension = "frames"
-    _write_mode = WriteMode.TEXT
 
 
 def status_of(throttling: Throttling) -> AccountStatus:
@@ -67,8 +57,8 @@ def drawn(
     height: int | None = None,
     options: RenderOptions = LIVE,
 ) -> str:
-    lines = dashboard((status_of(throttling),), NOW, width, height, options)
-    return "\n".join(line.plain.rstrip() for line in lines)
+    lines = frame_lines((status_of(throttling),), width, height, options)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def lines_of(
@@ -86,13 +76,8 @@ def text_of(throttling: Throttling, width: int = 56) -> str:
 
 @pytest.mark.parametrize("name", STATES)
 @pytest.mark.parametrize("options", [LIVE, PLAIN], ids=["unicode", "ascii"])
-def test_frames(snapshot: SnapshotAssertion, name: str, options: RenderOptions) -> None:
-    frames = snapshot.use_extension(FrameExtension)
-    shown = [
-        f"# {width} x {height or 'any'}\n{drawn(STATES[name], width, height, options)}\n"
-        for width, height in SIZES
-    ]
-    assert frames == "\n".join(shown)
+def test_frames(frames: SnapshotAssertion, name: str, options: RenderOptions) -> None:
+    assert frames == frames_of((status_of(STATES[name]),), SIZES, options)
 
 
 # --- laws -----------------------------------------------------------------------------------------
