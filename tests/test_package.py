@@ -193,6 +193,7 @@ def test_every_module_has_its_tests() -> None:
         "store/locks.py": "tried in monitor/login/test_refresh.py",
         "store/config_toml.py": "tested in store/test_settings.py",
         "store/accounts/accounts_file.py": "tried through store/accounts/account_store.py",
+        "store/accounts/backup.py": "tried through store/accounts/account_store.py",
         "store/accounts/refresh_state.py": "tried through monitor/login/refresh.py",
         "store/accounts/schema.py": "tables; tried through store/accounts/account_store.py",
         "store/state/schema.py": "tables; tried through store/state/state_file.py",

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug import Response
 
+from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.usage.clock import utc_now
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
+from tests.support.saved import save_account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,3 +249,46 @@ def test_odd_content_of_the_state_is_no_traceback(
         assert "Traceback" not in done.stderr
         assert done.returncode in (0, 1, 4), (arguments, done.stdout, done.stderr)
     assert len(api.usage_requests) <= 2
+
+
+@pytest.mark.parametrize("damage", ["deleted", "emptied"])
+def test_a_list_of_accounts_that_is_lost_is_restored_and_a_message_says_so(
+    command: Command, damage: str
+) -> None:
+    tokens = {"accessToken": "access", "refreshToken": "refresh", "expiresAt": 4102444800000}
+    for name in ("Work", "Private"):
+        save_account({"claudeAiOauth": tokens}, name)
+    before = command.run("accounts", "list", "--json")
+    path = accounts_path(os.environ)
+    path.write_bytes(b"")
+    if damage == "deleted":
+        path.unlink()
+    done = command.run("accounts", "list", "--json")
+    assert before.stdout == done.stdout
+    assert f"{path} was missing or empty: the accounts were restored" in done.stderr
+    path.with_name("accounts-backup.json").unlink()
+    path.unlink()
+    done = command.run("accounts", "list")
+    assert 1 == done.returncode
+    assert "secrets.json has the logins of 2 accounts" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["state.db", "accounts.db"])
+@pytest.mark.parametrize("problem", ["fifo", "writable by others"])
+def test_a_file_of_ours_that_is_not_safe_is_named_and_not_used(
+    command: Command, api: Api, store: Store, home: Path, name: str, problem: str
+) -> None:
+    """A FIFO would block whoever opens it, until somebody writes to it."""
+    store.login()
+    path = database(home).with_name(name)
+    path.parent.mkdir(parents=True)
+    if problem == "fifo":
+        os.mkfifo(path, 0o600)
+    else:
+        path.touch()
+        path.chmod(0o666)
+    done = command.run("--json")
+    assert 0 == done.returncode
+    assert str(path) in done.stderr
+    assert ("not a regular file" if problem == "fifo" else f"chmod go-w '{path}'") in done.stderr
+    assert 1 == len(api.usage_requests)

@@ -11,7 +11,7 @@ from claude_usage_monitor import __version__
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.anthropic.api_url import base_url_from, token_base_url_from
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.paths import accounts_path, fallback_path, state_path
+from claude_usage_monitor.store.paths import accounts_path, fallback_path, secrets_path, state_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_store import StateStore
 
@@ -48,7 +48,7 @@ class Services:
         self.clock = clock
         self.random_fraction = random_fraction
         self.state = StateStore(state_path(environ), fallback=fallback_path(environ), live=live)
-        self.accounts = AccountStore(accounts_path(environ))
+        self.accounts = AccountStore(accounts_path(environ), secrets_path(environ), announce)
         self.finder = CredentialFinder(environ)
         self._announce = announce
         self._base_url = base_url_from(environ)

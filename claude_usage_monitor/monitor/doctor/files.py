@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.files import is_foreign, is_writable_by_others
+from claude_usage_monitor.store.accounts import backup
 from claude_usage_monitor.store.paths import (
     accounts_path,
     config_path,
@@ -19,6 +20,7 @@ from claude_usage_monitor.store.paths import (
     secrets_path,
     state_path,
 )
+from claude_usage_monitor.store.state import spare_ledger
 from claude_usage_monitor.usage.findings import Finding
 
 _AREA = "Files"
@@ -58,7 +60,9 @@ def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
     return (
         *folders,
         OwnPath("state", state),
+        OwnPath("spare ledger", state.with_name(spare_ledger.FILE_NAME)),
         OwnPath("accounts", accounts_path(environ)),
+        OwnPath("copy of accounts", accounts_path(environ).with_name(backup.FILE_NAME)),
         OwnPath("encrypted file", secrets_path(environ)),
         OwnPath("locks", locks_path(environ), is_folder=True, is_private=False),
         OwnPath("settings", config, is_private=False, may_be_link=True),

@@ -7,7 +7,7 @@ and by memory when the disk is full: here a change is on the disk before it coun
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,18 +32,25 @@ _MAX_USED_UP = 10_000  # fingerprints: those of ten accounts in several years
 class AccountStore:
     """The accounts that all processes of this user share. Any thread may use it.
 
-    Raises AccountsUnavailable when the file cannot be read, or a change cannot be stored.
+    ``secrets`` is the encrypted file; ``announce`` receives a notice when a list that was deleted
+    or emptied is restored. Raises AccountsUnavailable when the file cannot be read, or a change
+    cannot be stored.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = AccountsFile(path)
+    def __init__(
+        self,
+        path: Path,
+        secrets: Path | None = None,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._file = AccountsFile(path, secrets, announce)
         self.unreadable_count = 0
         """How many accounts the last call of `all` left out because their rows are damaged."""
 
     # --- reading -------------------------------------------------------------------------------
 
     def version(self) -> tuple[int | None, int]:
-        """Return what changes with every change; without a file this costs one system call."""
+        """Return what changes with every change; without a file this costs three system calls."""
         return self._file.version()
 
     def all(self) -> tuple[SavedAccount, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from claude_usage_monitor.errors import AccountsUnavailable
-from claude_usage_monitor.files import create_private_file, require_own_file
+from claude_usage_monitor.files import create_private_file, read_own_file, require_own_file
+from claude_usage_monitor.store.accounts import backup
 from claude_usage_monitor.store.accounts.schema import migrate
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
@@ -22,22 +24,28 @@ from claude_usage_monitor.store.database import (
     transaction,
 )
 
+_MAX_SECRETS_BYTES = 1 << 20
+
 
 class AccountsFile:
     """accounts.db, opened on first use and again when another file has replaced it.
 
     Any thread may use it. What goes wrong in a block of `reading` or `writing` is raised as
-    AccountsUnavailable.
+    AccountsUnavailable. A file that was deleted or emptied is restored from its backup, which
+    ``announce`` is called about; ``secrets`` is the encrypted file, which shows that there was one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, secrets: Path | None, announce: Callable[[str], None]) -> None:
         self.path = path
+        self._backup_path = path.with_name(backup.FILE_NAME)
+        self._secrets = secrets
+        self._announce = announce
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
 
     def version(self) -> tuple[int | None, int]:
-        """Return what changes with every change; without a file this costs one system call."""
+        """Return what changes with every change; without a file this costs three system calls."""
         with self.reading() as connection:
             if connection is None:
                 return None, 0
@@ -50,6 +58,8 @@ class AccountsFile:
         with self._lock, self._accounts_unavailable_for_errors():
             with suppress(FileNotFoundError, NotADirectoryError):
                 require_own_file(self.path)
+            if not _has_content(self.path):
+                self._restore()
             inode = inode_of(self.path)
             if inode is None:
                 self._close()
@@ -67,8 +77,11 @@ class AccountsFile:
                 if connection.in_transaction:
                     yield connection
                     return
+                changes = connection.total_changes
                 with transaction(connection):
                     yield connection
+                    if connection.total_changes != changes:
+                        backup.write_backup(self._backup_path, connection)
 
     @contextmanager
     def _accounts_unavailable_for_errors(self) -> Iterator[None]:
@@ -82,13 +95,36 @@ class AccountsFile:
                 raise AccountsUnavailable(
                     f"{self.path} is in use.", "Try again in a moment."
                 ) from None
+            way_out = "move the file away and add the accounts again."
+            if backup.read_backup(self._backup_path).accounts:
+                way_out = f"move the file away: {self._backup_path.name} restores the accounts."
             raise AccountsUnavailable(
                 f"{self.path} cannot be used ({reason_for(error)}).",
-                "Free space, give yourself access, or move the file away and add the accounts"
-                " again.",
+                f"Free space, give yourself access, or {way_out}",
             ) from None
 
-    def _open(self, inode: int) -> None:
+    def _restore(self) -> None:
+        """Restore a list that is missing, if there was one."""
+        copy = backup.read_backup(self._backup_path)
+        if copy.accounts:
+            create_private_file(self.path)
+            self._open(inode_of(self.path))
+            assert self._connection is not None  # noqa: S101 - it was just opened
+            with transaction(self._connection):
+                backup.restore(copy, self._connection)
+            self._announce(
+                f"{self.path} was missing or empty: the accounts were restored from"
+                f" {self._backup_path.name}."
+            )
+        elif self._secrets is not None and (count := _entry_count(self._secrets)):
+            logins = "the login of an account" if count == 1 else f"the logins of {count} accounts"
+            raise AccountsUnavailable(
+                f"{self.path} is missing or empty, but {self._secrets} has {logins}.",
+                f"Restore it from a backup, or delete {self._secrets.name} and add the accounts"
+                " again.",
+            )
+
+    def _open(self, inode: int | None) -> None:
         self._close()
         writable = os.access(self.path, os.W_OK)
         connection = connect(self.path, BUSY_TIMEOUT, "rw" if writable else "ro")
@@ -106,3 +142,18 @@ class AccountsFile:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._inode = None
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _entry_count(secrets: Path) -> int:
+    """Return how many secrets the encrypted file has, as far as it can be read."""
+    try:
+        return len(json.loads(read_own_file(secrets, _MAX_SECRETS_BYTES))["entries"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return 0

@@ -19,6 +19,7 @@ import pytest
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store.accounts import account_store, accounts_file
 from claude_usage_monitor.store.accounts.account_store import AccountStore
+from claude_usage_monitor.store.accounts.backup import FILE_NAME
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
@@ -121,7 +122,7 @@ def refusal(use: Callable[[], object]) -> str:
     with pytest.raises(AccountsUnavailable) as caught:
         use()
     assert caught.value.hint
-    assert caught.value.__suppress_context__
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return caught.value.message
 
 
@@ -446,7 +447,7 @@ def test_a_file_that_is_not_as_it_should_be_is_left_alone(path: Path, kind: str)
     for use in uses.values():
         assert f"{path} cannot be used" in refusal(use)
     assert before == path.read_bytes()
-    assert [path] == list(path.parent.iterdir())
+    assert {path, path.with_name(FILE_NAME)} >= set(path.parent.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -507,6 +508,122 @@ def test_a_full_disk_is_an_error_and_loses_nothing(store: AccountStore, path: Pa
     assert f"{path} cannot be used" in error
     assert "Free space" in error
     assert ["Work"] == names(AccountStore(path))
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_can_change_is_refused_with_the_command_that_mends_it(
+    store: AccountStore, path: Path, mode: int
+) -> None:
+    store.add(account("Work"))
+    path.chmod(mode)
+    for use in (store.all, lambda: AccountStore(path).add(account("Private"))):
+        assert f"`chmod go-w '{path}'`" in refusal(use)
+    path.chmod(0o600)
+    assert ["Work"] == names(store)
+
+
+# --- a list that is gone -------------------------------------------------------------------------
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [delete, empty])
+def test_a_list_that_was_deleted_or_emptied_is_restored(
+    path: Path, damage: Callable[[Path], None]
+) -> None:
+    """With the names, kinds, origins and active account of the last change."""
+    store = AccountStore(path)
+    for name, seconds in (("Work", 0), ("Privat 🙂", 1), ("Gone", 2)):
+        store.add(account(name, seconds=seconds))
+    store.rename("Work", "Job")
+    store.remove("Gone")
+    store.set_active("Work")
+    before = store.all()
+    damage(path)
+    notices: list[str] = []
+    restored = AccountStore(path, announce=notices.append)
+    assert before == restored.all()
+    assert "Work" == restored.active_key()
+    assert [f"{path} was missing or empty: the accounts were restored from {FILE_NAME}."] == notices
+    assert before == store.all()
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_list_that_was_deleted_is_restored_before_an_account_is_added(
+    store: AccountStore, path: Path
+) -> None:
+    store.add(account("Work"))
+    path.unlink()
+    AccountStore(path).add(account("Private", seconds=1))
+    assert ["Work", "Private"] == names(store)
+
+
+def test_eight_processes_restore_a_list_once(store: AccountStore, path: Path) -> None:
+    store.add(account("Work", seconds=-1))
+    path.unlink()
+    running = [
+        subprocess.Popen([sys.executable, "-c", ADDER, str(path), str(number)])
+        for number in range(8)
+    ]
+    assert [0] * 8 == [process.wait(60) for process in running]
+    assert ["Work", *"01234567"] == [names(store)[0], *sorted(names(store)[1:])]
+
+
+def test_a_list_without_accounts_stays_without(store: AccountStore, path: Path) -> None:
+    store.add(account("Work"))
+    store.remove("Work")
+    path.unlink()
+    assert () == store.all()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"accounts": 5}', b"[" * 100_000])
+def test_an_unreadable_backup_is_no_backup(store: AccountStore, path: Path, content: bytes) -> None:
+    store.add(account("Work"))
+    path.unlink()
+    path.with_name(FILE_NAME).write_bytes(content)
+    assert () == AccountStore(path).all()
+
+
+def test_a_damaged_row_of_a_backup_costs_only_itself(store: AccountStore, path: Path) -> None:
+    for name in ("Work", "Private"):
+        store.add(account(name))
+    path.unlink()
+    backup = path.with_name(FILE_NAME)
+    backup.write_text(backup.read_text().replace('"name": "Work"', '"name": 5'))
+    assert ["Private"] == names(store)
+
+
+@pytest.mark.parametrize("damage", [delete, empty])
+def test_secrets_without_a_list_are_damage_and_no_empty_list(
+    path: Path, damage: Callable[[Path], None]
+) -> None:
+    secrets = path.with_name("secrets.json")
+    AccountStore(path).add(account("Work"))
+    damage(path)
+    path.with_name(FILE_NAME).unlink()
+    store = AccountStore(path, secrets)
+    assert () == store.all()
+    path.unlink(missing_ok=True)
+    secrets.write_text('{"version": 1, "entries": {"one": {}, "two": {}}}')
+    secrets.chmod(0o600)
+    for use in (store.all, lambda: store.add(account("Work"))):
+        assert f"{secrets} has the logins of 2 accounts" in refusal(use)
+    secrets.unlink()
+    store.add(account("Work"))
+
+
+def test_a_backup_that_cannot_be_written_keeps_no_account_out(
+    store: AccountStore, path: Path
+) -> None:
+    path.with_name(FILE_NAME).mkdir(parents=True)
+    store.add(account("Work"))
+    assert ["Work"] == names(store)
 
 
 # --- many at once --------------------------------------------------------------------------------
