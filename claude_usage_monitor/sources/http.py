@@ -81,7 +81,7 @@ class HttpClient:
         timeout: float | None = None,
         max_bytes: int = MAX_BODY,
     ) -> Reply:
-        """Return the reply, whatever its status, within ``timeout`` seconds.
+        """Return the reply, of any status, within ``timeout`` seconds.
 
         The request carries a ``bearer`` token or an ``api_key``. Raises Unreachable when no
         complete reply arrived in time, UnexpectedResponse when it is larger than ``max_bytes``.
@@ -99,7 +99,7 @@ class HttpClient:
     def post(
         self, path: str, document: Mapping[str, str], before_sending: Callable[[], None]
     ) -> Reply:
-        """Post a JSON document and return the reply, whatever its status.
+        """Post a JSON document and return the reply, of any status.
 
         ``before_sending`` is called when the connection is established, before the first byte of
         the request; if it raises, nothing is sent. Raises as `get` does; ``sent`` of the error is

@@ -50,8 +50,9 @@ class Page(NamedTuple):
 class LoopbackServer:
     """Serves pages on one random port of 127.0.0.1 and ::1, from `start` to `close`.
 
-    Browsers take ``localhost`` for either address, so nobody else may listen on the other one.
-    ``page_for`` is called with the path and query of a GET request, on a thread of the server.
+    For ``localhost``, browsers use either address; on one that was free, another program could
+    receive their requests. ``page_for`` is called with the path and query of a GET request, on a
+    thread of the server.
     """
 
     def __init__(self, page_for: Callable[[str], Page]) -> None:

@@ -669,7 +669,7 @@ CODES: list[tuple[str, tuple[bytes, ...], str]] = [
 def test_a_status_and_a_body_give_an_error_code(
     serve: Serve, status: str, bodies: tuple[bytes, ...], code: str
 ) -> None:
-    """Only a 401, or JSON that tells so, is about the login: network portals answer in HTML."""
+    """Only a 401, or an error in JSON, is about the login: network portals answer in HTML."""
     answers = iter(bodies)
     server = serve(lambda connection: connection.sendall(reply(next(answers), status)))
     client = client_of(server.url)

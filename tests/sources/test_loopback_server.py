@@ -27,7 +27,7 @@ TARGET = f"/page?{QUERY}"
 
 
 class Site(LoopbackClient):
-    """A running server that has a page at ``/page``, and the targets it was asked for."""
+    """A running server with one page, and the targets of its requests."""
 
     def __init__(self) -> None:
         self.targets: list[str] = []

@@ -1,4 +1,4 @@
-"""Logging in with a browser, or by pasting a code: whichever comes first.
+"""Logging in with a browser, or by pasting a code: the first of the two counts.
 
 This module has no terminal of its own: a `Prompter` shows lines to the user and reads theirs.
 """

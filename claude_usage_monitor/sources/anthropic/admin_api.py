@@ -62,7 +62,7 @@ _ERRORS = {
 
 
 class Organization(NamedTuple):
-    """The organization of a key; ``None`` where the API does not tell."""
+    """The organization of a key; ``None`` means unknown."""
 
     id: str | None
     name: str | None
@@ -106,7 +106,7 @@ def report_entries(
     return _all_pages(client, key, call, query, "page", next_page)
 
 
-def _all_pages(  # noqa: PLR0913, PLR0917 - two pagers in one
+def _all_pages(  # noqa: PLR0913, PLR0917 - a request, and the two ways to continue it
     client: HttpClient,
     key: Secret,
     call: str,
@@ -114,26 +114,26 @@ def _all_pages(  # noqa: PLR0913, PLR0917 - two pagers in one
     parameter: str,
     next_of: Callable[[JsonObject], str | None],
 ) -> Iterator[JsonObject]:
-    """Yield what is on each page.
+    """Yield the data of each page.
 
-    ``next_of`` returns the position of the page that follows, or ``None`` after the last one;
-    ``parameter`` is its name in the query.
+    ``next_of`` returns the token of the page after the given one, ``None`` if that is the last
+    one. The token is sent as ``parameter``.
     """
-    requested = {""}
-    position: Query = ()
+    tokens = {""}
+    continuation: Query = ()
     for _ in range(_MAX_PAGES):
-        page = get_document(client, key, call, [*query, *position])
+        page = get_document(client, key, call, [*query, *continuation])
         data = page.get("data")
         if not isinstance(data, list):
             raise UnexpectedResponse(f"The reply to {call} was not a list of figures.")
         yield from (item for item in data if isinstance(item, dict))
-        following = next_of(page)
-        if following is None:
+        token = next_of(page)
+        if token is None:
             return
-        if following in requested:
+        if token in tokens:
             break
-        requested.add(following)
-        position = [(parameter, following)]
+        tokens.add(token)
+        continuation = [(parameter, token)]
     raise UnexpectedResponse(f"The pages of {call} never end.")
 
 
@@ -147,8 +147,6 @@ def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) 
     if reply.status == 200 and document is not None and document.get("type") != "error":
         return document
     failed = FailedReply(reply)
-    details = (
-        f"{reply.status}, request {failed.request_id}" if failed.request_id else str(reply.status)
-    )
+    request = f", request {failed.request_id}" if failed.request_id else ""
     quote = f": {failed.message.rstrip('.')}" if failed.message else ""
-    raise failed.error(_ERRORS, call=call, details=details, quote=quote)
+    raise failed.error(_ERRORS, call=call, details=f"{reply.status}{request}", quote=quote)

@@ -13,7 +13,7 @@ from claude_usage_monitor.errors import RateLimited, UsageMonitorError
 from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.sources.values import json_object, parse_json_object, text
 
-NEWER_VERSION = "Look for a newer version of claude-usage-monitor."
+NEWER_VERSION = "Check for a newer version of claude-usage-monitor."
 
 
 class Failure(Enum):
@@ -48,7 +48,7 @@ _BY_ERROR_TYPE = {  # for an error in the body of a reply with a status of succe
 
 
 class ErrorRow(NamedTuple):
-    """The error for one failure. ``None`` stands for the class's own message or hint.
+    """The error for one failure; ``None`` is the class's own message or hint.
 
     The message may contain ``{status}``, ``{reason}`` (the status, or the error type behind a 200)
     and the fields that are passed to `FailedReply.error`.
@@ -60,9 +60,9 @@ class ErrorRow(NamedTuple):
 
 
 class FailedReply:
-    """A failed reply: its status, and what its body tells in either of two shapes.
+    """A failed reply: its status, and the error in its body.
 
-    These are ``{"error": {"type": …, "message": …}}`` and OAuth's
+    The body is ``{"error": {"type": …, "message": …}}``, or OAuth's
     ``{"error": type, "error_description": message}``.
     """
 
@@ -75,7 +75,7 @@ class FailedReply:
         if details is None:
             details = {"type": error, "message": document.get("error_description")}
         self.status = reply.status
-        self.succeeded = 200 <= reply.status < 300
+        self.has_success_status = 200 <= reply.status < 300
         self.error_type = text(details.get("type")) or ""
         self.message = text(details.get("message")) or text(document.get("message")) or ""
         self.request_id = text(document.get("request_id")) or text(reply.headers.get("request-id"))
@@ -84,7 +84,7 @@ class FailedReply:
     @property
     def failure(self) -> Failure:
         """The kind of failure, by the status; by the error type if the status is a success."""
-        if self.succeeded:
+        if self.has_success_status:
             return _BY_ERROR_TYPE.get(self.error_type, Failure.UNEXPECTED)
         if self.status in (400, 403) and not self.is_json:
             return Failure.UNEXPECTED  # the login page of a network, not the API
@@ -105,7 +105,7 @@ class FailedReply:
         status = str(self.status)
         fields = {
             "status": status,
-            "reason": self.error_type if self.succeeded else status,
+            "reason": self.error_type if self.has_success_status else status,
         } | fields
         error = row.error(None if row.message is None else row.message.format(**fields), row.hint)
         if isinstance(error, RateLimited):

@@ -74,7 +74,7 @@ def _raise_for_error(reply: Reply) -> None:
     if reply.status == 200 and json_object(document.get("error")) is None:
         return
     failed = FailedReply(reply)
-    # Only the text of a 401 or 403 tells an expired token and a missing scope from other causes.
+    # The API has no error type of its own for an expired token or a missing scope.
     if failed.failure is Failure.UNAUTHORIZED and "expired" in failed.message:
         raise CredentialsExpired("The API reports that this login has expired.")
     if failed.failure is Failure.FORBIDDEN and "scope" in failed.message:

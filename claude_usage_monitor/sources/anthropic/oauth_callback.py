@@ -42,8 +42,8 @@ class LoginCallback:
         self.start_url = origin + self._start_path
         """The address to open in the browser: it redirects to the login page, once.
 
-        All users of this computer can see it among the arguments of the browser. The login page's
-        own address contains the state, with which they could log us in to an account of theirs.
+        All users of this computer can see it among the arguments of the browser. The address of the
+        login page contains the state, with which they could complete the login with their account.
         """
         self.redirect_uri = origin + CALLBACK_PATH
         """The address to which the login service sends the browser with the code."""
@@ -80,7 +80,7 @@ class LoginCallback:
         return Page(HTTPStatus.OK, f"{result} Close this page and return to the terminal.")
 
     def _start(self) -> Page:
-        """Redirect to the login page; cancel the login if somebody has seen that page before."""
+        """Redirect to the login page; the second time, cancel the login."""
         with self._lock:
             first, self._started = not self._started, True
         if first:

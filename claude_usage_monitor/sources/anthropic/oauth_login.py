@@ -54,16 +54,13 @@ _REVOKED = re.compile(r"\binvalid_grant\b|refresh token not found or invalid", r
 _QUOTABLE = frozenset(
     (
         "access_denied",
-        "api_error",
         "authentication_error",
         "invalid_client",
         "invalid_request",
         "invalid_request_error",
         "invalid_scope",
         "not_found_error",
-        "overloaded_error",
         "permission_error",
-        "timeout_error",
         "unauthorized_client",
         "unsupported_grant_type",
     )
@@ -128,7 +125,7 @@ class Challenge:
 
 
 class Grant(NamedTuple):
-    """The tokens in a reply, and whose they are; ``None`` and empty mean that it does not tell."""
+    """The tokens in a reply, and their account; ``None`` and empty mean unknown."""
 
     access_token: Secret
     refresh_token: Secret | None = None
@@ -168,19 +165,19 @@ def grant_from(reply: Reply) -> Grant:
 
 def _error_from(reply: Reply) -> UsageMonitorError:
     failed = FailedReply(reply)
+    failure = failed.failure
     if reply.status in (200, 400, 401) and _REVOKED.search(f"{failed.error_type} {failed.message}"):
         return RefreshTokenRevoked()
-    label = failed.error_type if failed.error_type in _QUOTABLE else f"HTTP {reply.status}"
-    failure = failed.failure
     if failure in (Failure.RATE_LIMITED, Failure.SERVER_ERROR):
         return failed.error(_ERRORS)
-    if failed.succeeded:
-        return _useless_success(f"The login service's reply has no login ({label}).")
+    reason = failed.error_type if failed.error_type in _QUOTABLE else f"HTTP {reply.status}"
+    if failed.has_success_status:
+        return _useless_success(f"The login service's reply has no login ({reason}).")
     if failed.error_type == "invalid_client":
         failure = Failure.INVALID_REQUEST
     elif failure is Failure.UNAUTHORIZED and not failed.is_json:
         failure = Failure.UNEXPECTED
-    return failed.error(_ERRORS, failure, reason=label)
+    return failed.error(_ERRORS, failure, reason=reason)
 
 
 def _useless_success(message: str) -> UnexpectedResponse:
@@ -204,8 +201,8 @@ def credentials_of(
 ) -> dict[str, object]:
     """Return a grant as Claude Code stores it: ``{"claudeAiOauth": {…}, …}``.
 
-    Everything that the grant does not tell is copied from the ``previous`` document, unknown keys
-    included, except for the expiry of the old access token.
+    Everything that the grant does not contain is copied from the ``previous`` document, unknown
+    keys included, except for the expiry of the old access token.
     """
     document: dict[str, object] = dict(previous or {})
     login = dict(json_object(document.get("claudeAiOauth")) or {})
@@ -234,7 +231,7 @@ def _milliseconds(moment: datetime) -> int:
 # --- requests -----------------------------------------------------------------------------------
 
 
-def _post(
+def _request_grant(
     client: HttpClient, document: Mapping[str, str], before_sending: Callable[[], None]
 ) -> Grant:
     return grant_from(client.post(TOKEN_PATH, document, before_sending))
@@ -257,7 +254,7 @@ def exchange_code(
         "code_verifier": challenge.verifier.reveal(),
     }
     with contextlib.suppress(RefreshTokenRevoked):  # a code has no refresh token to revoke
-        return _post(client, document, before_sending=lambda: None)
+        return _request_grant(client, document, before_sending=lambda: None)
     raise LoginFailed(
         "The code was not accepted: it is too old, was used already, or is incomplete.",
         "Log in again, and paste the whole code.",
@@ -278,4 +275,4 @@ def refresh_grant(
         "refresh_token": refresh_token.reveal(),
         "client_id": CLIENT_ID,
     }
-    return _post(client, document, before_sending)
+    return _request_grant(client, document, before_sending)

@@ -90,7 +90,7 @@ class Scene:
 
     @property
     def manual_url(self) -> str:
-        """The address that the user is told to open."""
+        """The address that the user should open."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for line in list(self.said):
@@ -148,9 +148,9 @@ def scene(
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with TokenServer() as server:
-        made = Scene(server, tmp_path)
-        yield made
-        made.typed.put(None)
+        scene = Scene(server, tmp_path)
+        yield scene
+        scene.typed.put(None)
     printed = capfd.readouterr()
     assert ("", "") == (printed.out, printed.err)
 

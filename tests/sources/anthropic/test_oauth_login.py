@@ -317,7 +317,7 @@ def test_these_replies_revoke_a_login(body: object, status: int) -> None:
 def test_no_other_reply_revokes_a_login(
     body: object, status: int, kind: type[UsageMonitorError], words: str
 ) -> None:
-    """Each has its own message, and tells that the token was not used."""
+    """Each has a message of its own, and the token counts as unused."""
     error = failure(answered(body, status))
     assert kind is type(error)
     assert words in error.message
