@@ -10,8 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.store.secrets.keyring_backend import (
@@ -20,7 +19,9 @@ from claude_usage_monitor.store.secrets.keyring_backend import (
     Limits,
     Reason,
 )
-from claude_usage_monitor.threads import run_in_thread
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 R = TypeVar("R")
 
@@ -97,6 +98,9 @@ class KeyringStore:
 
     def _run(self, operation: Callable[[KeyringBackend], R], *, prompt: bool) -> R:
         """Run an operation on a thread, and wait for it no longer than the timeout."""
+        # Imports logging, 4 ms, which a process that only shows stored figures does not need.
+        from claude_usage_monitor.threads import run_in_thread
+
         answer_due = self._unanswered is not None and not self._unanswered.done()
         if answer_due or self._monotonic() < self._silent_until:
             raise self._unavailable(TimeoutError())

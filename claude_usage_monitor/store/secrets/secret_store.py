@@ -144,7 +144,6 @@ class SecretStore:
             except SecretStoreUnavailable as error:
                 message = f"{error.message} It may still contain this login."
                 raise SecretStoreUnavailable(message, error.hint) from None
-            self._newest.pop(account_id, None)
         return tuple(warnings)
 
     def location_name(self, location: SecretLocation) -> str:
