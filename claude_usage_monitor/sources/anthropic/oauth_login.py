@@ -50,21 +50,9 @@ _MAX_LIFETIME = timedelta(days=3660).total_seconds()
 _MAX_SCOPES = 2000  # characters; those of a full login have ninety
 
 _REVOKED = re.compile(r"\binvalid_grant\b|refresh token not found or invalid", re.IGNORECASE)
-# The error types that a message may quote: any other text may be an echo of what was sent.
-_QUOTABLE = frozenset(
-    (
-        "access_denied",
-        "authentication_error",
-        "invalid_client",
-        "invalid_request",
-        "invalid_request_error",
-        "invalid_scope",
-        "not_found_error",
-        "permission_error",
-        "unauthorized_client",
-        "unsupported_grant_type",
-    )
-)
+# Error types that a message may quote. Other text may be an echo of a code, verifier or token,
+# all of which are long and contain digits or capitals.
+_QUOTABLE = re.compile(r"[a-z_]{1,40}")
 _ERRORS = {
     Failure.RATE_LIMITED: ErrorRow(
         RateLimited,
@@ -170,7 +158,7 @@ def _error_from(reply: Reply) -> UsageMonitorError:
         return RefreshTokenRevoked()
     if failure in (Failure.RATE_LIMITED, Failure.SERVER_ERROR):
         return failed.error(_ERRORS)
-    reason = failed.error_type if failed.error_type in _QUOTABLE else f"HTTP {reply.status}"
+    reason = failed.error_type if _QUOTABLE.fullmatch(failed.error_type) else f"HTTP {reply.status}"
     if failed.has_success_status:
         return _useless_success(f"The login service's reply has no login ({reason}).")
     if failed.error_type == "invalid_client":

@@ -292,7 +292,8 @@ def test_these_replies_revoke_a_login(body: object, status: int) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "kind", "words"),
     [
-        ({"error": "invalid_grant_type"}, 400, UnexpectedResponse, "HTTP 400"),
+        ({"error": "invalid_grant_type"}, 400, UnexpectedResponse, "(invalid_grant_type)"),
+        ({"error": "Odd-1"}, 400, UnexpectedResponse, "(HTTP 400)"),
         ({"error": "invalid_grant"}, 403, UnexpectedResponse, "does not allow"),
         ({"error": "invalid_grant"}, 404, UnexpectedResponse, "404"),
         ({"error": "invalid_grant"}, 500, ServerError, "500"),
