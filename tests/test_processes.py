@@ -48,7 +48,7 @@ def slowly(api: Api, seconds: float) -> None:
     api.answer_with(answer)
 
 
-def test_twenty_started_together_make_one_request_and_all_show_figures(
+def test_twenty_commands_at_once_send_one_request_and_all_show_figures(
     api: Api, store: Store
 ) -> None:
     store.login()
@@ -61,7 +61,7 @@ def test_twenty_started_together_make_one_request_and_all_show_figures(
     assert 1 == len(api.usage_requests)
 
 
-def test_a_problem_is_shared_too(command: Command, api: Api, store: Store) -> None:
+def test_a_problem_holds_for_every_process(command: Command, api: Api, store: Store) -> None:
     store.login()
     api.answer(payload("error_429_usage"), 429, {"Retry-After": "600"})
     for _ in range(5):
@@ -70,16 +70,14 @@ def test_a_problem_is_shared_too(command: Command, api: Api, store: Store) -> No
     assert 1 == len(api.usage_requests)
 
 
-def test_a_loop_of_starts_asks_no_more_than_one_does(
-    command: Command, api: Api, store: Store
-) -> None:
+def test_ten_commands_in_a_row_send_one_request(command: Command, api: Api, store: Store) -> None:
     store.login()
     for number in range(10):
         assert 0 == command.run(("--json", "--once")[number % 2]).returncode
     assert 1 == len(api.usage_requests)
 
 
-def test_live_panes_follow_what_others_read(command: Command, api: Api, store: Store) -> None:
+def test_panes_show_what_other_processes_read(command: Command, api: Api, store: Store) -> None:
     """Two panes, one request; and what the status line brings is seen by both."""
     store.login()
     panes = [command.open(), command.open()]
@@ -93,7 +91,9 @@ def test_live_panes_follow_what_others_read(command: Command, api: Api, store: S
         pane.wait_for("81 %")
 
 
-def test_the_others_go_on_when_the_asking_process_is_killed(api: Api, store: Store) -> None:
+def test_a_second_process_sends_the_request_when_the_first_is_killed(
+    api: Api, store: Store
+) -> None:
     store.login()
     slowly(api, 1.0)
     first = subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.DEVNULL)
@@ -109,7 +109,7 @@ def test_the_others_go_on_when_the_asking_process_is_killed(api: Api, store: Sto
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_kill_at_any_instant_loses_nothing(
+def test_a_kill_at_any_time_damages_nothing(
     command: Command, api: Api, store: Store, home: Path, seed: int
 ) -> None:
     """A short seed of ``tests/endurance``."""
@@ -138,7 +138,7 @@ def kill_at_random(api: Api, home: Path, chance: random.Random, runs: int) -> No
     assert len(api.usage_requests) <= 20
 
 
-def test_an_hours_requests_used_up_without_an_answer_is_a_problem_with_its_end(
+def test_a_used_up_hour_without_figures_is_a_problem_with_an_end(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
     store.login()
@@ -160,7 +160,7 @@ def test_an_hours_requests_used_up_without_an_answer_is_a_problem_with_its_end(
     assert [] == api.usage_requests
 
 
-def test_a_locked_database_delays_no_prompt_and_loses_no_figures(
+def test_a_locked_database_does_not_delay_the_status_line(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
     store.login()
@@ -179,7 +179,7 @@ def test_a_locked_database_delays_no_prompt_and_loses_no_figures(
 @pytest.mark.parametrize(
     "environ", [{"HOME": ""}, {"HOME": "relative"}, {"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x"}]
 )
-def test_without_a_home_nothing_is_made_where_it_was_started(
+def test_without_a_home_no_file_is_created_in_the_current_folder(
     api: Api, tmp_path: Path, environ: dict[str, str]
 ) -> None:
     where = tmp_path / "here"
@@ -195,7 +195,7 @@ def test_without_a_home_nothing_is_made_where_it_was_started(
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage" * 999])
-def test_a_damaged_state_costs_the_history_only(
+def test_a_damaged_state_loses_only_the_history(
     command: Command, api: Api, store: Store, home: Path, damage: bytes
 ) -> None:
     store.login()
@@ -207,7 +207,7 @@ def test_a_damaged_state_costs_the_history_only(
     assert 78.0 == document(done.stdout)["windows"][0]["utilization"]
 
 
-def test_where_nothing_can_be_kept_the_budget_is_shared_all_the_same(
+def test_processes_share_the_budget_where_our_folder_cannot_be_used(
     command: Command, api: Api, store: Store
 ) -> None:
     store.login()
@@ -235,7 +235,7 @@ def test_where_nothing_can_be_kept_the_budget_is_shared_all_the_same(
         ("login", "since = 'text'"),
     ],
 )
-def test_odd_content_of_the_state_is_no_traceback(
+def test_odd_rows_cause_no_traceback(
     command: Command, api: Api, store: Store, home: Path, table: str, change: str
 ) -> None:
     store.login()

@@ -121,7 +121,7 @@ def test_a_transaction_that_sqlite_itself_rolled_back_raises_the_first_error(pat
         write(connect(path), "ROLLBACK", error=ZeroDivisionError())
 
 
-def test_errors_are_told_apart_by_code(path: Path) -> None:
+def test_errors_are_classified_by_code(path: Path) -> None:
     connection = connect(path, timeout=0)
     with transaction(connect(path)):
         busy = error_of(connection, "INSERT INTO item VALUES ('a')")

@@ -129,9 +129,7 @@ def refusal(use: Callable[[], object]) -> str:
 # --- what is kept --------------------------------------------------------------------------------
 
 
-def test_before_anything_is_added_nothing_is_there_and_nothing_is_made(
-    store: AccountStore, path: Path
-) -> None:
+def test_an_empty_list_has_no_file(store: AccountStore, path: Path) -> None:
     found = (
         store.all(),
         store.get("x"),
@@ -144,7 +142,7 @@ def test_before_anything_is_added_nothing_is_there_and_nothing_is_made(
     assert not path.parent.exists()
 
 
-def test_an_account_comes_back_as_it_was_kept(store: AccountStore, path: Path) -> None:
+def test_an_account_is_read_as_it_was_added(store: AccountStore, path: Path) -> None:
     kept = account("Wörk 🙂 仕事")
     store.add(kept)
     assert (kept,) == store.all() == AccountStore(path).all()
@@ -170,7 +168,7 @@ FREE = [("ılık", "ilik"), ("Work", "Work 2"), ("cafe", "café"), ("ß", "s"), 
 
 
 @pytest.mark.parametrize(("first", "second"), TAKEN)
-def test_a_name_is_taken_in_whatever_case_and_composition(
+def test_a_name_is_taken_in_any_case_and_composition(
     store: AccountStore, first: str, second: str
 ) -> None:
     store.add(account(first, "one"))
@@ -183,19 +181,21 @@ def test_a_name_is_taken_in_whatever_case_and_composition(
 
 
 @pytest.mark.parametrize(("first", "second"), FREE)
-def test_names_that_only_look_alike_are_two(store: AccountStore, first: str, second: str) -> None:
+def test_names_that_only_look_alike_are_different(
+    store: AccountStore, first: str, second: str
+) -> None:
     store.add(account(first, "one"))
     store.add(account(second, "two"))
     assert [first, second] == names(store)
 
 
-def test_an_account_may_take_its_own_name_in_another_case(store: AccountStore) -> None:
+def test_an_account_can_change_the_case_of_its_name(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.rename("one", "WORK")
     assert ["WORK"] == names(store)
 
 
-def test_a_name_that_was_given_up_is_free(store: AccountStore) -> None:
+def test_an_abandoned_name_is_free(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.rename("one", "Job")
     store.add(account("work", "two"))
@@ -204,7 +204,7 @@ def test_a_name_that_was_given_up_is_free(store: AccountStore) -> None:
     assert ["work", "JOB"] == names(store)
 
 
-def test_removing_takes_the_renewal_and_the_choice_with_it(store: AccountStore) -> None:
+def test_removing_an_account_deletes_its_refresh_state_and_its_choice(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.set_active("one")
     store.store_refresh_state("one", RefreshState("fingerprint", 1))
@@ -214,7 +214,7 @@ def test_removing_takes_the_renewal_and_the_choice_with_it(store: AccountStore) 
     assert ((), None, RefreshState("fingerprint")) == (store.all(), store.active_key(), state)
 
 
-def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore) -> None:
+def test_a_used_up_token_is_known_after_its_account_was_removed(store: AccountStore) -> None:
     """So that it is never taken in again."""
     store.add(account("Work", "one"))
     store.record_refresh("one", "file", 1, "spent")
@@ -222,13 +222,13 @@ def test_a_used_up_token_is_known_after_its_account_is_gone(store: AccountStore)
     assert (True, False) == (store.is_used_up("spent"), store.is_used_up("fresh"))
 
 
-def test_the_last_choice_counts(store: AccountStore) -> None:
+def test_the_last_chosen_account_is_active(store: AccountStore) -> None:
     for key in ("one", "claude-code", "two"):
         store.set_active(key)
         assert key == store.active_key()
 
 
-def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
+def test_replacing_a_login_deletes_the_refresh_state_of_the_old_one(
     store: AccountStore,
 ) -> None:
     store.add(account("Work", "one"))
@@ -241,7 +241,7 @@ def test_another_login_under_the_same_name_forgets_the_renewals_of_the_last(
     assert RefreshState("print") == store.refresh_state("one", "print")
 
 
-def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
+def test_the_login_of_a_removed_account_is_not_replaced(
     store: AccountStore,
 ) -> None:
     store.add(account("Other"))
@@ -250,7 +250,7 @@ def test_a_login_of_an_account_that_was_removed_meanwhile_is_not_replaced(
     assert (True, ["Other"]) == (bool(caught.value.hint), names(store))
 
 
-def test_who_it_is_and_where_its_secret_is_are_kept_up_to_date(store: AccountStore) -> None:
+def test_the_profile_and_the_location_of_the_secret_can_change(store: AccountStore) -> None:
     store.add(account("Work", "one"))
     store.store_profile("one", Profile(email="new@example.com", plan="Pro"))
     store.store_secret_location("one", "keyring", 8)
@@ -321,7 +321,7 @@ def test_an_attempt_counts_for_every_account_with_the_same_token(store: AccountS
     assert RefreshState("print", 1) == store.refresh_state("three", "print")
 
 
-def test_used_up_tokens_are_forgotten_oldest_first(
+def test_the_oldest_used_up_tokens_are_deleted(
     store: AccountStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_store, "_MAX_USED_UP", 3)
@@ -334,7 +334,7 @@ def test_used_up_tokens_are_forgotten_oldest_first(
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
-def test_the_file_and_its_folders_are_the_users_alone(tmp_path: Path, umask: int) -> None:
+def test_only_the_user_can_use_the_file_and_its_folders(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "one" / "two" / "accounts.db"
     before = os.umask(umask)
     try:
@@ -350,7 +350,7 @@ def test_the_file_and_its_folders_are_the_users_alone(tmp_path: Path, umask: int
 
 
 @pytest.mark.parametrize("target", ["a list", "an empty file", "nothing"])
-def test_a_link_in_its_place_is_refused(path: Path, tmp_path: Path, target: str) -> None:
+def test_a_symbolic_link_is_refused(path: Path, tmp_path: Path, target: str) -> None:
     victim = tmp_path / "victim.db"
     if target == "a list":
         AccountStore(victim).add(account("Theirs"))
@@ -366,7 +366,7 @@ def test_a_link_in_its_place_is_refused(path: Path, tmp_path: Path, target: str)
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "a file for a folder"])
-def test_what_is_no_file_of_ours_is_named(path: Path, kind: str) -> None:
+def test_an_error_names_what_is_not_a_regular_file(path: Path, kind: str) -> None:
     if kind == "a file for a folder":
         path.parent.write_text("in the way")
     else:
@@ -389,7 +389,7 @@ def others() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("folder_mode", "mode"), [(0o700, 0o400), (0o500, 0o600), (0o500, 0o400)])
-def test_what_may_only_be_read_is_read(others: Path, folder_mode: int, mode: int) -> None:
+def test_a_list_that_cannot_be_written_is_read(others: Path, folder_mode: int, mode: int) -> None:
     before = others.read_bytes()
     others.chmod(mode)
     others.parent.chmod(folder_mode)
@@ -400,7 +400,7 @@ def test_what_may_only_be_read_is_read(others: Path, folder_mode: int, mode: int
     assert before == others.read_bytes()
 
 
-def test_a_folder_that_may_not_be_entered_is_no_empty_list(others: Path) -> None:
+def test_a_folder_without_access_is_an_error_and_not_an_empty_list(others: Path) -> None:
     others.parent.chmod(0)
     lines = run(USER, others).splitlines()
     assert [f"{others} cannot be used (Permission denied). True"] * 2 == lines
@@ -429,7 +429,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", [*FOREIGN, *DAMAGED, "cut off"])
-def test_a_file_that_is_not_as_it_should_be_is_left_alone(path: Path, kind: str) -> None:
+def test_a_damaged_or_foreign_file_is_not_changed(path: Path, kind: str) -> None:
     path.parent.mkdir()
     if kind in FOREIGN:
         sqlite_file(path, *FOREIGN[kind])
@@ -462,7 +462,7 @@ def test_a_file_that_is_not_as_it_should_be_is_left_alone(path: Path, kind: str)
         (f"saved_at = {1 << 62}", ["Private"]),
     ],
 )
-def test_a_damaged_row_costs_only_itself(
+def test_a_damaged_row_loses_only_its_account(
     store: AccountStore, path: Path, change: str, left: list[str]
 ) -> None:
     """And how many are left out is said."""
@@ -480,15 +480,13 @@ def test_a_damaged_row_costs_only_itself(
 @pytest.mark.parametrize(
     "change", ["unanswered = 'x'", f"next_at = {1 << 62}", "failures = CAST(x'ff' AS TEXT)"]
 )
-def test_what_came_of_a_renewal_is_an_error_when_it_is_damaged(
-    store: AccountStore, path: Path, change: str
-) -> None:
+def test_a_damaged_refresh_state_is_an_error(store: AccountStore, path: Path, change: str) -> None:
     store.store_refresh_state("one", RefreshState("print", 1, 3, NOW))
     sqlite_file(path, f"UPDATE renewal SET {change}")  # noqa: S608 - from above
     assert f"{path} cannot be used" in refusal(lambda: store.refresh_state("one", "print"))
 
 
-def test_it_works_again_when_the_damaged_file_is_moved_away(path: Path) -> None:
+def test_a_new_list_begins_when_a_damaged_file_is_moved_away(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(DAMAGED["garbage"])
     store = AccountStore(path)
@@ -590,7 +588,7 @@ def test_an_unreadable_backup_is_no_backup(store: AccountStore, path: Path, cont
     assert () == AccountStore(path).all()
 
 
-def test_a_damaged_row_of_a_backup_costs_only_itself(store: AccountStore, path: Path) -> None:
+def test_a_damaged_row_of_a_backup_loses_only_its_account(store: AccountStore, path: Path) -> None:
     for name in ("Work", "Private"):
         store.add(account(name))
     path.unlink()
@@ -618,7 +616,7 @@ def test_secrets_without_a_list_are_damage_and_no_empty_list(
     store.add(account("Work"))
 
 
-def test_a_backup_that_cannot_be_written_keeps_no_account_out(
+def test_accounts_are_added_although_the_backup_cannot_be_written(
     store: AccountStore, path: Path
 ) -> None:
     path.with_name(FILE_NAME).mkdir(parents=True)
@@ -639,7 +637,9 @@ def test_eight_processes_that_add_at_once_lose_nothing(path: Path) -> None:
     assert sorted(chain.from_iterable(expected)) == sorted(found)
 
 
-def test_the_version_changes_with_every_change_of_whomever(store: AccountStore, path: Path) -> None:
+def test_the_version_changes_with_every_change_by_any_process(
+    store: AccountStore, path: Path
+) -> None:
     changes: list[Callable[[], object]] = [
         lambda: store.add(account("Work")),
         lambda: AccountStore(path).rename("Work", "Job"),
@@ -658,7 +658,7 @@ def test_the_version_changes_with_every_change_of_whomever(store: AccountStore, 
     assert all(before != after for before, after in pairwise(seen))
 
 
-def test_a_second_thread_waits_for_who_is_alone(store: AccountStore) -> None:
+def test_a_second_thread_waits_for_the_exclusive_lock(store: AccountStore) -> None:
     done: list[str] = []
 
     def second() -> None:
@@ -675,7 +675,7 @@ def test_a_second_thread_waits_for_who_is_alone(store: AccountStore) -> None:
     assert (["first sees one", "second sees one"], "two") == (done, store.active_key())
 
 
-def test_another_process_is_kept_out_of_writing_and_not_of_reading(
+def test_the_exclusive_lock_keeps_other_processes_from_writing_but_not_from_reading(
     store: AccountStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts_file, "BUSY_TIMEOUT", 0.05)
@@ -688,7 +688,7 @@ def test_another_process_is_kept_out_of_writing_and_not_of_reading(
     assert "Work" == store.active_key()
 
 
-def test_what_fails_while_alone_changes_nothing(store: AccountStore) -> None:
+def test_an_error_under_the_exclusive_lock_changes_nothing(store: AccountStore) -> None:
     store.add(account("Work"))
 
     def fail() -> None:
@@ -703,7 +703,7 @@ def test_what_fails_while_alone_changes_nothing(store: AccountStore) -> None:
     assert "Work" == store.active_key()
 
 
-def test_threads_may_use_it_at_once(store: AccountStore) -> None:
+def test_threads_can_use_the_store_at_once(store: AccountStore) -> None:
     def add(thread: int) -> None:
         for number in range(10):
             store.add(account(f"{thread} {number}"))

@@ -25,12 +25,12 @@ def connection() -> sqlite3.Connection:
     return open_in_memory().connection
 
 
-def test_a_fingerprint_gives_nothing_away() -> None:
+def test_a_fingerprint_does_not_reveal_its_token() -> None:
     assert (16, False) == (len(PRINT), "canary" in PRINT)
     assert PRINT != identities.token_fingerprint(Secret("sk-ant-oat01-canarz"))
 
 
-def test_until_an_account_is_known_the_fingerprint_stands_in(
+def test_a_token_has_a_provisional_identity_until_its_own_is_known(
     connection: sqlite3.Connection,
 ) -> None:
     provisional_identity = identities.identity_of(connection, PRINT)
@@ -38,7 +38,7 @@ def test_until_an_account_is_known_the_fingerprint_stands_in(
     assert PRINT in provisional_identity
 
 
-def test_when_it_is_known_what_was_kept_moves_over(connection: sqlite3.Connection) -> None:
+def test_figures_move_to_an_identity_that_becomes_known(connection: sqlite3.Connection) -> None:
     usage = usage_from(as_bytes(usage_body()), NOW)
     record_usage(connection, identities.identity_of(connection, PRINT), usage)
     identities.link_identity(connection, PRINT, ADA)
@@ -49,7 +49,9 @@ def test_when_it_is_known_what_was_kept_moves_over(connection: sqlite3.Connectio
     assert ADA == identities.identity_of(connection, PRINT)
 
 
-def test_where_both_have_figures_the_accounts_own_stay(connection: sqlite3.Connection) -> None:
+def test_figures_of_the_real_identity_win_over_those_of_the_provisional_one(
+    connection: sqlite3.Connection,
+) -> None:
     for account, percent in ((ADA, 10.0), (identities.identity_of(connection, PRINT), 90.0)):
         usage = usage_from(as_bytes(usage_body(five_hour=percent)), NOW)
         record_usage(connection, account, usage)
@@ -60,7 +62,7 @@ def test_where_both_have_figures_the_accounts_own_stay(connection: sqlite3.Conne
     assert 10.0 == found.five_hour.utilization
 
 
-def test_a_profile_is_kept_with_its_token(connection: sqlite3.Connection) -> None:
+def test_a_profile_is_stored_with_its_token(connection: sqlite3.Connection) -> None:
     assert identities.profile_of(connection, PRINT) is None
     profile = Profile("Ada", "ada@example.com", None, "Max 5x", None, ADA)
     identities.store_profile(connection, PRINT, profile)
@@ -69,7 +71,7 @@ def test_a_profile_is_kept_with_its_token(connection: sqlite3.Connection) -> Non
     assert profile == identities.profile_of(connection, PRINT)
 
 
-def test_a_login_is_known_since_it_changed(connection: sqlite3.Connection) -> None:
+def test_a_login_has_a_start_only_after_a_change(connection: sqlite3.Connection) -> None:
     """The first one seen may be years old; another one began when it was first seen."""
     assert identities.last_login(connection, "claude-code") is None
     assert identities.record_login(connection, "claude-code", ADA, NOW) is None
@@ -79,7 +81,9 @@ def test_a_login_is_known_since_it_changed(connection: sqlite3.Connection) -> No
     assert ("uuid-of-bob", later) == identities.last_login(connection, "claude-code")
 
 
-def test_the_address_of_an_account_is_that_of_its_profile(connection: sqlite3.Connection) -> None:
+def test_the_email_of_an_identity_is_that_of_its_newest_profile(
+    connection: sqlite3.Connection,
+) -> None:
     assert None is identities.email_of(connection, ADA)
     identities.store_profile(connection, PRINT, Profile(account_uuid=ADA))
     identities.link_identity(connection, PRINT, ADA)
@@ -88,7 +92,7 @@ def test_the_address_of_an_account_is_that_of_its_profile(connection: sqlite3.Co
     assert "ada@example.com" == identities.email_of(connection, ADA)
 
 
-def test_the_reports_of_an_organisation_move_with_its_key(connection: sqlite3.Connection) -> None:
+def test_reports_move_to_an_organization_that_becomes_known(connection: sqlite3.Connection) -> None:
     provisional_identity = identities.identity_of(connection, PRINT)
     reports.record_report(
         connection, provisional_identity, NOW.date().replace(day=1), "users", {"a": "A"}, NOW

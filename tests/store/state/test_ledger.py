@@ -61,18 +61,18 @@ def asked(
     record_result(connection, answer.request, fingerprint, Backoff(now, now + FLOOR))
 
 
-def test_within_the_floor_nobody_asks_again(connection: sqlite3.Connection) -> None:
+def test_no_request_within_the_floor(connection: sqlite3.Connection) -> None:
     asked(connection)
     assert Wait(NOW + FLOOR) == ask(connection, NOW + SECOND)
     assert isinstance(ask(connection, NOW + FLOOR), Granted)
 
 
-def test_another_token_has_a_floor_of_its_own(connection: sqlite3.Connection) -> None:
+def test_each_token_has_its_own_floor(connection: sqlite3.Connection) -> None:
     asked(connection)
     assert isinstance(ask(connection, NOW + SECOND, "another"), Granted)
 
 
-def test_at_most_twenty_an_account_and_hour(connection: sqlite3.Connection) -> None:
+def test_at_most_twenty_requests_an_identity_and_hour(connection: sqlite3.Connection) -> None:
     for number in range(MAX_REQUESTS_PER_HOUR):
         asked(connection, NOW + number * SECOND, f"token {number}")
     late = NOW + timedelta(minutes=30)
@@ -81,7 +81,7 @@ def test_at_most_twenty_an_account_and_hour(connection: sqlite3.Connection) -> N
     assert isinstance(ask(connection, NOW + timedelta(hours=1), "one more"), Granted)
 
 
-def test_one_request_is_in_flight_and_others_wait_for_it(connection: sqlite3.Connection) -> None:
+def test_other_processes_wait_for_a_request_in_flight(connection: sqlite3.Connection) -> None:
     first = ask(connection)
     assert isinstance(first, Granted)
     assert InFlight(first.request) == ask(connection, NOW + SECOND)
@@ -90,7 +90,7 @@ def test_one_request_is_in_flight_and_others_wait_for_it(connection: sqlite3.Con
     assert not in_flight(connection, first.request, NOW)
 
 
-def test_a_lease_dies_with_its_process_and_counts_to_the_hour_only(
+def test_the_lease_of_a_dead_process_is_over_but_its_request_counts(
     connection: sqlite3.Connection,
 ) -> None:
     first = ask(connection)
@@ -101,7 +101,7 @@ def test_a_lease_dies_with_its_process_and_counts_to_the_hour_only(
     assert 2 == ledger.requests_in_last_hour(connection, "a", NOW + SECOND)
 
 
-def test_a_lease_ends_also_where_nobody_can_tell_whether_its_process_lives(
+def test_a_lease_ends_although_its_process_runs(
     connection: sqlite3.Connection,
 ) -> None:
     assert isinstance(ask(connection), Granted)
@@ -114,7 +114,7 @@ def dead_process() -> str:
     return f"{done.pid}:1"
 
 
-def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
+def test_a_process_is_distinguished_from_a_later_one_with_its_number() -> None:
     pid, _, started = this_process().partition(":")
     assert is_alive(this_process())
     assert not is_alive(dead_process())
@@ -123,7 +123,7 @@ def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
     assert int(pid) == os.getpid()
 
 
-def test_a_problem_is_remembered_until_its_time(connection: sqlite3.Connection) -> None:
+def test_a_problem_is_stored_until_the_next_attempt(connection: sqlite3.Connection) -> None:
     first = ask(connection)
     assert isinstance(first, Granted)
     until = NOW + timedelta(minutes=31)
@@ -137,7 +137,7 @@ def test_a_problem_is_remembered_until_its_time(connection: sqlite3.Connection) 
 
 @pytest.mark.parametrize("problem", [None, LIMITED])
 @pytest.mark.parametrize("wait", [timedelta(seconds=30), FLOOR, timedelta(minutes=60)])
-def test_after_a_clock_was_set_back_a_wait_is_as_long_as_it_was(
+def test_a_wait_keeps_its_length_when_the_clock_is_set_back(
     connection: sqlite3.Connection, problem: Problem | None, wait: timedelta
 ) -> None:
     """Neither starved until the old time comes again, nor free to ask at once."""
@@ -151,7 +151,9 @@ def test_after_a_clock_was_set_back_a_wait_is_as_long_as_it_was(
     assert isinstance(ask(connection, back + wait), Granted)
 
 
-def test_a_clock_that_bounces_asks_once_a_bounce_at_most(connection: sqlite3.Connection) -> None:
+def test_a_clock_that_jumps_to_and_fro_grants_at_most_one_request_a_jump(
+    connection: sqlite3.Connection,
+) -> None:
     granted = 0
     for _ in range(13):
         for now in (NOW + timedelta(minutes=5), NOW):
@@ -162,7 +164,7 @@ def test_a_clock_that_bounces_asks_once_a_bounce_at_most(connection: sqlite3.Con
     assert granted <= 14
 
 
-def test_a_process_that_was_stopped_changes_nothing_that_a_later_request_met(
+def test_the_late_result_of_a_stopped_process_does_not_replace_a_newer_one(
     connection: sqlite3.Connection,
 ) -> None:
     stopped = ask(connection)
@@ -174,7 +176,7 @@ def test_a_process_that_was_stopped_changes_nothing_that_a_later_request_met(
     assert not in_flight(connection, stopped.request, NOW)
 
 
-def test_nobody_waits_for_a_process_that_is_stopped_for_ever(
+def test_no_process_waits_forever_for_a_stopped_one(
     connection: sqlite3.Connection,
 ) -> None:
     """It is alive, but its lease is over."""
@@ -184,7 +186,7 @@ def test_nobody_waits_for_a_process_that_is_stopped_for_ever(
     assert not in_flight(connection, first.request, NOW + LEASE)
 
 
-def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
+def test_setting_the_clock_back_does_not_renew_the_hour(
     connection: sqlite3.Connection,
 ) -> None:
     for number in range(MAX_REQUESTS_PER_HOUR):
@@ -197,7 +199,7 @@ def test_a_clock_set_back_gives_no_more_than_the_hours_requests(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 400), st.sampled_from("abc")), max_size=80))
-def test_no_sequence_of_askers_exceeds_the_budget(steps: list[tuple[float, str]]) -> None:
+def test_no_sequence_of_requests_exceeds_the_budget(steps: list[tuple[float, str]]) -> None:
     """The law of the ledger: one a token and floor, twenty an account and hour."""
     connection = open_in_memory().connection
     now, granted = NOW, list[tuple[datetime, str]]()
@@ -224,7 +226,9 @@ def held(until: timedelta) -> Problem:
     return Problem("rate_limited", "told another program", "h", NOW + until)
 
 
-def test_a_held_account_gives_none_of_its_tokens_a_request(connection: sqlite3.Connection) -> None:
+def test_the_backoff_of_an_identity_holds_for_all_its_tokens(
+    connection: sqlite3.Connection,
+) -> None:
     set_account_backoff(connection, "a", held(timedelta(minutes=40)), NOW)
     end = NOW + timedelta(minutes=40)
     for token in ("t", "another"):
@@ -238,7 +242,7 @@ def test_a_held_account_gives_none_of_its_tokens_a_request(connection: sqlite3.C
     assert isinstance(ask(connection, end), Granted)
 
 
-def test_a_hold_is_let_go(connection: sqlite3.Connection) -> None:
+def test_the_backoff_of_an_identity_can_be_ended(connection: sqlite3.Connection) -> None:
     for over in (None, held(timedelta())):
         set_account_backoff(connection, "a", held(timedelta(minutes=40)), NOW)
         set_account_backoff(connection, "a", over, NOW)
@@ -247,7 +251,7 @@ def test_a_hold_is_let_go(connection: sqlite3.Connection) -> None:
         record_result(connection, answer.request, "t", Backoff(NOW, NOW))
 
 
-def test_a_hold_that_is_known_is_not_written_again(connection: sqlite3.Connection) -> None:
+def test_an_unchanged_backoff_is_not_written_again(connection: sqlite3.Connection) -> None:
     for minutes in (40, 300):
         set_account_backoff(connection, "a", held(timedelta(minutes=minutes)), NOW)
         written = connection.total_changes
@@ -259,7 +263,7 @@ def test_a_hold_that_is_known_is_not_written_again(connection: sqlite3.Connectio
         assert written == connection.total_changes
 
 
-def test_a_hold_of_hours_is_renewed_while_it_is_known(connection: sqlite3.Connection) -> None:
+def test_a_backoff_of_hours_is_extended_step_by_step(connection: sqlite3.Connection) -> None:
     """By itself it ends like any other wait: whoever kept it may be gone."""
     for minutes in range(0, 300, 10):
         now = NOW + timedelta(minutes=minutes)
@@ -272,7 +276,7 @@ def test_a_hold_of_hours_is_renewed_while_it_is_known(connection: sqlite3.Connec
     assert isinstance(ask(connection, last + MAX_BACKOFF, "t", "b"), Granted)
 
 
-def test_an_account_with_a_larger_allowance_is_asked_as_often_as_it_may_be(
+def test_an_identity_can_have_a_larger_hourly_budget(
     connection: sqlite3.Connection,
 ) -> None:
     for number in range(60):
@@ -282,7 +286,7 @@ def test_an_account_with_a_larger_allowance_is_asked_as_often_as_it_may_be(
     assert isinstance(acquire(connection, "t", "a", NOW + timedelta(minutes=2), 60), Wait)
 
 
-def test_a_request_at_work_keeps_its_lease_by_renewing_it(connection: sqlite3.Connection) -> None:
+def test_a_lease_can_be_extended(connection: sqlite3.Connection) -> None:
     answer = ask(connection)
     assert isinstance(answer, Granted)
     extend_lease(connection, answer.request, NOW + LEASE - SECOND)
@@ -290,7 +294,7 @@ def test_a_request_at_work_keeps_its_lease_by_renewing_it(connection: sqlite3.Co
     assert not in_flight(connection, answer.request, NOW + 2 * LEASE)
 
 
-def test_a_request_that_is_closed_is_not_renewed(connection: sqlite3.Connection) -> None:
+def test_the_lease_of_a_released_request_is_not_extended(connection: sqlite3.Connection) -> None:
     answer = ask(connection)
     assert isinstance(answer, Granted)
     release(connection, answer.request)

@@ -52,7 +52,7 @@ def shown(connection: sqlite3.Connection, now: datetime = NOW) -> tuple[float | 
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PAYLOADS.glob("usage_*.json")))
-def test_a_reading_comes_back_as_it_was(connection: sqlite3.Connection, name: str) -> None:
+def test_a_reading_is_read_as_it_was_recorded(connection: sqlite3.Connection, name: str) -> None:
     usage = usage_from(payload(name), NOW)
     record_usage(connection, ADA, usage)
     found = latest_usage(connection, ADA, NOW)
@@ -73,7 +73,7 @@ def test_a_reading_comes_back_as_it_was(connection: sqlite3.Connection, name: st
     assert [p.label for p in usage.credit_pools] == [p.label for p in found.credit_pools]
 
 
-def test_accounts_are_kept_apart(connection: sqlite3.Connection) -> None:
+def test_identities_do_not_share_readings(connection: sqlite3.Connection) -> None:
     record_usage(connection, ADA, api())
     assert latest_usage(connection, "uuid-of-bob", NOW) is None
 
@@ -107,7 +107,7 @@ def test_the_newest_reading_wins(
         (20.0, None, (78.0, "api")),
     ],
 )
-def test_a_figure_without_an_age_counts_if_it_is_beyond_the_known_one(
+def test_a_figure_of_unknown_age_counts_if_it_is_higher_or_resets_later(
     connection: sqlite3.Connection,
     utilization: float,
     resets_in: timedelta | None,
@@ -120,7 +120,7 @@ def test_a_figure_without_an_age_counts_if_it_is_beyond_the_known_one(
     assert expected == shown(connection)
 
 
-def test_a_figure_without_a_reset_keeps_the_known_one(connection: sqlite3.Connection) -> None:
+def test_a_figure_without_a_reset_gets_the_stored_one(connection: sqlite3.Connection) -> None:
     record_usage(connection, ADA, api())
     record_usage(connection, ADA, line(80, None, NOW + MINUTE))
     found = latest_usage(connection, ADA, NOW)
@@ -131,14 +131,16 @@ def test_a_figure_without_a_reset_keeps_the_known_one(connection: sqlite3.Connec
     assert ("api", NOW) == (found.source, found.as_of)
 
 
-def test_figures_of_the_status_line_alone_are_figures(connection: sqlite3.Connection) -> None:
+def test_the_figures_of_the_status_line_are_enough(connection: sqlite3.Connection) -> None:
     record_usage(connection, ADA, line(20, timedelta(hours=1)))
     found = latest_usage(connection, ADA, NOW)
     assert found is not None
     assert ("statusline", NOW, 1) == (found.source, found.as_of, len(found.windows))
 
 
-def test_a_clock_that_was_set_back_keeps_no_new_answer_out(connection: sqlite3.Connection) -> None:
+def test_an_api_reading_counts_although_the_clock_was_set_back(
+    connection: sqlite3.Connection,
+) -> None:
     record_usage(connection, ADA, api(NOW + timedelta(days=1)))
     record_usage(connection, ADA, api(five_hour=5.0))
     assert 5.0 == shown(connection)[0]
@@ -148,7 +150,7 @@ def count(connection: sqlite3.Connection, table: str) -> int:
     return len(connection.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608
 
 
-def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_year(
+def test_readings_are_deleted_after_eight_days_and_hourly_maxima_after_a_year(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readings, "_CLOCK_JUMP_READINGS", 0)
@@ -167,7 +169,7 @@ def test_every_reading_is_kept_for_eight_days_and_the_highest_of_an_hour_for_a_y
     assert (3, 3) == (count(connection, "reading"), count(connection, "hourly"))
 
 
-def test_one_reading_by_a_clock_far_ahead_drops_no_history(
+def test_one_reading_by_a_clock_far_ahead_deletes_no_history(
     connection: sqlite3.Connection,
 ) -> None:
     for minutes in range(120):
@@ -176,7 +178,7 @@ def test_one_reading_by_a_clock_far_ahead_drops_no_history(
     assert 363 == count(connection, "reading")
 
 
-def test_what_is_shown_is_found_by_key_not_by_search(connection: sqlite3.Connection) -> None:
+def test_no_query_scans_the_history(connection: sqlite3.Connection) -> None:
     """However many readings there are: no query of a look scans a table."""
     for table in ("newest", "complete"):
         plan = connection.execute(

@@ -42,7 +42,7 @@ def keep(
     record_report(connection, "org", read_at.date().replace(day=1), part, content, read_at)
 
 
-def test_what_is_kept_comes_back_as_it_was(connection: sqlite3.Connection) -> None:
+def test_reports_are_read_as_they_were_recorded(connection: sqlite3.Connection) -> None:
     keep(connection, "workspace_id", COSTS)
     keep(connection, "users", {"ada@example.com": "Ada"})
     keep(connection, USAGE_REPORT, {None: Tokens(1, None, 3, 4), "apikey_1": Tokens(0, 0, 0, 0)})
@@ -76,7 +76,7 @@ def test_no_amount_loses_a_digit(amount: Decimal) -> None:
         ("description", Costs("USD", {}, {})),
     ],
 )
-def test_nothing_at_all_is_kept_too(
+def test_an_empty_report_is_stored_too(
     connection: sqlite3.Connection, part: str, empty: ReportContent
 ) -> None:
     """That a report is empty is known: it is not asked for again."""
@@ -84,14 +84,14 @@ def test_nothing_at_all_is_kept_too(
     assert part in stored_reports(connection, "org", MONTH).read_at
 
 
-def test_an_older_answer_never_replaces_a_newer_one(connection: sqlite3.Connection) -> None:
+def test_an_older_report_never_replaces_a_newer_one(connection: sqlite3.Connection) -> None:
     """A process that was stopped in the middle may come late with what it had asked."""
     keep(connection, "users", {"a": "new"})
     keep(connection, "users", {"a": "old"}, NOW - timedelta(seconds=1))
     assert {"users": {"a": "new"}} == stored_reports(connection, "org", MONTH).names
 
 
-def test_organisations_and_months_are_kept_apart(connection: sqlite3.Connection) -> None:
+def test_organizations_and_months_do_not_share_reports(connection: sqlite3.Connection) -> None:
     keep(connection, "workspace_id", COSTS)
     keep(connection, "users", {"a": "A"})
     assert {} == stored_reports(connection, "another", MONTH).read_at
@@ -99,7 +99,7 @@ def test_organisations_and_months_are_kept_apart(connection: sqlite3.Connection)
     assert ({}, {"users": {"a": "A"}}) == (following.costs, following.names)
 
 
-def test_a_month_that_is_over_is_dropped(connection: sqlite3.Connection) -> None:
+def test_past_months_are_deleted(connection: sqlite3.Connection) -> None:
     """A year of an organisation takes no more room than its last month."""
     for month in range(1, 13):
         for day in range(1, 29):
@@ -110,13 +110,15 @@ def test_a_month_that_is_over_is_dropped(connection: sqlite3.Connection) -> None
     assert 29 == kept
 
 
-def test_names_that_nobody_reads_any_more_are_dropped(connection: sqlite3.Connection) -> None:
+def test_lists_of_names_are_deleted_two_months_after_the_last_read(
+    connection: sqlite3.Connection,
+) -> None:
     keep(connection, "users", {"a": "A"})
     keep(connection, "workspaces", {}, NOW + timedelta(days=63))
     assert {"workspaces": {}} == stored_reports(connection, "org", MONTH).names
 
 
-def test_what_a_call_met_is_kept_until_it_meets_nothing(connection: sqlite3.Connection) -> None:
+def test_a_failure_is_stored_until_the_call_succeeds(connection: sqlite3.Connection) -> None:
     failures = ReportFailure("forbidden", "This key may not call users (403).", NOW)
     record_report_failure(connection, "org", "users", failures)
     assert {"users": failures} == stored_reports(connection, "org", MONTH).failures

@@ -32,7 +32,7 @@ def rows(path: Path) -> list[tuple[object, ...]]:
     return found
 
 
-def test_the_file_is_the_users_alone_from_the_beginning(path: Path) -> None:
+def test_only_the_user_can_read_the_file_from_the_beginning(path: Path) -> None:
     before = os.umask(0)
     try:
         database = open_state_file(path)
@@ -46,7 +46,7 @@ def test_the_file_is_the_users_alone_from_the_beginning(path: Path) -> None:
     database.connection.close()
 
 
-def test_what_was_kept_is_there_again(path: Path) -> None:
+def test_rows_are_there_after_opening_again(path: Path) -> None:
     database = open_state_file(path)
     assert (path, None) == (database.path, database.notice)
     database.connection.execute(ANY_ROW)
@@ -61,7 +61,7 @@ def test_an_empty_file_is_an_empty_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_set_aside_never_deleted(path: Path, damage: bytes) -> None:
+def test_a_damaged_file_is_renamed_and_never_deleted(path: Path, damage: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(damage)
     database = open_state_file(path)
@@ -88,7 +88,7 @@ def test_a_newer_file_is_left_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "link"])
-def test_a_place_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str) -> None:
+def test_a_path_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str) -> None:
     if what == "file":
         path.parent.write_text("in the way")
     else:
@@ -103,7 +103,7 @@ def test_a_place_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str
     database.connection.execute(ANY_ROW)
 
 
-def test_twenty_processes_may_begin_at_once(path: Path) -> None:
+def test_twenty_processes_can_create_the_file_at_once(path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from claude_usage_monitor.store.state.state_file import open_state_file\n"
@@ -115,7 +115,7 @@ def test_twenty_processes_may_begin_at_once(path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION])
-def test_a_schema_that_is_not_ours_is_set_aside(path: Path, version: int) -> None:
+def test_a_file_with_other_tables_is_renamed(path: Path, version: int) -> None:
     """Whatever half made it: a migration of ours is one transaction."""
     path.parent.mkdir()
     with sqlite3.connect(path) as other:
@@ -129,7 +129,7 @@ def test_a_schema_that_is_not_ours_is_set_aside(path: Path, version: int) -> Non
     assert StateStore(path).notice is None
 
 
-def test_where_the_place_cannot_be_used_all_processes_share_another(
+def test_processes_share_the_fallback_file_where_the_path_cannot_be_used(
     path: Path, tmp_path: Path
 ) -> None:
     path.parent.write_text("in the way")
@@ -140,7 +140,7 @@ def test_where_the_place_cannot_be_used_all_processes_share_another(
     assert 0o700 == stat.S_IMODE(fallback.parent.stat().st_mode)
 
 
-def test_a_shared_place_that_others_made_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_fallback_folder_that_others_can_use_is_refused(path: Path, tmp_path: Path) -> None:
     path.parent.write_text("in the way")
     fallback = tmp_path / "temporary" / "ours" / "state.db"
     fallback.parent.mkdir(mode=0o777)
@@ -150,7 +150,7 @@ def test_a_shared_place_that_others_made_is_refused(path: Path, tmp_path: Path) 
     assert [] == list(fallback.parent.iterdir())
 
 
-def test_every_folder_that_is_made_is_the_users_alone(tmp_path: Path) -> None:
+def test_only_the_user_can_enter_the_folders(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         open_state_file(tmp_path / "one" / "two" / "state.db").connection.close()
@@ -160,7 +160,7 @@ def test_every_folder_that_is_made_is_the_users_alone(tmp_path: Path) -> None:
         assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
 
 
-def test_memory_has_the_same_schema() -> None:
+def test_a_database_in_memory_has_the_same_schema() -> None:
     assert [(SCHEMA_VERSION,)] == open_in_memory().connection.execute(
         "PRAGMA user_version"
     ).fetchall()

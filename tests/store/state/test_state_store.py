@@ -45,7 +45,7 @@ def test_two_processes_see_each_others_readings(path: Path) -> None:
     assert 78.0 == found.windows[0].utilization
 
 
-def test_ones_own_writes_are_no_news(path: Path) -> None:
+def test_the_version_of_another_identity_ignores_own_writes(path: Path) -> None:
     state = StateStore(path)
     before = state.version()
     state.record_usage(ADA, USAGE)
@@ -74,7 +74,7 @@ def later_usage() -> Usage:
     return usage_from(as_bytes(usage_body(five_hour=80.0)), NOW + FLOOR)
 
 
-def test_a_full_disk_costs_neither_figures_nor_the_budget(path: Path) -> None:
+def test_a_limit_on_file_sizes_loses_neither_figures_nor_the_budget(path: Path) -> None:
     """In a process of its own: the limit on file sizes holds for all that a process writes."""
     done = subprocess.run(
         [sys.executable, "-c", ON_A_FULL_DISK, str(path)],
@@ -89,7 +89,7 @@ def test_a_full_disk_costs_neither_figures_nor_the_budget(path: Path) -> None:
     assert 78.0 == found.windows[0].utilization
 
 
-def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_used_again_when_it_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.mkdir()
     state = StateStore(path)
     assert state.notice is not None
@@ -101,7 +101,7 @@ def test_it_comes_back_when_the_disk_does(path: Path, monkeypatch: pytest.Monkey
     assert StateStore(path).latest_usage(ADA, NOW) is not None
 
 
-def test_a_file_that_turns_bad_while_in_use_costs_nothing_that_is_shown(path: Path) -> None:
+def test_a_file_that_is_damaged_while_in_use_is_replaced(path: Path) -> None:
     state = StateStore(path)
     state.record_usage(ADA, USAGE)
     with sqlite3.connect(path) as vandal:
