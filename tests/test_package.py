@@ -151,7 +151,6 @@ def test_every_module_has_its_tests() -> None:
         "usage/limits/pace.py": "tried through usage/limits/windows.py",
         "monitor/reader.py": "protocols",
         "monitor/demo.py": "tried through the command",
-        "monitor/doctor/report.py": "tried through the command",
         "monitor/doctor/pace_maker.py": "tried in monitor/subscription/test_pace_maker.py",
         "monitor/subscription/claude_code.py": "tried through monitor/subscription/reader.py",
         "monitor/subscription/snapshot.py": "tried through monitor/subscription/reader.py",

@@ -16,6 +16,7 @@ from claude_usage_monitor.store.accounts import backup
 from claude_usage_monitor.store.paths import (
     accounts_path,
     config_path,
+    fallback_path,
     locks_path,
     secrets_path,
     state_path,
@@ -31,7 +32,6 @@ class Condition(Enum):
 
     GOOD = "only you can change it"
     MISSING = "does not exist (not needed yet)"
-    LOST = "missing or empty, although logins are stored beside it"
     INACCESSIBLE = "you have no access to it"
     WRONG_TYPE = "not a regular file or folder, as it should be"
     LINK = "a symbolic link, which is not followed"
@@ -65,6 +65,7 @@ def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
         OwnPath("copy of accounts", accounts_path(environ).with_name(backup.FILE_NAME)),
         OwnPath("encrypted file", secrets_path(environ)),
         OwnPath("locks", locks_path(environ), is_folder=True, is_private=False),
+        OwnPath("fallback folder", fallback_path(environ).parent, is_folder=True),
         OwnPath("settings", config, is_private=False, may_be_link=True),
     )
 
@@ -84,17 +85,16 @@ def condition_of(own: OwnPath) -> Condition:
         return Condition.FOREIGN
     if is_writable_by_others(status):
         return Condition.WRITABLE
-    if own.is_private and sys.platform != "win32" and status.st_mode & 0o044:
+    if own.is_private and sys.platform != "win32" and status.st_mode & 0o055:
         return Condition.READABLE
     return Condition.GOOD
 
 
 def remedy(own: OwnPath, condition: Condition) -> str:
-    """Return what repairs a path, usually a command; empty if its condition is no problem."""
+    """Return the command that repairs a path; empty if its condition is no problem."""
     path = shlex.quote(str(own.path))
     mode = "700" if own.is_folder else "600" if own.is_private else "go-w"
     remedies = {
-        Condition.LOST: "Restore it from a backup, or add the accounts again.",
         Condition.INACCESSIBLE: f"chmod u+rwx {shlex.quote(str(_closed_folder(own.path)))}",
         Condition.WRONG_TYPE: f"mv {path} {path}.old",
         Condition.LINK: f"mv {path} {path}.old",
@@ -111,30 +111,22 @@ def file_findings(
     """Yield the findings about our files.
 
     ``state_notice`` is what the store says about state.db, ``settings_warnings`` what it says about
-    config.toml.
+    config.toml. Neither is repeated if the condition of the file or its folder explains it.
     """
+    problems = set()
     for own in own_paths(environ):
         condition = condition_of(own)
-        if own.path == accounts_path(environ) and _is_lost(own.path, secrets_path(environ)):
-            condition = Condition.LOST
         hint = remedy(own, condition)
+        if hint:
+            problems.add(own.name)
         detail = f"{own.path}: {condition.value}"
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
-    if state_notice is not None:
-        hint = "If no finding above says what to do, free space or set CLAUDE_USAGE_MONITOR_HOME."
+    if state_notice is not None and not problems & {"folder", "state"}:
+        hint = "Free space, or set CLAUDE_USAGE_MONITOR_HOME to another folder."
         yield Finding(_AREA, "state", "problem", state_notice, hint)
-    for warning in settings_warnings:
-        yield Finding(_AREA, "settings", "problem", warning, "Correct or remove that line.")
-
-
-def _is_lost(accounts: Path, secrets: Path) -> bool:
-    """Return whether the list of accounts has no content although there are stored secrets."""
-    try:
-        return secrets.lstat().st_size > 0 and not (
-            accounts.exists() and accounts.lstat().st_size > 0
-        )
-    except OSError:
-        return False
+    if not problems & {"folder", "settings"}:
+        for warning in settings_warnings:
+            yield Finding(_AREA, "settings", "problem", warning, "Correct or remove that line.")
 
 
 def _closed_folder(path: Path) -> Path:

@@ -15,7 +15,6 @@ from claude_usage_monitor.monitor.doctor.files import (
     own_paths,
     remedy,
 )
-from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from tests.support.permissions import unreadable
 
 if TYPE_CHECKING:
@@ -107,26 +106,23 @@ def test_config_toml_may_be_a_link_that_others_can_read(tmp_path: Path) -> None:
     assert f"chmod go-w {own.path}" == remedy(own, Condition.WRITABLE)
 
 
-@pytest.mark.parametrize("content", [None, b""])
-def test_an_empty_list_of_accounts_beside_stored_logins_is_a_problem(
-    content: bytes | None,
-) -> None:
-    accounts = accounts_path(os.environ)
-    accounts.parent.mkdir(parents=True)
-    if content is not None:
-        accounts.write_bytes(content)
-    before = {finding.name: finding for finding in file_findings(os.environ, None, ())}
-    assert "missing or empty" not in before["accounts"].detail
-    secrets_path(os.environ).write_text("{}")
-    after = {finding.name: finding for finding in file_findings(os.environ, None, ())}
-    assert ("problem", True) == (
-        after["accounts"].state,
-        "missing or empty" in after["accounts"].detail,
-    )
-
-
 def test_what_the_stores_say_is_a_problem() -> None:
     found = list(file_findings(os.environ, "state.db is on a full disk.", ("line 3 is wrong",)))
     problems = [finding for finding in found if finding.state == "problem"]
     assert ["state.db is on a full disk.", "line 3 is wrong"] == [f.detail for f in problems]
     assert all(finding.hint for finding in problems)
+
+
+def test_every_file_of_this_program_is_named() -> None:
+    names = [finding.name for finding in file_findings(os.environ, None, ())]
+    assert {
+        "folder",
+        "state",
+        "accounts",
+        "copy of accounts",
+        "encrypted file",
+        "spare ledger",
+        "locks",
+        "fallback folder",
+        "settings",
+    } == set(names)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.monitor.doctor.report import diagnose
+from claude_usage_monitor.store.paths import accounts_path, config_path, secrets_path, state_path
+from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.durations import ClockStyle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from claude_usage_monitor.usage.findings import Finding
+    from tests.support.login import Store
+
+
+def problems() -> dict[str, Finding]:
+    """Return the findings that are problems, by name."""
+    diagnosis = diagnose(os.environ, utc_now, ClockStyle(), online=False)
+    return {each.name: each for each in diagnosis.findings if each.state == "problem"}
+
+
+def write_other(path: Path) -> None:
+    path.write_text("# of another user")
+    path.chmod(0o666)
+
+
+@pytest.mark.parametrize(
+    ("name", "path_of"),
+    [("state", state_path), ("accounts", accounts_path), ("settings", config_path)],
+)
+@pytest.mark.parametrize("make", [os.mkfifo, write_other])
+def test_a_fifo_or_a_file_that_others_can_change_is_a_problem_with_a_remedy(
+    store: Store,
+    name: str,
+    path_of: Callable[[os._Environ[str]], Path],
+    make: Callable[[Path], None],
+) -> None:
+    """Neither stops the report."""
+    store.login()
+    path = path_of(os.environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    make(path)
+    assert path.name in problems()[name].hint
+
+
+def test_a_lost_list_of_accounts_is_a_problem(store: Store) -> None:
+    store.login()
+    accounts_path(os.environ).parent.mkdir(parents=True)
+    secrets_path(os.environ).write_text('{"version": 1, "entries": {"id": {}}}')
+    assert "list" in problems()
