@@ -124,6 +124,7 @@ class Running:
             env={**os.environ, **(environ or {})},
             text=True,
         )
+        self.rest = ""  # what it wrote last
 
     def type(self, text: str) -> None:
         """Write to its standard input, and close that."""
@@ -153,12 +154,19 @@ class Running:
     def runs(self) -> bool:
         return self._process.poll() is None
 
-    def exit_code(self) -> int:
-        """Wait for the end; nothing more is written."""
+    def wait(self) -> int:
+        """Wait for the end; return the exit code."""
         assert self._process.stderr is not None
         with self._process:
-            assert "" == self._process.stderr.read()
+            self.rest = self._process.stderr.read()
+        assert "Traceback" not in self.rest
         return self._process.wait(PATIENCE)
+
+    def exit_code(self) -> int:
+        """Wait for the end; nothing more is written to standard error."""
+        code = self.wait()
+        assert "" == self.rest
+        return code
 
 
 def add_from_input(environ: dict[str, str] | None = None) -> Running:

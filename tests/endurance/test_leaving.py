@@ -1,0 +1,200 @@
+"""Every way of leaving, in every command, before, during and after the refresh of a login."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock
+
+from claude_usage_monitor.store.paths import locks_path
+from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.usage.secret import Secret
+from tests.monitor.login.test_leaving import (
+    INTERRUPT,
+    LOCKS,
+    PATIENCE,
+    SAVING,
+    SIGNALS,
+    Running,
+    SlowServer,
+    SlowStore,
+    assert_saved,
+    close_window,
+    press_q,
+    sends,
+    wait_until,
+)
+from tests.support.command import RESTORED, environ_running
+from tests.support.saved import refresh_token, registry, save_account
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.command import Command, Terminal
+
+COMMANDS = {
+    "json": ("--json", "--account", "work"),
+    "all": ("--json", "--all-accounts"),
+    "once": ("--once", "--account", "work"),
+    "add": ("accounts", "add", "work", "--credentials-file", "-"),
+}
+every_command = pytest.mark.parametrize("name", COMMANDS)
+every_signal = pytest.mark.parametrize("number", SIGNALS)
+once_to_three_times = pytest.mark.parametrize("times", [1, 2, 3])
+WAYS: dict[str, tuple[Callable[[Terminal], None], int]] = {
+    "q": (press_q, 0),
+    "closed": (close_window, 129),
+    **{
+        number.name: (sends(number), 0 if number == INTERRUPT else 128 + number)
+        for number in SIGNALS
+    },
+}
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowServer]:
+    with SlowServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
+        running.released.set()
+
+
+@pytest.fixture
+def credentials(server: SlowServer) -> dict[str, object]:
+    return server.issue("work", expires_in=-60)
+
+
+def start(
+    name: str, credentials: dict[str, object], environ: dict[str, str] | None = None
+) -> Running:
+    if name != "add":
+        save_account(credentials, "work")
+    running = Running(*COMMANDS[name], environ=environ)
+    if name == "add":
+        running.type(json.dumps(credentials))
+    return running
+
+
+@contextmanager
+def token_locked(credentials: dict[str, object], folder: Path) -> Iterator[dict[str, str]]:
+    """Hold the lock of a refresh token; yields an environment that announces waiting for locks."""
+    login = credentials["claudeAiOauth"]
+    assert isinstance(login, dict)
+    fingerprint = token_fingerprint(Secret(login["refreshToken"]))
+    locks = locks_path(os.environ)
+    locks.mkdir(parents=True)
+    with FileLock(locks / f"{fingerprint}.lock"):
+        yield environ_running(folder, LOCKS.format(waits=str(folder / "waits")))
+
+
+@every_command
+@every_signal
+@once_to_three_times
+def test_before_the_request_nothing_is_sent(
+    server: SlowServer,
+    credentials: dict[str, object],
+    tmp_path: Path,
+    name: str,
+    number: signal.Signals,
+    times: int,
+) -> None:
+    with token_locked(credentials, tmp_path) as environ:
+        running = start(name, credentials, environ)
+        wait_until((tmp_path / "waits").exists)
+        for _ in range(times):
+            running.send(number)
+        assert 128 + number == running.wait()
+    assert [] == server.requests
+    for saved in registry().services.accounts.all():
+        assert server.accepts(refresh_token(saved))
+
+
+@every_command
+@every_signal
+@once_to_three_times
+def test_during_the_request_its_response_is_stored(
+    server: SlowServer,
+    credentials: dict[str, object],
+    name: str,
+    number: signal.Signals,
+    times: int,
+) -> None:
+    running = start(name, credentials)
+    assert server.spent.wait(PATIENCE)
+    running.leave(number, times)
+    server.released.set()
+    assert 128 + number == running.exit_code()
+    assert_saved(server)
+
+
+@every_command
+@every_signal
+@once_to_three_times
+def test_after_the_response_it_is_stored(
+    server: SlowServer,
+    credentials: dict[str, object],
+    tmp_path: Path,
+    name: str,
+    number: signal.Signals,
+    times: int,
+) -> None:
+    server.released.set()
+    store = SlowStore(tmp_path)
+    running = start(name, credentials, store.environ)
+    store.wait_for_response()
+    running.leave(number, times)
+    store.release()
+    assert 128 + number == running.exit_code()
+    assert_saved(server)
+
+
+@every_way
+@once_to_three_times
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+def test_live_mode_loses_no_login(
+    server: SlowServer,
+    credentials: dict[str, object],
+    command: Command,
+    tmp_path: Path,
+    way: str,
+    times: int,
+    moment: str,
+) -> None:
+    leave, code = WAYS[way]
+    save_account(credentials, "work")
+    store = SlowStore(tmp_path)
+    if moment == "before":
+        with token_locked(credentials, tmp_path) as environ:
+            terminal = command.open("--account", "work", environ=environ)
+            wait_until((tmp_path / "waits").exists)
+            terminal.wait_for("work")
+            leave(terminal)
+            assert code == terminal.wait_for_exit()
+        assert [] == server.requests
+        return
+    if moment == "after":
+        server.released.set()
+    terminal = command.open("--account", "work", environ=store.environ)
+    terminal.wait_for("work")
+    wait_until(server.spent.is_set)
+    if moment == "after":
+        store.wait_for_response()
+    leave(terminal)
+    if not terminal.closed:
+        terminal.wait_for(SAVING)
+        assert RESTORED == terminal.state
+        for _ in range(times - 1):
+            leave(terminal)
+    assert None is terminal.exit_code
+    server.released.set()
+    store.release()
+    assert code == terminal.wait_for_exit()
+    assert terminal.closed or RESTORED == terminal.state
+    assert_saved(server)
