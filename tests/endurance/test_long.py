@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 SOAK_SECONDS = 600.0
-BLOCK_SECONDS = (240.0, 300.0)  # from when until when the API answers 429
+BLOCK_SECONDS = (240.0, 300.0)  # the API responds with 429 from the first until the second
 ROWS = 10_000_000
 
 
-def test_two_hundred_kills_lose_nothing(
+def test_two_hundred_kills_lose_no_figures(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
     store.login(expires_in=86400)
@@ -49,7 +49,7 @@ def test_two_hundred_kills_lose_nothing(
         database(home).unlink()
 
 
-def test_a_hundred_kills_lose_no_login_that_could_be_kept(
+def test_a_hundred_kills_lose_no_login_that_could_be_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with TokenServer() as server:
@@ -57,7 +57,9 @@ def test_a_hundred_kills_lose_no_login_that_could_be_kept(
         names = [f"a{number}" for number in range(4)]
         accounts = [save_account(server.issue(name, expires_in=200), name) for name in names]
         lost = kill_refreshes(server, accounts, seed=2, runs=100)
-        print(f"{lost} of {len(server.refreshes)} renewals lost to the one instant")
+        print(
+            f"{lost} of {len(server.refreshes)} refreshed logins were lost before they were stored"
+        )
 
 
 def test_hundreds_of_kills_leave_the_encrypted_file_whole(tmp_path: Path) -> None:
@@ -65,18 +67,18 @@ def test_hundreds_of_kills_leave_the_encrypted_file_whole(tmp_path: Path) -> Non
 
 
 class Budget:
-    """The real budget: so many requests in a trailing hour, then 429; and what else a test says."""
+    """The budget of the real API: 28 requests in an hour, then 429."""
 
     def __init__(self) -> None:
-        self.asked: list[float] = []
+        self.sent_at: list[float] = []
         self.refused = 0
         self.percent = 10.0
         self.blocked = False
 
     def answer(self) -> Response:
         now = time.monotonic()
-        self.asked = [at for at in self.asked if now - at < 3600] + [now]
-        if self.blocked or len(self.asked) > 28:
+        self.sent_at = [at for at in self.sent_at if now - at < 3600] + [now]
+        if self.blocked or len(self.sent_at) > 28:
             self.refused += 1
             return Response(payload("error_429_usage"), 429, {"Retry-After": "0"})
         self.percent += 1
@@ -89,14 +91,16 @@ def five_hour_of(text: str) -> str:
     return found[1] if found else ""
 
 
-def test_ten_minutes_side_by_side(command: Command, api: Api, store: Store, home: Path) -> None:
-    """Two panes, a status line at 1 Hz and a loop of --json: no 429 of our making, all agree."""
+def test_outputs_agree_for_ten_minutes(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    """Two panes, a status line and `--json`, again and again: they cause no 429, and all agree."""
     store.login(expires_in=86400)
     budget = Budget()
     api.answer_with(budget.answer)
     panes = [command.open("--interval", "5"), command.open("--interval", "5")]
     began, disagreements, rounds = time.monotonic(), 0, 0
-    said_blocked = set[str]()
+    blocked_outputs = set[str]()
     while (elapsed := time.monotonic() - began) < SOAK_SECONDS:
         budget.blocked = BLOCK_SECONDS[0] <= elapsed < BLOCK_SECONDS[1]
         outputs = {}
@@ -110,24 +114,24 @@ def test_ten_minutes_side_by_side(command: Command, api: Api, store: Store, home
             pane.read_for(0.2)
             outputs[f"pane {number}"] = five_hour_of(pane.text)
             if "asks to wait" in pane.text:
-                said_blocked.add(f"pane {number}")
+                blocked_outputs.add(f"pane {number}")
         if account["problem"] and account["problem"]["code"] == "rate_limited":
-            said_blocked.add("json")
+            blocked_outputs.add("json")
         if "429: wait" in line:
-            said_blocked.add("statusline")
+            blocked_outputs.add("statusline")
         rounds += 1
         disagreements += len(set(outputs.values())) > 1
     assert rounds > SOAK_SECONDS / 10
     assert disagreements <= 3, disagreements  # one round may straddle a reading
     assert budget.refused <= 2
-    assert len(budget.asked) <= SOAK_SECONDS / 180 + 2
-    assert said_blocked in (set(), {"pane 0", "pane 1", "json", "statusline"})
+    assert len(budget.sent_at) <= SOAK_SECONDS / 180 + 2
+    assert blocked_outputs in (set(), {"pane 0", "pane 1", "json", "statusline"})
 
 
-def test_a_fortnight_leaves_nothing_behind(
+def test_fourteen_days_leave_no_threads_and_a_small_database(
     api: Api, store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fourteen days of reads by a clock that a test sets: no threads, no growth without bound."""
+    """Fourteen days of reads by the clock of this test: no thread stays, and the file is bounded."""
     store.login(expires_in=86400 * 30)
     now = [datetime.now(UTC)]
     environ = {"HOME": str(home), **_api_of(api)}
@@ -146,19 +150,19 @@ def _api_of(api: Api) -> dict[str, str]:
     return {"CLAUDE_USAGE_MONITOR_API_URL": api.url, "PATH": ""}
 
 
-def test_ten_million_readings_slow_no_start(
+def test_ten_million_readings_do_not_slow_the_start(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
     store.login(expires_in=86400)
     command.run("--json")
     without = _seconds_of_json()
-    kept = open_state_file(database(home))
-    kept.connection.execute(
+    state = open_state_file(database(home))
+    state.connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO reading SELECT 'another', 'five_hour', i, i % 100, NULL, 'api' FROM n",
         (ROWS,),
     )
-    kept.connection.close()
+    state.connection.close()
     with_all = _seconds_of_json()
     print(json.dumps({"without": without, "with ten million": with_all}))
     assert with_all < 2 * without + 0.05

@@ -175,7 +175,7 @@ def make_due(accounts: list[SavedAccount]) -> None:
     for saved in accounts:
         forget_last_refresh(saved)
     for path in state_path(os.environ).parent.glob("state.db*"):
-        path.unlink()
+        path.unlink(missing_ok=True)  # closing a database deletes its log, too
 
 
 def final_message(saved: SavedAccount) -> str:
