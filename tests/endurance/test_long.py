@@ -131,7 +131,7 @@ def test_outputs_agree_for_ten_minutes(
 def test_fourteen_days_leave_no_threads_and_a_small_database(
     api: Api, store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fourteen days of reads by the clock of this test: no thread stays, and the file is bounded."""
+    """Reads every 15 minutes, by the clock of this test."""
     store.login(expires_in=86400 * 30)
     now = [datetime.now(UTC)]
     environ = {"HOME": str(home), **_api_of(api)}

@@ -73,7 +73,7 @@ def add_credentials(
 
 
 def add_from_claude_code(registry: AccountRegistry, name: str, *, replace: bool = False) -> Added:
-    """Import the login that Claude Code holds now. Claude Code goes on refreshing it.
+    """Import Claude Code's present login, which only Claude Code refreshes.
 
     Raises NoCredentials, SecretStoreUnavailable.
     """

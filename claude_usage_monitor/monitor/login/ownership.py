@@ -42,7 +42,7 @@ _IMPORTED_KEYS = ("claudeAiOauth", "organizationUuid")
 
 
 class Ownership(Enum):
-    """Whose login Claude Code holds, compared with one of our accounts."""
+    """The account that Claude Code is logged in to, compared with one of ours."""
 
     SAME = "same"
     UNKNOWN = "unknown"
@@ -51,7 +51,7 @@ class Ownership(Enum):
 
 
 class OwnershipCheck(NamedTuple):
-    """Whose login Claude Code holds, the login, and the uuid of its organization if known."""
+    """The ownership, Claude Code's login, and the uuid of its organization if known."""
 
     ownership: Ownership
     credential: Credential | None = None
@@ -72,7 +72,7 @@ class _Installation:
         return _Installation(self._environ, self._state)
 
     def check(self, account_uuid: str | None, now: datetime, *, force: bool) -> OwnershipCheck:
-        """Return whose login it holds, as far as its files and earlier API responses say."""
+        """Return the ownership according to its files and to earlier responses of the API."""
         try:
             credential = self.finder.find_stored(now, force=force)
         except (LoggedOut, CredentialsNotFound):
@@ -125,10 +125,11 @@ class LoginOwnership:
     def check(
         self, account: SavedAccount, now: datetime, *, force: bool = False, confirm: bool = False
     ) -> OwnershipCheck:
-        """Return whose login Claude Code holds; another account's only if all of them do.
+        """Return the ownership; ``OTHER`` only if every installation has another account.
 
         ``force`` reads a keychain again, whatever is cached. ``confirm`` caches nothing, and asks
-        the API, once for each token, whose a live token is: a file may name the previous login.
+        the API, once for each token, for the account of a live token: a file may name the previous
+        login.
         """
         uuid = account.profile.account_uuid
         checks = []
@@ -175,7 +176,7 @@ class LoginOwnership:
         return [imported_from, *([self._current] if imported_from is not self._current else [])]
 
     def _confirm(self, check: OwnershipCheck, now: datetime) -> bool:
-        """Ask the API whose a live token is; return whether it said so for the first time."""
+        """Request the profile of a live token; return whether this is new knowledge."""
         credential = check.credential
         if check.ownership is Ownership.SAME or credential is None or credential.expired(now):
             return False
@@ -197,7 +198,7 @@ class LoginOwnership:
 def refresh_problem(account: SavedAccount, check: OwnershipCheck) -> CredentialsExpired | None:
     """Return why this program may not refresh its copy of Claude Code's login; ``None`` if it may.
 
-    An unknown ownership may become known when the API is asked.
+    ``UNKNOWN`` may change when the API confirms the account.
     """
     if check.ownership is Ownership.OTHER:
         return None

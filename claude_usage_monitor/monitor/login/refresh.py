@@ -1,4 +1,4 @@
-"""Refreshing our own logins: once, by one process, and without losing a login that can be kept.
+"""Refreshing our own logins: once, by one process, and without losing one that can be stored.
 
 A refresh token works once; sending it twice ends the login. So a refresh holds a lock that all
 processes share, reads the stored login again, records the attempt before the token is sent, and
@@ -155,7 +155,7 @@ class LoginRefresher:
         if state.used_up:
             raise self._no_longer_valid(account, state, "another copy of it was refreshed")
         if state.is_in_flight(self._clock()) and is_alive(state.sent_by):
-            # It holds the lock of a file that was deleted: our own lock does not exclude it.
+            # The lock file was deleted meanwhile: our lock does not exclude that process.
             raise self._store.busy(account.name, state.next_request_at)
         if state.is_backing_off(self._clock()):
             raise error_from_refresh_state(state)

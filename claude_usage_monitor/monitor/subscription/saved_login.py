@@ -1,4 +1,4 @@
-"""The login of a saved subscription account: our own, or the one that Claude Code holds."""
+"""The login of a saved subscription account: our own, or Claude Code's."""
 
 from __future__ import annotations
 

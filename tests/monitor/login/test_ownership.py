@@ -1,4 +1,4 @@
-"""Whose login Claude Code holds, for everything that its files may contain."""
+"""Which account Claude Code is logged in to, for everything that its files may contain."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ClaudeCode:
         self.configure(account)
 
     def confirm(self, account: str) -> None:
-        """Record that the API has said whose the live token is."""
+        """Record that the API has confirmed the account of the live token."""
         login = json.loads(self.credentials.read_bytes())["claudeAiOauth"]
         who = Profile(account_uuid=uuid_of(account), organization_uuid=uuid_of(f"{account}'s"))
         state = registry().services.state
@@ -95,7 +95,7 @@ def claude_with(config_dir: Path, server: TokenServer) -> ClaudeCode:
     return ClaudeCode(server, config_dir, config_dir / ".claude.json")
 
 
-# --- what Claude Code may hold -------------------------------------------------------------------
+# --- what its files may contain -------------------------------------------------------------------
 
 
 def same_login_refreshed(claude: ClaudeCode) -> None:
@@ -188,7 +188,7 @@ def unusable_token(claude: ClaudeCode) -> None:
 
 
 def unidentified_expired(claude: ClaudeCode) -> None:
-    claude.store_login(THEIRS, expires_in=-60)  # too late to ask
+    claude.store_login(THEIRS, expires_in=-60)  # too late to request its profile
     claude.configure(None)
 
 
@@ -212,7 +212,7 @@ def refused_by_the_api(claude: ClaudeCode) -> None:
 
 SAME, UNKNOWN, LOGGED_OUT, OTHER = Ownership
 
-# The situation, the ownership by the files alone, and the ownership when the API may be asked.
+# The situation, the ownership by the files alone, and the ownership that the API confirms.
 SITUATIONS: list[tuple[Situation, Ownership, Ownership]] = [
     (same_login_refreshed, SAME, SAME),
     (same_login_other_refresh_token, SAME, SAME),
@@ -278,10 +278,10 @@ def profile_requests(server: TokenServer) -> int:
 
 
 @every_situation
-def test_the_files_and_the_api_say_whose_login_claude_code_holds(
+def test_the_files_and_the_api_say_which_account_claude_code_has(
     claude: ClaudeCode, situation: Situation, by_files: Ownership, confirmed: Ownership
 ) -> None:
-    """The API is asked only where this is allowed, and at most once."""
+    """At most one request is sent, and only to confirm the account."""
     situation(claude)
     before = claude.files()
     assert by_files is ownership()
@@ -434,7 +434,7 @@ def test_both_the_location_of_the_import_and_the_current_one_count(
     now: Situation,
     expected: Ownership,
 ) -> None:
-    """Neither Claude Code may hold the account before it is ours to refresh."""
+    """Both must have another account before the copy is ours to refresh."""
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "then"))
     account = imported(location_of(os.environ))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "now"))

@@ -260,7 +260,7 @@ def test_a_copy_is_updated_when_claude_code_has_refreshed_its_login(claude: Clau
     saved = saved_from(claude)
     same_login_refreshed(claude)
     live = json.loads(claude.credentials.read_bytes())
-    for _ in range(2):  # the second read knows from the API whose the new token is
+    for _ in range(2):  # the first read confirms the account of the new token
         read(registry(clock), saved)
     assert live["claudeAiOauth"]["refreshToken"] == refresh_token(saved)
     claude.log_in(THEIRS, expires_in=86400)
@@ -274,7 +274,7 @@ def test_a_copy_is_updated_when_claude_code_has_refreshed_its_login(claude: Clau
 def test_a_configuration_that_names_the_previous_login_changes_no_account(
     claude: ClaudeCode,
 ) -> None:
-    """Claude Code holds the token of another account while its file still names this one."""
+    """Claude Code has the token of another account while its file still names this one."""
     saved = saved_from(claude, expires_in=3600)
     claude.store_login(THEIRS)
     claude.configure(OURS)
@@ -401,8 +401,11 @@ def test_unknown_keys_survive_a_refresh(server: TokenServer) -> None:
     credentials["later"] = {"x": [1, None, "ü"]}
     saved = save_account(credentials, OURS)
     read(registry(), saved)
-    kept: Any = registry().services.secrets.read(saved.id).content["credentials"]
-    assert ("later", {"x": [1, None, "ü"]}) == (kept["claudeAiOauth"]["clientId"], kept["later"])
+    stored: Any = registry().services.secrets.read(saved.id).content["credentials"]
+    assert ("later", {"x": [1, None, "ü"]}) == (
+        stored["claudeAiOauth"]["clientId"],
+        stored["later"],
+    )
     assert refresh_token(saved) != credentials["claudeAiOauth"]["refreshToken"]
 
 
