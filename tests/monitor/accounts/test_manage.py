@@ -138,10 +138,10 @@ def test_an_account_is_found_by_the_name_it_was_added_with(server: TokenServer, 
 
 def test_a_taken_name_needs_replace_and_the_same_kind(server: TokenServer) -> None:
     saved = save_account(server.issue("work"), "Work")
-    found = registry()
-    assert None is manage.account_to_replace(found, "Other", "code", replace=False)
-    assert None is manage.account_to_replace(found, "Other", "code", replace=True)
-    replaced = manage.account_to_replace(found, "wORK", "code", replace=True)
+    accounts = registry()
+    assert None is manage.account_to_replace(accounts, "Other", "code", replace=False)
+    assert None is manage.account_to_replace(accounts, "Other", "code", replace=True)
+    replaced = manage.account_to_replace(accounts, "wORK", "code", replace=True)
     assert replaced is not None
     assert (saved.id, "Work") == (replaced.id, replaced.name)
     for kind, replace, message in (
@@ -149,7 +149,7 @@ def test_a_taken_name_needs_replace_and_the_same_kind(server: TokenServer) -> No
         ("console", True, "is a subscription, not an organization"),
     ):
         with pytest.raises(InvalidName, match=message):
-            manage.account_to_replace(found, "WORK", kind, replace=replace)  # type: ignore[arg-type]
+            manage.account_to_replace(accounts, "WORK", kind, replace=replace)  # type: ignore[arg-type]
 
 
 # --- choosing and renaming -----------------------------------------------------------------------
@@ -235,14 +235,14 @@ def test_a_removed_account_leaves_no_data(server: TokenServer) -> None:
 
 def state_rows() -> list[str]:
     """Return every row of state.db and accounts.db."""
-    found: list[str] = []
+    accounts: list[str] = []
     for path in (state_path(os.environ), accounts_path(os.environ)):
         with closing(sqlite3.connect(path)) as database:
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
                 if table != "request":  # the request budget stays as it is
-                    found += map(str, database.execute(f"SELECT * FROM {table}"))  # noqa: S608
-    return found
+                    accounts += map(str, database.execute(f"SELECT * FROM {table}"))  # noqa: S608
+    return accounts
 
 
 def test_figures_under_a_provisional_identity_are_deleted_with_the_account(api: Api) -> None:
@@ -259,9 +259,9 @@ def test_figures_that_another_account_shares_stay(server: TokenServer, store: St
         save_account(server.issue("Work"), name)._replace(name=name)
         for name in ("Work", "Work again")
     ]
-    found = registry()
+    accounts = registry()
     for each in saved:
-        found.services.accounts.store_profile(each.id, saved[0].profile)
+        accounts.services.accounts.store_profile(each.id, saved[0].profile)
     before = read(registry(), saved[1])
     manage.remove(registry(), "Work")
     assert before.usage == read(registry(), saved[1]).usage
@@ -332,16 +332,16 @@ def test_the_list_has_the_problem_of_each_login(server: TokenServer, store: Stor
     lost, expired = save_account(server.issue("lost"), "Lost"), save_account(credentials, "Expired")
     registry().services.secrets.delete(lost.id)
     clock.advance(hours=1)
-    found = {each.account.name: each for each in manage.summaries(registry(clock))}
-    problems = {name: each.problem and each.problem.code for name, each in found.items()}
+    summaries = {each.account.name: each for each in manage.summaries(registry(clock))}
+    problems = {name: each.problem and each.problem.code for name, each in summaries.items()}
     assert {
         "claude-code": "no_credentials",
         "Work": None,  # it is refreshed when it is read
         "Lost": "no_credentials",
         "Expired": "credentials_expired",
     } == problems
-    assert None is found["claude-code"].stored_in
-    assert "encrypted file" == found["Expired"].stored_in
+    assert None is summaries["claude-code"].stored_in
+    assert "encrypted file" == summaries["Expired"].stored_in
     assert expired.id in secrets_path(os.environ).read_text()
     assert [] == server.requests
 

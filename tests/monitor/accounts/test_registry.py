@@ -46,9 +46,9 @@ def shown(
     *selected_names: str,
     mode: Mode = "auto",
     every: bool = False,
-    found: AccountRegistry | None = None,
+    accounts: AccountRegistry | None = None,
 ) -> list[str]:
-    return names(selected(found or registry(), selected_names, mode, every=every))
+    return names(selected(accounts or registry(), selected_names, mode, every=every))
 
 
 def keep_admin_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,9 +247,9 @@ def test_mode_code_shows_a_subscription_while_an_organization_is_active(
 @pytest.mark.parametrize("every", [False, True])
 def test_without_an_organization_the_hint_says_how_to_add_one(every: bool) -> None:
     assert ["console"] == shown(mode="console", every=every)
-    found = registry()
-    (listed,) = selected(found, (), "console", every=every)
-    problem = found.reader(listed).cached_status(AccountStatus(listed.account)).problem
+    accounts = registry()
+    (listed,) = selected(accounts, (), "console", every=every)
+    problem = accounts.reader(listed).cached_status(AccountStatus(listed.account)).problem
     assert problem is not None
     assert ("no_credentials", True) == (problem.code, "--admin-key" in problem.hint)
 
@@ -308,17 +308,17 @@ def test_an_api_url_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_renamed_account_keeps_its_reader(server: TokenServer) -> None:
     saved = save_account(server.issue("one"), "one")
-    found = registry()
-    first = found.reader(found.find("one"))
+    accounts = registry()
+    first = accounts.reader(accounts.find("one"))
     manage.rename(registry(), "one", "two")
-    assert first is found.reader(found.find("two"))
-    assert first is not found.reader(found.find("claude-code"))
-    assert saved.id == found.find("two").key
+    assert first is accounts.reader(accounts.find("two"))
+    assert first is not accounts.reader(accounts.find("claude-code"))
+    assert saved.id == accounts.find("two").key
 
 
 def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
-    found = registry()
-    seen = [found.version()]
+    accounts = registry()
+    seen = [accounts.version()]
     for act in (
         lambda: save_account(server.issue("one"), "one"),
         lambda: manage.use(registry(), "one"),
@@ -326,18 +326,18 @@ def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
         lambda: manage.remove(registry(), "two"),
     ):
         act()
-        seen.append(found.version())
-        assert seen[-1] == found.version()
+        seen.append(accounts.version())
+        assert seen[-1] == accounts.version()
     assert 5 == len({str(version) for version in seen})
 
 
 def test_the_user_agent_of_each_endpoint(server: TokenServer) -> None:
     """The API gets the one that is set, or Claude Code's; the token endpoint always gets ours."""
     settings = Settings(user_agent="my-own/1.0")
-    found = AccountRegistry(Services(os.environ, settings, utc_now))
+    accounts = AccountRegistry(Services(os.environ, settings, utc_now))
     saved = save_account(server.issue("one", expires_in=-60), "one")
-    listed = next(listed for listed in found.all_accounts() if listed.key == saved.id)
-    found.reader(listed).read(AccountStatus(listed.account))
+    listed = next(listed for listed in accounts.all_accounts() if listed.key == saved.id)
+    accounts.reader(listed).read(AccountStatus(listed.account))
     agents = {seen.path: seen.user_agent for seen in server.requests}
     assert agents.pop("/v1/oauth/token").startswith("claude-usage-monitor/")
     assert {"my-own/1.0"} == set(agents.values())

@@ -107,8 +107,8 @@ def test_config_toml_may_be_a_link_that_others_can_read(tmp_path: Path) -> None:
 
 
 def test_what_the_stores_say_is_a_problem() -> None:
-    found = list(file_findings(os.environ, "state.db is on a full disk.", ("line 3 is wrong",)))
-    problems = [finding for finding in found if finding.state == "problem"]
+    findings = list(file_findings(os.environ, "state.db is on a full disk.", ("line 3 is wrong",)))
+    problems = [finding for finding in findings if finding.state == "problem"]
     assert ["state.db is on a full disk.", "line 3 is wrong"] == [f.detail for f in problems]
     assert all(finding.hint for finding in problems)
 

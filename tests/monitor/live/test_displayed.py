@@ -40,11 +40,11 @@ def displayed(accounts: SelectedAccounts) -> list[str]:
 
 def views(accounts: SelectedAccounts, times: int) -> list[list[str]]:
     """Return the names displayed after each of so many `show_next`."""
-    found = []
+    names = []
     for _ in range(times):
         accounts.show_next()
-        found.append(displayed(accounts))
-    return found
+        names.append(displayed(accounts))
+    return names
 
 
 EVERY = ["claude-code", "one", "two", "three"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ONE, OTHER = ("sk-ant-admin01-" + letter * 40 for letter in "ab")
 
 
-def found() -> tuple[str, str]:
+def key_and_origin() -> tuple[str, str]:
     key = find_admin_key(os.environ)
     return key.secret.reveal(), key.origin
 
@@ -28,17 +28,17 @@ def test_the_variables_come_before_claude_codes_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(store, OTHER)
-    assert (OTHER, "Claude Code credentials file") == found()
+    assert (OTHER, "Claude Code credentials file") == key_and_origin()
     monkeypatch.setenv("ANTHROPIC_ADMIN_KEY", ONE)
-    assert (ONE, "ANTHROPIC_ADMIN_KEY variable") == found()
+    assert (ONE, "ANTHROPIC_ADMIN_KEY variable") == key_and_origin()
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", OTHER)
-    assert (OTHER, "ANTHROPIC_ADMIN_API_KEY variable") == found()
+    assert (OTHER, "ANTHROPIC_ADMIN_API_KEY variable") == key_and_origin()
 
 
 def test_a_blank_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", " ")
     monkeypatch.setenv("ANTHROPIC_ADMIN_KEY", ONE)
-    assert (ONE, "ANTHROPIC_ADMIN_KEY variable") == found()
+    assert (ONE, "ANTHROPIC_ADMIN_KEY variable") == key_and_origin()
 
 
 def test_an_unusable_key_is_named_by_its_place_and_no_other_key_is_used(

@@ -60,13 +60,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def api(admin_server: HTTPServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AdminApi:
-    found = AdminApi(admin_server, Invented.of_size(NOW, users=12, workspaces=8))
+    admin_api = AdminApi(admin_server, Invented.of_size(NOW, users=12, workspaces=8))
     monkeypatch.setattr(
         WSGIRequestHandler, "date_time_string", lambda _: format_datetime(clock(), usegmt=True)
     )
-    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", found.url)
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", admin_api.url)
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
-    return found
+    return admin_api
 
 
 def reader(clock: Callable[[], datetime], settings: Settings | None = None) -> OrganizationReader:
@@ -177,9 +177,9 @@ def test_the_next_process_sends_no_request_before_it_is_due_and_then_few(
     clock.later(seconds=1)
     assert [COSTS, COSTS, MESSAGES] == sorted(read_calls(api, clock))
     clock.later(hours=2)
-    found = read_calls(api, clock)
-    assert len(found) <= 4
-    assert 2 == found.count(COSTS)
+    calls = read_calls(api, clock)
+    assert len(calls) <= 4
+    assert 2 == calls.count(COSTS)
     clock.later(hours=22)
     assert len(read_calls(api, clock)) <= 4
 
@@ -392,8 +392,8 @@ def test_a_rate_limit_is_waited_out_and_reports_read_before_it_stay(
     assert clock() + timedelta(seconds=waits[1]) == again.next_read_at
     api.recover()
     clock.later(seconds=waits[1])
-    found = running.read(again)
-    assert None is found.problem
+    last = running.read(again)
+    assert None is last.problem
     assert NOW.day == sum(r.path.endswith(CLAUDE_CODE) and r is not None for r in api.requests)
 
 

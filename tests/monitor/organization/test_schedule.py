@@ -39,10 +39,10 @@ def due(stored: StoredReports, now: datetime = NOW) -> list[str]:
 
 
 def test_the_first_read_requests_every_report_costs_first() -> None:
-    found = due(StoredReports({}, {}, {}, None, {}, {}))
-    assert ALL_REPORTS == len(found) == len(set(found))
-    assert ["workspaces", "workspace_id", "description", "day:2026-11-21"] == found[:4]
-    assert "day:2026-11-01" == found[-1]
+    reports = due(StoredReports({}, {}, {}, None, {}, {}))
+    assert ALL_REPORTS == len(reports) == len(set(reports))
+    assert ["workspaces", "workspace_id", "description", "day:2026-11-21"] == reports[:4]
+    assert "day:2026-11-01" == reports[-1]
 
 
 def test_no_report_is_requested_before_its_interval_is_over() -> None:
@@ -58,9 +58,9 @@ def test_once_every_report_was_read_a_read_sends_at_most_four_requests(age: time
     """However old the reports are. Costs are among the requests whenever they are due."""
     stored = read(NOW - age)
     today = {day_report(NOW.date()): NOW - age} if age < timedelta(hours=12) else {}
-    found = due(stored._replace(read_at={**stored.read_at, **today}))
-    assert len(found) <= MAX_REPEATED_REQUESTS
-    assert (age >= INTERVAL) == ({"workspace_id", "description"} <= set(found))
+    reports = due(stored._replace(read_at={**stored.read_at, **today}))
+    assert len(reports) <= MAX_REPEATED_REQUESTS
+    assert (age >= INTERVAL) == ({"workspace_id", "description"} <= set(reports))
 
 
 def test_a_report_that_had_to_wait_is_requested_within_six_reads() -> None:
@@ -107,8 +107,8 @@ def test_a_day_that_was_over_when_it_was_read_is_final(
 
 
 def test_on_the_first_of_a_month_no_day_of_the_last_month_is_requested() -> None:
-    found = due(StoredReports({}, {}, {}, None, {}, {}), datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
-    assert ["day:2026-12-01"] == [report for report in found if report.startswith("day:")]
+    reports = due(StoredReports({}, {}, {}, None, {}, {}), datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
+    assert ["day:2026-12-01"] == [report for report in reports if report.startswith("day:")]
 
 
 def test_a_forbidden_endpoint_is_not_requested_for_an_hour() -> None:

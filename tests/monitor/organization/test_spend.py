@@ -25,11 +25,11 @@ def costs(*groups: tuple[str | None, str | None], daily: str | None = "2.50") ->
 
 def stored(**reports: object) -> StoredReports:
     """Return stored reports, each read at noon."""
-    found = StoredReports({}, {}, {}, None, {}, {})._replace(**reports)  # type: ignore[arg-type]
-    names = [*found.costs, *found.names, *map(day_report, found.days)]
-    names += [USAGE_REPORT] if found.tokens is not None else []
-    found.read_at.update(dict.fromkeys(names, NOW))
-    return found
+    stored_reports = StoredReports({}, {}, {}, None, {}, {})._replace(**reports)  # type: ignore[arg-type]
+    names = [*stored_reports.costs, *stored_reports.names, *map(day_report, stored_reports.days)]
+    names += [USAGE_REPORT] if stored_reports.tokens is not None else []
+    stored_reports.read_at.update(dict.fromkeys(names, NOW))
+    return stored_reports
 
 
 def test_without_a_report_there_is_no_spend() -> None:
@@ -38,12 +38,12 @@ def test_without_a_report_there_is_no_spend() -> None:
 
 
 def test_the_month_to_date_is_the_sum_of_its_days_today_included() -> None:
-    found = spend_from_reports(stored(costs={"workspace_id": costs()}), NOW, Decimal(100), None)
-    assert found is not None
-    assert (Decimal("10.00"), "USD", NOW) == (found.month_to_date, found.currency, found.as_of)
-    assert (date(2026, 11, 1), date(2026, 11, 30)) == (found.period_start, found.period_end)
-    assert Decimal("76.25") == found.projected
-    assert Decimal(100) == found.budget
+    spend = spend_from_reports(stored(costs={"workspace_id": costs()}), NOW, Decimal(100), None)
+    assert spend is not None
+    assert (Decimal("10.00"), "USD", NOW) == (spend.month_to_date, spend.currency, spend.as_of)
+    assert (date(2026, 11, 1), date(2026, 11, 30)) == (spend.period_start, spend.period_end)
+    assert Decimal("76.25") == spend.projected
+    assert Decimal(100) == spend.budget
 
 
 def test_null_is_the_default_workspace_and_an_unlisted_id_has_no_name() -> None:
@@ -51,9 +51,9 @@ def test_null_is_the_default_workspace_and_an_unlisted_id_has_no_name() -> None:
         costs={"workspace_id": costs(("w1", "1"), (None, "3"), ("w9", "2"))},
         names={"workspaces": {"w1": "Research"}},
     )
-    found = spend_from_reports(reports, NOW, None, None)
-    assert found is not None
-    assert found.by_workspace == (
+    spend = spend_from_reports(reports, NOW, None, None)
+    assert spend is not None
+    assert spend.by_workspace == (
         NamedAmount("Default", Decimal(3)),
         NamedAmount(None, Decimal(2)),
         NamedAmount("Research", Decimal(1)),
@@ -61,20 +61,20 @@ def test_null_is_the_default_workspace_and_an_unlisted_id_has_no_name() -> None:
 
 
 def test_without_one_days_amount_the_month_is_unknown_and_a_note_says_so() -> None:
-    found = spend_from_reports(stored(costs={"workspace_id": costs(daily=None)}), NOW, None, None)
-    assert found is not None
-    assert (None, None) == (found.month_to_date, found.projected)
-    assert "unknown" in (found.projection_note or "")
+    spend = spend_from_reports(stored(costs={"workspace_id": costs(daily=None)}), NOW, None, None)
+    assert spend is not None
+    assert (None, None) == (spend.month_to_date, spend.projected)
+    assert "unknown" in (spend.projection_note or "")
 
 
 def test_api_keys_have_names_and_are_sorted_by_tokens() -> None:
     tokens = {None: Tokens(1, 1, 1, 1), "k1": Tokens(9, 0, 0, None), "k2": Tokens(5, 0, 0, 0)}
-    found = spend_from_reports(
+    spend = spend_from_reports(
         stored(tokens=tokens, names={"api_keys": {"k1": "ci"}}), NOW, None, None
     )
-    assert found is not None
-    assert found.by_api_key is not None
-    assert ["ci", None, "Console Playground"] == [key.name for key in found.by_api_key]
+    assert spend is not None
+    assert spend.by_api_key is not None
+    assert ["ci", None, "Console Playground"] == [key.name for key in spend.by_api_key]
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_your_row_is_the_one_with_your_whole_address(email: str | None, you: You
         DAYS[1]: (user("ada@example.com", "2"), user("bob@example.com", None)),
     }
     reports = stored(days=days, names={"users": {"ada@example.com": "Ada"}})
-    found = spend_from_reports(reports, NOW - timedelta(days=2), None, email)
-    assert found is not None
-    report = found.claude_code
+    spend = spend_from_reports(reports, NOW - timedelta(days=2), None, email)
+    assert spend is not None
+    report = spend.claude_code
     assert report is not None
     assert you == report.you
     assert ["ci", "Ada", "bob@example.com"] == [row.name for row in report.by_user]
@@ -105,9 +105,9 @@ def test_your_row_is_the_one_with_your_whole_address(email: str | None, you: You
 
 def test_while_days_are_missing_there_is_no_sum() -> None:
     days = {DAYS[3]: (user("ada@example.com", "1"),)}
-    found = spend_from_reports(stored(days=days), NOW, None, "ada@example.com")
-    assert found is not None
-    report = found.claude_code
+    spend = spend_from_reports(stored(days=days), NOW, None, "ada@example.com")
+    assert spend is not None
+    report = spend.claude_code
     assert report is not None
     assert (None, You("ada@example.com", None), 3) == (
         report.month_to_date,
@@ -117,10 +117,10 @@ def test_while_days_are_missing_there_is_no_sum() -> None:
 
 
 def test_an_empty_report_has_no_amount_rather_than_zero() -> None:
-    found = spend_from_reports(stored(days={DAYS[0]: ()}), NOW, None, None)
-    assert found is not None
-    assert found.claude_code is not None
-    assert (None, ()) == (found.claude_code.month_to_date, found.claude_code.by_user)
+    spend = spend_from_reports(stored(days={DAYS[0]: ()}), NOW, None, None)
+    assert spend is not None
+    assert spend.claude_code is not None
+    assert (None, ()) == (spend.claude_code.month_to_date, spend.claude_code.by_user)
 
 
 @pytest.mark.parametrize(("month", "last"), [(1, 31), (2, 29), (4, 30), (11, 30), (12, 31)])
