@@ -88,6 +88,14 @@ class TestSilence:
         store.timeout = 60.0
         assert CANARY == store.read("account")
 
+    def test_a_user_has_longer_to_answer_a_dialog(self) -> None:
+        slow = SlowKeyring()
+        store = KeyringStore(slow.open, 0.01)
+        threading.Timer(0.2, slow.released.set).start()
+        assert CANARY == store.read("account", prompt=True)
+        assert slow.limits[0].prompt
+        assert not slow.limits[0].canceled.is_set()
+
     def test_a_timeout_of_a_request_counts_as_silence(self) -> None:
         failing = Failing(TimeoutError(CANARY))
         store = KeyringStore(failing.open, 60.0, monotonic=lambda: 0.0)

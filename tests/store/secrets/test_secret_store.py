@@ -477,9 +477,10 @@ def test_a_deletion_opens_no_dialog_for_a_login_that_is_in_the_file(rig: Rig) ->
     assert [True, False, True] == rig.ring.prompts
 
 
-def test_only_a_write_with_permission_opens_dialogs(rig: Rig) -> None:
+def test_dialogs_are_opened_with_permission_only(rig: Rig) -> None:
     rig.store.write("account", LOGIN)
     rig.store.read("account")
+    rig.store.delete("account")
     assert {False} == set(rig.ring.prompts)
     rig.ring.prompts.clear()
     rig.store.write("account", LOGIN, prompt=True)
