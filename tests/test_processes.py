@@ -1,4 +1,4 @@
-"""Many processes of one user: one budget, one set of figures, whatever ends them."""
+"""Many processes of one user share one budget and one set of figures, however they end."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 def document(output: bytes | str) -> dict[str, Any]:
     (account,) = json.loads(output)["accounts"]
-    found: dict[str, Any] = account
-    return found
+    result: dict[str, Any] = account
+    return result
 
 
 def database(home: Path) -> Path:
     return home / ".local" / "state" / "claude-usage-monitor" / "state.db"
 
 
-def slowly(api: Api, seconds: float) -> None:
-    """Let the API take its time."""
+def answer_after(api: Api, seconds: float) -> None:
+    """Let the API answer after some seconds."""
 
     def answer() -> Response:
         time.sleep(seconds)
@@ -52,7 +52,7 @@ def test_twenty_commands_at_once_send_one_request_and_all_show_figures(
     api: Api, store: Store
 ) -> None:
     store.login()
-    slowly(api, 1.0)
+    answer_after(api, 1.0)
     running = [subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE) for _ in range(20)]
     outputs = [process.communicate(timeout=60)[0] for process in running]
     assert [0] * 20 == [process.returncode for process in running]
@@ -78,7 +78,7 @@ def test_ten_commands_in_a_row_send_one_request(command: Command, api: Api, stor
 
 
 def test_panes_show_what_other_processes_read(command: Command, api: Api, store: Store) -> None:
-    """Two panes, one request; and what the status line brings is seen by both."""
+    """Both show the result of one request, and the figures of the status line."""
     store.login()
     panes = [command.open(), command.open()]
     for pane in panes:
@@ -95,7 +95,7 @@ def test_a_second_process_sends_the_request_when_the_first_is_killed(
     api: Api, store: Store
 ) -> None:
     store.login()
-    slowly(api, 1.0)
+    answer_after(api, 1.0)
     first = subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.DEVNULL)
     while not api.usage_requests:
         time.sleep(0.01)
@@ -112,29 +112,29 @@ def test_a_second_process_sends_the_request_when_the_first_is_killed(
 def test_a_kill_at_any_time_damages_nothing(
     command: Command, api: Api, store: Store, home: Path, seed: int
 ) -> None:
-    """A short seed of ``tests/endurance``."""
+    """A short version of the one in ``tests/endurance``."""
     store.login()
     kill_at_random(api, home, random.Random(seed), runs=5)  # noqa: S311 - no secret
     done = command.run("--json")
     assert done.returncode in (0, 4), done.stderr
 
 
-def kill_at_random(api: Api, home: Path, chance: random.Random, runs: int) -> None:
-    """Start the command and kill it at a random instant, again and again; the file stays whole."""
+def kill_at_random(api: Api, home: Path, random_source: random.Random, runs: int) -> None:
+    """Start the command and kill it at a random time, again and again; the file stays intact."""
     shown: str | None = None
     for _ in range(runs):
         process = subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE)
-        time.sleep(chance.uniform(0.0, 0.6))
+        time.sleep(random_source.uniform(0.0, 0.6))
         process.send_signal(signal.SIGKILL)
         output, _ = process.communicate()
         if output.endswith(b"}\n") and document(output)["as_of"]:
-            found = document(output)["as_of"]
-            assert shown is None or found >= shown
-            shown = found
+            as_of = document(output)["as_of"]
+            assert shown is None or as_of >= shown
+            shown = as_of
         if database(home).exists():
-            with sqlite3.connect(database(home)) as kept:
-                assert [("ok",)] == kept.execute("PRAGMA integrity_check").fetchall()
-            kept.close()
+            with sqlite3.connect(database(home)) as state:
+                assert [("ok",)] == state.execute("PRAGMA integrity_check").fetchall()
+            state.close()
     assert len(api.usage_requests) <= 20
 
 
@@ -241,9 +241,9 @@ def test_odd_rows_cause_no_traceback(
     store.login()
     api.answer_profile({"account": {"uuid": "uuid-of-ada"}})
     command.run("--json")
-    with sqlite3.connect(database(home)) as kept:
-        kept.execute(f"UPDATE {table} SET {change}")  # noqa: S608 - a literal above
-    kept.close()
+    with sqlite3.connect(database(home)) as state:
+        state.execute(f"UPDATE {table} SET {change}")  # noqa: S608 - a literal above
+    state.close()
     for arguments in (("--json",), ("--once",), ("doctor",), ("statusline",)):
         done = command.run(*arguments, stdin=b"{}")
         assert "Traceback" not in done.stderr
@@ -278,7 +278,7 @@ def test_a_list_of_accounts_that_is_lost_is_restored_and_a_message_says_so(
 def test_a_file_of_ours_that_is_not_safe_is_named_and_not_used(
     command: Command, api: Api, store: Store, home: Path, name: str, problem: str
 ) -> None:
-    """A FIFO would block whoever opens it, until somebody writes to it."""
+    """Opening a FIFO would wait forever for a process that writes to it."""
     store.login()
     path = database(home).with_name(name)
     path.parent.mkdir(parents=True)

@@ -47,7 +47,7 @@ import os, sys
 from pathlib import Path
 from claude_usage_monitor.errors import AccountsUnavailable
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-if os.getuid() == 0:  # whom no permission concerns
+if os.getuid() == 0:  # root has every permission
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
@@ -87,10 +87,10 @@ def store(path: Path) -> AccountStore:
     return AccountStore(path)
 
 
-def account(name: str, key: str | None = None, seconds: float = 0) -> SavedAccount:
-    """Return an account that was saved so many seconds after the first."""
+def account(name: str, account_id: str | None = None, seconds: float = 0) -> SavedAccount:
+    """Return an account that was saved ``seconds`` after the others."""
     return SavedAccount(
-        id=key or name,
+        id=account_id or name,
         name=name,
         kind="code",
         origin="claude-code",
@@ -103,11 +103,11 @@ def account(name: str, key: str | None = None, seconds: float = 0) -> SavedAccou
 
 
 def names(store: AccountStore) -> list[str]:
-    return [found.name for found in store.all()]
+    return [saved.name for saved in store.all()]
 
 
 def run(code: str, *arguments: str | Path) -> str:
-    """Run Python code in a process of its own; returns what it printed."""
+    """Run Python code in another process; returns its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
@@ -126,7 +126,7 @@ def refusal(use: Callable[[], object]) -> str:
     return caught.value.message
 
 
-# --- what is kept --------------------------------------------------------------------------------
+# --- what is stored ------------------------------------------------------------------------------
 
 
 def test_an_empty_list_has_no_file(store: AccountStore, path: Path) -> None:
@@ -143,14 +143,14 @@ def test_an_empty_list_has_no_file(store: AccountStore, path: Path) -> None:
 
 
 def test_an_account_is_read_as_it_was_added(store: AccountStore, path: Path) -> None:
-    kept = account("Wörk 🙂 仕事")
-    store.add(kept)
-    assert (kept,) == store.all() == AccountStore(path).all()
-    assert kept == AccountStore(path).get(kept.id)
+    added = account("Wörk 🙂 仕事")
+    store.add(added)
+    assert (added,) == store.all() == AccountStore(path).all()
+    assert added == AccountStore(path).get(added.id)
 
 
 def test_accounts_are_in_the_order_they_were_added(store: AccountStore) -> None:
-    """By their time; of the same instant, as they came."""
+    """By time, and those of the same instant as they were added."""
     for name, seconds in (("c", 5), ("b", 0), ("a", 0), ("d", 9)):
         store.add(account(name, seconds=seconds))
     assert ["b", "a", "c", "d"] == names(store)
@@ -215,7 +215,7 @@ def test_removing_an_account_deletes_its_refresh_state_and_its_choice(store: Acc
 
 
 def test_a_used_up_token_is_known_after_its_account_was_removed(store: AccountStore) -> None:
-    """So that it is never taken in again."""
+    """So that it is never accepted again."""
     store.add(account("Work", "one"))
     store.record_refresh("one", "file", 1, "spent")
     store.remove("one")
@@ -377,7 +377,7 @@ def test_an_error_names_what_is_not_a_regular_file(path: Path, kind: str) -> Non
 
 @pytest.fixture
 def others() -> Iterator[Path]:
-    """Return a list of a user whom permissions concern; of who runs the tests, but for root."""
+    """Return the list of a user whom permissions restrict, which they do not if root runs this."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         path = Path(name) / "accounts.db"
         AccountStore(path).add(account("Work"))
@@ -465,7 +465,7 @@ def test_a_damaged_or_foreign_file_is_not_changed(path: Path, kind: str) -> None
 def test_a_damaged_row_loses_only_its_account(
     store: AccountStore, path: Path, change: str, left: list[str]
 ) -> None:
-    """And how many are left out is said."""
+    """The store counts how many are left out."""
     for name in ("Work", "Private"):
         store.add(account(name))
     sqlite_file(path, f"UPDATE account SET {change} WHERE id = 'Work'")  # noqa: S608 - from above
@@ -499,7 +499,7 @@ def test_a_new_list_begins_when_a_damaged_file_is_moved_away(path: Path) -> None
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on a file's size here")
 def test_a_full_disk_is_an_error_and_loses_nothing(store: AccountStore, path: Path) -> None:
-    """With the limit on a file's size, which a write meets as it meets the end of a disk."""
+    """A limit on the file's size has the same effect on a write as a full disk."""
     store.add(account("Work", "first"))
     first, error = run(FILLER, path).splitlines()
     assert "['Work']" == first

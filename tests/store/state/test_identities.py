@@ -52,9 +52,9 @@ def test_figures_move_to_an_identity_that_becomes_known(connection: sqlite3.Conn
 def test_figures_of_the_real_identity_win_over_those_of_the_provisional_one(
     connection: sqlite3.Connection,
 ) -> None:
-    for account, percent in ((ADA, 10.0), (identities.identity_of(connection, PRINT), 90.0)):
+    for identity, percent in ((ADA, 10.0), (identities.identity_of(connection, PRINT), 90.0)):
         usage = usage_from(as_bytes(usage_body(five_hour=percent)), NOW)
-        record_usage(connection, account, usage)
+        record_usage(connection, identity, usage)
     identities.link_identity(connection, PRINT, ADA)
     found = latest_usage(connection, ADA, NOW)
     assert found is not None
@@ -72,7 +72,7 @@ def test_a_profile_is_stored_with_its_token(connection: sqlite3.Connection) -> N
 
 
 def test_a_login_has_a_start_only_after_a_change(connection: sqlite3.Connection) -> None:
-    """The first one seen may be years old; another one began when it was first seen."""
+    """The login that is observed first may be years old."""
     assert identities.last_login(connection, "claude-code") is None
     assert identities.record_login(connection, "claude-code", ADA, NOW) is None
     later = NOW + timedelta(hours=1)
@@ -101,5 +101,5 @@ def test_reports_move_to_an_organization_that_becomes_known(connection: sqlite3.
         connection, provisional_identity, "users", reports.ReportFailure("forbidden", "no", NOW)
     )
     identities.link_identity(connection, PRINT, ADA)
-    kept = reports.stored_reports(connection, ADA, NOW.date().replace(day=1))
-    assert ({"users": {"a": "A"}}, {"users"}) == (kept.names, set(kept.failures))
+    stored = reports.stored_reports(connection, ADA, NOW.date().replace(day=1))
+    assert ({"users": {"a": "A"}}, {"users"}) == (stored.names, set(stored.failures))

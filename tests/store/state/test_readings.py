@@ -113,7 +113,7 @@ def test_a_figure_of_unknown_age_counts_if_it_is_higher_or_resets_later(
     resets_in: timedelta | None,
     expected: tuple[float, str],
 ) -> None:
-    """An idle session repeats old figures: within a window use only grows."""
+    """An idle session repeats old figures, but within a window the utilization only grows."""
     record_usage(connection, ADA, api())
     later = line(utilization, resets_in, NOW + MINUTE)
     record_usage(connection, ADA, later)
@@ -179,7 +179,7 @@ def test_one_reading_by_a_clock_far_ahead_deletes_no_history(
 
 
 def test_no_query_scans_the_history(connection: sqlite3.Connection) -> None:
-    """However many readings there are: no query of a look scans a table."""
+    """So that a start takes no longer however many readings there are."""
     for table in ("newest", "complete"):
         plan = connection.execute(
             f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE account = ? AND as_of >= ?",  # noqa: S608

@@ -36,17 +36,17 @@ def connection() -> sqlite3.Connection:
     return open_in_memory().connection
 
 
-def keep(
+def store(
     connection: sqlite3.Connection, part: str, content: ReportContent, read_at: datetime = NOW
 ) -> None:
     record_report(connection, "org", read_at.date().replace(day=1), part, content, read_at)
 
 
 def test_reports_are_read_as_they_were_recorded(connection: sqlite3.Connection) -> None:
-    keep(connection, "workspace_id", COSTS)
-    keep(connection, "users", {"ada@example.com": "Ada"})
-    keep(connection, USAGE_REPORT, {None: Tokens(1, None, 3, 4), "apikey_1": Tokens(0, 0, 0, 0)})
-    keep(connection, day_report(DAY), (USER, USER._replace(amount=None)))
+    store(connection, "workspace_id", COSTS)
+    store(connection, "users", {"ada@example.com": "Ada"})
+    store(connection, USAGE_REPORT, {None: Tokens(1, None, 3, 4), "apikey_1": Tokens(0, 0, 0, 0)})
+    store(connection, day_report(DAY), (USER, USER._replace(amount=None)))
     at = NOW.replace(microsecond=0)
     assert StoredReports(
         read_at=dict.fromkeys(("workspace_id", "users", USAGE_REPORT, day_report(DAY)), at),
@@ -61,7 +61,7 @@ def test_reports_are_read_as_they_were_recorded(connection: sqlite3.Connection) 
 @given(st.decimals(-(10**12), 10**12, allow_nan=False))
 def test_no_amount_loses_a_digit(amount: Decimal) -> None:
     connection = open_in_memory().connection
-    keep(connection, "workspace_id", Costs("USD", {DAY: amount}, {}))
+    store(connection, "workspace_id", Costs("USD", {DAY: amount}, {}))
     assert str(amount) == str(
         stored_reports(connection, "org", MONTH).costs["workspace_id"].daily[DAY]
     )
@@ -79,42 +79,42 @@ def test_no_amount_loses_a_digit(amount: Decimal) -> None:
 def test_an_empty_report_is_stored_too(
     connection: sqlite3.Connection, part: str, empty: ReportContent
 ) -> None:
-    """That a report is empty is known: it is not asked for again."""
-    keep(connection, part, empty)
+    """So that an empty report is not requested again."""
+    store(connection, part, empty)
     assert part in stored_reports(connection, "org", MONTH).read_at
 
 
 def test_an_older_report_never_replaces_a_newer_one(connection: sqlite3.Connection) -> None:
-    """A process that was stopped in the middle may come late with what it had asked."""
-    keep(connection, "users", {"a": "new"})
-    keep(connection, "users", {"a": "old"}, NOW - timedelta(seconds=1))
+    """A process that was stopped meanwhile may store an old response."""
+    store(connection, "users", {"a": "new"})
+    store(connection, "users", {"a": "old"}, NOW - timedelta(seconds=1))
     assert {"users": {"a": "new"}} == stored_reports(connection, "org", MONTH).names
 
 
 def test_organizations_and_months_do_not_share_reports(connection: sqlite3.Connection) -> None:
-    keep(connection, "workspace_id", COSTS)
-    keep(connection, "users", {"a": "A"})
+    store(connection, "workspace_id", COSTS)
+    store(connection, "users", {"a": "A"})
     assert {} == stored_reports(connection, "another", MONTH).read_at
     following = stored_reports(connection, "org", date(2026, 12, 1))
     assert ({}, {"users": {"a": "A"}}) == (following.costs, following.names)
 
 
 def test_past_months_are_deleted(connection: sqlite3.Connection) -> None:
-    """A year of an organisation takes no more room than its last month."""
+    """A year of an organization takes no more space than its last month."""
     for month in range(1, 13):
         for day in range(1, 29):
             moment = datetime(2026, month, day, 12, tzinfo=UTC)
-            keep(connection, day_report(moment.date()), (USER,), moment)
-            keep(connection, "workspace_id", COSTS, moment)
-    (kept,) = connection.execute("SELECT count(*) FROM spend_part").fetchone()
-    assert 29 == kept
+            store(connection, day_report(moment.date()), (USER,), moment)
+            store(connection, "workspace_id", COSTS, moment)
+    (count,) = connection.execute("SELECT count(*) FROM spend_part").fetchone()
+    assert 29 == count
 
 
 def test_lists_of_names_are_deleted_two_months_after_the_last_read(
     connection: sqlite3.Connection,
 ) -> None:
-    keep(connection, "users", {"a": "A"})
-    keep(connection, "workspaces", {}, NOW + timedelta(days=63))
+    store(connection, "users", {"a": "A"})
+    store(connection, "workspaces", {}, NOW + timedelta(days=63))
     assert {"workspaces": {}} == stored_reports(connection, "org", MONTH).names
 
 

@@ -37,7 +37,7 @@ def test_only_the_user_can_read_the_file_from_the_beginning(path: Path) -> None:
     try:
         database = open_state_file(path)
         database.connection.execute(ANY_ROW)
-        modes = {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
         os.umask(before)
     assert {0o600} == modes
@@ -116,7 +116,7 @@ def test_twenty_processes_can_create_the_file_at_once(path: Path) -> None:
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION])
 def test_a_file_with_other_tables_is_renamed(path: Path, version: int) -> None:
-    """Whatever half made it: a migration of ours is one transaction."""
+    """No migration of ours leaves one behind: each is one transaction."""
     path.parent.mkdir()
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE newest (something)")

@@ -75,7 +75,7 @@ def later_usage() -> Usage:
 
 
 def test_a_limit_on_file_sizes_loses_neither_figures_nor_the_budget(path: Path) -> None:
-    """In a process of its own: the limit on file sizes holds for all that a process writes."""
+    """In a process of its own, because the limit holds for all files that a process writes."""
     done = subprocess.run(
         [sys.executable, "-c", ON_A_FULL_DISK, str(path)],
         capture_output=True,
