@@ -72,7 +72,8 @@ def _candidates(
     if not windows:
         return
     binding = {window.key for window in windows if window.binding}
-    for countdown_keys in ({*binding, "five_hour"}, binding, set[str]()):
+    urgent = {w.key for w in windows if w.severity in {Severity.HIGH, Severity.EXHAUSTED}}
+    for countdown_keys in (urgent | binding | {"five_hour"}, binding, set[str]()):
         yield windows, countdown_keys
     ranked = sorted(windows, key=lambda w: (not w.binding, -(w.utilization or 0.0)))
     for count in range(len(windows) - 1, 0, -1):

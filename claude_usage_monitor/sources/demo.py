@@ -33,20 +33,15 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
     ) -> UsageWindow:
         return UsageWindow(key, label, percent, resets_at, "demo", now, model)
 
+    week = round(min(35 + minutes * 0.4, 99.0), 1)
+    fable = round(min(94 + minutes * 0.5, 100.0), 1)
+    windows = (
+        window("five_hour", "5-hour", *_five_hour(now, started)),
+        window("seven_day", "7-day", week, week_end),
+        window("seven_day:fable", "Fable", fable, week_end, "Fable"),
+    )
     return Usage(
-        windows=mark_binding(
-            (
-                window("five_hour", "5-hour", *_five_hour(now, started)),
-                window("seven_day", "7-day", round(min(35 + minutes * 0.4, 99.0), 1), week_end),
-                window(
-                    "seven_day:fable",
-                    "Fable",
-                    round(min(94 + minutes * 0.5, 100.0), 1),
-                    week_end,
-                    "Fable",
-                ),
-            )
-        ),
+        windows=mark_binding(windows, now, now),
         source="demo",
         as_of=now,
         extra_usage=ExtraUsage(

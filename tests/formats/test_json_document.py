@@ -63,7 +63,7 @@ def test_the_document_has_the_documented_fields() -> None:
         "model": None,
         "utilization": 78.0,
         "severity": "elevated",
-        "binding": False,
+        "binding": True,
         "state": "running",
         "resets_at": "2026-11-21T14:30:00Z",
         "resets_in_seconds": 7860,
@@ -100,7 +100,7 @@ def test_the_document_has_the_documented_fields() -> None:
         "problem": None,
         "notice": None,
     }
-    assert [window["binding"] for window in shown["windows"]] == [False, False, True]
+    assert [window["binding"] for window in shown["windows"]] == [True, False, False]
     assert shown["windows"][2]["key"] == "seven_day:fable"
 
 

@@ -28,12 +28,12 @@ def line(status: AccountStatus, options: FormatOptions = PLAIN) -> str:
 @pytest.mark.parametrize(
     ("width", "expected"),
     [
-        (80, "5h 78% 2h11m · 7d 35% · ▸Fable 94% 3d2h"),
-        (39, "5h 78% 2h11m · 7d 35% · ▸Fable 94% 3d2h"),
-        (38, "5h 78% · 7d 35% · ▸Fable 94% 3d2h"),
-        (32, "5h 78% · 7d 35% · ▸Fable 94%"),
-        (20, "5h 78% · ▸Fable 94%"),
-        (10, "▸Fable 94%"),
+        (80, "▸5h 78% 2h11m · 7d 35% · Fable 94% 3d2h"),
+        (39, "▸5h 78% 2h11m · 7d 35% · Fable 94% 3d2h"),
+        (38, "▸5h 78% 2h11m · 7d 35% · Fable 94%"),
+        (32, "▸5h 78% · 7d 35% · Fable 94%"),
+        (20, "▸5h 78% · Fable 94%"),
+        (10, "▸5h 78%"),
     ],
 )
 def test_the_line_is_fitted_to_its_width(width: int, expected: str) -> None:
@@ -41,11 +41,13 @@ def test_the_line_is_fitted_to_its_width(width: int, expected: str) -> None:
 
 
 def test_an_unknown_percentage_is_never_zero() -> None:
-    assert line(EVERY_STATE, PLAIN._replace(width=200)).startswith("5h — · 7d 100% · Opus — · ")
+    assert line(EVERY_STATE, PLAIN._replace(width=200)).startswith(
+        "5h — · ▸7d 100% 2d0h · Opus — · "
+    )
 
 
 def test_old_figures_have_their_age_and_the_problem() -> None:
-    assert line(RATE_LIMITED).endswith("▸Fable 94% 3d2h · 6m old · 429: wait 31m")
+    assert line(RATE_LIMITED).endswith("Fable 94% 3d2h · 6m old · 429: wait 31m")
     assert "login expired" in line(EXPIRED, PLAIN._replace(width=120))
 
 
@@ -57,16 +59,16 @@ def test_without_figures_or_limits_it_says_so() -> None:
 
 def test_the_color_is_that_of_the_severity() -> None:
     colored = line(NORMAL, FormatOptions())
-    assert "\x1b[33m5h 78% 2h11m\x1b[0m" in colored
+    assert "\x1b[33m▸5h 78% 2h11m\x1b[0m" in colored
     assert "\x1b[32m7d 35%\x1b[0m" in colored
-    assert "\x1b[38;5;208m▸Fable 94% 3d2h\x1b[0m" in colored
+    assert "\x1b[38;5;208mFable 94% 3d2h\x1b[0m" in colored
     assert line(NORMAL) == re.sub(r"\x1b\[[0-9;]*m", "", colored)
 
 
 def test_ascii_output_is_ascii() -> None:
     options = PLAIN._replace(ascii=True, width=200)
     assert line(EVERY_STATE, options).isascii()
-    assert "5h 78% 2h11m - 7d 35% - >Fable 94% 3d2h" == line(NORMAL, options)
+    assert ">5h 78% 2h11m - 7d 35% - Fable 94% 3d2h" == line(NORMAL, options)
 
 
 def test_after_the_reset_the_percentage_is_unknown() -> None:

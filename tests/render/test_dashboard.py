@@ -105,7 +105,7 @@ def test_every_figure_is_shown_from_20_by_6(width: int, height: int) -> None:
 @settings(deadline=None)
 @given(st.integers(20, 200), st.integers(1, 60))
 def test_the_binding_window_is_always_shown(width: int, height: int) -> None:
-    assert any("94" in line and "▸" in line for line in frame_lines((NORMAL,), width, height))
+    assert any("78" in line and "▸" in line for line in frame_lines((NORMAL,), width, height))
 
 
 @settings(deadline=None)

@@ -75,7 +75,7 @@ def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -
     if document and not windows and not pools and not _is_usage_body(document):
         raise UnexpectedResponse
     return Usage(
-        windows=mark_binding(sorted_for_display(windows[:MAX_ROWS])),
+        windows=mark_binding(sorted_for_display(windows[:MAX_ROWS]), as_of, as_of),
         source=source,
         as_of=as_of,
         extra_usage=_extra_usage(json_object(document.get("extra_usage"))),

@@ -189,19 +189,20 @@ def latest_usage(connection: sqlite3.Connection, identity: str, now: datetime) -
         f"SELECT {_COLUMNS} FROM newest WHERE account = ? AND as_of >= ?",  # noqa: S608
         (identity, oldest),
     ).fetchall()
-    windows = mark_binding(sorted_for_display(_window(row) for row in rows))
+    windows = sorted_for_display(_window(row) for row in rows)
     complete = connection.execute(
         "SELECT source, as_of, money FROM complete WHERE account = ? AND as_of >= ?",
         (identity, oldest),
     ).fetchone()
     if complete is not None:
         source, as_of, money = complete
-        extra_usage, pools = _money_from_json(money)
-        return Usage(windows, source, instant(as_of), extra_usage, pools)
-    if not windows:
+        usage = Usage(windows, source, instant(as_of), *_money_from_json(money))
+    elif windows:
+        latest = max(windows, key=lambda window: window.as_of)
+        usage = Usage(windows, latest.source, latest.as_of)
+    else:
         return None
-    latest = max(windows, key=lambda window: window.as_of)
-    return Usage(windows, latest.source, latest.as_of)
+    return replace(usage, windows=mark_binding(windows, now, usage.as_of))
 
 
 def _window(row: tuple[Any, ...]) -> UsageWindow:

@@ -8,11 +8,11 @@ methods with a ``now`` argument.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from math import floor
 from typing import TYPE_CHECKING, Literal
 
 from claude_usage_monitor.usage.clock import utc_now
@@ -50,7 +50,7 @@ class Severity(StrEnum):
 
 def whole_percent(utilization: float) -> int:
     """Return the percentage rounded half up, but never 100 below 100 nor 0 above 0."""
-    whole = floor(utilization + 0.5)
+    whole = math.floor(utilization + 0.5)
     if utilization < paces.FULL:
         whole = min(whole, 99)
     return max(whole, 1) if utilization > 0 else whole
@@ -241,10 +241,8 @@ class Usage:
 
     def at(self, now: datetime) -> Usage:
         """Return the reading as of ``now``, with the binding window decided again."""
-        windows = tuple(window.at(now) for window in self.windows)
-        if windows == self.windows:
-            return self
-        return dataclasses.replace(self, windows=mark_binding(windows))
+        windows = mark_binding((window.at(now) for window in self.windows), now, self.as_of)
+        return self if windows == self.windows else dataclasses.replace(self, windows=windows)
 
 
 def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
@@ -253,29 +251,40 @@ def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...
     return tuple(sorted(windows, key=lambda window: ranks.get(window.key, len(ranks))))
 
 
-def mark_binding(windows: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
+def mark_binding(
+    windows: Iterable[UsageWindow], now: datetime, flags_as_of: datetime
+) -> tuple[UsageWindow, ...]:
     """Mark the window that will stop the user first, and no other.
 
-    This is the window that the API flags, else the one with the highest utilization, else the one
-    that resets first. A window of unknown utilization, or an unused one without the flag, never is.
+    This is an exhausted window (of several, the one that resets last); else the window that will be
+    full first, before its reset; else the one that the API flags, if no figure is newer than its
+    flags (``flags_as_of``); else the one with the highest utilization, and of equals the one that
+    resets first. A window of unknown utilization, or an unused one without the flag, never is.
     """
+    windows = tuple(windows)
+    flags_count = all(window.as_of <= flags_as_of for window in windows)
     candidates = [
-        w for w in windows if w.utilization or (w.is_active and w.utilization is not None)
+        window
+        for window in windows
+        if window.utilization or (window.utilization == 0 and window.is_active and flags_count)
     ]
-    binding = max(candidates, key=_urgency, default=None)
+    binding = min(candidates, key=lambda window: _rank(window, now, flags_count), default=None)
     return tuple(
-        dataclasses.replace(window, binding=window is binding)
-        if window.binding is not (window is binding)
-        else window
+        window
+        if window.binding is (window is binding)
+        else dataclasses.replace(window, binding=window is binding)
         for window in windows
     )
 
 
-def _urgency(window: UsageWindow) -> tuple[bool, float, bool, float]:
-    resets_at = window.resets_at
-    return (
-        window.is_active,
-        window.utilization or 0.0,
-        resets_at is not None,
-        -resets_at.timestamp() if resets_at else 0.0,
-    )
+def _rank(window: UsageWindow, now: datetime, flags_count: bool) -> tuple[float, ...]:  # noqa: FBT001
+    """Return the sort key of a window: the binding one has the lowest."""
+    resets_at = window.resets_at.timestamp() if window.resets_at else math.inf
+    if window.severity is Severity.EXHAUSTED:
+        return 0, -resets_at
+    full_at = window.full_at(now)
+    if full_at is not None:
+        return 1, full_at.timestamp()
+    if window.is_active and flags_count:
+        return 2, resets_at
+    return 3, -(window.utilization or 0.0), resets_at

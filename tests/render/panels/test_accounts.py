@@ -117,7 +117,7 @@ def test_the_binding_window_is_shown_for_every_account_shown(
     count: int, width: int, height: int | None
 ) -> None:
     lines = plain(numbered([NORMAL] * count), width, height)
-    assert len(names_in(lines)) == sum(" 94" in line for line in lines)
+    assert len(names_in(lines)) == sum(" 78" in line for line in lines)
 
 
 @settings(deadline=None, max_examples=60)
@@ -180,10 +180,10 @@ def test_each_account_has_a_frame_while_all_fit(height: int, frames_drawn: int) 
 
 @pytest.mark.parametrize("height", [5, 4, 2])
 def test_the_binding_window_precedes_one_with_more_utilization(height: int) -> None:
-    body = usage_body(five_hour=97.0, fable=60)
+    body = usage_body(five_hour=60.0, fable=40)
     lines = plain(numbered([with_body(body)] * 2), 40, height)
     assert 2 == sum("60" in line for line in lines)
-    assert not any("97" in line for line in lines)
+    assert not any("40" in line for line in lines)
 
 
 def test_a_shared_frame_has_the_most_urgent_windows() -> None:
@@ -197,7 +197,7 @@ def test_a_shared_frame_has_the_most_urgent_windows() -> None:
 def test_spare_rows_go_to_the_first_account() -> None:
     lines = plain(numbered([NORMAL] * 3), 60, 8)
     assert [True, False, False] == [
-        any("78 %" in line for line in block.splitlines())
+        any("94 %" in line for line in block.splitlines())
         for block in re.split("[├╰]", "\n".join(lines))[:3]
     ]
 
@@ -216,8 +216,8 @@ def test_a_line_each_in_one_frame() -> None:
     lines = plain(TWELVE, 60, 16)
     assert 14 == len(lines)
     assert "12 accounts" in lines[0]
-    assert re.search(r"@ Work +5h +78% 2h11m +▸Fable +94% 3d2h", lines[1])
-    assert re.search(r"Private +▸Fable +94% 3d2h +offline · 6m old", lines[2])
+    assert re.search(r"@ Work +▸5h +78% 2h11m +Fable +94% 3d2h", lines[1])
+    assert re.search(r"Private +▸5h +78% 2h11m +offline · 6m old", lines[2])
     assert READING in lines[5]
     assert "not logged in" in lines[7]
 
@@ -257,7 +257,7 @@ def dimmed(line: Text) -> bool:
 @pytest.mark.parametrize("height", [50, 12, 6, 4])
 def test_only_stale_figures_are_dimmed(height: int) -> None:
     lines = dashboard(numbered([NORMAL, OFFLINE]), NOW, 60, height, LIVE)
-    figures = [dimmed(line) for line in lines if "94" in line.plain]
+    figures = [dimmed(line) for line in lines if "78" in line.plain]
     assert [False, True] == figures
 
 

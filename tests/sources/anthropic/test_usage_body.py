@@ -192,14 +192,14 @@ def named(name: str) -> dict[str, object]:
 def test_a_window_in_both_shapes_has_the_flat_figure_and_the_flag_of_the_row() -> None:
     found = read(
         {
-            "five_hour": {"utilization": 20.0, "resets_at": RESET},
+            "five_hour": {"utilization": 9.0, "resets_at": RESET},
             "limits": [
                 {"kind": "session", "percent": 99, "resets_at": None, "is_active": True},
-                {"kind": "weekly_all", "percent": 90, "resets_at": RESET},
+                {"kind": "weekly_all", "percent": 10, "resets_at": RESET},
             ],
         }
     )
-    assert rows(found) == [("five_hour", 20.0, True), ("seven_day", 90.0, False)]
+    assert rows(found) == [("five_hour", 9.0, True), ("seven_day", 10.0, False)]
     assert found.windows[0].resets_at is not None
 
 

@@ -127,7 +127,7 @@ def test_a_figure_without_a_reset_gets_the_stored_one(connection: sqlite3.Connec
     assert found is not None
     assert found.five_hour is not None
     assert NOW + timedelta(hours=2, minutes=11) == found.five_hour.resets_at
-    assert "seven_day:fable" == next(w.key for w in found.windows if w.binding)
+    assert "five_hour" == next(w.key for w in found.windows if w.binding)
     assert ("api", NOW) == (found.source, found.as_of)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -178,34 +178,62 @@ def test_a_window_with_a_reset_beyond_its_length_has_not_started() -> None:
     assert window(hours_left=9).full_at(NOW) is None
 
 
-def binding_key(*windows: UsageWindow) -> str | None:
-    found = [w.key for w in mark_binding(windows) if w.binding]
-    assert len(found) <= 1
-    return found[0] if found else None
+def binding_key(*windows: UsageWindow, flags_as_of: datetime = NOW) -> str | None:
+    binding = [w.key for w in mark_binding(windows, NOW, flags_as_of) if w.binding]
+    assert len(binding) <= 1
+    return binding[0] if binding else None
 
 
-def test_the_flagged_window_binds() -> None:
-    assert (
-        binding_key(window("five_hour", 90), window("seven_day", 40, 70, is_active=True))
-        == "seven_day"
-    )
+# Windows that will not be full before their reset: 2.5 of 5 hours, 84 of 168 hours are over.
+UNDER_PACE = window("five_hour", 40, 2.5), window("seven_day", 45, 84)
 
 
-def test_without_a_flag_the_highest_utilization_binds_then_the_earlier_reset() -> None:
-    assert binding_key(window("five_hour", 20), window("seven_day", 40, 70)) == "seven_day"
-    assert binding_key(window("seven_day", 40, 70), window("five_hour", 40, 2)) == "five_hour"
-    assert binding_key(window("five_hour", 40, None), window("seven_day", 40, 70)) == "seven_day"
+def test_an_exhausted_window_binds_and_of_several_the_one_that_resets_last() -> None:
+    """It also binds before a window that is about to be full, and before a flag."""
+    exhausted = window("seven_day", 100, 70), window("five_hour", 120, 1)
+    assert binding_key(*exhausted, window("seven_day:fable", 99, 80, is_active=True)) == "seven_day"
+    assert binding_key(*exhausted, window("seven_day:fable", 101, 71)) == "seven_day:fable"
+    assert binding_key(*exhausted, window("odd", 100, None)) == "odd"
+
+
+def test_then_the_window_that_will_be_full_first_binds() -> None:
+    five_hour, week = window("five_hour", 80, 1), window("seven_day", 82, 84)
+    fable = window("seven_day:fable", 40, 84, is_active=True)
+    assert binding_key(five_hour) == "five_hour"
+    assert binding_key(window("five_hour", 78, 2.2), week, fable) == "five_hour"
+    assert binding_key(*UNDER_PACE[:1], week, fable) == "seven_day"
+
+
+def test_then_the_window_that_the_api_flags_binds() -> None:
+    flagged = window("seven_day:fable", 10, 84, is_active=True)
+    assert binding_key(*UNDER_PACE, flagged) == "seven_day:fable"
+    assert binding_key(*UNDER_PACE, replace(flagged, utilization=0.0)) == "seven_day:fable"
+
+
+def test_a_flag_that_is_older_than_a_figure_does_not_count() -> None:
+    """After the flag a status line may have reported another window as nearly full."""
+    flagged = window("seven_day:fable", 10, 84, is_active=True)
+    newer = replace(UNDER_PACE[0], as_of=NOW + timedelta(seconds=1))
+    assert binding_key(newer, flagged) == "five_hour"
+    assert binding_key(newer, flagged, flags_as_of=NOW + timedelta(seconds=1)) == "seven_day:fable"
+
+
+def test_then_the_highest_utilization_binds_and_of_equals_the_earlier_reset() -> None:
+    assert binding_key(*UNDER_PACE) == "seven_day"
+    assert binding_key(window("seven_day", 40, 84), UNDER_PACE[0]) == "five_hour"
+    assert binding_key(window("five_hour", 40, None), window("seven_day", 40, 84)) == "seven_day"
 
 
 def test_a_window_of_unknown_utilization_does_not_bind() -> None:
-    assert binding_key(window(utilization=None)) is None
+    assert binding_key(window(utilization=None, is_active=True)) is None
+    assert binding_key(window(utilization=0.0)) is None
     assert binding_key() is None
 
 
 def test_binding_is_decided_again_after_a_reset() -> None:
-    windows = mark_binding((window("five_hour", 90, -1, is_active=True), window("seven_day", 40)))
-    usage = Usage(windows, "api", NOW)
-    assert [w.key for w in usage.windows if w.binding] == ["five_hour"]
+    week = window("seven_day", 45, 84)
+    usage = Usage((window("five_hour", 90, -1, is_active=True), week), "api", NOW)
+    assert [w.key for w in usage.at(NOW - timedelta(hours=2)).windows if w.binding] == ["five_hour"]
     assert [w.key for w in usage.at(NOW).windows if w.binding] == ["seven_day"]
 
 
