@@ -31,24 +31,26 @@ class ReaderGone(OutputFailed):
     """Raised when the program that reads standard output has ended, as in ``| head``."""
 
 
-def require_open() -> None:
-    """Raise OutputFailed if standard output is closed, before any work is done for it."""
-    _stdout()
+def stdout() -> TextIO:
+    """Return standard output, set to write ``?`` for every character that its encoding lacks.
+
+    Raises OutputFailed if it is closed. Commands check this before they do any work.
+    """
+    if sys.stdout is None:
+        raise OutputFailed("Standard output is closed.", "Redirect it to a file or a program.")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return sys.stdout
 
 
 def data(text: str) -> None:
-    """Write to standard output; ``?`` replaces every character that its encoding lacks.
-
-    Raises OutputFailed, and ReaderGone if nothing reads it any more.
-    """
-    stdout = _stdout()
-    if isinstance(stdout, io.TextIOWrapper):
-        stdout.reconfigure(errors="replace")
+    """Write to standard output. Raises OutputFailed, ReaderGone if its reader has ended."""
+    stream = stdout()
     try:
-        stdout.write(_redacted(text))
-        stdout.flush()
+        stream.write(_redacted(text))
+        stream.flush()
     except OSError as error:
-        _redirect_to_null(stdout)
+        _redirect_to_null(stream)
         if isinstance(error, BrokenPipeError):
             raise ReaderGone("Nothing reads standard output.", "") from None
         raise OutputFailed(
@@ -58,7 +60,7 @@ def data(text: str) -> None:
 
 def json(document: str) -> None:
     """Write a JSON document and a line feed as `data` does; escapes what cannot be encoded."""
-    if not _is_utf8(_stdout().encoding) or re.search("[\ud800-\udfff]", document):
+    if not _is_utf8(stdout().encoding) or re.search("[\ud800-\udfff]", document):
         document = re.sub("[^\0-\x7f]+", _escaped, document)
     data(f"{document}\n")
 
@@ -134,12 +136,6 @@ class _Discarding(io.TextIOBase):
         return len(text)
 
 
-def _stdout() -> TextIO:
-    if sys.stdout is None:
-        raise OutputFailed("Standard output is closed.", "Redirect it to a file or a program.")
-    return sys.stdout
-
-
 def _redacted(text: str) -> str:
     if "sk-ant-" not in text.lower():
         return text
@@ -153,8 +149,8 @@ def _is_utf8(encoding: str | None) -> bool:
         return False
 
 
-def _escaped(found: re.Match[str]) -> str:
-    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+def _escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
     return re.sub("....", r"\\u\g<0>", units)
 
 

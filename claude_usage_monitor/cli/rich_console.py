@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -24,7 +23,7 @@ def open_console(
 ) -> tuple[Console, RenderOptions]:
     """Return the console to draw on, and the options for what it can show."""
     console = Console(
-        file=sys.stdout,
+        file=output.stdout(),
         no_color=None if settings.color == "auto" else settings.color == "never",
         force_terminal=True if settings.color == "always" else None,
         markup=False,

@@ -88,7 +88,7 @@ def test_standard_output_that_is_closed_is_an_error_before_any_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    for write in (output.require_open, lambda: output.data("x"), lambda: output.json("{}")):
+    for write in (output.stdout, lambda: output.data("x"), lambda: output.json("{}")):
         with pytest.raises(output.OutputFailed, match="closed"):
             write()
     assert not output.can_encode("é")

@@ -160,7 +160,7 @@ def _read_input() -> bytes:
 
 
 def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
-    output.require_open()
+    output.stdout()  # fails if it is closed
     rows = [account_list.Row(*account) for account in manage.summaries(registry)]
     now, environ = utc_clock(), os.environ
     if options.json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from datetime import timedelta
 from importlib import import_module
 
@@ -26,7 +25,7 @@ OUTPUTS = {  # modules that define ``show(request) -> exit code``
 
 def run(options: argparse.Namespace) -> int:
     """Show the dashboard and return the exit code."""
-    output.require_open()
+    default = "live" if output.stdout().isatty() else "once"
     request = DashboardRequest(
         settings=_settings(options),
         environ=os.environ,
@@ -34,7 +33,6 @@ def run(options: argparse.Namespace) -> int:
         all_accounts=options.all_accounts,
         demo=options.demo,
     )
-    default = "live" if sys.stdout.isatty() else "once"
     name = next((name for name in OUTPUTS if getattr(options, name, False)), default)
     code: int = import_module(OUTPUTS[name]).show(request)
     return code

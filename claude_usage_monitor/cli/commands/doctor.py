@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings and return 0 if figures are available, else 3 or 4."""
-    output.require_open()
+    output.stdout()  # fails if it is closed
     environ = os.environ
     style = clock_style(environ, utc_clock())
     diagnosis = diagnose(environ, utc_clock, style, online=options.online)
