@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:  # see output_of
     import subprocess
@@ -69,19 +69,20 @@ def output_of(command: Sequence[str], content: bytes) -> str:
     else:
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        descriptor = process.stdin.fileno()
-        threading.Thread(target=_write, args=(descriptor, content), daemon=True).start()
+        threading.Thread(target=_write, args=(process.stdin, content), daemon=True).start()
         printed = _read_output(process, process.stdout.fileno())
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     return printed.decode(errors="replace").rstrip("\n")
 
 
-def _write(descriptor: int, content: bytes) -> None:
-    with contextlib.suppress(OSError):  # the command need not read its input
-        while content:
-            content = content[os.write(descriptor, content) :]
-        os.close(descriptor)
+def _write(pipe: IO[bytes], content: bytes) -> None:
+    """Write to a pipe and close it.
+
+    The pipe is a file object, not a descriptor: its number could be that of a database by now.
+    """
+    with contextlib.suppress(OSError), pipe:  # the command need not read its input
+        pipe.write(content)
 
 
 def _read_output(process: subprocess.Popen[bytes], descriptor: int) -> bytes:

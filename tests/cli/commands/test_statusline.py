@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import PROGRAM
+from tests.support.command import PROGRAM, environ_running
 from tests.support.payloads import as_bytes
 
 if TYPE_CHECKING:
@@ -185,6 +185,33 @@ def test_another_status_line_that_does_not_end_is_killed(
     assert shown.startswith(expected)
     assert "5h 20%" in shown
     assert len(shown) < 100_000
+
+
+def test_the_input_of_another_status_line_does_not_get_into_our_files(
+    command: Command, store: Store, tmp_path: Path
+) -> None:
+    """The other command has ended before its input is written, and our database is open by then."""
+    code = """
+import threading
+import claude_usage_monitor.cli.pipes as pipes
+import claude_usage_monitor.store.state.state_store as state_store
+opened, written = threading.Event(), threading.Event()
+def open_state_file(*arguments, original=state_store.open_state_file):
+    file = original(*arguments)
+    opened.set()
+    written.wait(10)
+    return file
+def write(*arguments, original=pipes._write):
+    opened.wait(10)
+    original(*arguments)
+    written.set()
+state_store.open_state_file, pipes._write = open_state_file, write
+"""
+    store.login()
+    environ = {**PLAIN, **environ_running(tmp_path, code)}
+    done = command.run("statusline", "--", "echo", stdin=figures(20), environ=environ)
+    assert "5h 20%" in done.stdout
+    assert "5h 20%" in line(command)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
