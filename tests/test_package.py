@@ -169,7 +169,7 @@ def test_every_module_has_its_tests() -> None:
         "render/theme.py": "a table",
         "render/layout.py": "tried through render/dashboard.py",
         "render/frame.py": "tried through render/dashboard.py",
-        "render/panel.py": "types",
+        "render/panels/panel.py": "types",
         "render/limit_rows.py": "tried through render/dashboard.py",
         "render/limit_lines.py": "tried through render/dashboard.py",
         "render/account_frame.py": "tried through render/dashboard.py",

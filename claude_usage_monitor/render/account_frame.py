@@ -12,7 +12,6 @@ from claude_usage_monitor.render import captions, frame
 from claude_usage_monitor.render.layout import first_fitting, fitting_text
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow, limit_rows, month_row
-from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, Panel, PanelContext
 from claude_usage_monitor.render.panels import (
     AGE_WITHOUT_BORDER,
     BLANK_ROWS,
@@ -22,6 +21,7 @@ from claude_usage_monitor.render.panels import (
     PANELS,
 )
 from claude_usage_monitor.render.panels.limits import columns_for, most_urgent
+from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, Panel, PanelContext
 from claude_usage_monitor.render.panels.throttling import with_target
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus

@@ -5,8 +5,8 @@ A new panel is one module here with a function ``draw(context, level)``, and one
 
 from __future__ import annotations
 
-from claude_usage_monitor.render.panel import Panel
 from claude_usage_monitor.render.panels import account, limits, spend, spend_tables, throttling
+from claude_usage_monitor.render.panels.panel import Panel
 
 # Where rows run short, the lowest priority yields first. These parts belong to the frame:
 BLANK_ROWS = 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import wrap
-from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.theme import FAINT, styled_text
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import countdown

@@ -19,8 +19,8 @@ from claude_usage_monitor.render.frame import Caption
 from claude_usage_monitor.render.layout import first_fitting, fitting_text, pad, set_width
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, dim
 from claude_usage_monitor.render.panels.limits import most_urgent, one_line
+from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, dim
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
 

@@ -12,7 +12,7 @@ from claude_usage_monitor.render.frame import MIN_WIDTH, SIDES
 from claude_usage_monitor.render.layout import fitting_text
 from claude_usage_monitor.render.limit_lines import LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panel import MIN_DETAILED_WIDTH, PanelContext
+from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, PanelContext
 from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled_text
 
 NO_LIMITS = ("This account reports no limits.", "No limits reported.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import indent_lines
-from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.table import Row, Table, TableColumns
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.money.money import compact, money

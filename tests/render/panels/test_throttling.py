@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import help_lines
 from claude_usage_monitor.render.limit_lines import LimitColumns
-from claude_usage_monitor.render.panel import PanelContext
+from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.panels.throttling import draw, with_target
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage.throttling import Limiters, Throttling

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavailable
+from claude_usage_monitor.errors import (
+    CredentialsNotFound,
+    PartialCredentials,
+    SecretStoreUnavailable,
+)
 from claude_usage_monitor.sources.claude_code import keychain
+from claude_usage_monitor.sources.claude_code.credentials_file import parse_login
 from claude_usage_monitor.sources.claude_code.keychain import read_content, service_name
 from tests.support.login import TOKEN
 from tests.support.payloads import as_bytes
@@ -76,6 +81,12 @@ def test_without_an_item_of_this_user_reads_any(tmp_path: Path) -> None:
 def test_reads_hex_and_pretty_printed_items(tmp_path: Path, content: bytes) -> None:
     fake = printing(tmp_path, content)
     assert json.loads(read_content({}, fake.path)) == json.loads(CREDENTIALS)
+
+
+def test_names_an_item_that_was_cut_off_at_two_kilobytes(tmp_path: Path) -> None:
+    item = printing(tmp_path, as_bytes({"mcpOAuth": {"x": "y" * 4000}})[:2048])
+    with pytest.raises(PartialCredentials, match="the macOS keychain is truncated"):
+        parse_login(read_content({}, item.path), "the macOS keychain")
 
 
 def test_without_an_item_nobody_is_logged_in(tmp_path: Path) -> None:
