@@ -40,8 +40,8 @@ from claude_usage_monitor.monitor.login.stored import (
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+from claude_usage_monitor.store.processes import is_alive, this_process
 from claude_usage_monitor.store.state.identities import token_fingerprint
-from claude_usage_monitor.store.state.ledger import is_alive, this_process
 from claude_usage_monitor.usage.secret import Secret
 
 if TYPE_CHECKING:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.store.columns import (
@@ -23,6 +21,7 @@ from claude_usage_monitor.store.columns import (
     optional_milliseconds,
 )
 from claude_usage_monitor.store.database import transaction
+from claude_usage_monitor.store.processes import is_alive, this_process
 from claude_usage_monitor.usage.status import Problem
 
 MAX_REQUESTS_PER_HOUR = 20  # of about 28 that an account has: the rest is for Claude Code
@@ -304,30 +303,3 @@ def requests_in_last_hour(connection: sqlite3.Connection, identity: str, now: da
         (identity, milliseconds(now - HOUR)),
     ).fetchone()
     return int(count)
-
-
-def this_process() -> str:
-    """Return a name for this process that no later process has: its number and its start."""
-    return f"{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def is_alive(process: str) -> bool:
-    """Return whether a process runs; ``True`` where that is unknown, and the lease decides."""
-    pid, _, start_time = process.partition(":")
-    if sys.platform == "win32":
-        return True  # signal 0 would be Ctrl+C there
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return start_time == _start_time(int(pid))
-
-
-def _start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's ticks; empty where there is no /proc."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19].decode()
-    except (OSError, IndexError):
-        return ""

@@ -21,6 +21,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from claude_usage_monitor.errors import RateLimited
 from claude_usage_monitor.files import create_private_file, require_private_folder
 from claude_usage_monitor.store.database import connect, is_corrupt, transaction
+from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.schema import LEDGER_TABLES, create_tables, schema_version
 from claude_usage_monitor.usage.status import Problem
@@ -133,7 +134,7 @@ class SpareLedger:
         with suppress(sqlite3.Error):
             ledger.copy_ledger(known, own)
         # What this process may send alone does not depend on the requests of others.
-        own.execute("DELETE FROM request WHERE process != ?", (ledger.this_process(),))
+        own.execute("DELETE FROM request WHERE process != ?", (this_process(),))
         self.close()
 
     def _own_ledger(self) -> sqlite3.Connection:

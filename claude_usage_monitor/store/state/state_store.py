@@ -167,9 +167,10 @@ class StateStore:
     ) -> _R:
         with self._lock:
             result = self.run(operation, *args, **kwargs)
-            if self._file.path is None:  # it has failed: what is written in memory counts nowhere
-                result = self._spare_ledger.run(operation, *args, **kwargs)
-            return result
+            if self._file.path is not None:
+                return result
+            # The database in memory, which replaces a file that failed, is no ledger for others.
+            return self._spare_ledger.run(operation, *args, **kwargs)
 
     def _replace_database(self, error: Exception) -> None:
         """Continue in a new file if the present one is damaged, else in memory."""

@@ -18,8 +18,8 @@ from filelock import FileLock
 from claude_usage_monitor.monitor.login import stored
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
+from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state.identities import token_fingerprint
-from claude_usage_monitor.store.state.ledger import this_process
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes

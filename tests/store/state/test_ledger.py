@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.ledger import (
     LEASE,
     MAX_BACKOFF,
@@ -21,16 +17,18 @@ from claude_usage_monitor.store.state.ledger import (
     Wait,
     acquire,
     backoff_of,
+    copy_ledger,
     extend_lease,
     in_flight,
-    is_alive,
     record_result,
+    refuse,
     release,
+    requests_in_last_hour,
     set_account_backoff,
-    this_process,
 )
 from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.usage.status import Problem
+from tests.store.test_processes import dead_process
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -98,7 +96,7 @@ def test_the_lease_of_a_dead_process_is_over_but_its_request_counts(
     connection.execute("UPDATE request SET process = ?", (dead_process(),))
     assert not in_flight(connection, first.request, NOW)
     assert isinstance(try_request(connection, NOW + SECOND), Granted)
-    assert 2 == ledger.requests_in_last_hour(connection, "a", NOW + SECOND)
+    assert 2 == requests_in_last_hour(connection, "a", NOW + SECOND)
 
 
 def test_a_lease_ends_although_its_process_runs(
@@ -106,21 +104,6 @@ def test_a_lease_ends_although_its_process_runs(
 ) -> None:
     assert isinstance(try_request(connection), Granted)
     assert isinstance(try_request(connection, NOW + LEASE), Granted)
-
-
-def dead_process() -> str:
-    done = subprocess.Popen([sys.executable, "-c", ""])
-    done.wait()
-    return f"{done.pid}:1"
-
-
-def test_a_process_is_distinguished_from_a_later_one_with_its_number() -> None:
-    pid, _, start_time = this_process().partition(":")
-    assert is_alive(this_process())
-    assert not is_alive(dead_process())
-    assert not is_alive(f"{pid}:{int(start_time) + 1}")
-    assert not is_alive("nonsense")
-    assert int(pid) == os.getpid()
 
 
 def test_a_problem_is_stored_until_the_next_attempt(connection: sqlite3.Connection) -> None:
@@ -254,11 +237,11 @@ def test_the_backoff_of_an_identity_can_be_ended(connection: sqlite3.Connection)
 
 def test_an_unchanged_backoff_is_not_written_again(connection: sqlite3.Connection) -> None:
     for minutes in (40, 300):
-        set_account_backoff(connection, "a", limited_for(timedelta(minutes=minutes)), NOW)
+        problem = limited_for(timedelta(minutes=minutes))
+        set_account_backoff(connection, "a", problem, NOW)
+        assert isinstance(try_request(connection), Wait)
         written = connection.total_changes
-        set_account_backoff(
-            connection, "a", limited_for(timedelta(minutes=minutes)), NOW + 30 * SECOND
-        )
+        set_account_backoff(connection, "a", problem, NOW + 30 * SECOND)
         assert written == connection.total_changes
         set_account_backoff(connection, "a", None, NOW)
         written = connection.total_changes
@@ -303,3 +286,99 @@ def test_the_lease_of_a_released_request_is_not_extended(connection: sqlite3.Con
     release(connection, decision.request)
     extend_lease(connection, decision.request, NOW + SECOND)
     assert not in_flight(connection, decision.request, NOW + SECOND)
+
+
+def test_a_refusal_lasts_until_its_retry_and_a_longer_backoff_stays(
+    connection: sqlite3.Connection,
+) -> None:
+    short, long = limited_for(timedelta(minutes=1)), limited_for(timedelta(minutes=50))
+    assert Wait(NOW + timedelta(minutes=1), short) == refuse(connection, "t", short, NOW)
+    assert Wait(NOW + timedelta(minutes=1), short) == try_request(connection)
+    assert Wait(NOW + timedelta(minutes=50), long) == refuse(connection, "t", long, NOW)
+    assert Wait(NOW + timedelta(minutes=50), long) == refuse(connection, "t", short, NOW)
+
+
+# --- two ledgers ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other() -> sqlite3.Connection:
+    return open_in_memory().connection
+
+
+def test_the_requests_of_both_ledgers_count_once(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    send_request(connection)
+    send_request(other, NOW + FLOOR)
+    for _ in range(2):
+        copy_ledger(other, connection, NOW + FLOOR)
+        copy_ledger(connection, other, NOW + FLOOR)
+    for each in (connection, other):
+        assert 2 == requests_in_last_hour(each, "a", NOW + FLOOR)
+        assert Wait(NOW + 2 * FLOOR) == try_request(each, NOW + FLOOR)
+
+
+def test_a_request_is_in_flight_in_the_other_ledger_until_it_is_released_in_one(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    granted = try_request(other)
+    assert isinstance(granted, Granted)
+    copy_ledger(other, connection, NOW)
+    assert InFlight(granted.request) == try_request(connection)
+    release(other, granted.request)
+    copy_ledger(other, connection, NOW)
+    assert not in_flight(connection, granted.request, NOW)
+    copy_ledger(connection, other, NOW)
+    assert not in_flight(other, granted.request, NOW)
+
+
+def test_the_later_backoff_of_both_ledgers_holds(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    earlier, later = Backoff(NOW, NOW + FLOOR), Backoff(NOW + SECOND, NOW + 2 * FLOOR, LIMITED)
+    for ledgers in ((connection, other), (other, connection)):
+        for backoff, each in zip((earlier, later), ledgers, strict=True):
+            each.execute("DELETE FROM gate")
+            set_backoff(each, backoff)
+        copy_ledger(other, connection, NOW + SECOND)
+        stored = backoff_of(connection, "t")
+        assert stored is not None
+        assert later.next_request_at == stored.next_request_at
+
+
+def set_backoff(connection: sqlite3.Connection, backoff: Backoff) -> None:
+    """Store the back-off of a token without a request."""
+    record_result(connection, 0, "t", backoff)
+
+
+def test_a_copied_wait_keeps_its_length_when_the_clock_is_set_back(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    """Copying it again does not start it again."""
+    send_request(other)
+    back = NOW - timedelta(hours=10)
+    copy_ledger(other, connection, back)
+    copy_ledger(other, connection, back + SECOND)
+    assert Wait(back + FLOOR) == try_request(connection, back + 2 * SECOND)
+
+
+def test_a_row_that_cannot_be_read_is_not_copied(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    send_request(other)
+    send_request(other, fingerprint="odd")
+    other.execute("UPDATE gate SET clock_ahead = 'text' WHERE fingerprint = 'odd'")
+    copy_ledger(other, connection, NOW)
+    assert backoff_of(connection, "odd") is None
+    assert Wait(NOW + FLOOR) == try_request(connection)
+
+
+def test_tokens_of_last_year_are_not_copied(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    send_request(other, NOW - timedelta(days=2), "old")
+    send_request(other)
+    copy_ledger(other, connection, NOW)
+    assert backoff_of(connection, "old") is None
+    assert backoff_of(connection, "t") is not None
