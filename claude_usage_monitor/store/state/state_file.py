@@ -20,6 +20,7 @@ from claude_usage_monitor.store.database import (
     UnusableDatabase,
     connect,
     inode_of,
+    is_busy,
     is_corrupt,
     reason_for,
     result_code,
@@ -43,6 +44,7 @@ _CURRENT_TABLES = {
     "login": None,
 }
 _HISTORY_TABLES = {"reading": None, "hourly": "excluded.utilization > utilization"}
+_BUSY_INTERVAL = 0.02  # seconds
 _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 
 
@@ -176,7 +178,7 @@ def _open(path: Path, timeout: float) -> StateFile:
     connection = connect(path, timeout)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
-        migrate(connection)
+        _migrate(connection, timeout)
     except sqlite3.Error as error:
         damaged = is_damage(error, connection)
         connection.close()
@@ -187,3 +189,15 @@ def _open(path: Path, timeout: float) -> StateFile:
         connection.close()
         raise
     return StateFile(connection, path, None, inode_of(path))
+
+
+def _migrate(connection: sqlite3.Connection, timeout: float) -> None:
+    """Bring the tables up to date; wait where SQLite does not, while others switch to WAL."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return migrate(connection)
+        except sqlite3.Error as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(_BUSY_INTERVAL)
