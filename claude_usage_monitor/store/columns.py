@@ -35,7 +35,7 @@ def amount_text(amount: Decimal | None) -> str | None:
 
 
 def amount(text: object) -> Decimal | None:
-    """Return the amount that a text stands for, ``None`` for NULL."""
+    """Return the amount in a text, ``None`` for NULL."""
     if text is None:
         return None
     from decimal import Decimal  # 1.3 ms that only accounts with money pay

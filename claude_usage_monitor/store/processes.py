@@ -1,4 +1,4 @@
-"""Names for processes, by which one process can tell whether another one still runs."""
+"""Names for processes, which show whether a process still runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def this_process() -> str:
 
 
 def is_alive(process: str) -> bool:
-    """Return whether a process runs; ``True`` where that cannot be found out."""
+    """Return whether a process runs; ``True`` where that is unknown."""
     pid, _, start_time = process.partition(":")
     if sys.platform == "win32":
         return True  # signal 0 would be Ctrl+C there

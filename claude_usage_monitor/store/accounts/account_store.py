@@ -75,8 +75,8 @@ class AccountStore:
     def refresh_state(self, account_id: str, fingerprint: str) -> RefreshState:
         """Return what came of sending a refresh token.
 
-        Two accounts may have the same token: attempts of each count for ``unanswered``, and one
-        whose response is still expected comes before the account's own failure.
+        Two accounts may have the same token: attempts of each count for ``unanswered``, and an
+        attempt whose response is still expected takes precedence over the account's own failure.
         """
         with self._file.reading() as connection:
             if connection is None:

@@ -1,4 +1,4 @@
-"""The file accounts.db: one connection, transactions, and errors in the words of a user."""
+"""The file accounts.db: its connection, its transactions, its restoration, and its errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_SECRETS_BYTES = 1 << 20
 class AccountsFile:
     """accounts.db, opened on first use and again when another file has replaced it.
 
-    Any thread may use it. What goes wrong in a block of `reading` or `writing` is raised as
+    Any thread may use it. Errors in a block of `reading` or `writing` become
     AccountsUnavailable. A file that was deleted or emptied is restored from its backup, which
     ``announce`` is called about; ``secrets`` is the encrypted file, which shows that there was one.
     """

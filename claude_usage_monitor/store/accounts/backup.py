@@ -1,7 +1,7 @@
 """A copy of the list of accounts beside accounts.db, for a list that was deleted or emptied.
 
-The secrets cannot be listed (a keyring returns only the secret of an account that is named), so
-without the list nothing would know whose they are.
+The secrets alone are not enough: a keyring returns the secret of an account id, but has no list of
+the ids, and no secret contains the name of its account.
 """
 
 from __future__ import annotations

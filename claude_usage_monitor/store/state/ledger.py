@@ -2,8 +2,8 @@
 
 A token sends at most one request per floor interval, an identity at most twenty an hour, and one
 request is in flight at a time. The problem of a failed request is stored with the time of the next
-attempt, which holds for every process. A back-off that another program was given for an identity
-holds for all of its tokens.
+attempt, and applies to every process. A back-off that the API gave another program for an identity
+applies to all tokens of the identity.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def release(connection: sqlite3.Connection, request: int) -> None:
 
 
 def extend_lease(connection: sqlite3.Connection, request: int, now: datetime) -> None:
-    """Start the lease of a granted request again, whose process has more to request."""
+    """Start the lease of a granted request again, because its process has more to request."""
     connection.execute(
         "UPDATE request SET asked_at = ? WHERE id = ? AND answered = 0",
         (milliseconds(now), request),
@@ -200,7 +200,7 @@ def set_account_backoff(
     """
     stored = backoff_of(connection, identity)
     until = problem.retry_at if problem is not None else None
-    if problem is None or until is None or until <= now:
+    if until is None or until <= now:
         if stored is not None:
             connection.execute("DELETE FROM gate WHERE fingerprint = ?", (identity,))
         return
@@ -253,7 +253,7 @@ def _store_backoff(connection: sqlite3.Connection, key: str, backoff: Backoff) -
 def refuse(
     connection: sqlite3.Connection, fingerprint: str, problem: Problem, now: datetime
 ) -> Wait:
-    """Store a problem that keeps a token from sending requests until ``problem.retry_at``.
+    """Store a problem, and let a token send no request until ``problem.retry_at``.
 
     A back-off that lasts longer stays.
     """

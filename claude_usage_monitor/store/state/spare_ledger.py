@@ -60,18 +60,18 @@ class SpareLedger:
             return "Requests cannot be counted with those of other processes: one an hour is sent."
         return None
 
-    def open(self, known: sqlite3.Connection) -> None:
-        """Start to use this ledger; ``known`` is a copy in memory of what state.db had."""
+    def open(self, previous: sqlite3.Connection) -> None:
+        """Start using this ledger; ``previous`` is a copy in memory of what state.db had."""
         self.close()
         for path in self._spare_files():
             with suppress(OSError, sqlite3.Error):
                 self._shared, self._shared_path = _open_file(path), path
-                ledger.copy_ledger(known, self._shared)
+                ledger.copy_ledger(previous, self._shared)
                 return
-        self._continue_alone(known)
+        self._continue_alone(previous)
 
     def close(self) -> None:
-        """Stop to use the shared file."""
+        """Stop using the shared file."""
         if self._shared is not None:
             self._shared.close()
             self._shared = None
@@ -128,11 +128,11 @@ class SpareLedger:
                 with suppress(OSError, sqlite3.Error), closing(connect(other)) as source:
                     ledger.copy_ledger(source, connection, now)
 
-    def _continue_alone(self, known: sqlite3.Connection) -> None:
-        """Use a ledger in memory from now on, with what is readable of another one."""
+    def _continue_alone(self, previous: sqlite3.Connection) -> None:
+        """Use a ledger in memory from now on, with what is readable of the previous one."""
         own = self._own_ledger()
         with suppress(sqlite3.Error):
-            ledger.copy_ledger(known, own)
+            ledger.copy_ledger(previous, own)
         # What this process may send alone does not depend on the requests of others.
         own.execute("DELETE FROM request WHERE process != ?", (this_process(),))
         self.close()

@@ -71,6 +71,7 @@ def test_each_token_has_its_own_floor(connection: sqlite3.Connection) -> None:
 
 
 def test_at_most_twenty_requests_an_identity_and_hour(connection: sqlite3.Connection) -> None:
+    assert 20 == MAX_REQUESTS_PER_HOUR
     for number in range(MAX_REQUESTS_PER_HOUR):
         send_request(connection, NOW + number * SECOND, f"token {number}")
     late = NOW + timedelta(minutes=30)
@@ -145,6 +146,22 @@ def test_a_clock_that_jumps_to_and_fro_grants_at_most_one_request_a_jump(
                 granted += 1
                 record_result(connection, decision.request, "t", Backoff(now, now + FLOOR))
     assert granted <= 14
+
+
+def test_requests_are_deleted_after_a_day(connection: sqlite3.Connection) -> None:
+    day = timedelta(days=1)
+    for now in (NOW, NOW + SECOND, NOW + day):
+        send_request(connection, now, f"token {now}")
+    assert [(NOW + SECOND).timestamp() * 1000, (NOW + day).timestamp() * 1000] == [
+        row[0] for row in connection.execute("SELECT asked_at FROM request ORDER BY asked_at")
+    ]
+
+
+def test_after_a_success_no_failures_are_counted(connection: sqlite3.Connection) -> None:
+    send_request(connection)
+    backoff = backoff_of(connection, "t")
+    assert backoff is not None
+    assert (0, 0, timedelta()) == (backoff.rate_limits, backoff.failures, backoff.clock_skew)
 
 
 def test_the_late_result_of_a_stopped_process_does_not_replace_a_newer_one(
