@@ -124,9 +124,16 @@ class SpareLedger:
 
     def _copy_others(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
         for other in self._files:
-            if other != path:
-                with suppress(OSError, sqlite3.Error), closing(connect(other)) as source:
+            if other == path:
+                continue
+            try:
+                with closing(connect(other)) as source:
                     ledger.copy_ledger(source, connection, now)
+            except OSError:
+                continue  # usually there is no such file
+            except sqlite3.Error as error:
+                if other.name == FILE_NAME:
+                    _delete_if_damaged(other, error)
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
         """Use a ledger in memory from now on, with what is readable of the previous one."""
@@ -162,11 +169,16 @@ def _open_file(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = OFF")
     except sqlite3.Error as error:
         connection.close()
-        if is_corrupt(error):  # the next process creates a new one
-            with suppress(OSError):
-                path.unlink()
+        _delete_if_damaged(path, error)
         raise
     return connection
+
+
+def _delete_if_damaged(path: Path, error: sqlite3.Error) -> None:
+    """Delete a spare ledger if its content is damaged; the next request creates a new one."""
+    if is_corrupt(error):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _allocate(connection: sqlite3.Connection) -> None:

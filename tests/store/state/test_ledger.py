@@ -244,9 +244,10 @@ def test_the_backoff_of_an_identity_holds_for_all_its_tokens(
 
 
 def test_the_backoff_of_an_identity_can_be_ended(connection: sqlite3.Connection) -> None:
-    for over in (None, limited_for(timedelta())):
+    for over in (None, LIMITED, limited_for(timedelta())):
         set_account_backoff(connection, "a", limited_for(timedelta(minutes=40)), NOW)
         set_account_backoff(connection, "a", over, NOW)
+        assert backoff_of(connection, "a") is None
         decision = try_request(connection)
         assert isinstance(decision, Granted)
         record_result(connection, decision.request, "t", Backoff(NOW, NOW))

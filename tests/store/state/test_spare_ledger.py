@@ -188,11 +188,18 @@ def test_the_file_is_the_users_alone(path: Path) -> None:
     assert 0o600 == stat.S_IMODE(path.with_name(FILE_NAME).stat().st_mode)
 
 
-@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000, b""])
+@pytest.mark.parametrize("damage", ["garbage", "garbage behind the first page", "empty"])
 def test_a_damaged_file_is_replaced_while_there_is_space(
-    disk: SmallDisk, path: Path, content: bytes
+    disk: SmallDisk, path: Path, damage: str
 ) -> None:
-    path.with_name(FILE_NAME).write_bytes(content)
+    spare = path.with_name(FILE_NAME)
+    garbage = b"\xff" * 9999
+    contents = {
+        "garbage": garbage,
+        "garbage behind the first page": spare.read_bytes()[:4096] + garbage,
+        "empty": b"",
+    }
+    spare.write_bytes(contents[damage])
     request(StateStore(path), NOW - 2 * HOUR)
     request(StateStore(path), NOW - HOUR)
     disk.fill()
