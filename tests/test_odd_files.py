@@ -83,7 +83,7 @@ def test_figures_are_not_stored_in_a_file_that_others_can_write(
     before = state.read_bytes()
     assert 0 == command.run("--json").returncode
     assert before == state.read_bytes()
-    assert f"chmod go-w '{state}'" in command.run("doctor", "--json").stdout
+    assert f"chmod 600 {state}" in command.run("doctor", "--json").stdout
 
 
 @pytest.fixture
