@@ -15,7 +15,10 @@ from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.login.ownership import Ownership, location_of
 from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
+from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.monitor.login.test_ownership import (
     OURS,
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+    from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
     from tests.monitor.login.test_ownership import Situation
 
 FIGURES = {OURS: 41.0, THEIRS: 99.0}
@@ -71,6 +74,11 @@ def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
     """Return an account imported from Claude Code; its token expires in so many seconds."""
     credentials = claude.server.issue(OURS, expires_in=expires_in)
     return save_account(credentials, OURS, "claude-code", location_of(os.environ))
+
+
+def own(server: TokenServer) -> SavedAccount:
+    """Return an account with an expired login of its own."""
+    return save_account(server.issue(OURS, expires_in=-60), OURS)
 
 
 def claude_codes(found: AccountRegistry) -> AccountStatus:
@@ -216,6 +224,23 @@ def test_the_refresh_token_of_a_copy_is_sent_once_at_most(claude: ClaudeCode, fa
     assert ["credentials_expired"] * 2 == [code(first), code(second)]
     assert "--login --replace" in (second.problem.hint if second.problem else "")
     assert 1 == len(claude.server.refreshes)
+
+
+@pytest.mark.parametrize(
+    ("origin", "unanswered", "requests"),
+    [("login", 1, 1), ("login", 2, 0), ("claude-code", 0, 1), ("claude-code", 1, 0)],
+)
+def test_a_refresh_token_is_not_sent_after_too_many_attempts_without_a_response(
+    claude: ClaudeCode, origin: Origin, unanswered: int, requests: int
+) -> None:
+    """As those of processes that were killed."""
+    saved = saved_from(claude) if origin == "claude-code" else own(claude.server)
+    other_configured(claude)
+    state = RefreshState(token_fingerprint(Secret(refresh_token(saved))), unanswered)
+    registry().services.accounts.store_refresh_state(saved.id, state)
+    problem = code(read(registry(), saved))
+    assert requests == len(claude.server.refreshes)
+    assert problem == (None if requests else "credentials_expired")
 
 
 def test_a_revoked_refresh_token_of_a_copy_is_not_sent_again(claude: ClaudeCode) -> None:
