@@ -3,7 +3,7 @@
 A refresh token works once. As long as Claude Code is logged in to the same account, it refreshes
 the login, and this program uses Claude Code's access token. Our copy is ours to refresh only while
 the API confirms that Claude Code is logged in to another account. A missing or empty store proves
-nothing: another program may be replacing the file, and Claude Code's own token would be spent.
+nothing: another program may be replacing the file, and Claude Code's own token would be used up.
 """
 
 from __future__ import annotations

@@ -267,7 +267,7 @@ class CredentialStore:
         shutdown.register(self)
         if used_up is None:
             return
-        # Other processes have only the spent token: they must not send it again.
+        # Other processes have only the token that is used up: they must not send it again.
         hint = f"{error.hint} If the process that has it was killed: {log_in_again(account.name)}"
         state = RefreshState(used_up, 1, 0, None, RefreshTokenRevoked.code, problem, hint)
         with suppress(AccountsUnavailable):
