@@ -26,16 +26,17 @@ _WITHOUT_COMMAND = f"{_FOLDER}.dashboard"
 
 
 def command() -> NoReturn:
-    """Run the command line of this process, and end the process.
+    """Run the command line, then end the process.
 
-    The interpreter's own shutdown takes 10 ms, for which scripts and prompts would wait. The
-    garbage collector would take 4 ms more: a short command has no garbage. Live mode turns it on.
+    `os._exit` skips the interpreter's shutdown, which would delay scripts and prompts by 10 ms.
+    The garbage collector would take another 4 ms, and a short command has no garbage: only live
+    mode turns it on.
     """
     gc.disable()
     code: int = ExitCode.FAILED
     try:
         code = main()
-    finally:  # also after a bug, whose traceback Python prints then
+    finally:  # also after a bug: Python then prints its traceback
         code = _finish_critical_tasks(code)
     os._exit(code)
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
-    except SystemExit as error:  # of argparse, or of a signal
+    except SystemExit as error:  # from argparse or a signal handler
         return error.code if isinstance(error.code, int) else ExitCode.OK
     except KeyboardInterrupt:  # before a command ran
         return ExitCode.INTERRUPTED
@@ -73,7 +74,7 @@ def _run(arguments: list[str]) -> int:
 
 def _run_command(module_name: str, options: object) -> int:
     module = import_module(module_name)
-    # Imported here because `--help` and `--version` do without them, which saves 2 ms.
+    # Imported here: `--help` and `--version` do not need them, which saves 2 ms.
     from claude_usage_monitor.cli.signals import end_signals
     from claude_usage_monitor.errors import UsageMonitorError
 
@@ -90,9 +91,9 @@ def _run_command(module_name: str, options: object) -> int:
 
 
 def _disable_core_files() -> None:
-    """Prevent core files: after a crash, one would contain the tokens and keys in memory.
+    """Disable core dumps: after a crash, they would contain the tokens and keys in memory.
 
-    ``PR_SET_DUMPABLE`` would also keep debuggers out, but needs ctypes, which takes 3 ms.
+    ``PR_SET_DUMPABLE`` would also block debuggers, but needs ctypes, which takes 3 ms.
     """
     if sys.platform != "win32":
         _, hard_limit = resource.getrlimit(resource.RLIMIT_CORE)

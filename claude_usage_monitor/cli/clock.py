@@ -1,8 +1,8 @@
-"""The command's one clock."""
+"""The clock of all commands."""
 
 from datetime import UTC, datetime
 
 
 def utc_clock() -> datetime:
-    """Return the present instant, aware, in UTC."""
+    """Return the current time as an aware datetime in UTC."""
     return datetime.now(UTC)

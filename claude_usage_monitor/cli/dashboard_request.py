@@ -1,4 +1,4 @@
-"""What the dashboard was asked to show: the accounts to open, to read and to report on."""
+"""A request for the dashboard: opens its accounts, reads them, and reports their problems."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class DashboardRequest(NamedTuple):
     def open_accounts(
         self, announce: Callable[[str], None], *, live: bool = False
     ) -> DisplayedAccounts:
-        """Return the accounts to show; ``announce`` is called with what the user should know.
+        """Return the accounts to show; ``announce`` receives notices for the user.
 
         Raises UnknownAccount, NoCredentials for a missing kind of account, InvalidSetting.
         """
         if self.demo:
-            # 4 ms that `--json` without `--demo` does not pay.
+            # Takes 4 ms; only needed with `--demo`.
             from claude_usage_monitor.monitor.demo import DEMO, DemoAccounts
 
             unknown = next((name for name in self.names if name != DEMO.name), None)
@@ -64,7 +64,7 @@ class DashboardRequest(NamedTuple):
             raise UsageMonitorError(output.describe(error), output.OS_ERROR_HINT) from error
 
     def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
-        """Write every account's notice and problem to standard error; returns the exit code."""
+        """Write every account's notice and problem to standard error; return the exit code."""
         now = utc_clock()
         style = clock_style(self.environ, now)
         for status in statuses:
@@ -80,5 +80,5 @@ class DashboardRequest(NamedTuple):
 
 
 def _random_fraction() -> float:
-    """Return a number from 0 to 1 for jitter, without the 5 ms that importing `random` takes."""
+    """Return a number from 0 to 1 for jitter. Importing `random` would take 5 ms."""
     return os.urandom(1)[0] / 255

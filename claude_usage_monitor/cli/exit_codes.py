@@ -1,4 +1,4 @@
-"""The command's exit codes, and which problem leads to which."""
+"""The command's exit codes, and the exit code for each problem."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `--version` would take half as long again with these dataclasses
+if TYPE_CHECKING:  # importing these dataclasses would make `--version` 50 % slower
     from claude_usage_monitor.usage.status import AccountStatus
 
 
@@ -41,7 +41,7 @@ _WORST_FIRST = (ExitCode.LOGIN_NEEDED, ExitCode.NO_FIGURES, ExitCode.USAGE, Exit
 
 
 def exit_code_for(problem_code: str) -> ExitCode:
-    """Return the exit code for a problem that left no figures."""
+    """Return the exit code for an account that has this problem and no figures."""
     if problem_code in _LOGIN_CODES:
         return ExitCode.LOGIN_NEEDED
     if problem_code in _SERVICE_CODES:
@@ -50,7 +50,7 @@ def exit_code_for(problem_code: str) -> ExitCode:
 
 
 def exit_code_of(statuses: Iterable[AccountStatus]) -> ExitCode:
-    """Return the worst exit code of all accounts: 0 if each has figures, even stale ones."""
+    """Return the worst exit code of all accounts: 0 if all have figures, even stale ones."""
     codes = {
         exit_code_for(status.problem.code if status.problem else "")
         for status in statuses

@@ -1,4 +1,4 @@
-"""Keys without Enter, and a wait that a key, a signal or another thread ends."""
+"""Reads keys without Enter; a key, a signal or another thread ends the wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from typing import Self
 
 _MAX_KEYS = 64  # bytes at once; more is a paste, which is ignored
-_PAUSE = 0.1  # seconds; what follows sooner belongs to the paste or the sequence before it
+_PAUSE = 0.1  # seconds; bytes that follow sooner belong to the previous paste or sequence
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_X].*?(?:\x07|\x1b\\)|.)", re.DOTALL)
 _INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O|[\]P^_X](?:(?!\x07|\x1b\\).)*)?\Z", re.DOTALL)
 
@@ -27,7 +27,7 @@ class KeyParser:
         self._last_at = -_PAUSE
 
     def parse(self, data: bytes, at: float) -> str:
-        """Return the plain keys in bytes that arrived at an instant (in seconds)."""
+        """Return the plain keys in ``data``, which arrived at the time ``at`` (in seconds)."""
         continues = at - self._last_at < _PAUSE
         self._last_at = at
         if continues:
@@ -50,7 +50,7 @@ if sys.platform == "win32":
         """The console's keys. Not tested on a real Windows console; see CONTRIBUTING."""
 
         _POLL_INTERVAL = 0.05  # seconds
-        _PREFIXES = ("\x00", "\xe0")  # of a function key: the letter that follows was not typed
+        _PREFIXES = ("\x00", "\xe0")  # of a function key: skip the letter that follows
 
         def __init__(self) -> None:
             self._woken = threading.Event()
@@ -87,9 +87,9 @@ else:
     import tty
 
     class Keyboard:
-        """The keys of the terminal that standard input is, unbuffered and unechoed while entered.
+        """Reads keys from standard input, without buffering or echo inside the context.
 
-        There are no keys if standard input is not a terminal.
+        Returns no keys if standard input is not a terminal.
         """
 
         def __init__(self) -> None:

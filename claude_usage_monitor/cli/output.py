@@ -1,6 +1,6 @@
-"""All that the command writes: data to standard output, everything else to standard error.
+"""Everything the command writes: data to standard output, everything else to standard error.
 
-Every token and key is replaced before it is written, whichever stream it would go to.
+Tokens and keys are redacted on both streams.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ReaderGone(OutputFailed):
 
 
 def stdout() -> TextIO:
-    """Return standard output, set to write ``?`` for every character that its encoding lacks.
+    """Return standard output, configured to write ``?`` for characters that its encoding lacks.
 
     Raises OutputFailed if it is closed. Commands check this before they do any work.
     """
@@ -59,7 +59,7 @@ def data(text: str) -> None:
 
 
 def json(document: str) -> None:
-    """Write a JSON document and a line feed as `data` does; escapes what cannot be encoded."""
+    """Write a JSON document and a newline; escape characters that stdout cannot encode."""
     if not _is_utf8(stdout().encoding) or re.search("[\ud800-\udfff]", document):
         document = re.sub("[^\0-\x7f]+", _escaped, document)
     data(f"{document}\n")
@@ -86,24 +86,24 @@ def message(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write to standard error what may be worth knowing."""
+    """Write a note to standard error."""
     message(f"note: {text}")
 
 
 def warning(text: str) -> None:
-    """Write to standard error what did not work as it should."""
+    """Write a warning to standard error."""
     message(f"warning: {text}")
 
 
 def error(text: str, hint: str = "") -> None:
-    """Write to standard error what failed, and what to do about it."""
+    """Write an error, and a hint on how to fix it, to standard error."""
     message(f"error: {text}" + (f"\nhint: {hint}" if hint else ""))
 
 
 def prompt(text: str) -> None:
     """Write to standard error without ending the line.
 
-    A standard error that is closed or full changes no exit code: the text is lost.
+    If standard error is closed or full, the text is lost and the exit code stays the same.
     """
     if sys.stderr is None:
         return
@@ -115,7 +115,7 @@ def prompt(text: str) -> None:
 
 
 def discard_terminal() -> None:
-    """Drop what the terminal has not accepted yet, and all that is written to it later."""
+    """Discard output that the terminal has not accepted yet, and everything written later."""
     for stream in (sys.__stdout__, sys.__stderr__):  # `silent_libraries` may have replaced one
         if stream is not None and stream.isatty():
             _redirect_to_null(stream)
@@ -123,7 +123,7 @@ def discard_terminal() -> None:
 
 @contextlib.contextmanager
 def silent_libraries() -> Iterator[None]:
-    """Discard what Python code writes to standard error while the live screen is shown.
+    """Discard all that Python code writes to standard error while the live screen is shown.
 
     Libraries write warnings, log lines and even tracebacks there, which would destroy the screen.
     """

@@ -35,7 +35,7 @@ Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes no abbreviations and reports wrong usage as an error and a hint."""
+    """A parser without abbreviated options, which reports wrong usage as an error and a hint."""
 
     def __init__(self, **settings: object) -> None:
         settings = {"formatter_class": _formatter, "allow_abbrev": False, **settings}
@@ -54,8 +54,9 @@ class Parser(argparse.ArgumentParser):
 def build_parser(commands: Mapping[str, tuple[str, str]], loaded: Container[str]) -> Parser:
     """Return the parser of the whole command line.
 
-    ``commands`` maps names to modules and help texts. Only the modules of the ``loaded`` ones are
-    imported, to add their arguments: all of them for a shell completion or a man page.
+    ``commands`` maps names to modules and help texts. Only the modules of the
+    commands in ``loaded`` are imported, to add their arguments; a shell completion or a man page
+    needs all of them.
     """
     parser = Parser(prog=PROGRAM, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     subparsers = parser.add_subparsers(

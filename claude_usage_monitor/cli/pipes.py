@@ -1,4 +1,4 @@
-"""Standard input, and another command's output, with limits of time and size for a status line."""
+"""Reads standard input and another command's output within time and size limits."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _MAX_INPUT = 1 << 20  # bytes
 _MAX_OUTPUT = 1 << 16  # bytes
 _CHUNK = 1 << 16  # bytes
 _INPUT_TIMEOUT = 1.0  # seconds until the first byte of standard input
-_QUIET_SECONDS = 0.2  # an input that pauses for so long is taken as complete
+_QUIET_SECONDS = 0.2  # after a pause this long, the input counts as complete
 _COMMAND_TIMEOUT = 5.0  # seconds for another command's whole output
 _POLL_INTERVAL = 0.05  # seconds between checks whether that command has ended
 
 
 def read_input() -> bytes:
-    """Return what arrives on standard input in time; nothing if it is a terminal or closed."""
+    """Return the input that arrives in time; empty if stdin is a terminal or closed."""
     if sys.stdin is None or sys.stdin.isatty():
         return b""
     descriptor = sys.stdin.fileno()
-    if sys.platform == "win32":  # its select works for sockets only
+    if sys.platform == "win32":  # there, select works only on sockets
         return os.read(descriptor, _MAX_INPUT)
     content = bytearray()
     while len(content) < _MAX_INPUT:
@@ -44,11 +44,12 @@ def read_input() -> bytes:
 
 
 def output_of(command: Sequence[str], content: bytes) -> str:
-    """Run another command with ``content`` as its input and return what it prints in time.
+    """Run another command with ``content`` as its input and return its output.
 
-    The command and its child processes are killed then. Returns nothing if it cannot be started.
+    Waits at most `_COMMAND_TIMEOUT`, then kills the command and its child processes. Returns an
+    empty string if the command cannot be started.
     """
-    import subprocess  # 10 ms that only users with another status line pay
+    import subprocess  # takes 10 ms; only needed for another status line
 
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from the user's settings
@@ -79,9 +80,9 @@ def output_of(command: Sequence[str], content: bytes) -> str:
 def _write(pipe: IO[bytes], content: bytes) -> None:
     """Write to a pipe and close it.
 
-    The pipe is a file object, not a descriptor: its number could be that of a database by now.
+    Takes a file object, because a closed descriptor's number may be reused, as by a database.
     """
-    with contextlib.suppress(OSError), pipe:  # the command need not read its input
+    with contextlib.suppress(OSError), pipe:  # the command may not read its input
         pipe.write(content)
 
 

@@ -21,7 +21,7 @@ _SIZE_VARIABLES = ("COLUMNS", "LINES")
 def open_console(
     settings: Settings, environ: Mapping[str, str], now: datetime, *, live: bool
 ) -> tuple[Console, RenderOptions]:
-    """Return the console to draw on, and the options for what it can show."""
+    """Return the console to draw on, and drawing options that fit its capabilities."""
     console = Console(
         file=output.stdout(),
         no_color=None if settings.color == "auto" else settings.color == "never",
@@ -56,5 +56,5 @@ def frame_text(
 
 
 def _for_rich(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for Rich: an empty one counts as unset, and we measure the size."""
+    """Return the variables for Rich, without empty ones (unset) and the size (we measure it)."""
     return {name: value for name, value in environ.items() if value and name not in _SIZE_VARIABLES}

@@ -1,4 +1,4 @@
-"""The terminal in live mode: frames on the alternate screen, of which only changes are written."""
+"""Live mode's screen: paints frames on the alternate screen, writing only changed lines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Screen:
     def leave(self) -> None:
         """Switch back to the normal screen and show the cursor."""
         if self._live is not None:
-            # A terminal that was resized may show what remains on the other screen.
+            # After a resize, a terminal may show leftovers of the alternate screen.
             self._console.control(Control.home(), Control.clear())
             self._live.stop()
             self._live = None
@@ -56,11 +56,11 @@ class Screen:
                 os.write(terminal, _RESTORE)
 
     def repaint(self) -> None:
-        """Paint the next frame whole, because something else may have written to the screen."""
+        """Paint all of the next frame, because something else may have written to the screen."""
         self._size = (0, 0)
 
     def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
-        """Show a frame of at most ``size`` (columns, rows); writes only lines that differ."""
+        """Show a frame of at most ``size`` (columns, rows); write only lines that differ."""
         console = self._console
         console.size = size
         frame = [self._segments(line) for line in lines]
@@ -86,7 +86,7 @@ class PlainScreen(Screen):
     """A terminal without cursor movement: every new frame is printed below the last one."""
 
     def enter(self) -> None:
-        """Do nothing: there is no alternate screen, so that there is none to leave either."""
+        """Do nothing: there is no alternate screen to enter, and so none to leave."""
 
     def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
         """Print a frame if anything but its countdowns has changed."""

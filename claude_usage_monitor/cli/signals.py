@@ -13,20 +13,20 @@ from claude_usage_monitor.monitor.login.shutdown import shutting_down
 
 _END_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _REPAINT_SIGNALS = ("SIGWINCH", "SIGCONT")
-_LEAVE_TIMEOUT = 0.7  # seconds until live mode is interrupted: its terminal may accept no output
+_LEAVE_TIMEOUT = 0.7  # seconds to leave live mode: its terminal may accept no output
 
 
 class TerminalStalled(BaseException):
-    """Raised in the main thread when live mode has not left in time after a signal."""
+    """Raised in the main thread when live mode has not ended in time after a signal."""
 
 
 class EndSignals:
-    """Notes the first signal that asks the process to end; later ones change nothing.
+    """Records the first signal that ends the process; later ones change nothing.
 
-    ``exit_code`` is its exit code, ``None`` while none has arrived. The first signal sets
-    `shutting_down`, so that no refresh of a login starts any more, and raises SystemExit in the
-    main thread, at most once in the life of the process. A refresh that was sent is then waited for
-    and stored, however many signals follow.
+    ``exit_code`` is the exit code for that signal, ``None`` until it arrives. The first signal sets
+    `shutting_down`, so that no login refresh starts any more, and raises SystemExit in the main
+    thread, at most once per process. The process still waits for a refresh that was already sent
+    and stores the new login, however many signals follow.
     """
 
     def __init__(self) -> None:
@@ -34,18 +34,18 @@ class EndSignals:
         self._react: Callable[[], None] = self._raise
 
     def install(self) -> None:
-        """Handle the signals from now on, except those that are ignored, as after ``nohup``."""
+        """Handle the signals from now on, except ignored ones, such as SIGHUP after ``nohup``."""
         for number in _numbers(_END_SIGNALS):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     def shield(self) -> None:
-        """Let no signal interrupt what follows."""
+        """Prevent signals from interrupting the code that follows."""
         self._react = _do_nothing
 
     @contextlib.contextmanager
     def reaction(self, react: Callable[[], None]) -> Iterator[None]:
-        """Call ``react`` for the first signal, instead of raising SystemExit, while entered."""
+        """Inside the context, call ``react`` for the first signal instead of raising SystemExit."""
         before, self._react = self._react, react
         try:
             yield
@@ -66,7 +66,7 @@ end_signals = EndSignals()
 
 
 class LiveSignals:
-    """Flags that signals set for the loop of live mode: no signal interrupts a drawing."""
+    """Flags that signal handlers set for live mode's loop: no signal interrupts drawing."""
 
     def __init__(self, wake: Callable[[], None], abandon: Callable[[], None]) -> None:
         self._wake = wake
@@ -76,16 +76,16 @@ class LiveSignals:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code once a signal asks live mode to end; Ctrl+C is a usual way to leave."""
+        """The exit code after a signal that ends live mode; 0 for Ctrl+C, a normal way to leave."""
         code = end_signals.exit_code
         return ExitCode.OK if code == ExitCode.INTERRUPTED else code
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Handle signals while entered.
+        """Handle signals inside the context.
 
-        If the loop has not left in time, its terminal accepts no output or a drawing hangs: then
-        ``abandon`` gives the terminal back and TerminalStalled is raised in the main thread.
+        If the loop has not ended in time, its terminal accepts no output or drawing hangs: then
+        ``abandon`` restores the terminal, and TerminalStalled is raised in the main thread.
         """
         handlers = {
             **dict.fromkeys(_numbers(_REPAINT_SIGNALS), self._on_repaint),
@@ -105,7 +105,7 @@ class LiveSignals:
     def stop_process(self) -> None:
         """Stop as SIGTSTP does by default, until SIGCONT.
 
-        The kernel ignores the signal where no shell could continue the process (``xterm -e``).
+        The kernel ignores the signal if no shell could resume the process (``xterm -e``).
         """
         self.suspend = False
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
@@ -131,7 +131,7 @@ class LiveSignals:
 
 
 def _numbers(names: tuple[str, ...]) -> list[signal.Signals]:
-    """Return the signals of these names that the platform has."""
+    """Return the signals with these names that the platform supports."""
     return [signal.Signals[name] for name in names if hasattr(signal, name)]
 
 

@@ -1,4 +1,4 @@
-"""What the terminal can show, and how this user writes the time."""
+"""The terminal's size, and the clock format of the user's locale and time zone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UTC_NAMES = frozenset(("UTC", "GMT", "UCT", "Zulu", "Universal", "Etc/UTC", "Et
 
 
 def output_width(environ: Mapping[str, str]) -> int:
-    """Return the columns of standard output: the terminal's own, else ``COLUMNS``, else 80."""
+    """Return the width of standard output in columns: the terminal's, else ``COLUMNS``, else 80."""
     size = terminal_size()
     if size is not None:
         return size[0]
@@ -32,13 +32,13 @@ def terminal_size() -> tuple[int, int] | None:
     """Return the columns and rows of standard output, ``None`` if it is not a terminal."""
     try:
         size = os.get_terminal_size(sys.stdout.fileno())
-    except (AttributeError, OSError, ValueError):  # it is None when it is closed
+    except (AttributeError, OSError, ValueError):  # stdout is None if it was closed
         return None
     return (size.columns or DEFAULT_WIDTH, size.lines or DEFAULT_HEIGHT)
 
 
 def clock_style(environ: Mapping[str, str], now: datetime) -> ClockStyle:
-    """Return how this user's locale and time zone write the time."""
+    """Return the clock format of the user's locale and time zone; UTC if ``TZ`` is not usable."""
     try:
         locale.setlocale(locale.LC_TIME, "")
         time_format = locale.nl_langinfo(locale.T_FMT)
@@ -58,7 +58,7 @@ def _is_usable_zone(zone: str, now: datetime) -> bool:
         return False
     if not zone or zone in _UTC_NAMES or re.fullmatch(_POSIX_ZONE, zone):
         return True
-    from zoneinfo import ZoneInfo  # 4 ms that only users with TZ set pay
+    from zoneinfo import ZoneInfo  # takes 4 ms; only needed if TZ is set
 
     try:
         ZoneInfo(zone.removeprefix(":"))

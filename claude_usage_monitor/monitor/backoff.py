@@ -1,7 +1,7 @@
 """When the next request may be sent. Pure: no clock, no randomness, nothing stored.
 
-The usage endpoint allows about 28 requests an hour for an account, which Claude Code itself shares.
-So there are minutes between two requests, and after a 429 none is sent to find out if it is over.
+The usage endpoint allows about 28 requests per account and hour, including Claude Code's own. So
+requests are minutes apart, and after a 429 no request is sent just to check whether it is over.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _MAX_ERROR_WAIT = timedelta(minutes=15)
 _MIN_RATE_LIMIT_WAIT = timedelta(minutes=5)
 _MAX_DOUBLED_RATE_LIMIT_WAIT = timedelta(minutes=30)
 _MAX_RATE_LIMIT_WAIT = timedelta(minutes=60)
-_LONG_BLOCK = timedelta(minutes=10)  # the API often extends an announced wait of this length once,
-_LONG_BLOCK_MARGIN = timedelta(minutes=15)  # by about this much
+_LONG_BLOCK = timedelta(minutes=10)  # the API often extends an announced wait this long once
+_LONG_BLOCK_MARGIN = timedelta(minutes=15)  # the usual extension
 
-_REFUSED_WAIT = timedelta(minutes=15)  # the login may be renewed or replaced
+_REFUSED_WAIT = timedelta(minutes=15)  # meanwhile, the login may be renewed or replaced
 _FORBIDDEN_WAIT = timedelta(hours=1)  # only an admin or another token helps
 
 WaitPolicy: TypeAlias = Callable[[UsageMonitorError, int, float], timedelta]
-"""The wait after an error, after how many errors of this kind in a row, and the jitter (0-1)."""
+"""Returns the wait after an error; takes the error, how many in a row, and the jitter (0-1)."""
 
 
 def lengthened(wait: timedelta, jitter: float) -> timedelta:
-    """Return the wait plus up to ten percent; ``jitter`` (0-1) is the share of these."""
+    """Return the wait plus up to ten percent, scaled by ``jitter`` (0-1)."""
     return wait * (1 + _MAX_JITTER * jitter)
 
 
@@ -56,7 +56,7 @@ def next_regular_read(
 ) -> datetime:
     """Return the end of the interval, or a moment after a window's reset if that is sooner.
 
-    It is never sooner than ``floor`` after the last read.
+    The result is at least ``floor`` after the last read.
     """
     end_of_interval = last_read + lengthened(max(interval, floor), jitter)
     after_resets = [
@@ -115,8 +115,8 @@ def error_wait(count: int, jitter: float = 0.0) -> timedelta:
 def rate_limit_wait(retry_after: timedelta | None, count: int, jitter: float = 0.0) -> timedelta:
     """Return the wait after the ``count``-th 429 in a row of an account.
 
-    It is the announced wait, but at least 5 min, which double to 30 min with each further 429. It
-    is at most 60 min, plus a margin if the API announced a long wait.
+    This is the announced wait, but at least 5 min; the minimum doubles with each further 429, up to
+    30 min. The wait is at most 60 min, plus a margin if the API announced a long one.
     """
     announced = retry_after or timedelta()
     wait = max(announced, _doubled(_MIN_RATE_LIMIT_WAIT, count, _MAX_DOUBLED_RATE_LIMIT_WAIT))
@@ -126,5 +126,5 @@ def rate_limit_wait(retry_after: timedelta | None, count: int, jitter: float = 0
 
 def _doubled(first: timedelta, count: int, longest: timedelta) -> timedelta:
     """Return the ``count``-th wait of a series that doubles up to ``longest``."""
-    wait: timedelta = first * 2 ** min(count - 1, 10)  # 2**10: no overflow, and always the longest
+    wait: timedelta = first * 2 ** min(count - 1, 10)  # at most 2**10: avoids an overflow
     return min(wait, longest)

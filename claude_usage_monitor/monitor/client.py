@@ -1,8 +1,8 @@
 """The public library: the figures of one account or of all, and the accounts themselves.
 
 Figures have the units of the `--json` document: ``utilization`` is a percentage from 0 to 100 (or
-more), instants are aware UTC datetimes, spans are timedeltas, unknown is None. Every error is a
-UsageMonitorError with a stable ``code`` and a ``hint``; none contains a token.
+more), instants are aware UTC datetimes, spans are timedeltas, unknown values are None. Every error
+is a UsageMonitorError with a stable ``code`` and a ``hint``; none contains a token.
 """
 
 from __future__ import annotations
@@ -35,12 +35,11 @@ LOGIN_TIMEOUT = 120.0  # seconds
 def get_usage() -> Usage:
     """Return the limits of the account that Claude Code is logged in as.
 
-    They are requested if the request budget, which all processes share, allows it; otherwise the
-    stored ones are returned. Each window has the time when it was read (``as_of``) and its
-    ``source``.
+    Requests them if the request budget, which all processes share, allows it; otherwise returns the
+    stored ones. Each window has the time when it was read (``as_of``) and its ``source``.
 
     Raises CredentialError if a login is needed, and ServiceError if the service gave no figures. In
-    both cases no figures are stored either.
+    both cases there are no stored figures either.
     """
     status = claude_code_reader(_services()).read(AccountStatus(CLAUDE_CODE))
     if status.usage is None:
@@ -78,10 +77,10 @@ class UsageClient:
     def save_account(
         self, name: str, credentials_json: str | None = None, *, replace: bool = False
     ) -> Account:
-        """Add a subscription: Claude Code's present login, or credentials as JSON.
+        """Add a subscription: Claude Code's current login, or credentials as JSON.
 
-        Claude Code goes on refreshing its own login; only this program refreshes other credentials.
-        With ``replace``, an account of this name gets the new login.
+        Claude Code continues to refresh its own login; only this program refreshes other
+        credentials. With ``replace``, an existing account with this name gets the new login.
 
         Raises InvalidName, NoCredentials if there is no login, another CredentialError if the API
         refuses it, and InvalidSetting if another account has the same login.
@@ -147,7 +146,7 @@ class UsageClient:
     def get_all_accounts_usage(self) -> tuple[AccountStatus, ...]:
         """Return the status of every account that has a login, the active one first.
 
-        The accounts are read at the same time, and each has its own ``problem``. Raises
+        Reads the accounts in parallel; each has its own ``problem``. Raises
         AccountsUnavailable.
         """
         return self._read(selected(self._registry, (), "auto", every=True))
@@ -181,7 +180,7 @@ def _services() -> Services:
 
 
 def _log_in(services: Services, timeout: float, *, browser: bool) -> dict[str, object]:
-    # 20 ms (http.server) that only a login pays.
+    # Takes 20 ms (http.server); only a login needs it.
     from claude_usage_monitor.monitor.login.browser import Prompter, log_in
 
     def read_line() -> str | None:

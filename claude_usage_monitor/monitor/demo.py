@@ -27,12 +27,12 @@ class DemoAccounts(DisplayedAccounts):
         """Do nothing: there is no other account."""
 
     def version(self) -> object:
-        """Return the same value always."""
+        """Return a constant: the account never changes."""
         return None
 
 
 class DemoReader(Reader):
-    """Reads the simulated account, whose windows started when this reader was made."""
+    """Reads the simulated account; its windows start when this reader is created."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock

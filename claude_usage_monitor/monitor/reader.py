@@ -28,7 +28,7 @@ class Reader(Protocol):
         ...
 
     def request_refresh(self) -> None:
-        """Request figures as soon as the budget allows, not only when the interval is over."""
+        """Request figures as soon as the budget allows, without waiting for the interval."""
         ...
 
     def changed(self) -> bool:
@@ -65,7 +65,7 @@ class DisplayedAccounts(Protocol):
         ...
 
     def show_next(self) -> None:
-        """Display the next account instead."""
+        """Show the next account instead."""
         ...
 
     def version(self) -> object:

@@ -1,4 +1,4 @@
-"""What all accounts of a process share: settings, clock, stores and HTTP clients."""
+"""The settings, clock, stores and HTTP clients that all accounts of a process share."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 class Services:
     """The settings, the clock, the stores and the HTTP clients of one process.
 
-    ``random_fraction`` returns a number from 0 to 1: the share of the jitter that lengthens a wait.
+    ``random_fraction`` returns a number from 0 to 1: the share of the maximum jitter to add.
     ``announce`` receives a notice before the first secret is written to the encrypted file.
-    ``live`` is whether the process runs for long. Raises InvalidSetting when the API's base URL may
-    not be used.
+    ``live`` means that the process runs for a long time. Raises InvalidSetting if the API's base
+    URL is not allowed.
     """
 
-    def __init__(  # noqa: PLR0913 - what commands choose differently
+    def __init__(  # noqa: PLR0913 - commands set different ones
         self,
         environ: Mapping[str, str],
         settings: Settings,
@@ -57,10 +57,10 @@ class Services:
 
     @property
     def saved_logins(self) -> SavedLogins:
-        """What only saved accounts need, imported and made on first use."""
+        """The stores that only saved accounts need, imported and created on first use."""
         with self._lock:
             if self._saved_logins is None:
-                # 4 ms that only users with saved accounts pay.
+                # Takes 4 ms; only users with saved accounts need it.
                 from claude_usage_monitor.monitor.login.saved_logins import open_saved_logins
 
                 self._saved_logins = open_saved_logins(
@@ -91,12 +91,12 @@ class Services:
 
     @property
     def refresher(self) -> LoginRefresher:
-        """What refreshes the saved accounts' logins."""
+        """The refresher of the saved accounts' logins."""
         return self.saved_logins.refresher
 
     def api_client(self) -> HttpClient:
         """Return a client of the API, with Claude Code's user agent unless another one is set."""
-        # Imports shutil, 2 ms: like requests, only when a request will be sent.
+        # Imports shutil (2 ms): only needed when a request will be sent.
         from claude_usage_monitor.sources.claude_code.installation import installed_version
 
         user_agent = self.settings.user_agent or f"claude-code/{installed_version(self.environ)}"
@@ -113,7 +113,7 @@ class Services:
     def _client(
         self, base_url: str, user_agent: str = f"claude-usage-monitor/{__version__}"
     ) -> HttpClient:
-        # Imports requests, 70 ms: only when a request will be sent.
+        # Imports requests (70 ms): only needed when a request will be sent.
         from claude_usage_monitor.sources.http import HttpClient
 
         return HttpClient(base_url, user_agent, self.clock, self.environ)

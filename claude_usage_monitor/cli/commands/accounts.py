@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 def _add(registry: AccountRegistry, options: argparse.Namespace) -> int:
     name, replace = options.name, options.replace
     kind: Kind = "console" if options.admin_key else "code"
-    manage.account_to_replace(registry, name, kind, replace=replace)  # before the user logs in
+    manage.account_to_replace(registry, name, kind, replace=replace)  # fail before the user logs in
     if options.login:
         credentials = _log_in(registry, browser=not options.no_browser)
         added = add.add_login(registry, name, credentials, replace=replace)
@@ -130,7 +130,7 @@ def _log_in(registry: AccountRegistry, *, browser: bool) -> dict[str, object]:
 
 
 def _read_admin_key() -> str:
-    """Return the key that is typed, without an echo, or that standard input contains."""
+    """Return the key from standard input; prompt without an echo if that is a terminal."""
     if sys.stdin is None or not sys.stdin.isatty():
         return _read_input().decode("utf-8", "replace").strip()
     try:
@@ -143,7 +143,7 @@ def _read_admin_key() -> str:
 
 
 def _read_credentials(file: str) -> tuple[bytes, str]:
-    """Return credentials as they were written, and a name for where they come from."""
+    """Return the raw credentials and the name of their source."""
     if file == "-":
         return _read_input(), "standard input"
     try:
@@ -153,7 +153,7 @@ def _read_credentials(file: str) -> tuple[bytes, str]:
 
 
 def _read_input() -> bytes:
-    """Return standard input; nothing if it is closed or cannot be read."""
+    """Return all of standard input; empty if it is closed or cannot be read."""
     with contextlib.suppress(OSError):
         return sys.stdin.buffer.read(_MAX_INPUT) if sys.stdin is not None else b""
     return b""
@@ -200,5 +200,5 @@ def _confirm(question: str) -> bool:
     with contextlib.suppress(OSError):
         answer = sys.stdin.buffer.readline() if sys.stdin is not None else b""
     if sys.stdin is None or not sys.stdin.isatty() or not answer:
-        output.message("")  # no Enter on a terminal has ended the line
+        output.message("")  # end the line, as Enter on a terminal would
     return answer.strip().lower() in (b"y", b"yes")

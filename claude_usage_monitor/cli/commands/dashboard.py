@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Return the settings of config.toml; an option on the command line wins."""
+    """Return the settings of config.toml, overridden by command-line options."""
     settings = Settings()
     if not options.demo:
         settings, warnings = load_settings(config_path(os.environ))

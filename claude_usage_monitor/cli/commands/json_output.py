@@ -1,4 +1,4 @@
-"""``--json``: one JSON document on standard output, also about a failure."""
+"""``--json``: one JSON document on standard output, also after a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live mode: the main thread draws and handles keys and signals, other threads read."""
+"""Live mode: the main thread draws and handles keys and signals; other threads read."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from claude_usage_monitor.render.help import help_lines
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage.status import AccountStatus
 
-# Ages and countdowns change at multiples of 30 seconds, in the last minute of every second. They
-# are rounded to the nearest second.
+# Ages and countdowns, rounded to the nearest second, change at multiples of 30 seconds, and every
+# second in the last minute.
 _STEP = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
 _ROUNDING = timedelta(seconds=0.5)
-_AFTER_CHANGE = 0.02  # seconds; drawn a little after a text changes rather than a little before
-_MIN_WAIT_PER_ACCOUNT = 0.1  # seconds; of many accounts, some text changes all the time
+_AFTER_CHANGE = 0.02  # seconds; draw just after a text changes, not just before
+_MIN_WAIT_PER_ACCOUNT = 0.1  # seconds; with many accounts, some text changes all the time
 
 
 def show(request: DashboardRequest) -> int:
@@ -101,7 +101,7 @@ class LiveSession:
         self._shows_help = False
 
     def run(self) -> int:
-        """Run until a key or a signal ends the session; returns the exit code."""
+        """Run until a key or a signal ends the session; return the exit code."""
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
             statuses, now = self._poller.statuses, utc_clock()
@@ -129,7 +129,7 @@ class LiveSession:
         self._screen.paint(lines, (width, height), changed=changed)
 
     def _handle_keys(self, keys: str) -> bool:
-        """Do what the keys request; returns whether one of them was quit."""
+        """Handle the keys; return whether one of them was quit."""
         for key in keys:
             if key in ("q", "Q", "\x03"):
                 return True
@@ -144,7 +144,7 @@ class LiveSession:
         return False
 
     def _suspend(self) -> None:
-        """Give the terminal back, stop the process until SIGCONT, and set the terminal up again."""
+        """Restore the terminal, stop the process until SIGCONT, then enter live mode again."""
         self._screen.leave()
         self._keyboard.restore()
         self._signals.stop_process()
@@ -153,7 +153,7 @@ class LiveSession:
 
 
 def seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> float:
-    """Return the seconds until the mere passing of time can change a text on the screen."""
+    """Return the seconds until a countdown or an age on the screen may change."""
     waits = [_STEP]
     for status in statuses:
         api_now = status.api_time(now)

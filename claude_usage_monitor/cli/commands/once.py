@@ -12,7 +12,7 @@ def show(request: DashboardRequest) -> int:
     """Print one frame of all accounts, if any of them has figures. Returns the exit code."""
     statuses = request.read_accounts()
     if any(status.has_figures for status in statuses):
-        # Rich takes 40 ms, which a frame alone needs.
+        # Importing Rich takes 40 ms, and only a frame needs it.
         from claude_usage_monitor.cli.rich_console import frame_text, open_console
 
         now, environ = utc_clock(), request.environ

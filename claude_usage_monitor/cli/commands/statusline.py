@@ -66,7 +66,7 @@ def _line(content: bytes, environ: Mapping[str, str]) -> str:
 
 
 def _appended(other_line: str, line: str) -> str:
-    """Append our line to another: on the same line if that is a single one, else below it."""
+    """Append our line to the other status line; below it if that has several lines."""
     if not other_line:
         return line
     dot = "·" if output.can_encode("·") else "-"

@@ -1,7 +1,7 @@
-"""Adding accounts: a login made for this program, raw credentials, Claude Code's login, an API key.
+"""Adds accounts: a new login, raw credentials, Claude Code's login, or an Admin API key.
 
-An account is added if the API accepts its login, or cannot be reached. It is not added if the API
-refuses the login.
+An account is added if the API accepts its login or cannot be reached, but not if the API refuses
+the login.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def add_credentials(
 
 
 def add_from_claude_code(registry: AccountRegistry, name: str, *, replace: bool = False) -> Added:
-    """Import Claude Code's present login, which only Claude Code refreshes.
+    """Import Claude Code's current login, which only Claude Code refreshes.
 
     Raises NoCredentials, SecretStoreUnavailable.
     """
@@ -97,7 +97,7 @@ def add_admin_key(
     registry: AccountRegistry, name: str, raw: str, *, replace: bool = False
 ) -> Added:
     """Add an organization by its Admin API key. Raises NoCredentials if it cannot be one."""
-    # 3 ms that only a process that adds an organization pays.
+    # Takes 3 ms; only needed to add an organization.
     from claude_usage_monitor.sources.anthropic import admin_api
     from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 
@@ -107,8 +107,8 @@ def add_admin_key(
     profile = Profile()
     notes: tuple[str, ...] = ()
     try:
-        found = admin_api.get_organization(services.admin_client(), key)
-        profile = Profile(organization=found.name, account_uuid=found.id)
+        organization = admin_api.get_organization(services.admin_client(), key)
+        profile = Profile(organization=organization.name, account_uuid=organization.id)
         _record_profile(services, key, profile)
     except ServiceError as error:
         notes = (_not_checked(error),)
@@ -125,7 +125,7 @@ def _add_own(
     *,
     replace: bool,
 ) -> Added:
-    """Add a login that this program refreshes. It refreshes an expired one at once."""
+    """Add a login that this program refreshes. An expired one is refreshed at once."""
     services = registry.services
     replaced = account_to_replace(registry, name, "code", replace=replace)
     login, token = stored.login(name), stored.refresh_token
@@ -167,9 +167,9 @@ def _is_claude_codes(services: Services, stored: StoredCredentials) -> bool:
 
 
 def _require_unused(services: Services, token: Secret, replaced: SavedAccount | None) -> None:
-    """Raise InvalidSetting if another account has the login, or it was refreshed since.
+    """Raise InvalidSetting if another account has the login, or has refreshed it since.
 
-    If two accounts refreshed the same login, they would end it.
+    If two accounts refreshed the same login, they would invalidate it.
     """
     for saved in services.accounts.all():
         if saved.kind != "code" or (replaced is not None and saved.id == replaced.id):
@@ -177,7 +177,7 @@ def _require_unused(services: Services, token: Secret, replaced: SavedAccount | 
         try:
             other = services.credentials.load(saved)
         except UsageMonitorError:
-            continue  # this shows when that account is read
+            continue  # the error appears when that account is read
         if other.refresh_token == token:
             raise InvalidSetting(
                 f"These credentials are already saved as {saved.name!r}.",
@@ -195,7 +195,7 @@ def _checked_profile(services: Services, token: Secret) -> tuple[Profile | None,
 
     Raises CredentialError if the API refuses the token.
     """
-    # 3 ms that only a process that asks the API pays.
+    # Takes 3 ms; only needed for a request.
     from claude_usage_monitor.sources.anthropic import oauth_api
 
     try:
@@ -267,11 +267,11 @@ def _save_and_refresh(
 ) -> tuple[SavedAccount, tuple[str, ...]]:
     """Save an expired login and refresh it; return the account and notes.
 
-    Raises RefreshTokenRevoked if the login is no longer valid. The one it replaced is restored.
+    Raises RefreshTokenRevoked if the login is no longer valid, after restoring the replaced one.
     """
     previous: Mapping[str, object] | None = None
     if replaced is not None:
-        with suppress(CredentialError):  # it cannot be read: there is nothing to restore
+        with suppress(CredentialError):  # an unreadable login cannot be restored
             previous = services.secrets.read(replaced.id, location=replaced.location).content
     saved = _save(services, account, stored.as_secret(), replaced)
     fingerprint = token_fingerprint(stored.login(saved.name).token)
@@ -296,6 +296,6 @@ def _save_and_refresh(
 
 
 def _added(registry: AccountRegistry, saved: SavedAccount, notes: tuple[str, ...]) -> Added:
-    """Return the account as it is listed now: it may have become the active one."""
+    """Return the account as now listed: it may have become the active one."""
     listed = {each.key: each.account for each in registry.all_accounts()}
     return Added(listed.get(saved.id, account_of(saved)), notes)

@@ -1,4 +1,4 @@
-"""The rules for account names, the list of accounts, and what can be done with an account."""
+"""Checks account names, lists the accounts, and selects, renames and removes them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RESERVED_NAMES = (CLAUDE_CODE.name, CONSOLE.name, "demo")
 
 
 class AccountSummary(NamedTuple):
-    """A row of the list of accounts; ``stored_in`` is where the login is stored."""
+    """A row of the list of accounts; ``stored_in`` names the store of the login."""
 
     account: Account
     plan: str | None
@@ -118,7 +118,7 @@ def _summary(registry: AccountRegistry, listed: ListedAccount) -> AccountSummary
 
 
 def use(registry: AccountRegistry, name: str) -> Account:
-    """Make an account the one that is shown by default. Raises UnknownAccount."""
+    """Show an account by default from now on. Raises UnknownAccount."""
     listed = registry.find(name)
     registry.services.accounts.set_active(listed.key)
     return listed.account
@@ -133,7 +133,7 @@ def rename(registry: AccountRegistry, name: str, new_name: str) -> Account:
 
 
 def require_removable(registry: AccountRegistry, name: str) -> Account:
-    """Return the account with a name. Raises UnknownAccount, InvalidName for a built-in account."""
+    """Return the named account. Raises UnknownAccount, InvalidName for a built-in account."""
     return account_of(_require_saved(registry.find(name), "removed"))
 
 
@@ -165,7 +165,7 @@ def _identities(services: Services) -> list[str | None]:
 
 
 def _provisional_identity(services: Services, saved: SavedAccount) -> str | None:
-    """Return the identity under which figures are stored while the account's own is unknown."""
+    """Return the identity that figures are stored under until the account's own is known."""
     if saved.kind != "code" or saved.origin == "claude-code":
         return None
     try:

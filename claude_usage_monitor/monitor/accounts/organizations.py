@@ -1,4 +1,4 @@
-"""The reader of an organization, the key of a saved one, and the user's own address."""
+"""Opens the reader of an organization, and finds its key and the user's e-mail address."""
 
 from __future__ import annotations
 

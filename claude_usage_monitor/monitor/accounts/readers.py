@@ -1,4 +1,4 @@
-"""The reader of an account: a subscription's or an organization's."""
+"""Opens the reader of an account: a subscription or an organization."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_usage_monitor.usage.status import Account
 def open_reader(services: Services, account: Account, saved: SavedAccount | None) -> Reader:
     """Return a reader of an account; ``saved`` is None for the two built-in accounts."""
     if account.kind == "console":
-        # 9 ms (decimal, calendar, the reports) that only users with an organization pay.
+        # Takes 9 ms (decimal, calendar, the reports); only needed for an organization.
         from claude_usage_monitor.monitor.accounts.organizations import organization_reader
 
         return organization_reader(services, account, saved)
@@ -29,7 +29,7 @@ def claude_code_reader(services: Services) -> SubscriptionReader:
 
 
 def _saved_subscription_reader(services: Services, saved: SavedAccount) -> SubscriptionReader:
-    # 3 ms that only users with saved accounts pay.
+    # Takes 3 ms; only needed for a saved account.
     from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
 
     login_source = SavedLogin(

@@ -1,4 +1,4 @@
-"""Which accounts this user has, and which one is active."""
+"""Lists the accounts of this user, and determines the active one."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ class AccountRegistry:
         return True
 
     def find(self, name: str) -> ListedAccount:
-        """Return the account with a name; case is ignored. Raises UnknownAccount."""
+        """Return the account with this name, ignoring case. Raises UnknownAccount."""
         listed = self.all_accounts()
-        shown_name = clean(name)  # without an echo of a token that was given as a name
+        shown_name = clean(name)  # never echo a token that was given as a name
         for each in listed:
             if name_key(each.account.name) == name_key(shown_name):
                 return each
@@ -96,7 +96,7 @@ class AccountRegistry:
         return self.services.accounts.version()
 
     def reader(self, listed: ListedAccount) -> Reader:
-        """Return the account's reader, the same one each time."""
+        """Return the account's reader, always the same one."""
         with self._lock:
             if listed.key not in self._readers:
                 self._readers[listed.key] = open_reader(self.services, listed.account, listed.saved)

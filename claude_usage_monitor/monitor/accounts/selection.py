@@ -1,4 +1,4 @@
-"""Which of the accounts to show."""
+"""Decides which accounts to show."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def selected(
 ) -> tuple[ListedAccount, ...]:
     """Return the accounts to show: the named ones, every one, or the active one.
 
-    In mode ``auto`` the organization follows an active subscription. Raises UnknownAccount, and
-    AccountsUnavailable when the list of accounts cannot be read.
+    In mode ``auto``, an organization is shown after the active subscription. Raises UnknownAccount,
+    and AccountsUnavailable when the list of accounts cannot be read.
     """
     if names:
         named = [registry.find(name) for name in names]

@@ -16,7 +16,7 @@ AREA = "Accounts"
 def account_findings(
     summaries: Sequence[AccountSummary], damaged_rows: int, now: datetime, style: ClockStyle
 ) -> Iterator[Finding]:
-    """Yield a finding for each saved account, and one for rows of accounts.db that are damaged."""
+    """Yield a finding for each saved account, and one for damaged rows in accounts.db."""
     for summary in summaries:
         name = _without_domain(summary.account.name)
         if summary.problem is None:

@@ -21,7 +21,7 @@ _AREA = "Logins"
 
 
 def login_works(finder: CredentialFinder, now: datetime) -> bool:
-    """Return whether there is a login that is neither expired nor without the scope for usage."""
+    """Return whether there is an unexpired login with the scope for usage."""
     try:
         credential = finder.find(now)
     except CredentialError:

@@ -28,7 +28,7 @@ _AREA = "Files"
 
 
 class Condition(Enum):
-    """The condition of a file or folder; the value is the sentence for it."""
+    """The condition of a file or folder; the value is its description."""
 
     GOOD = "only you can change it"
     MISSING = "does not exist (not needed yet)"
@@ -51,11 +51,11 @@ class OwnPath(NamedTuple):
 
 
 def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
-    """Return every file and folder that this program reads or writes as its own."""
+    """Return all files and folders of this program."""
     state, config = state_path(environ), config_path(environ)
     folders = (
         OwnPath("folder", folder, is_folder=True, is_private=False, may_be_link=True)
-        for folder in dict.fromkeys((state.parent, config.parent))  # one or two
+        for folder in dict.fromkeys((state.parent, config.parent))  # may be the same folder
     )
     return (
         *folders,
@@ -91,7 +91,7 @@ def condition_of(own: OwnPath) -> Condition:
 
 
 def remedy(own: OwnPath, condition: Condition) -> str:
-    """Return the command that repairs a path; empty if its condition is no problem."""
+    """Return the command that repairs a path; empty if nothing is wrong."""
     path = shlex.quote(str(own.path))
     mode = "700" if own.is_folder else "600" if own.is_private else "go-w"
     remedies = {
@@ -110,8 +110,8 @@ def file_findings(
 ) -> Iterator[Finding]:
     """Yield the findings about our files.
 
-    ``state_notice`` is what the store says about state.db, ``settings_warnings`` what it says about
-    config.toml. Neither is repeated if the condition of the file or its folder explains it.
+    ``state_notice`` describes a problem with state.db, ``settings_warnings`` problems in
+    config.toml. They are left out if the condition of the file or its folder explains them.
     """
     problems = set()
     for own in own_paths(environ):

@@ -25,7 +25,7 @@ def network_findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(_AREA, "API", "problem", error.message, error.hint)
     else:
         yield Finding(_AREA, "API", "note" if API_URL_VARIABLE in environ else "ok", url)
-    # Only the names: a proxy's URL may have a password.
+    # Only the names: a proxy's URL may contain a password.
     proxies = ", ".join(name for name in _PROXY_VARIABLES if environ.get(name))
     yield Finding(_AREA, "proxy", "ok", f"set by {proxies}" if proxies else "none")
     variable = next((name for name in _CA_VARIABLES if environ.get(name)), None)
@@ -37,14 +37,14 @@ def network_findings(environ: Mapping[str, str]) -> Iterator[Finding]:
             "SSLKEYLOGFILE",
             "problem",
             "set: TLS session keys are written to a file",
-            "Unset it: who can read that file can read your token.",
+            "Unset it: anyone who can read that file can read your token.",
         )
 
 
 def request_finding(
     status: AccountStatus, *, was_sent: bool, now: datetime, style: ClockStyle
 ) -> Finding:
-    """Return the finding about a request for usage; ``status`` is the account's after it."""
+    """Return the finding about a request for usage; ``status`` is the account's status after it."""
     name = "request"
     if status.problem is not None:
         text = problem_text.message(status.problem, now, style)

@@ -1,4 +1,4 @@
-"""What ``doctor`` says about Claude Pace Maker: its installation, activity and figures."""
+"""Findings about Claude Pace Maker: its installation, activity and figures."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def diagnose(
 def _services(
     environ: Mapping[str, str], settings: Settings, clock: Callable[[], datetime]
 ) -> tuple[Services, bool]:
-    """Return the services, and whether the API's URL is valid. With an invalid one, none is set."""
+    """Return the services, and whether the API's URL is valid; an invalid one is left out."""
     try:
         return Services(environ, settings, clock), True
     except InvalidSetting:  # `network_findings` reports it
@@ -96,7 +96,7 @@ def _services(
 def _saved_accounts(
     services: Services, now: datetime, style: ClockStyle
 ) -> tuple[list[Finding], bool]:
-    """Return the findings about the saved accounts, and whether the login of one of them works."""
+    """Return the findings about the saved accounts, and whether any of their logins works."""
     try:
         summaries = manage.summaries(AccountRegistry(services))
     except UsageMonitorError as error:
@@ -120,7 +120,7 @@ def _requests_in_last_hour(services: Services, now: datetime) -> int | None:
 
 
 def _printable(finding: Finding) -> Finding:
-    """Escape what a terminal would act on, such as an escape sequence in the name of a folder."""
+    """Escape characters that a terminal would interpret, as in the name of a folder."""
     name, detail, hint = map(_escaped, (finding.name, finding.detail, finding.hint))
     return replace(finding, name=name, detail=detail, hint=hint)
 

@@ -21,9 +21,9 @@ _STATUS_LINE = "claude-usage-monitor statusline"
 
 
 def blocking_problem(status: AccountStatus, now: datetime) -> Problem | None:
-    """Return the problem that keeps the next request from being sent, if there is one.
+    """Return the problem that blocks the next request, if there is one.
 
-    An expired login is none: it is a finding about the login.
+    An expired login does not count: it is a finding about the login.
     """
     problem = status.problem
     if problem is None or problem.since is not None:
@@ -71,7 +71,7 @@ def request_budget(
 
 
 def status_line(environ: Mapping[str, str]) -> Finding:
-    """Return the finding about Claude Code's status line, a source that costs no request."""
+    """Return the finding about Claude Code's status line, a source that needs no request."""
     name, command = "status line", statusline_command(environ)
     if command is None:
         hint = f"It provides figures without a request. Set it to `{_STATUS_LINE}`."
@@ -81,12 +81,12 @@ def status_line(environ: Mapping[str, str]) -> Finding:
         return Finding(_AREA, name, "note", "another command is set up", hint)
     if shutil.which(command.split()[0], path=environ.get("PATH", os.defpath)) is None:
         detail = "set up, but its program is not on the PATH"
-        return Finding(_AREA, name, "problem", detail, "Use the program's whole path.")
+        return Finding(_AREA, name, "problem", detail, "Use the program's full path.")
     return Finding(_AREA, name, "ok", "set up")
 
 
 def claude_json(environ: Mapping[str, str], now: datetime) -> Finding:
-    """Return the finding about ``~/.claude.json``, in which Claude Code stores what it has read."""
+    """Return the finding about ``~/.claude.json``, in which Claude Code caches usage."""
     name, config = "~/.claude.json", GlobalConfig(environ).read()
     if config.profile is None or config.profile.account_uuid is None:
         return Finding(_AREA, name, "note", "does not say who is logged in")

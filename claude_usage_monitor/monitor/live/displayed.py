@@ -12,10 +12,10 @@ from claude_usage_monitor.store.settings import Mode
 
 
 class SelectedAccounts(DisplayedAccounts):
-    """The accounts that the command line selects, followed through renames and removals.
+    """The accounts that the command line selects, updated after renames and removals.
 
-    Raises UnknownAccount, and AccountsUnavailable when accounts are named or every account is
-    selected and their list cannot be read.
+    Raises UnknownAccount. Raises AccountsUnavailable if the list cannot be read and the user named
+    accounts or selected every account.
     """
 
     def __init__(
@@ -34,35 +34,35 @@ class SelectedAccounts(DisplayedAccounts):
             self.warning = f"{error.message} {error.hint}"
             self._shown = selected_without_list(registry, mode)
         self._named_keys = tuple(listed.key for listed in self._shown) if names else ()
-        self._single_key: str | None = None  # of the account that `show_next` went to
+        self._single_key: str | None = None  # of the account that `show_next` selected
 
     def current(self) -> tuple[DisplayedAccount, ...]:
         """Return the accounts to show now; a removed account stays while it is the only one."""
-        self._shown = self._wanted() or self._shown
+        self._shown = self._accounts_to_show() or self._shown
         return tuple(
             DisplayedAccount(each.key, each.account, self._registry.reader(each))
             for each in self._shown
         )
 
     def show_next(self) -> None:
-        """Go on to the next account; after the last one, back to the selected ones."""
+        """Show the next account; after the last one, show the selected ones again."""
         try:
             every = selected(self._registry, (), self._mode, every=True)
         except UsageMonitorError:  # the list cannot be read at the moment
             every = self._shown
         selection = [each.key for each in self._selection()]
         views = [None, *(each.key for each in every if [each.key] != selection)]
-        here = views.index(self._single_key) if self._single_key in views else 0
-        self._single_key = views[(here + 1) % len(views)]
+        position = views.index(self._single_key) if self._single_key in views else 0
+        self._single_key = views[(position + 1) % len(views)]
 
     def version(self) -> object:
-        """Return a value that changes when other accounts may have to be shown."""
+        """Return a value that changes when `current` may return other accounts."""
         try:
             return self._registry.version()
         except UsageMonitorError:
             return None
 
-    def _wanted(self) -> tuple[ListedAccount, ...]:
+    def _accounts_to_show(self) -> tuple[ListedAccount, ...]:
         if self._single_key is None:
             return self._selection()
         try:
@@ -71,7 +71,7 @@ class SelectedAccounts(DisplayedAccounts):
             return ()
 
     def _selection(self) -> tuple[ListedAccount, ...]:
-        """Return the selected accounts by their present names; none without a readable list."""
+        """Return the selected accounts with their current names; none if the list is unreadable."""
         try:
             if not self._named_keys:
                 return selected(self._registry, (), self._mode, every=self._every)

@@ -17,7 +17,7 @@ def read_all(
 ) -> tuple[AccountStatus, ...]:
     """Return every account's status, with fresh figures as far as the request budget allows.
 
-    An account's failure is the ``problem`` of its status. An error that is not ours is raised.
+    If an account fails, its status has a ``problem``. Unexpected exceptions propagate.
     """
     reads = [
         partial(each.reader.read, AccountStatus(each.account, interval=interval))
@@ -25,7 +25,7 @@ def read_all(
     ]
     if len(reads) == 1:
         return (reads[0](),)
-    # 5 ms (logging) that users with one account do not pay.
+    # Takes 5 ms (logging), which users with one account save.
     from claude_usage_monitor.threads import run_all
 
     return tuple(run_all(reads, "reader", MAX_PARALLEL_READS))

@@ -17,7 +17,7 @@ from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccou
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 
-# A laptop that wakes up reads at once: the wall clock is checked this often.
+# How often to check the wall clock, so that a laptop reads soon after it wakes up.
 _MAX_SLEEP_SECONDS = 1.0
 _LOGIN_CHECK_INTERVAL = timedelta(seconds=5)  # for a login that is missing; sends no request
 
@@ -41,7 +41,7 @@ class AccountLoop:
         self._due_at, self._deadline = self._clock(), time.monotonic()
 
     def schedule(self) -> None:
-        """Set the time of the next read, as the status says it."""
+        """Schedule the next read at the time in the status."""
         now, self._checked = self._clock(), time.monotonic()
         self._due_at = self.status.next_read_at or now + _LOGIN_CHECK_INTERVAL
         self._deadline = self._checked + (self._due_at - now).total_seconds()
@@ -49,7 +49,7 @@ class AccountLoop:
     def seconds_left(self) -> float:
         """Return the seconds until the next read, 0 when it is due.
 
-        It is due by the wall clock, or by the monotonic clock, which cannot be set.
+        The monotonic clock counts too, because the wall clock may be set back.
         """
         if self._clock() >= self._due_at:
             return 0.0
@@ -67,11 +67,11 @@ class AccountLoop:
 
 
 class Poller:
-    """Keeps the statuses of the displayed accounts fresh.
+    """Keeps the statuses of the displayed accounts up to date.
 
-    One worker thread decides what to read; each read has a thread of its own, so that a slow one
-    delays no other account. ``changed`` is called after every publication, and when the worker has
-    failed. ``interval`` is the one the user has set.
+    One worker thread decides which accounts to read. Each read runs on a separate thread, so that a
+    slow one does not delay other accounts. ``changed`` is called after every published change, and
+    when the worker has failed. ``interval`` is the user's setting.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Poller:
         changed: Callable[[], None],
     ) -> None:
         self.statuses: tuple[AccountStatus, ...] = ()
-        """Of the displayed accounts. The tuple is immutable and replaced as a whole."""
+        """The statuses of the displayed accounts. The tuple is replaced as a whole."""
         self.failure: BaseException | None = None
         """The unexpected exception that ended the worker; the main thread raises it."""
         self._accounts = accounts
@@ -140,7 +140,7 @@ class Poller:
                 loop.read_now()
 
     def _follow_changes(self) -> None:
-        """Display the accounts anew after one was added, changed or removed."""
+        """Update the displayed accounts after one was added, changed or removed."""
         version = self._accounts.version()
         if version != self._version:
             self._version = version
@@ -156,7 +156,7 @@ class Poller:
         self._changed()
 
     def _loop_of(self, displayed: DisplayedAccount) -> AccountLoop:
-        """Return the loop of an account, under the account's present name."""
+        """Return the loop of an account, with the account's current name."""
         loop = self._loops.get(displayed.key)
         if loop is None:
             status = AccountStatus(displayed.account, interval=self._interval)

@@ -1,6 +1,6 @@
-"""Logging in with a browser, or by pasting a code: the first of the two counts.
+"""Logs in with a browser or a pasted code, whichever arrives first.
 
-This module has no terminal of its own: a `Prompter` shows lines to the user and reads theirs.
+This module does not use the terminal: a `Prompter` shows lines to the user and reads lines.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request 
     from claude_usage_monitor.sources.http import HttpClient
 
 TIMEOUT_SECONDS = 300.0
-_POLL_SECONDS = 0.2  # on Windows, Ctrl+C interrupts a wait only when it ends
+_POLL_SECONDS = 0.2  # on Windows, Ctrl+C takes effect only when a wait ends
 _MAX_ATTEMPTS = 20  # pasted lines without this login's code
 
 # `-I` isolates the interpreter: it imports no module from the working directory.
@@ -79,7 +79,7 @@ class _ReceivedCode(NamedTuple):
 _Events = SimpleQueue["Outcome | _PastedLine | _NoBrowser"]
 
 
-def log_in(  # noqa: PLR0913 - a login needs everything outside
+def log_in(  # noqa: PLR0913 - a login needs all of these
     client: HttpClient,
     environ: Mapping[str, str],
     prompter: Prompter,
@@ -90,11 +90,11 @@ def log_in(  # noqa: PLR0913 - a login needs everything outside
 ) -> dict[str, object]:
     """Return the credentials of a new login, as Claude Code stores them; nothing is stored here.
 
-    ``client`` sends requests to the token endpoint. Without ``browser``, or where none can open,
+    ``client`` sends requests to the token endpoint. Without ``browser``, or if none can open,
     the user has to paste the code.
 
-    Raises LoginFailed when the user denies the login, takes longer than ``timeout`` seconds, or can
-    enter no code any more; else as `exchange_code` does. The code is exchanged only once.
+    Raises LoginFailed if the user denies the login, takes longer than ``timeout`` seconds, or can
+    no longer enter a code; otherwise as `exchange_code` does. The code is exchanged only once.
     """
     challenge = Challenge.fresh()
     try:
@@ -153,7 +153,7 @@ class _Conversation:
         self._browser_uri = browser_uri
 
     def code(self, timeout: float) -> _ReceivedCode:
-        """Return the first code. Raises LoginFailed when there will be none."""
+        """Return the first code. Raises LoginFailed if none can arrive any more."""
         deadline = time.monotonic() + timeout
         browser_open, input_open = self._browser_uri is not None, True
         attempts = 0
@@ -193,7 +193,7 @@ class _Conversation:
         return None
 
     def _read_line(self) -> None:
-        """Read one line on a thread, which may wait forever."""
+        """Read one line on a separate thread, because the user may never press Enter."""
         ask, events = self._prompter.ask, self._events
 
         def read() -> None:
@@ -206,7 +206,7 @@ class _Conversation:
         threading.Thread(target=read, name="login paste", daemon=True).start()
 
     def _code_in(self, line: str) -> _ReceivedCode | None:
-        """Return the code in a pasted line, or tell the user what is wrong with it.
+        """Return the code in a pasted line; if there is none, show the user why.
 
         Accepts ``code#state``, and the address of the page on which the login ended.
         """
@@ -225,10 +225,10 @@ class _Conversation:
             return _ReceivedCode(outcome, redirect_uri)
         if query or "#" in line:
             self._prompter.say(
-                "That code is of another login. Open the address above and paste its code:"
+                "That code is from another login. Open the address above and paste its code:"
             )
         else:
-            self._prompter.say("That code is incomplete. Paste it with the # and what follows it:")
+            self._prompter.say("That code is incomplete. Paste it with the # and all that follows:")
         return None
 
 
@@ -257,10 +257,10 @@ def _graphical_browsers(environ: Mapping[str, str]) -> list[str]:
 
 def _program(command: str) -> str:
     try:
-        words = shlex.split(command)
+        parts = shlex.split(command)
     except ValueError:
-        words = command.split()
-    return Path(words[0]).name if words else ""
+        parts = command.split()
+    return Path(parts[0]).name if parts else ""
 
 
 def _open_browser(url: str, environ: Mapping[str, str], events: _Events) -> None:
@@ -280,7 +280,7 @@ def _open_browser(url: str, environ: Mapping[str, str], events: _Events) -> None
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=child_environ,
-            start_new_session=True,  # it has no terminal, and gets no Ctrl+C from ours
+            start_new_session=True,  # detached from our terminal and its Ctrl+C
         )
     except OSError:
         events.put(_NoBrowser())

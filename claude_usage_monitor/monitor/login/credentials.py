@@ -1,4 +1,4 @@
-"""Which credential the account ``claude-code`` uses, and where it was found."""
+"""Finds the credential of the account ``claude-code``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENVIRONMENT = f"{credentials_file.TOKEN_VARIABLE} variable"
 FILE = "Claude Code credentials file"
 KEYCHAIN = "Claude Code keychain item"
 
-_EXPIRY_MARGIN = timedelta(seconds=5)  # a token with less left may expire before it arrives
+_EXPIRY_MARGIN = timedelta(seconds=5)  # a token with less time left may expire on the way
 _KEYCHAIN_INTERVAL = timedelta(seconds=60)  # between two reads of an expired or missing item
 _KEYCHAIN_DENIED_COOLDOWN = timedelta(hours=1)  # each read may open a dialog on the screen
 
@@ -46,7 +46,7 @@ class Credential(NamedTuple):
         return token_fingerprint(self.login.token)
 
     def expired(self, now: datetime) -> bool:
-        """Return whether the token has expired, or will have before a request arrives."""
+        """Return whether the token has expired, or will expire before a request arrives."""
         return self.login.expires_at is not None and self.login.expires_at <= now + _EXPIRY_MARGIN
 
 
@@ -54,7 +54,7 @@ class CredentialFinder:
     """Finds the credential: in the environment, or where Claude Code stores it.
 
     The stores are read each time, except the keychain, because a read may open a dialog. The last
-    good file is cached for the moments in which Claude Code rewrites it. ``security`` replaces the
+    valid file is cached, and used while Claude Code rewrites the file. ``security`` replaces the
     tool that reads the keychain.
     """
 
@@ -84,7 +84,7 @@ class CredentialFinder:
         return self.find_stored(now, force=force)
 
     def find_stored(self, now: datetime, *, force: bool = False) -> Credential:
-        """Return what Claude Code has stored, whatever is in the environment. Raises as `find`."""
+        """Return Claude Code's stored login, ignoring the environment. Raises as `find`."""
         if not self._use_keychain:
             return self._from_file(now)
         try:
@@ -105,7 +105,7 @@ class CredentialFinder:
         return credential if other.expired(now) else other
 
     def stored_content(self, now: datetime) -> tuple[bytes, Credential]:
-        """Read again what Claude Code has stored, and return its bytes too. Raises as `find`."""
+        """Read Claude Code's stored login again; return its raw bytes too. Raises as `find`."""
         origin = self.find_stored(now, force=True).origin
         if origin == FILE:
             path = credentials_file.credentials_path(self._environ)
@@ -149,7 +149,7 @@ class CredentialFinder:
         return False
 
     def _read_keychain(self) -> bytes:
-        # Imports subprocess, 3 ms, which only a Mac needs.
+        # Imports subprocess (3 ms): only needed on a Mac.
         from claude_usage_monitor.sources.claude_code import keychain
 
         return keychain.read_content(self._environ, self._security or keychain.SECURITY)

@@ -1,9 +1,9 @@
-"""Whether this program may refresh a login that was imported from Claude Code.
+"""Decides whether this program may refresh a login that was imported from Claude Code.
 
 A refresh token works once. As long as Claude Code is logged in to the same account, it refreshes
-the login, and this program uses Claude Code's access token. Our copy is ours to refresh only while
-the API confirms that Claude Code is logged in to another account. A missing or empty store proves
-nothing: another program may be replacing the file, and Claude Code's own token would be used up.
+the login, and this program uses Claude Code's access token. We may refresh our copy only while the
+API confirms that Claude Code is logged in to another account. A missing or empty store proves
+nothing: another program may be replacing the file, and a refresh would use up Claude Code's token.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class OwnershipCheck(NamedTuple):
 
 
 class _Installation:
-    """One Claude Code: where it stores its login, and which account its configuration names."""
+    """One Claude Code installation: its stored login and the account in its configuration."""
 
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
@@ -68,7 +68,7 @@ class _Installation:
         self.finder = CredentialFinder(environ)
 
     def without_cache(self) -> _Installation:
-        """Return the same without an earlier login to fall back on while its store is written."""
+        """Return the same installation without a cached login, to see only its present store."""
         return _Installation(self._environ, self._state)
 
     def check(self, account_uuid: str | None, now: datetime, *, force: bool) -> OwnershipCheck:
@@ -95,8 +95,8 @@ class _Installation:
             return OwnershipCheck(Ownership.SAME, credential, organization_id)
         return OwnershipCheck(Ownership.UNKNOWN, credential)
 
-    def holds(self, token: Secret, now: datetime) -> bool:
-        """Return whether this very refresh token is in its store, or may be."""
+    def may_contain(self, token: Secret, now: datetime) -> bool:
+        """Return whether the store contains this refresh token, or may contain it."""
         try:
             return self.finder.find_stored(now).login.refresh_token == token
         except PartialCredentials:
@@ -106,9 +106,9 @@ class _Installation:
 
 
 class LoginOwnership:
-    """Compares our accounts with the login of each Claude Code that may share theirs.
+    """Compares our accounts with the login of each Claude Code installation that may share it.
 
-    These are the one of this process's environment and the one an account was imported from.
+    These are the one in this process's environment and the one an account was imported from.
     """
 
     def __init__(
@@ -127,9 +127,9 @@ class LoginOwnership:
     ) -> OwnershipCheck:
         """Return the ownership; ``OTHER`` only if every installation has another account.
 
-        ``force`` reads a keychain again, whatever is cached. ``confirm`` caches nothing, and asks
-        the API, once for each token, for the account of a live token: a file may name the previous
-        login.
+        ``force`` reads a keychain again, even if it is cached. ``confirm`` uses no cache, and
+        requests the account of a live token from the API, once per token: a file may still name
+        the previous login.
         """
         uuid = account.profile.account_uuid
         checks = []
@@ -156,8 +156,8 @@ class LoginOwnership:
     def require_ours(self, account: SavedAccount, token: Secret, now: datetime) -> None:
         """Raise CredentialsExpired unless this program may send the account's refresh token."""
         for installation in self._installations(account):
-            if installation.without_cache().holds(token, now):
-                raise CredentialsExpired  # to whichever account Claude Code says it belongs
+            if installation.without_cache().may_contain(token, now):
+                raise CredentialsExpired  # even if Claude Code reports another account
         if account.origin == "claude-code":
             problem = refresh_problem(account, self.check(account, now, confirm=True))
             if problem is not None:
@@ -176,13 +176,13 @@ class LoginOwnership:
         return [imported_from, *([self._current] if imported_from is not self._current else [])]
 
     def _confirm(self, check: OwnershipCheck, now: datetime) -> bool:
-        """Request the profile of a live token; return whether this is new knowledge."""
+        """Request the profile of a live token; return whether it is new."""
         credential = check.credential
         if check.ownership is Ownership.SAME or credential is None or credential.expired(now):
             return False
         if self._state.profile_of(credential.fingerprint) is not None:
             return False
-        # 3 ms that only a process that asks the API pays.
+        # Takes 3 ms; only needed for a request.
         from claude_usage_monitor.sources.anthropic import oauth_api
 
         try:
@@ -213,7 +213,7 @@ def refresh_problem(account: SavedAccount, check: OwnershipCheck) -> Credentials
 
 
 def imported_part(content: bytes) -> dict[str, object]:
-    """Return what an account imports from Claude Code's store: its login, and no other one."""
+    """Return the part of Claude Code's store that an account imports: its login and no other."""
     blob = values.json_object(values.parse_json(content)) or {}
     return {key: blob[key] for key in _IMPORTED_KEYS if key in blob}
 

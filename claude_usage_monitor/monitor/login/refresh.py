@@ -1,4 +1,4 @@
-"""Refreshing our own logins: once, by one process, and without losing one that can be stored.
+"""Refreshes our own logins: in one process at a time, and without losing a new login.
 
 A refresh token works once; sending it twice ends the login. So a refresh holds a lock that all
 processes share, reads the stored login again, records the attempt before the token is sent, and
@@ -47,7 +47,7 @@ from claude_usage_monitor.usage.secret import Secret
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
 
-EARLY = timedelta(minutes=5)  # before the end of an access token: the time to refresh it
+EARLY = timedelta(minutes=5)  # refresh an access token this long before it expires
 _MAX_UNANSWERED = 2  # times that our own refresh token may be sent without a response
 _MAX_UNANSWERED_COPY = 1  # Claude Code may have the same token: a second use would log it out
 _RESPONSE_TIMEOUT = timedelta(seconds=30)  # the HTTP client waits 20
@@ -62,8 +62,8 @@ class RefreshReason(Enum):
     NEVER_ACCEPTED = auto()  # the API refuses an access token that it has never accepted
 
 
-# The least time between two refreshes of a login. Where the API refuses what the server has just
-# issued, the next token is not likely to be better.
+# The minimum time between two refreshes of a login. If the API refuses a token that the server has
+# just issued, the next token is unlikely to be better.
 _COOLDOWNS = {
     RefreshReason.EXPIRING: timedelta(minutes=5),
     RefreshReason.REFUSED: timedelta(minutes=5),
@@ -91,7 +91,7 @@ class LoginRefresher:
     def refresh(
         self, saved: SavedAccount, access_fingerprint: str, reason: RefreshReason
     ) -> StoredCredentials:
-        """Return the account's login with another access token than the one of the fingerprint.
+        """Return the account's login, with an access token other than the one with the fingerprint.
 
         Another process may have refreshed it meanwhile. A refresh that has started is finished even
         if the caller is interrupted. Raises CredentialError when the login cannot be refreshed,
@@ -123,11 +123,11 @@ class LoginRefresher:
                 self._require_sendable(account, state)
                 account = self._store.ensure_writable(account, stored)
                 refreshed = self._send(account, stored, token, state)
-                # The server may leave the refresh token as it is.
+                # The server may return the same refresh token.
                 used_up = state.fingerprint if refreshed.refresh_token != token else None
                 return self._store.store_refreshed(account, refreshed, used_up)
 
-    # --- may it be sent? -----------------------------------------------------------------------
+    # --- checks before sending -----------------------------------------------------------------
 
     def _require_cooldown(
         self, account: SavedAccount, stored: StoredCredentials, reason: RefreshReason
@@ -162,17 +162,17 @@ class LoginRefresher:
         if state.unanswered >= _max_unanswered(account):
             raise self._no_longer_valid(account, state, _LOST)
 
-    # --- sending it ----------------------------------------------------------------------------
+    # --- sending -------------------------------------------------------------------------------
 
     def _send(
         self, account: SavedAccount, stored: StoredCredentials, token: Secret, state: RefreshState
     ) -> StoredCredentials:
         """Exchange the refresh token. On failure, store when to try again, or that it is final."""
-        # 3 ms that only a process that refreshes a login pays.
+        # Takes 3 ms; only a process that refreshes a login needs it.
         from claude_usage_monitor.sources.anthropic.oauth_login import credentials_of, refresh_grant
 
         def record_attempt() -> None:
-            """Run when the connection is established, before the token is sent."""
+            """Record the attempt when the connection is established, before the token is sent."""
             if shutting_down.is_set():
                 raise self._store.busy(account.name)
             attempt = RefreshState(

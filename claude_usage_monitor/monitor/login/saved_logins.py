@@ -1,4 +1,4 @@
-"""What only saved accounts need: their secrets, their logins, and the refresh of these.
+"""The stores that only saved accounts need: their secrets, their logins, and the refresher.
 
 `Services` imports this module on first use, so that users without saved accounts do not wait for
 it.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SavedLogins(NamedTuple):
-    """The stores of the saved accounts' secrets and logins, and what refreshes the logins."""
+    """The stores of the saved accounts' secrets and logins, and the refresher."""
 
     secrets: SecretStore
     credentials: CredentialStore

@@ -1,7 +1,7 @@
 """Work that must finish before the process ends: a refreshed login that is not stored yet.
 
-It runs on threads of its own, so that Ctrl+C ends the wait for it and not the work. Whatever ends
-the process sets `shutting_down`, and `drain` finishes the work.
+The work runs on separate threads, so that Ctrl+C ends only the wait for it. Code that ends the
+process sets `shutting_down` and calls `drain`, which waits for the work.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ R = TypeVar("R")
 MAX_DRAIN_SECONDS = 30.0  # the response to a refresh may take 20, and storing it a few more
 _POLL_SECONDS = 0.1
 _RETRY_INTERVAL = 0.5  # seconds between two attempts to store pending logins
-_GRACE_SECONDS = 0.3  # a wait that is over sooner needs no explanation
+_GRACE_SECONDS = 0.3  # a shorter wait needs no explanation
 
 shutting_down = threading.Event()
 """Set when the process is about to end: no refresh and no read starts any more."""
 
 
 class PendingWriter(Protocol):
-    """Holds logins that could not be stored yet."""
+    """An object with logins that could not be stored yet."""
 
     def store_pending(self) -> list[str]:
-        """Try to store them; return the names of the accounts whose login is still pending."""
+        """Try to store them; return the names of the accounts that remain."""
         ...
 
 
-_tasks: set[CriticalTask[Any]] = set()  # that run now
+_tasks: set[CriticalTask[Any]] = set()  # now running
 _writers: set[PendingWriter] = set()
-_lock = threading.Lock()  # over the two sets
+_lock = threading.Lock()  # guards both sets
 _drains_at_exit = False
 
 
@@ -47,7 +47,7 @@ class CriticalTask(Generic[R]):
 
     def result(self) -> R:
         """Run the work on a daemon thread and return its result, or raise its error."""
-        # Imports logging, 5 ms: only a process that refreshes a login needs it.
+        # Imports logging (5 ms): only needed by a process that refreshes a login.
         from claude_usage_monitor.threads import run_in_thread
 
         _drain_at_exit()
@@ -70,7 +70,7 @@ class CriticalTask(Generic[R]):
 
 
 def register(writer: PendingWriter) -> None:
-    """Let `drain` store what the writer holds."""
+    """Let `drain` store the writer's pending logins."""
     with _lock:
         _writers.add(writer)
 
@@ -101,8 +101,8 @@ def drain(
 
 
 def _drain_at_exit() -> None:
-    """Make a process that uses the library wait, too; the command drains before it ends."""
-    global _drains_at_exit  # noqa: PLW0603 - once a process
+    """Call `drain` at the end of processes that use the library; the command calls it itself."""
+    global _drains_at_exit  # noqa: PLW0603 - once per process
     with _lock:
         if not _drains_at_exit:
             _drains_at_exit = True

@@ -1,6 +1,6 @@
 """The logins of saved accounts, as this program stores them.
 
-A refreshed login that no store accepts stays in memory, as a pending write, until one does.
+A refreshed login that cannot be stored stays in memory as a pending write, and is retried.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _OTHER_LOGINS = "mcpOAuth", "anthropicConsole"  # Claude Code stores these in th
 
 
 class StoredCredentials(NamedTuple):
-    """Credentials JSON in Claude Code's shape, and which write of the secret store it is.
+    """Credentials as JSON in Claude Code's format; ``generation`` counts the writes of the secret.
 
-    ``refreshed_at`` is when this program refreshed the login; ``None``: it is as it was added.
+    ``refreshed_at`` is when this program last refreshed the login; ``None`` if it never has.
     """
 
     credentials: Mapping[str, object]
@@ -76,7 +76,7 @@ class StoredCredentials(NamedTuple):
 def parse_credentials(content: bytes, source: str) -> dict[str, object]:
     """Return the credentials in JSON: Claude Code's whole object, or the login alone.
 
-    Raises NoCredentials that names the ``source`` and quotes nothing of the content.
+    Raises NoCredentials; its message names the ``source`` and never quotes the content.
     """
     shown = clean(source)
     try:
@@ -86,7 +86,7 @@ def parse_credentials(content: bytes, source: str) -> dict[str, object]:
     if document is None:
         raise PartialCredentials(
             f"{shown} contains no credentials: it is not a JSON object.",
-            "Give it what Claude Code has in `~/.claude/.credentials.json`, or use --login.",
+            "Provide the content of `~/.claude/.credentials.json`, or use --login.",
         )
     if "claudeAiOauth" not in document and "accessToken" in document:
         document = {"claudeAiOauth": document}
@@ -122,25 +122,25 @@ class CredentialStore:
         self._clock = clock
         self._locks = locks
         self._pending: dict[str, PendingWrite] = {}
-        self._guard = threading.Lock()  # over `_pending` and its registration
+        self._guard = threading.Lock()  # guards `_pending`
 
     # --- locks ---------------------------------------------------------------------------------
 
     def lock(self, account: SavedAccount) -> AbstractContextManager[None]:
-        """Keep other processes from refreshing, replacing or removing an account's login.
+        """Prevent other processes from refreshing, replacing or removing an account's login.
 
-        Raises CredentialsExpired when another process holds the lock for long: a lock is never
-        overridden; AccountsUnavailable when there can be no locks.
+        Raises CredentialsExpired if another process does not release the lock in time (a lock is
+        never overridden), and AccountsUnavailable if locks cannot be created.
         """
         return self._locked(account.id, account.name)
 
     def lock_token(self, token: Secret, name: str) -> AbstractContextManager[None]:
-        """Keep other accounts with the same refresh token from sending it. Raises as `lock`."""
+        """Prevent other accounts with the same refresh token from sending it. Raises as `lock`."""
         return self._locked(token_fingerprint(token), name)
 
     @contextmanager
     def _locked(self, lock_name: str, account_name: str) -> Iterator[None]:
-        # filelock imports asyncio, 50 ms: only a process that changes a login needs it.
+        # filelock imports asyncio (50 ms): only needed by a process that changes a login.
         from claude_usage_monitor.store.locks import LockTimeout, locked
 
         path = self._locks / f"{lock_name}.lock"
@@ -180,7 +180,7 @@ class CredentialStore:
         return StoredCredentials.from_secret(secret.content, secret.generation)
 
     def ensure_writable(self, account: SavedAccount, stored: StoredCredentials) -> SavedAccount:
-        """Write the stored login once more: if that fails, a refreshed one could not be stored.
+        """Write the stored login again: if that fails, a refreshed one could not be stored either.
 
         Returns the account with the location of its secret. Raises SecretStoreUnavailable,
         AccountsUnavailable.
@@ -191,7 +191,7 @@ class CredentialStore:
         return account._replace(location=secret.location, generation=secret.generation)
 
     def update_copy(self, account: SavedAccount, credentials: Mapping[str, object]) -> None:
-        """Store the login that Claude Code has refreshed in place of our copy of the previous one.
+        """Replace our copy of Claude Code's login with the login that Claude Code has refreshed.
 
         Raises UsageMonitorError when it cannot be stored.
         """
@@ -209,7 +209,7 @@ class CredentialStore:
     def store_refreshed(
         self, account: SavedAccount, stored: StoredCredentials, used_up: str | None
     ) -> StoredCredentials:
-        """Store a refreshed login before it is used. If no store accepts it, it becomes pending.
+        """Store a refreshed login before it is used. If that fails, it becomes pending.
 
         ``used_up`` is the fingerprint of the refresh token that was exchanged for it; ``None`` if
         that one stays valid.
@@ -232,7 +232,7 @@ class CredentialStore:
         return pending.problem if pending is not None else None
 
     def retry_pending(self, account_id: str, *, at_once: bool = False) -> bool:
-        """Try to store a pending login if it is time; return whether none is pending any more."""
+        """Try to store a pending login if a retry is due; return whether none is pending now."""
         pending = self._pending.get(account_id)
         if pending is None:
             return True

@@ -1,4 +1,4 @@
-"""Where an Admin API key is found that was not saved: the environment, Claude Code's own file."""
+"""Finds an Admin API key that was not saved: in the environment or in Claude Code's file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "Claude Code credentials file"
 
 
 class AdminKey(NamedTuple):
-    """An Admin API key and the name of the place where it was found."""
+    """An Admin API key and the name of its source."""
 
     secret: Secret
     origin: str
@@ -25,7 +25,7 @@ def find_admin_key(environ: Mapping[str, str]) -> AdminKey:
     """Return the key to use. Raises NoCredentials if there is none.
 
     The first key that is set is used, and raises NoCredentials if it cannot be an Admin API key:
-    the next place may have the key of another organization.
+    the next source may have another organization's key.
     """
     for name in ADMIN_KEY_VARIABLES:
         raw = environ.get(name, "")

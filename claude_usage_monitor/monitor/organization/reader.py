@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MAX_READS_PER_HOUR = 60  # the API's documentation: "once per minute for sustained use"
 _IN_FLIGHT_POLL_SECONDS = 0.05
 _BUDGET_HINT = "This organization was read less than a minute ago, or 60 times in this hour."
-_PUBLISH_EVERY = 12  # reports of a long first read
+_PUBLISH_EVERY = 12  # reports, during a long first read
 
 
 class OrganizationReader(Reader):
@@ -134,7 +134,7 @@ class OrganizationReader(Reader):
 
     def _status(self, snapshot: OrganizationSnapshot, previous: AccountStatus) -> AccountStatus:
         if snapshot.key is None:
-            spend, profile = previous.spend, None  # the last figures stay, and grow old
+            spend, profile = previous.spend, None  # show the last figures, which become stale
         else:
             spend = spend_from_reports(
                 snapshot.stored, snapshot.now, self._budget, self._own_email()
@@ -174,7 +174,7 @@ class OrganizationReader(Reader):
                 publish(self.cached_status(previous))
             time.sleep(_IN_FLIGHT_POLL_SECONDS)
 
-    def _refresh(  # noqa: PLR0913, PLR0917 - a read's values
+    def _refresh(  # noqa: PLR0913, PLR0917 - the state of one read
         self,
         snapshot: OrganizationSnapshot,
         key: AdminKey,

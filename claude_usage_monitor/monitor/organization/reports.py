@@ -46,7 +46,7 @@ _CALLBACK_SECONDS = 5.0  # between two calls of `while_waiting`
 
 
 class ReportResult(NamedTuple):
-    """What a request for a report resulted in: its content, or an error."""
+    """The result of a report request: its content, or an error."""
 
     request: ReportRequest
     outcome: ReportContent | UsageMonitorError
@@ -59,8 +59,8 @@ def fetch_reports(
 ) -> Iterator[ReportResult]:
     """Request reports, two at a time, and yield each result as it arrives.
 
-    After an error that every request would meet, no more requests are sent; after another error,
-    no more to its endpoint. Requests in flight are waited for. An error that is not ours is raised.
+    Sends no more requests after an error that ends the read (see `stops_read`), and no more to the
+    same endpoint after any other error. Waits for requests in flight. Raises unexpected exceptions.
     """
     pending = deque(requests)
     in_flight: dict[Future[ReportContent], ReportRequest] = {}
@@ -92,7 +92,7 @@ def stops_read(request: ReportRequest, error: UsageMonitorError) -> bool:
 
 
 class Reports:
-    """Requests the reports of one key's organization as of ``now``, which is this computer's time.
+    """Requests the reports of one key's organization as of ``now``, by this computer's clock.
 
     Methods raise UsageMonitorError.
     """
@@ -104,10 +104,10 @@ class Reports:
         self._now = now
 
     def identify(self, fingerprint: str) -> str:
-        """Return the organization's id, or a provisional identity while the API does not say it.
+        """Return the organization's id, or a provisional identity until the API returns one.
 
-        The organization is requested until it is known. This checks the key too: a refused key
-        costs one request, not thirty.
+        Requests the organization until it is known. This also checks the key: a refused key costs
+        one request, not thirty.
         """
         if self._state.profile_of(fingerprint) is None:
             try:
@@ -160,7 +160,7 @@ class Reports:
             raise stopped_by
 
     def _api_now(self) -> datetime:
-        """Return ``now`` by the API's clock, as far as its replies have shown it."""
+        """Return ``now`` by the API's clock, as far as its responses have shown the difference."""
         return self._now - self._client.clock_skew
 
     def _fetch(self, request: ReportRequest, today: date) -> ReportContent:

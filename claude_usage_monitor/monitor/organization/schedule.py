@@ -1,7 +1,7 @@
-"""Which reports of an organization to request now, and when the next ones are due.
+"""Decides which reports of an organization to request now, and when the next ones are due.
 
-Reports of costs and tokens are requested once an interval, lists of names once a day. Of the Claude
-Code report, today and yesterday are requested once an hour; earlier days do not change any more.
+Reports of costs and tokens are requested once per interval, lists of names once a day. The Claude
+Code report of today and yesterday is requested once an hour; earlier days no longer change.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class ReportRequest(NamedTuple):
 def requests_due(stored: StoredReports, now: datetime, interval: timedelta) -> list[ReportRequest]:
     """Return the requests to send at ``now`` (by the API's clock), the most important first.
 
-    Every report that was never read is requested. Of the other due reports, at most
-    `MAX_REPEATED_REQUESTS` are: costs first, then the longest due.
+    Every report that was never read is requested. Other due reports are limited to
+    `MAX_REPEATED_REQUESTS`: costs first, then the most overdue.
     """
     requests = [r for r in _all_requests(now.date()) if not _was_forbidden(r, stored, now)]
     unread = [r for r in requests if r.report not in stored.read_at]

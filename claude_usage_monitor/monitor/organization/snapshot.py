@@ -1,4 +1,4 @@
-"""What is stored of an organization, read without a request."""
+"""The stored data of an organization, read without a request."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from claude_usage_monitor.usage.status import Problem
 
 
 class OrganizationSnapshot(NamedTuple):
-    """An organization's key, and what is stored under its fingerprint.
+    """An organization's key, and the data stored under its fingerprint.
 
-    ``organization_id`` is provisional until the API has said it. ``now`` is by the API's clock.
+    ``organization_id`` is provisional until the API has returned it. ``now`` is by the API's clock.
     Without a ``key``, ``key_error`` says why, and nothing else is known.
     """
 
@@ -69,7 +69,7 @@ class OrganizationSnapshot(NamedTuple):
 def read_snapshot(
     find_key: Callable[[], AdminKey], state: StateStore, now: datetime
 ) -> OrganizationSnapshot:
-    """Return what is stored at ``now``, which is this computer's time."""
+    """Return the stored data as of ``now``, by this computer's clock."""
     try:
         key = find_key()
     except UsageMonitorError as error:
@@ -86,7 +86,7 @@ def read_snapshot(
 
 
 def failure_text(failures: Mapping[str, ReportFailure]) -> str:
-    """Return a text on the endpoints that failed: one 403 in full, other 403s by name."""
+    """Return a text about the failed endpoints: one 403 in full, other 403s by name."""
     endpoints = sorted(failures, key=lambda endpoint: (endpoint in NAME_LISTS, endpoint))
     forbidden = [e for e in endpoints if failures[e].code == Forbidden.code]
     sentences = [failures[endpoint].message for endpoint in forbidden[:1]]

@@ -1,4 +1,4 @@
-"""An organization's spend this month, made of its stored reports."""
+"""Computes an organization's spend this month from its stored reports."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ClaudeCodeLogin:
 
     @property
     def account(self) -> Account:
-        """The account that exists without being added."""
+        """The built-in account."""
         return CLAUDE_CODE
 
     @property
@@ -67,7 +67,7 @@ class ClaudeCodeLogin:
         """Do nothing: the state database already has it."""
 
     def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
-        """Return the login's snapshot. ``force`` reads its store again, whatever is cached."""
+        """Return the login's snapshot. ``force`` reads its store again, even if it is cached."""
         return self._pace_maker.added_to(self._login_snapshot(now, force=force), now)
 
     def _login_snapshot(self, now: datetime, *, force: bool) -> LoginSnapshot:
@@ -138,7 +138,7 @@ class ClaudeCodeLogin:
         logged_in_since: datetime | None,
         now: datetime,
     ) -> None:
-        """Store the usage that Claude Code has cached, if it is of this account and this login."""
+        """Store the usage that Claude Code has cached, if it is of this account and login."""
         usage, owner = config.usage, config.usage_account
         if usage is None or owner is None or not identities.may_be_same_identity(owner, identity):
             return
@@ -154,9 +154,8 @@ class ClaudeCodeLogin:
 def _has_expired(credential: Credential, backoff: Backoff | None, now: datetime) -> bool:
     """Return whether the token has expired.
 
-    The API also answers 429 to an expired token. After a 429, the API's clock counts if it is
-    ahead of ours. It does not count otherwise: one wrong Date header would keep a good token from
-    ever being sent again.
+    The API also answers 429 to an expired token. So after a 429, this uses the API's clock if it is
+    ahead of ours. Otherwise it does not: one wrong Date header would block a good token forever.
     """
     problem = backoff.problem if backoff else None
     if backoff is not None and problem is not None and problem.code == RateLimited.code:

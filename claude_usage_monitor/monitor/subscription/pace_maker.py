@@ -1,7 +1,7 @@
-"""Claude Pace Maker next to Claude Code's login: its state, its usage figures and its back-off.
+"""Adds Claude Pace Maker's state, usage figures and back-off to Claude Code's login.
 
 Pace Maker sends requests to the same API, with the login in ``~/.claude/.credentials.json``. Both
-programs share one request budget, so its responses count here too.
+programs share one request budget, so Pace Maker's responses count here too.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ BACKOFF_MESSAGE = "The usage API asked Claude Pace Maker to wait."
 
 _FOLDER = ".claude-pace-maker"
 _MAX_CLOCK_DIFFERENCE = timedelta(seconds=90)
-_MAX_REQUEST_TIME = timedelta(seconds=60)  # from reading the token to dating the response
+_MAX_REQUEST_TIME = timedelta(seconds=60)  # between reading the token and dating the response
 
 
 class PaceMakerMonitor:
-    """Adds Claude Pace Maker's state to a login. Where it is not installed, this costs one stat."""
+    """Adds Claude Pace Maker's state to a login. If it is not installed, this costs one stat."""
 
     def __init__(self, environ: Mapping[str, str], state: StateStore) -> None:
         self._environ = environ
@@ -64,7 +64,7 @@ class PaceMakerMonitor:
         if folder is None or not _is_folder(folder):
             return None
         if self._pace_maker is None or self._pace_maker.folder != folder:
-            # 2 ms that only users of Pace Maker pay.
+            # Takes 2 ms; only users of Pace Maker need it.
             from claude_usage_monitor.sources.pace_maker.reader import PaceMaker
 
             self._pace_maker = PaceMaker(folder)
@@ -81,10 +81,10 @@ class PaceMakerMonitor:
     def why_unused(
         self, login: LoginSnapshot, pace_maker: PaceMakerSnapshot, now: datetime
     ) -> str | None:
-        """Return why its usage is not certain to be this login's; ``None`` if it is.
+        """Return why its usage may not be this login's; ``None`` if it certainly is.
 
-        Its files do not name the account of its figures: its profile is of the account that was
-        logged in when it was installed. It uses the token in the credentials file. So the figures
+        Its files do not name the account of its figures: its profile is the one that was logged in
+        when it was installed. It uses the token in the credentials file. So the figures
         are this login's if the login comes from that file, the API has confirmed the token's
         account, and the file has not changed since before Pace Maker's request.
         """
@@ -139,7 +139,7 @@ class PaceMakerMonitor:
         return since is not None and refused_at is not None and refused_at < since
 
     def _uses_this_login(self, login: LoginSnapshot) -> bool:
-        """Return whether the login is the one that Pace Maker uses."""
+        """Return whether Pace Maker uses this login."""
         if login.credential is None or login.credential.origin != FILE:
             return False
         used = home_directory(self._environ) / ".claude" / ".credentials.json"
@@ -152,7 +152,7 @@ class PaceMakerMonitor:
             stats = (path.stat(), path.lstat())
         except OSError:
             return None
-        # Moving a file here changes its ctime only.
+        # Moving a file here changes only its ctime.
         changed = max(moment for stat in stats for moment in (stat.st_mtime, stat.st_ctime))
         return datetime.fromtimestamp(changed, UTC)
 
@@ -160,5 +160,5 @@ class PaceMakerMonitor:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # a home directory that may not be entered
+    except OSError:  # the home directory is not accessible
         return False

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
 
 _IN_FLIGHT_POLL_SECONDS = 0.05
-_REFRESH_COOLDOWN = timedelta(seconds=30)  # younger figures are shown as "now"
-# Problems that another access token may not have.
+_REFRESH_COOLDOWN = timedelta(seconds=30)  # newer figures are shown as "now"
+# Problems that another access token may solve.
 _REFRESHABLE = frozenset((Unauthorized.code, CredentialsExpired.code))
 # Problems that last until the user logs in, or another program refreshes the login.
 _LOGIN_NEEDED = _REFRESHABLE | {MissingScope.code, Forbidden.code}
@@ -76,8 +76,8 @@ class SubscriptionReader(Reader):
         """Return the account's status, after requesting its usage if the budget allows it.
 
         ``publish`` is called with the stored figures before a request is sent, and with new ones
-        before the profile is requested. If the API refuses a credential and there is another one,
-        that is tried too.
+        before the profile is requested. If the API refuses a credential, tries the next one if
+        there is one.
         """
         with self._lock:
             return self._read(previous, publish)
@@ -95,7 +95,7 @@ class SubscriptionReader(Reader):
             if snapshot.pace_maker_polled_at is not None and now < (status.next_read_at or now):
                 return status  # Claude Pace Maker's figures are fresh enough
             if shutting_down.is_set():
-                return status  # the process ends: it sends nothing any more
+                return status  # the process is ending and sends no more requests
             permission = self._state.acquire(credential.fingerprint, snapshot.identity or "", now)
             if isinstance(permission, Wait):
                 # Another process may have stored new figures, or this computer's clock may have
@@ -143,7 +143,7 @@ class SubscriptionReader(Reader):
         *,
         force: bool,
     ) -> tuple[LoginSnapshot, AccountStatus]:
-        """Return the login and the status, after refreshing the login if that is due and ours."""
+        """Return the login and the status, after refreshing the login if we may and it is due."""
         snapshot, status = self._snapshot_and_status(previous, now, force=force)
         if not snapshot.refreshable:
             return snapshot, status
@@ -180,7 +180,7 @@ class SubscriptionReader(Reader):
         backoff = snapshot.extended_backoff(self._settings.api_floor)
         clock_skew = backoff.clock_skew if backoff else timedelta()
         if snapshot.identity is None:
-            usage = previous.usage  # there is no login: the last figures stay, and grow old
+            usage = previous.usage  # without a login, show the last figures, which become stale
         else:
             usage = self._state.latest_usage(snapshot.identity, now - clock_skew)
         return AccountStatus(
@@ -252,7 +252,7 @@ class SubscriptionReader(Reader):
         Returns whether to try another credential: after a refusal, and after a 429, which an
         expired token gets too.
         """
-        # 2 ms that `--json` saves when it shows stored figures.
+        # Takes 2 ms, which `--json` saves when it shows stored figures.
         from claude_usage_monitor.sources.anthropic import oauth_api
 
         fingerprint = credential.fingerprint

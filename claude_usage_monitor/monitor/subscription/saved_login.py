@@ -45,12 +45,12 @@ from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account
 
-_STORE_RETRY_INTERVAL = timedelta(seconds=30)  # between two reads of a keyring that is locked
+_STORE_RETRY_INTERVAL = timedelta(seconds=30)  # between two reads of a locked keyring
 _ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}
 
 
 class SavedLogin:
-    """The login of an account that was added. Implements `LoginSource`."""
+    """The login of a saved account. Implements `LoginSource`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - its dependencies
         self,
@@ -70,11 +70,11 @@ class SavedLogin:
         self._stored: StoredCredentials | None = None
         self._store_problem: SecretStoreUnavailable | None = None
         self._copied: str | None = None  # fingerprint of Claude Code's token that our copy matches
-        self._not_refreshable: str | None = None  # fingerprint of a token whose refresh failed
+        self._not_refreshable: str | None = None  # fingerprint of a token that cannot be refreshed
 
     @property
     def account(self) -> Account:
-        """The account, with its present name."""
+        """The account, with its current name."""
         saved = self._saved
         return Account(saved.name, saved.kind, saved.profile.email, saved_at=saved.saved_at)
 
@@ -84,14 +84,14 @@ class SavedLogin:
         return None if self._saved.origin == "claude-code" else log_in_again(self._saved.name)
 
     def account_exists(self) -> bool:
-        """Return whether the account has not been removed in the meantime."""
+        """Return whether the account still exists."""
         try:
             return self._accounts.get(self._saved.id) is not None
         except AccountsUnavailable:
             return True
 
     def store_profile(self, profile: Profile) -> None:
-        """Store the profile that the API has sent, unless it is another account's.
+        """Store the profile that the API has sent, unless it is of another account.
 
         Claude Code may have been logged in to another account or organization meanwhile.
         """
@@ -104,10 +104,10 @@ class SavedLogin:
             with suppress(AccountsUnavailable):  # the state database has it, too
                 self._accounts.store_profile(self._saved.id, profile)
 
-    # --- what is known of it -------------------------------------------------------------------
+    # --- the snapshot --------------------------------------------------------------------------
 
     def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
-        """Return what is known of the login. ``force`` reads the login's store again."""
+        """Return the login's snapshot. ``force`` reads its store again, even if it is cached."""
         try:
             account = self._accounts.get(self._saved.id)
             if account is None:
@@ -197,10 +197,10 @@ class SavedLogin:
         return self._stored
 
     def _update_copy(self, live: Credential, now: datetime) -> None:
-        """Keep our copy equal to Claude Code's login, whose refreshes make the copy invalid.
+        """Update our copy of Claude Code's login: each refresh by Claude Code invalidates it.
 
-        Only once the API has said that the token is this account's: a file may name the previous
-        login. If it fails, that shows when the copy is needed.
+        This waits until the API has confirmed the token's account: a file may name the previous
+        login. Errors are ignored here; they appear when the copy is needed.
         """
         if live.fingerprint == self._copied:
             return
@@ -213,10 +213,10 @@ class SavedLogin:
             if credentials is not None:
                 self._store.update_copy(self._saved, credentials)
 
-    # --- refreshing it -------------------------------------------------------------------------
+    # --- the refresh ---------------------------------------------------------------------------
 
     def refresh(self, snapshot: LoginSnapshot, now: datetime, *, refused: bool) -> bool:
-        """Refresh an expired or refused token if it is ours to refresh; return whether we did.
+        """Refresh an expired or refused token if we may; return whether we did.
 
         Raises UsageMonitorError when this fails.
         """
@@ -244,6 +244,6 @@ class SavedLogin:
 
 
 def _is_account(check: OwnershipCheck, account: SavedAccount) -> bool:
-    """Return whether Claude Code's figures are this account's: each organization has its own."""
+    """Return whether Claude Code's figures are of this account and its organization."""
     known = {account.profile.organization_uuid, check.organization_id} - {None}
     return check.ownership is Ownership.SAME and len(known) <= 1

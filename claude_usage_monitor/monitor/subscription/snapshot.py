@@ -1,4 +1,4 @@
-"""The snapshot of a login, which needs no request, and the protocol of what provides it."""
+"""The snapshot of a login, made without a request, and the protocol of its source."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LoginSnapshot(NamedTuple):
 
 
 class LoginSource(Protocol):
-    """The login of one account: Claude Code's, or one that was added."""
+    """The login of one account: Claude Code's, or a saved one."""
 
     @property
     def account(self) -> Account:
@@ -74,22 +74,22 @@ class LoginSource(Protocol):
 
     @property
     def login_hint(self) -> str | None:
-        """What to do when the API refuses the login; ``None``: what the error says."""
+        """What to do if the API refuses the login; ``None`` to use the error's hint."""
         ...
 
     def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
-        """Return the login's snapshot. ``force`` reads its store again, whatever is cached."""
+        """Return the login's snapshot. ``force`` reads its store again, even if it is cached."""
         ...
 
     def refresh(self, snapshot: LoginSnapshot, now: datetime, *, refused: bool) -> bool:
-        """Refresh an expired or refused token if it is ours to refresh; return whether we did.
+        """Refresh an expired or refused token if we may; return whether we did.
 
         Raises UsageMonitorError when this fails.
         """
         ...
 
     def account_exists(self) -> bool:
-        """Return whether the account has not been removed in the meantime."""
+        """Return whether the account still exists."""
         ...
 
     def store_profile(self, profile: Profile) -> None:
@@ -100,7 +100,7 @@ class LoginSource(Protocol):
 def identity_to_show(
     state: StateStore, token_identity: str, configured_identity: str | None, now: datetime
 ) -> str:
-    """Return the identity whose figures to show while the API has not confirmed the token's.
+    """Return the identity to show figures for until the API has confirmed the token's.
 
     This is the one in ``~/.claude.json`` until the first figures of the token are stored. After
     that it is the token's provisional one: the file may still name the previous login.

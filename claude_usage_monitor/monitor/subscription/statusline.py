@@ -15,7 +15,7 @@ from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem
 
 _LOCK_TIMEOUT = 0.25  # seconds that a prompt can wait for another process's write
-_MAX_CONFIG_BYTES = 2 << 20  # of ~/.claude.json: a prompt cannot wait until more is parsed
+_MAX_CONFIG_BYTES = 2 << 20  # of ~/.claude.json: parsing more would delay the prompt
 
 
 class _LoginState(NamedTuple):
@@ -73,7 +73,7 @@ def _login_state(state: StateStore, environ: Mapping[str, str], now: datetime) -
 
 def _configured_identity(environ: Mapping[str, str]) -> str | None:
     """Return the identity in ``~/.claude.json``, if the file is small enough for a prompt."""
-    # 3 ms that a prompt pays only until the token's identity is known.
+    # Takes 3 ms; only needed until the token's identity is known.
     from claude_usage_monitor.sources.claude_code import global_config
 
     try:

@@ -355,8 +355,8 @@ def test_modules_in_the_working_directory_are_not_imported(
 
 # --- pasted lines -------------------------------------------------------------------------------
 
-OTHER_LOGIN = "That code is of another login. Open the address above and paste its code:"
-INCOMPLETE = "That code is incomplete. Paste it with the # and what follows it:"
+OTHER_LOGIN = "That code is from another login. Open the address above and paste its code:"
+INCOMPLETE = "That code is incomplete. Paste it with the # and all that follows:"
 
 
 def test_after_a_wrong_line_the_user_may_paste_again(scene: Scene) -> None:
