@@ -62,7 +62,7 @@ __all__ = [  # noqa: PLE0604 - every name is a literal; the two lists are compar
 
 
 def __getattr__(name: str) -> object:
-    """Import the home of a public name when it is first asked for."""
+    """Import the module of a public name on first use."""
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

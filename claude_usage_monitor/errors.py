@@ -7,7 +7,7 @@
     │   ├── NoCredentials            no credential found, or an unusable one
     │   │   ├── CredentialsNotFound  none found at all
     │   │   ├── PartialCredentials   its file is incomplete: it may be being rewritten
-    │   │   └── LoggedOut            its store exists and holds no login
+    │   │   └── LoggedOut            its store exists and contains no login
     │   ├── CredentialsExpired       the access token has expired
     │   │   └── RefreshTokenRevoked  and the server no longer accepts the refresh token
     │   ├── LoginFailed              a login was started and failed
@@ -67,7 +67,7 @@ class NoCredentials(CredentialError):
 
 
 class CredentialsNotFound(NoCredentials):
-    """Raised when the place where a login would be stored does not exist."""
+    """Raised when the location for a login does not exist."""
 
 
 class PartialCredentials(NoCredentials):
@@ -75,7 +75,7 @@ class PartialCredentials(NoCredentials):
 
 
 class LoggedOut(NoCredentials):
-    """Raised when the store exists and holds no login: Claude Code is logged out."""
+    """Raised when the store exists and contains no login: Claude Code is logged out."""
 
 
 class CredentialsExpired(CredentialError):
@@ -171,7 +171,7 @@ class RateLimited(ServiceError):
 class Unreachable(ServiceError):
     """Raised without a complete response: network, DNS, TLS, proxy or timeout.
 
-    ``sent`` tells whether the server may have received the request.
+    ``sent`` says whether the server may have received the request.
     """
 
     sent = False
@@ -192,7 +192,7 @@ class ServerError(ServiceError):
 class UnexpectedResponse(ServiceError):
     """Raised when the response does not contain what was requested.
 
-    ``sent`` tells whether the server may have used up a single-use token for it.
+    ``sent`` says whether the server may have used up a single-use token for it.
     """
 
     sent = False

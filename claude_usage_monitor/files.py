@@ -1,6 +1,6 @@
 """Bounded reads of regular files, atomic writes, private files and folders.
 
-Functions raise no exception but OSError; its ``strerror`` says in a few words what is wrong.
+Functions raise only OSError, with a short reason in its ``strerror``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REPLACE_INTERVAL = 0.02
 
 
 class NotARegularFile(OSError):
-    """Raised for a folder, FIFO, socket or device, and for a symbolic link where none may be."""
+    """Raised for a folder, FIFO, socket or device, and for a symbolic link that is not allowed."""
 
 
 class FileTooLarge(OSError):
@@ -56,7 +56,7 @@ def read_own_file(path: Path, max_bytes: int) -> bytes:
 def read_private_file(path: Path, max_bytes: int) -> bytes:
     """Return the content of a file of this user alone.
 
-    Makes a file private that others can read, such as a copy. Raises NotPrivate if they own it or
+    If others can read it (such as a copy), it is made private. Raises NotPrivate if they own it or
     can change it, and NotARegularFile also for a symbolic link.
     """
     with _open_for_reading(path, follow_links=False) as file:
@@ -146,7 +146,7 @@ def require_private_folder(path: Path) -> None:
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Return whether another user than root owns a file or folder."""
+    """Return whether a user other than this one and root owns a file or folder."""
     return sys.platform != "win32" and status.st_uid not in {os.getuid(), _ROOT}
 
 
@@ -187,20 +187,20 @@ def _not_regular(path: Path, mode: int) -> NotARegularFile:
 
 
 def _require_own(status: os.stat_result, path: Path) -> None:
-    """Raise NotPrivate, with the command that mends it, if others own a file or can change it."""
-    what = "the folder" if stat.S_ISDIR(status.st_mode) else "it"
+    """Raise NotPrivate, with the command that fixes it, if others own a file or can change it."""
+    subject = "the folder" if stat.S_ISDIR(status.st_mode) else "it"
     quoted = "'" + str(path).replace("'", "'\\''") + "'"
     if is_foreign(status):
-        reason = f"another user owns {what}: `sudo chown {os.getuid()} {quoted}`"
+        reason = f"another user owns {subject}: `sudo chown {os.getuid()} {quoted}`"
     elif is_writable_by_others(status):
-        reason = f"other users can write to {what}: `chmod go-w {quoted}`"
+        reason = f"other users can write to {subject}: `chmod go-w {quoted}`"
     else:
         return
     raise NotPrivate(errno.EPERM, reason, str(path))
 
 
 def _is_private_group(group_id: int) -> bool:
-    """Return whether our user is alone in a group of the same name.
+    """Return whether our user is the only member of a group with the same name.
 
     Many Linux distributions give each user such a group, and let it write to all new files.
     """
@@ -226,7 +226,7 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Move a file over another one, and make the change survive a power cut."""
+    """Move a file over another one, and make the change survive a power failure."""
     for attempts_left in reversed(range(_REPLACE_ATTEMPTS)):
         try:
             new.replace(path)

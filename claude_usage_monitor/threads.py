@@ -1,6 +1,6 @@
 """Daemon threads that deliver their result as a Future.
 
-An executor's threads would hold up the exit of the process until they are done; a daemon thread
+An executor's threads would delay the exit of the process until they are done; a daemon thread
 that waits for a server or for a keyring ends with the process.
 """
 
@@ -20,14 +20,14 @@ _SIGNAL_CHECK_SECONDS = 0.2  # Windows handles Ctrl+C only between two waits
 def run_in_thread(function: Callable[[], R], name: str) -> Future[R]:
     """Start a daemon thread that runs ``function`` and return the Future of its result.
 
-    Whatever the function raises is raised by ``Future.result``, a KeyboardInterrupt included.
+    ``Future.result`` raises the function's exception, including KeyboardInterrupt.
     """
     future: Future[R] = Future()
 
     def run() -> None:
         try:
             result = function()
-        except BaseException as error:  # noqa: BLE001 - the one who waits for the result raises it
+        except BaseException as error:  # noqa: BLE001 - `Future.result` raises it
             future.set_exception(error)
         else:
             future.set_result(result)

@@ -33,7 +33,7 @@ FORMATS = (
 
 
 class Render(Protocol):
-    """What a format's module defines."""
+    """The signature of a format's ``render``."""
 
     def __call__(
         self,

@@ -73,7 +73,7 @@ def _account(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json:
 def _throttling(status: AccountStatus, now: datetime) -> Json | None:
     if status.throttling is None:
         return None
-    # 5 ms that an account without Claude Pace Maker does not pay.
+    # Takes 5 ms, and only accounts with Claude Pace Maker need it.
     from claude_usage_monitor.formats.json_throttling import throttling_json
 
     return throttling_json(status.throttling, now)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def spend_json(spend: Spend) -> Json:
-    """Return the month's amounts, which are not rounded."""
+    """Return the month's amounts, unrounded."""
     return {
         "currency": spend.currency,
         "period_start": spend.period_start.isoformat(),

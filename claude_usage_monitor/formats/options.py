@@ -8,7 +8,7 @@ from claude_usage_monitor.usage.durations import ClockStyle
 
 
 class FormatOptions(NamedTuple):
-    """How to write: the width in cells, with color or not, in ASCII or not, and the clock."""
+    """How to write: the width in cells, color, ASCII only, and the clock style."""
 
     width: int = 80
     color: bool = True

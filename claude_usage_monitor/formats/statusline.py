@@ -53,7 +53,7 @@ def render(
 
 
 def statusline(status: AccountStatus, now: datetime, options: FormatOptions) -> str:
-    """Return an account's line. Where cells run short, countdowns yield first, then windows."""
+    """Return an account's line. A narrow line drops countdowns first, then windows."""
     api_now = status.api_time(now)
     windows = status.usage.at(api_now).windows if status.usage else ()
     trailer = _trailer(status, now)

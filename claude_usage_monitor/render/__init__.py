@@ -1,1 +1,1 @@
-"""The Rich faces: statuses and the time in, lines of text out."""
+"""Terminal output drawn with Rich: statuses and the time in, lines of text out."""

@@ -62,9 +62,9 @@ class AccountFrame:
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
-        """The steps by which this frame may get lower.
+        """The steps at which this frame may shrink.
 
-        Several accounts share a frame before one of them loses figures.
+        Several accounts share a frame before any of them loses figures.
         """
         if self.several and self.width >= frame.MIN_WIDTH:
             return tuple(cutoff for cutoff in CUTOFFS if cutoff < FIGURES)
@@ -95,7 +95,7 @@ class AccountFrame:
         return lines + self.several + (cutoff < AGE_WITHOUT_BORDER)
 
     def draw(self, cutoff: int, spare_rows: int = 0) -> list[Text]:
-        """Draw what has not yielded at a cutoff; panels that grow use the spare rows."""
+        """Draw the parts that remain at a cutoff; panels that grow use the spare rows."""
         blocks = self._blocks(cutoff, spare_rows)
         if not self._framed(cutoff):
             return self._without_border(blocks, age=cutoff < AGE_WITHOUT_BORDER)
@@ -206,7 +206,7 @@ def account_frames(
 def account_rows(
     status: AccountStatus, now: datetime, options: RenderOptions
 ) -> tuple[LimitRow, ...]:
-    """Return an account's limits as rows; of an organization, its month."""
+    """Return an account's limits as rows; for an organization, its month."""
     if status.spend is not None:
         return (month_row(status.spend, status.api_time(now), options),)
     if status.usage is None:

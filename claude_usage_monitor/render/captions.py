@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 READING = "Reading…"
 NO_LIMITS = "no limits"
 ADMIN_API = "Admin API"
-DEMO = "demo"  # shown at every width: these figures are invented
+DEMO = "demo"  # shown at every width: these figures are simulated
 
 _NAMES = {"claude-code": "Claude", "console": "Organization", "demo": "Demo"}
 _MIN_NAMED_WIDTH = 34  # cells of a title that names Claude Code's login beside its plan
@@ -103,9 +103,9 @@ def freshness(status: AccountStatus, now: datetime, options: RenderOptions) -> t
 
 
 def note(status: AccountStatus, now: datetime, options: RenderOptions, *, figures: bool) -> Note:
-    """Return what is shown beside an account that has one line: its problem, or its age.
+    """Return the note beside an account that has one line: its problem, or its age.
 
-    ``figures`` is whether the line has any.
+    ``figures`` says whether the line has figures.
     """
     old = freshness(status, now, options)[-1]
     if status.problem is not None:
@@ -156,7 +156,7 @@ def _sources(status: AccountStatus) -> str:
 
 
 def _blocked_until(status: AccountStatus, now: datetime, options: RenderOptions) -> str:
-    """Return until when the API refuses requests, ours or Claude Pace Maker's."""
+    """Return when the API stops refusing requests, ours or Claude Pace Maker's."""
     problem = status.problem
     until = None
     if problem is not None and problem.retry_at is not None:

@@ -49,7 +49,7 @@ def chart(
 
 
 def chart_width(days: int, width: int) -> int:
-    """Return how many of ``width`` cells a chart of a month with so many days uses."""
+    """Return how many of ``width`` cells a chart of a month with ``days`` days uses."""
     return min(days, width) * _day_width(days, width)
 
 

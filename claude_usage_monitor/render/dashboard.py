@@ -1,6 +1,6 @@
 """The whole dashboard: statuses and the time in, lines of text out, for a pane of any size.
 
-Where rows run short, decoration yields before figures: see the table of panels.
+If there are too few rows, decoration is dropped before figures: see the table of panels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def dashboard(
 ) -> list[Text]:
     """Return the lines to show: none wider than ``width``, no more than ``height`` of them.
 
-    A ``height`` of ``None`` means as many as it takes.
+    A ``height`` of ``None`` means no limit.
     """
     width = max(1, min(width, MAX_WIDTH))
     shown: Sequence[AccountStatus] = statuses
@@ -53,7 +53,7 @@ def dashboard(
 def _stacked(frames: Sequence[AccountFrame], height: int) -> list[Text] | None:
     """Draw all frames, one below the other, at the first step at which they fit.
 
-    Of the rows that are left, the first frame takes one step more; panels that grow take the rest.
+    Of the spare rows, the first frame uses one more step; panels that grow use the rest.
     """
     if sum(frame.min_height for frame in frames) > height:
         return None

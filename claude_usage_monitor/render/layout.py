@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 def first_fitting(candidates: Iterable[_T], limit: float, size: Callable[[_T], float]) -> _T | None:
-    """Return the first candidate, the richest first, whose size is not over the limit."""
+    """Return the first candidate, the richest first, with a size within the limit."""
     return next((candidate for candidate in candidates if size(candidate) <= limit), None)
 
 

@@ -57,7 +57,7 @@ class LimitColumns(NamedTuple):
         """Return the columns for these rows in ``width`` cells."""
         short = short or tiny
         labels = [row.short_label if short else row.label for row in rows]
-        digits = max([3, *(len(row.percent) for row in rows)])  # the width of 100: nothing jumps
+        digits = max([3, *(len(row.percent) for row in rows)])  # as wide as 100: nothing jumps
         sign = max((len(_sign(row)) for row in rows), default=0)
         sign = 0 if options.color else sign + (1 if sign and not tiny else 0)
         percent = digits + (1 if tiny else 2) + sign
@@ -74,7 +74,7 @@ class LimitColumns(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What follows the percentage."""
+        """The text after the percentage."""
         return "%" if self.tiny else " %"
 
     @property

@@ -29,9 +29,9 @@ class LimitRow(NamedTuple):
     """A row's texts, each as candidates from the richest to the poorest.
 
     ``brief`` is shown beside the percent (a countdown, an amount), ``detail`` and ``forecast`` on
-    lines of their own. ``utilization`` is ``None`` where no percent may be shown. ``tick`` is where
+    separate lines. ``utilization`` is ``None`` where no percent may be shown. ``tick`` is where
     an even pace would be now, ``target`` Claude Pace Maker's target, both in percent. ``key`` is
-    that of a window. ``unlimited`` spend has no percent.
+    a window's key. ``unlimited`` spend has no percent.
     """
 
     label: str

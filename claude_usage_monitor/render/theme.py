@@ -23,7 +23,7 @@ SEVERITY_SIGNS = {  # after the percent, without color
 
 
 class Theme(NamedTuple):
-    """The styles of everything whose color has a meaning."""
+    """The styles of all elements with a meaningful color."""
 
     severity: Mapping[Severity, str]
     good: str
@@ -63,7 +63,7 @@ class Glyphs(NamedTuple):
     vertical: str
     filled: str
     track: str
-    unknown: str  # the track of a bar whose utilization is unknown
+    unknown: str  # the track of a bar with unknown utilization
     tick: str
     target: str  # Claude Pace Maker's mark on a bar
     tick_on_target: str
@@ -83,7 +83,7 @@ ASCII = Glyphs(
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """How to draw: glyphs, with color or not, theme, clock, and whether the screen is live."""
+    """How to draw: glyphs, color, theme, clock style, and whether the screen is live."""
 
     glyphs: Glyphs = UNICODE
     color: bool = True
@@ -107,5 +107,5 @@ class RenderOptions:
 
 
 def styled_text(text: str, style: str) -> Text:
-    """Return a text whose style does not apply to what is appended to it."""
+    """Return a text with a style that does not apply to text appended to it."""
     return Text().append(text, style=style)

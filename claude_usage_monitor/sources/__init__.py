@@ -1,1 +1,1 @@
-"""The outside systems, one a module, read only: bytes in, ground types out, our errors raised."""
+"""Outside systems, one module each, read only. They return domain types and raise our errors."""

@@ -1,7 +1,7 @@
-"""Every exception of requests and urllib3 as one of our errors.
+"""Turn every exception of requests and urllib3 into one of our errors.
 
-Only class names are compared, never their texts, and no text of theirs is quoted: it may contain
-the token or the proxy's password.
+This module compares only their classes and never quotes their texts, which may contain the token
+or the proxy's password.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _is_plain_os_error(error: BaseException) -> bool:
 
 
 def _is_caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    """Return whether the error, or one that it wraps, is of a class."""
+    """Return whether the error, or an error that it wraps, is a ``kind``."""
     cause: object = error
     for _ in range(_MAX_CAUSES):
         if not isinstance(cause, BaseException):

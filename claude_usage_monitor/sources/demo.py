@@ -23,7 +23,7 @@ _LIMIT = Decimal(140)
 
 
 def demo_usage(now: datetime, started: datetime) -> Usage:
-    """Return the demo account's figures at ``now``, for a demo that ``started`` then."""
+    """Return the demo account's figures at ``now``, for a demo that began at ``started``."""
     minutes = (now - started).total_seconds() / 60
     week_end = started + timedelta(days=3, hours=2, minutes=20)
     used = Decimal("47.52") + Decimal(round(minutes * 12)) / 100

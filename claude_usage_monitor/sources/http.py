@@ -1,4 +1,4 @@
-"""Requests to one HTTP API: bounded in time and size, every failure one of our errors."""
+"""Requests to one HTTP API, bounded in time and size. Failures are raised as our errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # the 
 MAX_BODY = 1 << 20  # bytes, decompressed; the largest real reply is under 10 KiB
 _CHUNK = 1 << 16  # bytes
 _CLOCK_TOLERANCE = timedelta(seconds=90)  # a smaller skew changes no figure on the screen
-_MAX_CLOCK_SKEW = timedelta(days=36525)  # a Date header that differs by more is not a clock's
+_MAX_CLOCK_SKEW = timedelta(days=36525)  # a Date header that differs by more is invalid
 _NOT_IN_A_HEADER = re.compile(r"[^\x20-\x7e]")
 
 
@@ -43,8 +43,8 @@ class TimeLimits:
 class HttpClient:
     """Sends requests to one API, each on a new connection.
 
-    Requests are minutes apart. A connection that was open for so long may be dead without our
-    noticing, and the next request would hang on it.
+    Requests are minutes apart. A connection that stays open for so long may die unnoticed, and the
+    next request would hang on it.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class HttpClient:
         """Post a JSON document and return the reply, of any status.
 
         ``before_sending`` is called when the connection is established, before the first byte of
-        the request; if it raises, nothing is sent. Raises as `get` does; ``sent`` of the error is
+        the request; if it raises, nothing is sent. Raises as `get` does; ``sent`` of the error says
         whether the server may have received the request.
         """
         request = requests.Request("POST", self._base_url + path, json=document)
@@ -111,7 +111,7 @@ class HttpClient:
     def _exchange(
         self, exchange: Exchange, request: requests.Request, timeout: float, max_bytes: int
     ) -> Reply:
-        """Send a request from a thread of its own, and stop waiting for it after ``timeout``.
+        """Send a request in a separate thread, and stop waiting for it after ``timeout``.
 
         No timeout of requests covers the DNS lookup, or a server that never stops sending.
         """
@@ -149,7 +149,7 @@ class HttpClient:
             return response.status_code, response.headers, _bounded_body(response, max_bytes)
 
     def _api_time(self, headers: Mapping[str, str]) -> datetime:
-        """Return the present by the API's clock, and note how far our own clock is ahead."""
+        """Return the API's current time, and store how far our clock is ahead of it."""
         now = self._clock()
         date = http_date(headers.get("Date", ""))
         skew = timedelta() if date is None else now - date

@@ -1,8 +1,8 @@
 """A small web server for the browser of this computer: loopback only, GET only, bounded.
 
 Every program on this computer can connect to it, and web pages can make the browser connect. So it
-answers only under a name of this computer, limits size, time and number of requests, repeats
-nothing of a request in a page and logs nothing.
+answers only requests for a name of this computer, limits their size, time and number, never quotes
+a request in a page, and logs nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 MAX_CONNECTIONS = 64  # on each address; a browser opens a handful
 CONNECTION_TIMEOUT = 5.0  # seconds for a whole request, however slowly a client sends it
 MAX_HEAD = 16 << 10  # bytes of request line and headers: a browser may send many cookies
-_POLL_INTERVAL = 0.05  # seconds until `close` is noticed
+_POLL_INTERVAL = 0.05  # seconds between checks for `close`
 _PORT_ATTEMPTS = 20  # until a port is free on both addresses
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
@@ -50,25 +50,25 @@ class Page(NamedTuple):
 class LoopbackServer:
     """Serves pages on one random port of 127.0.0.1 and ::1, from `start` to `close`.
 
-    For ``localhost``, browsers use either address; on one that was free, another program could
-    receive their requests. ``page_for`` is called with the path and query of a GET request, on a
+    Browsers use either address for ``localhost``. If one were free, another program could receive
+    their requests there. ``page_for`` is called with the path and query of a GET request, on a
     thread of the server.
     """
 
     def __init__(self, page_for: Callable[[str], Page]) -> None:
-        """Reserve a port. Raises OSError when there is none."""
+        """Reserve a port. Raises OSError when none is free."""
         self._servers = _bind(page_for)
         self.port = self._servers[0].port
 
     def start(self) -> None:
-        """Begin to answer requests."""
+        """Start answering requests."""
         for server in self._servers:
             threading.Thread(
                 target=server.serve_forever, args=(_POLL_INTERVAL,), name="loopback", daemon=True
             ).start()
 
     def close(self) -> None:
-        """Accept no more requests, and free the port."""
+        """Stop accepting requests, and free the port."""
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -99,7 +99,7 @@ class _Server(ThreadingTCPServer):
     """The server on one address, with a thread for each connection."""
 
     daemon_threads = True
-    request_queue_size = 128  # connections not yet accepted; the kernel delays one more by seconds
+    request_queue_size = 128  # pending connections; the kernel delays further ones by seconds
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Foreign strings made safe to show and store: every one is cleaned where it is parsed.
+"""Make strings from outside safe to show and store. Parsers clean every string with `clean`.
 
 A name from the network may contain escape sequences, bidirectional overrides, surrogates, a
 thousand combining marks, or an echo of the key that was sent. A cleaned string is printable, of
@@ -20,7 +20,7 @@ _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _REGIONAL_LETTERS = range(0x1F1E6, 0x1F200)  # pairs of them are flags
 TOKEN_PATTERN = re.compile(r"[\x21-\x7e]+")  # an error about a header would quote other characters
-_SECRET = re.compile(r"sk-ant-[^\s\"']+", re.IGNORECASE)  # every token and key begins so
+_SECRET = re.compile(r"sk-ant-[^\s\"']+", re.IGNORECASE)  # the start of every token and key
 
 
 def clean(raw: str, limit: int = MAX_LENGTH) -> str:
@@ -31,7 +31,7 @@ def clean(raw: str, limit: int = MAX_LENGTH) -> str:
     simplified. A token or key becomes ``…``.
     """
     cleaned: list[str] = []
-    marks = _MAX_MARKS  # so that a mark at the start, which has no character to sit on, is removed
+    marks = _MAX_MARKS  # so that a leading mark, which has no base character, is removed
     for character in normalize("NFC", raw[: limit * 8]):
         kind = category(character)
         code = ord(character)

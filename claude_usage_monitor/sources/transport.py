@@ -55,12 +55,12 @@ class Exchange(HTTPAdapter):
         )
 
     def abort(self) -> None:
-        """Shut down every socket, and let no connection send anything more."""
+        """Shut down every socket, and prevent connections from sending more."""
         with self._lock:
             self._aborted = True
             sockets = {*self._sockets, *(connection.sock for connection in self._connections)}
         for sock in sockets - {None}:
-            with contextlib.suppress(OSError):  # it is closed already
+            with contextlib.suppress(OSError):  # already closed
                 # Shut down the plain socket: TLS would send a last message, which can block.
                 # urllib3's TLS inside TLS is not a socket, but has one.
                 socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
@@ -85,7 +85,7 @@ class Exchange(HTTPAdapter):
     ) -> requests.Response:
         """Return the response, without the cookies that the replaced method would parse.
 
-        The standard library prints a traceback for some.
+        The standard library prints a traceback for some cookies.
         """
         response = requests.Response()
         response.request = req
@@ -95,7 +95,7 @@ class Exchange(HTTPAdapter):
         return response
 
     def _track(self, manager: urllib3.PoolManager) -> None:
-        """Let every connection of a pool manager report to this exchange."""
+        """Make every connection of a pool manager report to this exchange."""
         manager.pool_classes_by_scheme = {
             scheme: self._tracking(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
         }
@@ -116,12 +116,12 @@ class Exchange(HTTPAdapter):
         return TrackedPool
 
     def before_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Remember a connection: while it connects, it replaces its socket."""
+        """Track a connection, because it replaces its socket while it connects."""
         with self._lock:
             self._connections.add(connection)
 
     def after_connect(self, connection: urllib3.connection.HTTPConnection) -> None:
-        """Remember a socket: its connection forgets it once the headers have arrived.
+        """Track a socket, because its connection drops it once the headers have arrived.
 
         Raises if the exchange was aborted meanwhile: a TLS handshake survives `abort`.
         """

@@ -1,8 +1,8 @@
-"""Foreign JSON, read field by field, so that one bad field spoils no other.
+"""Read JSON from outside field by field, so that one bad field does not affect the others.
 
 Each reader returns ``None`` for a value that is absent, null, of another type or out of range:
-unknown, never a default. The standard library parses: a strict parser would refuse a whole reply
-because of one ``NaN``.
+unknown, never a default. We use the standard library, because a strict parser would
+reject a whole reply for one ``NaN``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ JsonObject: TypeAlias = dict[str, object]
 
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-_MIN_MILLISECONDS = 1e11  # a smaller epoch is in seconds: as seconds this is the year 5138
+_MIN_MILLISECONDS = 1e11  # smaller epochs are in seconds; in seconds, this is the year 5138
 _MAX_PERCENT = 1000.0
-_MAX_DIGITS = 18  # of an integer; int() refuses thousands of them
+_MAX_DIGITS = 18  # of an integer; int() rejects thousands of digits
 
 
 def parse_json(body: bytes, *, exact: bool = False) -> object:
@@ -49,7 +49,7 @@ def parse_json_object(body: bytes, *, exact: bool = False) -> JsonObject | None:
 
 
 def _decimal_parser() -> Callable[[str], object]:
-    from decimal import Decimal, InvalidOperation  # 5 ms that only amounts of money need
+    from decimal import Decimal, InvalidOperation  # 5 ms; only amounts of money need it
 
     def parse(number: str) -> object:
         try:

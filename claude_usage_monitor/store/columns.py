@@ -1,4 +1,4 @@
-"""How instants and amounts of money are written in the columns of our databases."""
+"""Convert instants and amounts of money to and from the columns of our databases."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def optional_milliseconds(moment: datetime | None) -> int | None:
 
 
 def instant(value: int) -> datetime:
-    """Return the instant that a column has in milliseconds since the epoch."""
+    """Return the instant for a column's milliseconds since the epoch."""
     return datetime.fromtimestamp(value / 1000, UTC)
 
 
 def optional_instant(value: int | None) -> datetime | None:
-    """Return the instant that a column has, ``None`` for NULL."""
+    """Return the instant in a column, ``None`` for NULL."""
     return None if value is None else instant(value)
 
 
@@ -38,6 +38,6 @@ def amount(text: object) -> Decimal | None:
     """Return the amount in a text, ``None`` for NULL."""
     if text is None:
         return None
-    from decimal import Decimal  # 1.3 ms that only accounts with money pay
+    from decimal import Decimal  # 1.3 ms; only accounts with money need it
 
     return Decimal(str(text))

@@ -1,4 +1,4 @@
-"""The content of config.toml: a table of its keys, with what each must be.
+"""The content of config.toml: a table of its keys and their requirements.
 
 `settings` imports this module only if there is a config.toml: tomllib and decimal take 13 ms.
 """
@@ -25,7 +25,7 @@ class NotToml(Exception):
 
 
 class _Key(NamedTuple):
-    """A key: the setting it is for, what its value must be, and how that is read.
+    """A key: its setting, the requirement for its value, and the function that reads it.
 
     ``read`` returns the setting, ``None`` for an unusable value.
     """
@@ -36,9 +36,9 @@ class _Key(NamedTuple):
 
 
 def parse(content: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the usable settings, and a warning for each key that is not. Raises NotToml."""
+    """Return the usable settings, and a warning for each unusable key. Raises NotToml."""
     try:
-        # Decimal, because a budget is exactly the amount that is written.
+        # Decimal, so that a budget is exactly the amount in the file.
         table = tomllib.loads(content.decode("utf-8-sig"), parse_float=Decimal)
     except ValueError as error:
         raise NotToml(str(error)) from None

@@ -1,4 +1,4 @@
-"""SQLite files of our own: opened for this user only, written in transactions, errors by code."""
+"""Our SQLite files: private to this user, written in transactions, errors by code."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Mode = Literal["rw", "ro", "ro&immutable=1"]
 
 
 def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sqlite3.Connection:
-    """Open an existing database file that any thread may use; statements commit by themselves.
+    """Open an existing database file that any thread may use; each statement commits.
 
     An immutable file is read without the files beside it, which SQLite cannot create on a full
-    disk: no process may have it open. Raises OSError unless it is a regular file of this user that
-    no other user can write.
+    disk: no other process may have it open. Raises OSError unless it is a regular file of this
+    user that no other user can write.
     """
     require_own_file(path)
     return sqlite3.connect(
@@ -50,7 +50,7 @@ def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sql
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write everything that the block writes, or nothing of it; other writers wait meanwhile."""
+    """Commit all of the block's writes, or none; other writers wait meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -73,7 +73,7 @@ def is_busy(error: Exception) -> bool:
 
 
 def is_corrupt(error: Exception) -> bool:
-    """Return whether the file's content is not that of a database."""
+    """Return whether an error means that the file is not a valid database."""
     return result_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -85,7 +85,7 @@ def reason_for(error: Exception) -> str:
 
 
 def inode_of(path: Path) -> int | None:
-    """Return the number that changes when a file is replaced; ``None`` if there is no file."""
+    """Return a file's inode, which changes when it is replaced; ``None`` if there is no file."""
     try:
         return path.stat().st_ino
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
 """Locks between the processes of this user.
 
-The kernel holds the lock of a file and releases it when its holder dies, so no lock is ever stale.
-This module imports filelock, which imports asyncio: 50 ms that only a process with a login to
-refresh should pay.
+The kernel releases a lock when its process ends, so no lock is ever stale. This module imports
+filelock, which imports asyncio: that takes 50 ms, which only a process with a login to refresh
+should spend.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LockTimeout(Exception):
 
 @contextmanager
 def locked(path: Path, timeout: float, give_up: threading.Event) -> Iterator[None]:
-    """Hold the lock of a file; the file and its folder are created for this user only.
+    """Lock a file during the block; the file and its folder are created for this user only.
 
     Raises LockTimeout after ``timeout`` seconds, or when ``give_up`` is set while waiting; OSError
     when the file cannot be locked.

@@ -40,7 +40,7 @@ def secrets_path(environ: Mapping[str, str]) -> Path:
 
 
 def locks_path(environ: Mapping[str, str]) -> Path:
-    """Return the folder of the locks that processes hold while they refresh a login."""
+    """Return the folder of the locks that processes use while they refresh a login."""
     return state_path(environ).with_name("locks")
 
 
@@ -48,12 +48,12 @@ def fallback_path(environ: Mapping[str, str]) -> Path:
     """Return the path of the state.db to use, until the next restart, where `state_path` fails."""
     folder = environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see below
     user = os.getuid() if hasattr(os, "getuid") else environ.get("USERNAME", "user")
-    # In a folder of its own, which is not used unless it is private to this user.
+    # A separate folder, which is used only if it is private to this user.
     return Path(folder) / f"{APP}-{user}" / "state.db"
 
 
 def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Path:
-    """Return our folder for a kind of files: the one in our variable, else the platform's."""
+    """Return our folder for a kind of file: from our variable, else the platform's."""
     own = environ.get(HOME_VARIABLE)
     if own:
         return Path(own)
@@ -61,7 +61,7 @@ def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Pat
         if kind == "config":
             return platformdirs.user_config_path(APP, appauthor=False)
         return platformdirs.user_state_path(APP, appauthor=False)
-    # What platformdirs returns here, too; importing it takes 10 ms. Relative paths are ignored.
+    # The same paths as from platformdirs, which takes 10 ms to import. Ignores relative paths.
     variable, default = _XDG[kind]
     base = Path(environ.get(variable, ""))
     if base.is_absolute():

@@ -1,4 +1,4 @@
-"""The settings of config.toml: every key is optional, an unusable value gives its default."""
+"""The settings of config.toml: every key is optional, and an unusable value means the default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BYTES = 1 << 20
 
 
 class Settings(NamedTuple):
-    """What config.toml can set, with its defaults."""
+    """The settings in config.toml, with their defaults."""
 
     interval: timedelta = timedelta(seconds=300)
     api_floor: timedelta = timedelta(seconds=180)
@@ -31,7 +31,7 @@ class Settings(NamedTuple):
 
 
 def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings in a file, and a warning for each thing in it that is not usable.
+    """Return the settings in a file, and a warning for each unusable part of it.
 
     A missing file gives the defaults without a warning.
     """
@@ -41,7 +41,7 @@ def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:
         return Settings(), ()
     except OSError as error:
         return Settings(), (f"{path} is not used ({error.strerror}); using the defaults",)
-    # Its imports take 13 ms, which only users with a config.toml pay.
+    # Its imports take 13 ms, and only users with a config.toml need it.
     from claude_usage_monitor.store import config_toml
 
     try:

@@ -1,4 +1,4 @@
-"""The clock of the public library, for calls without ``now``; only ``cli/`` reads it elsewhere."""
+"""The clock for library calls without ``now``. Otherwise, only ``cli/`` reads a clock."""
 
 from datetime import UTC, datetime
 

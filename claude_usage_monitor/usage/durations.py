@@ -16,7 +16,7 @@ _LONG_MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
-_DATE_FROM_DAYS = 6  # from here on a weekday could be mistaken for this week's
+_DATE_FROM_DAYS = 6  # from then on, a weekday could be mistaken for this week's
 
 
 class ClockStyle(NamedTuple):

@@ -10,7 +10,7 @@ FindingState = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One checked thing and its state; ``hint`` says what to do, empty if there is nothing."""
+    """The result of one check; ``hint`` says what to do, empty if there is nothing to do."""
 
     area: str
     name: str

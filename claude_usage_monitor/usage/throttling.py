@@ -1,7 +1,7 @@
 """Claude Pace Maker's state: how long it delays this login's tool uses, and why.
 
-Fields are what Pace Maker has stored. Methods return what follows from that at a given time,
-computed here by Pace Maker's rules: outputs mark these figures as computed.
+Fields are values that Pace Maker has stored. Methods compute further figures for a given time by
+Pace Maker's rules; outputs mark these figures as computed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DEFAULT_POLL_INTERVAL = timedelta(seconds=300)
 DEFAULT_TEMPO_THRESHOLD = timedelta(minutes=10)
 COMPUTED = ("window", "target", "deviation", "tempo_engaged")  # figures that are not stored
 
-_RESET_GRACE = timedelta(minutes=5)  # Pace Maker ignores a window whose reset is longer ago
+_RESET_GRACE = timedelta(minutes=5)  # Pace Maker ignores a window that reset longer ago
 _DECISION_POLLS = 2  # Pace Maker applies a decision until two of its polls have passed
 _BLOCKAGE_PERIOD = timedelta(hours=1)
 
@@ -105,12 +105,12 @@ class PacedWindow:
     def stale(self, now: datetime | None = None) -> bool:
         """Return whether the reset is so long ago that Pace Maker ignores the window.
 
-        A synthetic window is never stale: Pace Maker moves its reset on by itself.
+        A synthetic window is never stale: Pace Maker moves its reset forward by itself.
         """
         return not self.synthetic and self._reset_is_over(now or utc_now())
 
     def target(self, now: datetime | None = None) -> float | None:
-        """Return how much may be used by now, in percent; ``None`` if there is no coming reset."""
+        """Return how much may be used by now, in percent; ``None`` if no reset is ahead."""
         moment = now or utc_now()
         if self.resets_at is None or self._reset_is_over(moment):
             return None
@@ -133,7 +133,7 @@ class Throttling:
 
     ``delay_seconds`` is the delay of its last decision, made at ``decided_at``. ``as_of`` is when
     it read the figures that it decides by. ``blockage_events`` are a category and a time each.
-    ``gaps`` are what could not be read. Instants are by this computer's clock, except the resets,
+    ``gaps`` are the unreadable parts. Instants are by this computer's clock, except the resets,
     which are by the API's.
     """
 
@@ -167,7 +167,7 @@ class Throttling:
         return age > _DECISION_POLLS * self.poll_interval
 
     def stale(self, now: datetime | None = None) -> bool:
-        """Return whether nothing here shows what Pace Maker does now."""
+        """Return whether nothing here shows Pace Maker's current behavior."""
         moment = now or utc_now()
         windows_stale = bool(self.windows) and all(w.stale(moment) for w in self.windows)
         return windows_stale or self.decision_stale(moment)

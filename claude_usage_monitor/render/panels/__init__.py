@@ -8,7 +8,7 @@ from __future__ import annotations
 from claude_usage_monitor.render.panels import account, limits, spend, spend_tables, throttling
 from claude_usage_monitor.render.panels.panel import Panel
 
-# Where rows run short, the lowest priority yields first. These parts belong to the frame:
+# If there are too few rows, the lowest priority is dropped first. These are parts of the frame:
 BLANK_ROWS = 30
 FIGURES = 80  # lower priorities cost no figure
 BORDER = 90
@@ -25,7 +25,7 @@ PANELS = (
     Panel("notices", account.draw_notices, (70,)),
 )
 
-# The steps by which a frame gets lower: everything with a priority up to the cutoff has yielded.
+# The steps at which a frame shrinks: everything with a priority up to the cutoff is dropped.
 CUTOFFS = (
     0,
     *sorted({BLANK_ROWS, BORDER, AGE_WITHOUT_BORDER}.union(*(p.priorities for p in PANELS))),

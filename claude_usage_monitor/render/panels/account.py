@@ -44,7 +44,7 @@ def draw_problem(context: PanelContext, level: int) -> list[Text]:
 
 
 def draw_notices(context: PanelContext, level: int) -> list[Text]:
-    """Draw what the user should know that is not a problem."""
+    """Draw information for the user that is not a problem."""
     status = context.status
     if not level or not context.framed:
         return []

@@ -28,7 +28,7 @@ ACTIVE = "@"  # before the active account's name, where "active" does not fit
 
 _MIN_MARKED_WIDTH = 24  # cells of a line with a mark
 _GAP = 2  # cells between the parts of a line
-_MIN_HEADING_NAME = 5  # cells of a name that a problem in the same heading leaves
+_MIN_HEADING_NAME = 5  # cells left for a name beside a problem in the heading
 _MIN_NOTE = 10  # cells of a problem's text in the narrowest pane
 _MAX_LABEL = 6
 _COUNTDOWN = 7  # cells for a compact countdown and the blank before it
@@ -55,7 +55,7 @@ def most_urgent_accounts(
 
 
 def shared_frame(frames: Sequence[AccountFrame], height: int) -> list[Text] | None:
-    """Draw a heading and the most urgent rows of each account; ``None`` if one each do not fit."""
+    """Draw a heading and the most urgent rows of each account; ``None`` if not all fit with one."""
     width, options = frames[0].width, frames[0].options
     framed = width >= frame.MIN_WIDTH
     counts = _row_counts([len(f.rows) for f in frames], height - len(frames) - framed)
@@ -72,9 +72,9 @@ def shared_frame(frames: Sequence[AccountFrame], height: int) -> list[Text] | No
 
 
 def _row_counts(wanted: Sequence[int], height: int) -> list[int] | None:
-    """Return how many of the wanted rows each account gets: the same, and spare ones in order.
+    """Return the number of rows for each account: equal numbers, then spare rows in order.
 
-    ``None`` if there is not one for each.
+    ``None`` if there is less than one row for each.
     """
     for each in range(max(wanted), 0, -1):
         spare = height - sum(min(each, count) for count in wanted)

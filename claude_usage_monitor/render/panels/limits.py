@@ -16,7 +16,7 @@ from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, PanelCo
 from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled_text
 
 NO_LIMITS = ("This account reports no limits.", "No limits reported.")
-_MIN_BAR_WIDTH = 26  # cells of a line from which a bar of its own row is worth it
+_MIN_BAR_WIDTH = 26  # cells; a narrower line has no separate row for a bar
 
 
 def draw(context: PanelContext, level: int) -> list[Text]:

@@ -1,4 +1,4 @@
-"""What a panel is: a section of an account's frame."""
+"""A panel: a section of an account's frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIN_DETAILED_WIDTH = 42  # cells for label, bar and percent on one line, and a s
 
 
 class PanelContext(NamedTuple):
-    """What a panel draws from. Every line is at most ``width`` cells wide.
+    """The data that a panel draws. Every line is at most ``width`` cells wide.
 
     ``rows`` are the account's limits and ``columns`` their common layout. ``framed`` is whether
     a border surrounds the account, ``blanks`` whether blank rows separate its parts, and
@@ -58,7 +58,7 @@ class Panel(NamedTuple):
     grows: bool = False
 
     def level(self, cutoff: int) -> int:
-        """Return the level at which the panel is drawn when priorities to ``cutoff`` yield."""
+        """Return the level of the panel when priorities up to ``cutoff`` are dropped."""
         return sum(priority > cutoff for priority in self.priorities)
 
 

@@ -1,7 +1,7 @@
 """Claude Pace Maker's section: what it does to tool uses now, and why; its target on a bar.
 
 The heading has its activity and the age of its decision. Below, the parts of the text follow one
-another on as many lines as they need; in little space each part is shorter.
+another on as many lines as they need; in a narrow panel each part is shorter.
 """
 
 from __future__ import annotations

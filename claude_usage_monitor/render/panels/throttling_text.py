@@ -92,7 +92,7 @@ class ThrottlingText(NamedTuple):
         return [Part((f"{number} {side}", number) if points else (number,), style)]
 
     def _backoff(self) -> list[Part]:
-        """Return until when the API refuses Pace Maker, and that it estimates until then."""
+        """Return when the API stops refusing Pace Maker, and whether it estimates until then."""
         parts = []
         until = self.throttling.backoff_until
         if until is not None and self.throttling.backing_off(self.now):
@@ -135,7 +135,7 @@ class ThrottlingText(NamedTuple):
         return [Part((f"figures {text} old", f"figures {text}"))]
 
     def _stale(self, window: PacedWindow) -> list[Part]:
-        """Return that Pace Maker ignores a window, because its reset is too long ago."""
+        """Return a part for a window that Pace Maker ignores because its reset is too long ago."""
         if window.resets_at is None or not window.stale(self.now):
             return []
         text = ago(self.now - window.resets_at)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request 
 
 _ROOT = "/v1/organizations/"
 _HEADERS = {"anthropic-version": "2023-06-01"}
-_MAX_BYTES = 32 << 20  # ten times a page of a thousand groups a day for a month
+_MAX_BYTES = 32 << 20  # ten times a month's page with a thousand groups a day
 _MAX_PAGES = 50
 _LIST_LIMIT = "1000"  # the API's maximum; its default is 20
 
@@ -69,7 +69,7 @@ class Organization(NamedTuple):
 
 
 def get_organization(client: HttpClient, key: Secret) -> Organization:
-    """Request the key's organization, once. This is also the cheapest check of a key.
+    """Request the key's organization, once. This is also the cheapest way to check a key.
 
     Raises Unauthorized when the API refuses the key, Forbidden when the key may not make this
     call, ServiceError when there is no usable reply.
@@ -116,8 +116,8 @@ def _all_pages(  # noqa: PLR0913, PLR0917 - a request, and the two ways to conti
 ) -> Iterator[JsonObject]:
     """Yield the data of each page.
 
-    ``next_of`` returns the token of the page after the given one, ``None`` if that is the last
-    one. The token is sent as ``parameter``.
+    ``next_of`` returns the token of the page after the given page, ``None`` for the last page.
+    The token is sent as ``parameter``.
     """
     tokens = {""}
     continuation: Query = ()
@@ -138,7 +138,7 @@ def _all_pages(  # noqa: PLR0913, PLR0917 - a request, and the two ways to conti
 
 
 def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) -> JsonObject:
-    """Return the JSON object in the reply to a call; its fractions are exact.
+    """Return the JSON object in the reply to a call, with fractions as exact Decimals.
 
     Raises as `get_organization` does.
     """

@@ -17,10 +17,10 @@ _WORKSPACE_KEY = r"sk-ant-api(?!01)\d\d-"
 
 
 def checked_admin_key(raw: str) -> Secret:
-    """Return the key, if it is of a kind that can read an organization's figures.
+    """Return the key if it is a kind that can read an organization's figures.
 
-    Console keys start with ``sk-ant-admin01-``, those of Claude Enterprise with
-    ``sk-ant-api01-``. Raises NoCredentials that explains what is wrong and quotes none of the key.
+    Console keys start with ``sk-ant-admin01-``, Claude Enterprise keys with ``sk-ant-api01-``.
+    Raises NoCredentials, which explains the error without quoting the key.
     """
     key = raw.strip()
     if not key:

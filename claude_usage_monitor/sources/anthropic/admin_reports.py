@@ -32,12 +32,12 @@ COSTS = "cost_report"
 MESSAGES = "usage_report/messages"
 CLAUDE_CODE = "usage_report/claude_code"
 
-CURRENCY = "USD"  # of every amount, according to the documentation; an empty report has none
+CURRENCY = "USD"  # the documented currency of every amount; an empty report names none
 _CENT_EXPONENT = -2
 _DAILY_BUCKETS = (("bucket_width", "1d"), ("limit", "31"))  # a whole month on one page
 _MAX_RECORDS = "1000"  # the API's maximum; its default is 20
 _DECIMAL = re.compile(r"-?\d{1,15}(?:\.\d{1,40})?", re.ASCII)
-_EXPONENTS = range(-40, 16)  # of an amount in cents, far beyond any real one
+_EXPONENTS = range(-40, 16)  # of an amount in cents; far beyond any real amount
 _MAX_TOKENS = 10**18
 _SEATS = "subscription"  # the customer type of rows that are not billed by usage
 
@@ -66,8 +66,8 @@ def get_names(client: HttpClient, key: Secret, kind: str) -> dict[str, str]:
 def get_costs(client: HttpClient, key: Secret, today: date, by: str) -> Costs:
     """Request the costs of the month up to and including ``today``.
 
-    They are grouped ``by`` ``workspace_id``, or by ``description``: models and other cost types.
-    Raises UnexpectedResponse also for a report in several currencies.
+    Costs are grouped ``by`` ``workspace_id`` or ``description`` (models and other cost types).
+    Also raises UnexpectedResponse for a report in several currencies.
     """
     days = [today.replace(day=number) for number in range(1, today.day + 1)]
     daily: dict[date, Decimal | None] = dict.fromkeys(days, Decimal(0))
@@ -98,7 +98,7 @@ def _cost_name(row: JsonObject) -> str | None:
 
 
 def get_key_tokens(client: HttpClient, key: Secret, today: date) -> dict[str | None, Tokens]:
-    """Request the month's tokens by API key id; ``None`` is the Console's own playground."""
+    """Request the month's tokens by API key id; ``None`` is the Console's playground."""
     tokens: dict[str | None, Tokens] = {}
     for bucket in report_entries(client, key, MESSAGES, _month_query(today, "api_key_id")):
         for row in _results(bucket):
@@ -124,8 +124,8 @@ def _message_tokens(row: JsonObject) -> Tokens:
 def get_claude_code_day(client: HttpClient, key: Secret, day: date) -> tuple[UserSpend, ...]:
     """Request the use of Claude Code on one UTC day: one row for each user and API key.
 
-    A user has an ``email`` and no ``name``, an API key the reverse. Rows of subscription seats are
-    left out: their cost is not on the bill.
+    A user has an ``email`` and no ``name``; an API key has a ``name`` and no ``email``. Rows of
+    subscription seats are left out, because their cost is not on the bill.
     """
     query = [("starting_at", day.isoformat()), ("limit", _MAX_RECORDS)]
     users: dict[tuple[str | None, str | None], list[UserSpend]] = {}

@@ -38,7 +38,7 @@ def base_url_from(environ: Mapping[str, str]) -> str:
 
 
 def token_base_url_from(environ: Mapping[str, str]) -> str:
-    """Return the token endpoint's base URL: that of the API if it is set, else its own.
+    """Return the token endpoint's base URL: the API's if the user set it, else `TOKEN_URL`.
 
     Raises as `base_url_from` does.
     """

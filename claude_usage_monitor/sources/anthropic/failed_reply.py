@@ -1,6 +1,6 @@
-"""From a failed HTTP reply to one of our errors, by the rules that Anthropic's APIs share.
+"""Turn a failed HTTP reply into one of our errors, by the rules that Anthropic's APIs share.
 
-Each API has a table of its own errors and messages: a row for each `Failure`.
+Each API has its own table of errors and messages, with a row for each `Failure`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BY_STATUS = {
     429: Failure.RATE_LIMITED,
     511: Failure.UNEXPECTED,  # "network authentication required": a portal, not the API
 }
-_BY_ERROR_TYPE = {  # for an error in the body of a reply with a status of success
+_BY_ERROR_TYPE = {  # for an error in the body of a reply with a success status
     "api_error": Failure.SERVER_ERROR,
     "authentication_error": Failure.UNAUTHORIZED,
     "overloaded_error": Failure.SERVER_ERROR,
@@ -48,7 +48,7 @@ _BY_ERROR_TYPE = {  # for an error in the body of a reply with a status of succe
 
 
 class ErrorRow(NamedTuple):
-    """The error for one failure; ``None`` is the class's own message or hint.
+    """The error for one failure; ``None`` means the class's default message or hint.
 
     The message may contain ``{status}``, ``{reason}`` (the status, or the error type behind a 200)
     and the fields that are passed to `FailedReply.error`.
@@ -83,7 +83,7 @@ class FailedReply:
 
     @property
     def failure(self) -> Failure:
-        """The kind of failure, by the status; by the error type if the status is a success."""
+        """The kind of failure, by the status, or by the error type if the status is a success."""
         if self.has_success_status:
             return _BY_ERROR_TYPE.get(self.error_type, Failure.UNEXPECTED)
         if self.status in (400, 403) and not self.is_json:
@@ -97,9 +97,9 @@ class FailedReply:
         failure: Failure | None = None,
         **fields: str,
     ) -> UsageMonitorError:
-        """Return the error in an API's table, with ``fields`` in its message.
+        """Return the error from an API's table, with ``fields`` in its message.
 
-        A failure without a row has that of UNEXPECTED.
+        A failure without a row uses the row of UNEXPECTED.
         """
         row = rows.get(failure or self.failure, rows[Failure.UNEXPECTED])
         status = str(self.status)

@@ -1,4 +1,4 @@
-"""The undocumented OAuth API that Claude Code's own ``/usage`` calls."""
+"""The undocumented OAuth API that Claude Code's ``/usage`` command calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request 
 USAGE_PATH = "/api/oauth/usage"
 PROFILE_PATH = "/api/oauth/profile"
 BETA_HEADER = {"anthropic-beta": "oauth-2025-04-20"}
-_PROFILE_TIMEOUT = 5.0  # seconds; the figures do not wait long for a name
+_PROFILE_TIMEOUT = 5.0  # seconds; a slow profile must not delay the figures
 
 _ERRORS = {
     Failure.RATE_LIMITED: ErrorRow(RateLimited),
@@ -51,7 +51,7 @@ _ERRORS = {
 
 
 def get_usage(client: HttpClient, token: Secret) -> Usage:
-    """Request the account's limits, once.
+    """Send one request for the account's limits.
 
     Raises CredentialError when the API refuses the token, ServiceError when there is no usable
     reply.
@@ -62,7 +62,7 @@ def get_usage(client: HttpClient, token: Secret) -> Usage:
 
 
 def get_profile(client: HttpClient, token: Secret) -> Profile:
-    """Request the account's profile, once. Raises as `get_usage` does."""
+    """Send one request for the account's profile. Raises as `get_usage` does."""
     reply = client.get(PROFILE_PATH, BETA_HEADER, bearer=token, timeout=_PROFILE_TIMEOUT)
     _raise_for_error(reply)
     return profile_from(reply.body)
@@ -74,7 +74,7 @@ def _raise_for_error(reply: Reply) -> None:
     if reply.status == 200 and json_object(document.get("error")) is None:
         return
     failed = FailedReply(reply)
-    # The API has no error type of its own for an expired token or a missing scope.
+    # The API has no separate error type for an expired token or a missing scope.
     if failed.failure is Failure.UNAUTHORIZED and "expired" in failed.message:
         raise CredentialsExpired("The API reports that this login has expired.")
     if failed.failure is Failure.FORBIDDEN and "scope" in failed.message:

@@ -30,7 +30,7 @@ class LoginCallback:
     """
 
     def __init__(self, challenge: Challenge, on_outcome: Callable[[Outcome], None]) -> None:
-        """Start to serve. Raises LoginFailed when no port is free."""
+        """Start serving. Raises LoginFailed when no port is free."""
         try:
             self._server = LoopbackServer(self._page_for)
         except OSError:
@@ -42,8 +42,9 @@ class LoginCallback:
         self.start_url = origin + self._start_path
         """The address to open in the browser: it redirects to the login page, once.
 
-        All users of this computer can see it among the arguments of the browser. The address of the
-        login page contains the state, with which they could complete the login with their account.
+        All users of this computer can see it in the browser's arguments. Unlike the login page's
+        address, it does not contain the state, which would let another user complete the login
+        with their own account.
         """
         self.redirect_uri = origin + CALLBACK_PATH
         """The address to which the login service sends the browser with the code."""
@@ -75,7 +76,7 @@ class LoginCallback:
         if outcome is None:
             return Page(HTTPStatus.BAD_REQUEST, "This does not belong to the current login.")
         if not self._finish(outcome):
-            return Page(HTTPStatus.GONE, "This login has ended already.")
+            return Page(HTTPStatus.GONE, "This login has already ended.")
         result = outcome.message if isinstance(outcome, LoginFailed) else "The code has arrived."
         return Page(HTTPStatus.OK, f"{result} Close this page and return to the terminal.")
 
@@ -94,7 +95,7 @@ class LoginCallback:
         return Page(HTTPStatus.GONE, "This address works only once. Return to the terminal.")
 
     def _finish(self, outcome: Outcome) -> bool:
-        """Report the outcome; return whether it is the first one."""
+        """Report the outcome if it is the first one; return whether it was."""
         with self._lock:
             first, self._finished = not self._finished, True
         if first:
@@ -113,7 +114,7 @@ def fields_of(query: str) -> Mapping[str, str]:
 
 
 def outcome_of(fields: Mapping[str, str], state: bytes) -> Outcome | None:
-    """Return the outcome in the fields of a redirect; ``None`` if they are not of this login."""
+    """Return the outcome in a redirect's fields; ``None`` if their state is not this login's."""
     received_state = fields.get("state", "").encode(errors="surrogatepass")
     if not hmac.compare_digest(received_state, state):
         return None

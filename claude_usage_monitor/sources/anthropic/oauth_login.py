@@ -47,10 +47,10 @@ MANUAL_REDIRECT = "https://platform.claude.com/oauth/code/callback"  # shows `co
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105 - a path
 
 _MAX_LIFETIME = timedelta(days=3660).total_seconds()
-_MAX_SCOPES = 2000  # characters; those of a full login have ninety
+_MAX_SCOPES = 2000  # characters; the scopes of a full login have ninety
 
 _REVOKED = re.compile(r"\binvalid_grant\b|refresh token not found or invalid", re.IGNORECASE)
-# Error types that a message may quote. Other text may be an echo of a code, verifier or token,
+# Error types that a message may quote. Other text may echo a code, verifier or token,
 # all of which are long and contain digits or capitals.
 _QUOTABLE = re.compile(r"[a-z_]{1,40}")
 _ERRORS = {
@@ -86,7 +86,7 @@ _ERRORS = {
 
 @dataclass(frozen=True)
 class Challenge:
-    """What ties a code to this login: a secret verifier, and a state independent of it."""
+    """A secret verifier and an independent state, which tie a code to this login."""
 
     verifier: Secret
     state: str
@@ -230,7 +230,7 @@ def exchange_code(
 ) -> Grant:
     """Exchange a code for tokens, once.
 
-    ``redirect_uri`` must be the one in the URL at which the user got the code. Raises LoginFailed
+    ``redirect_uri`` must be the same as in the URL that returned the code. Raises LoginFailed
     when the code is not accepted, else as `refresh_grant` does.
     """
     document = {
@@ -256,7 +256,7 @@ def refresh_grant(
 
     Raises RefreshTokenRevoked when the token is no longer valid; RateLimited, ServerError and
     Unreachable when a later attempt may succeed; Unauthorized and UnexpectedResponse otherwise.
-    ``sent`` of Unreachable and UnexpectedResponse is whether the token may be used up.
+    ``sent`` of Unreachable and UnexpectedResponse says whether the token may be used up.
     """
     document = {
         "grant_type": "refresh_token",

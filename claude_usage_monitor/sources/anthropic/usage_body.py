@@ -1,6 +1,6 @@
 """The body of a usage reply, in any of its shapes and from any source.
 
-The shape changes monthly: ``limits[]`` exists since 2026-07, the flat keys before and beside it.
+The shape changes monthly: ``limits[]`` was added in 2026-07; the flat keys are older and remain.
 Each window is read separately, and an unknown figure is never zero.
 """
 
@@ -84,9 +84,9 @@ def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -
 
 
 def _with_clean_keys(document: JsonObject) -> JsonObject:
-    """Return the document with its keys as they can be shown.
+    """Return the document with printable keys.
 
-    Of keys that differ in invisible characters alone, the one without them wins.
+    If keys differ only in invisible characters, the key without them wins.
     """
     cleaned = {name: value for key, value in document.items() if (name := text(key, _MAX_NAME))}
     return cleaned | {key: document[key] for key in cleaned.keys() & document.keys()}
@@ -164,7 +164,7 @@ def _row_window(row: JsonObject, as_of: datetime, source: Source) -> UsageWindow
 
 
 def _name(value: object) -> str | None:
-    """Return a name that is a string, or an object with a display name or an id."""
+    """Return the name in a string, or in an object with a display name or an id."""
     fields = json_object(value)
     if fields is None:
         return text(value, _MAX_NAME)
@@ -174,7 +174,7 @@ def _name(value: object) -> str | None:
 def _merged(flat: list[UsageWindow], rows: dict[str, UsageWindow]) -> list[UsageWindow]:
     """Return one window for each key.
 
-    Where both shapes have it, the figures are the flat ones, and the row adds its flag.
+    If both shapes report a window, its figures come from the flat key and its flag from the row.
     """
     merged = []
     for window in flat:

@@ -1,1 +1,1 @@
-"""What Claude Code stores on this machine: credentials, global config, status line input."""
+"""Claude Code's data on this machine: credentials, global config, status line input."""

@@ -35,7 +35,7 @@ _LOG_IN = "Run `claude`, then `/login`."
 
 
 class Login(NamedTuple):
-    """An access token and what is stored with it; ``None`` and empty mean unknown."""
+    """An access token and the data stored with it; ``None`` and empty mean unknown."""
 
     token: Secret
     expires_at: datetime | None = None
@@ -72,7 +72,7 @@ def credentials_path(environ: Mapping[str, str]) -> Path:
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """Return Claude Code's configuration folder. Raises NoCredentials: no home directory."""
+    """Return Claude Code's configuration folder. Raises NoCredentials without a home directory."""
     configured = environ.get("CLAUDE_CONFIG_DIR")
     return Path(configured) if configured else home_directory(environ) / ".claude"
 
@@ -121,7 +121,7 @@ def read_credentials_file(path: Path) -> bytes:
 def parse_login(content: bytes, location: str) -> Login:
     """Return the login in the content of a credentials file; ``location`` names it in errors.
 
-    Raises NoCredentials that says what is wrong, without quoting any of the content: it is
+    Raises NoCredentials, which explains the error without quoting the content:
     PartialCredentials if the content is empty or truncated, LoggedOut if it contains no login.
     """
     location = clean(location)

@@ -23,7 +23,7 @@ _MAX_BYTES = 64 << 20  # it contains the history of every project; some files ha
 class ClaudeJson(NamedTuple):
     """The content of Claude Code's global configuration; ``None`` where something is missing.
 
-    ``usage`` is of the account ``usage_account``, which may not be the one logged in now.
+    ``usage`` describes the account ``usage_account``, which may no longer be logged in.
     """
 
     profile: Profile | None = None
@@ -39,7 +39,7 @@ class GlobalConfig:
         self._cached: tuple[object, ClaudeJson] | None = None
 
     def read(self) -> ClaudeJson:
-        """Return the present content."""
+        """Return the current content."""
         try:
             path = global_config_path(self._environ)
             status = path.stat()
@@ -52,7 +52,7 @@ class GlobalConfig:
 
 
 def global_config_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of the global configuration. Raises NoCredentials: no home directory.
+    """Return the path of the global configuration. Raises NoCredentials without a home directory.
 
     Raises OSError if this depends on a folder that cannot be read.
     """
@@ -65,7 +65,7 @@ def global_config_path(environ: Mapping[str, str]) -> Path:
 
 
 def read_claude_json(path: Path, max_bytes: int = _MAX_BYTES) -> ClaudeJson:
-    """Return the content of the file; an empty one if it is missing, unusable or too large."""
+    """Return the content of the file; empty if it is missing, unusable or too large."""
     try:
         content = read_regular_file(path, max_bytes)
         document = values.json_object(values.parse_json(content)) or {}
@@ -100,7 +100,7 @@ def _usage(cached: values.JsonObject) -> Usage | None:
     body = values.json_object(cached.get("utilization"))
     if as_of is None or body is None:
         return None
-    # 2 ms, mostly for Decimal, that `--json` saves if the file contains no usage.
+    # Imported here: saves `--json` 2 ms (mostly Decimal) if the file contains no usage.
     from claude_usage_monitor.sources.anthropic.usage_body import usage_from_document
 
     try:

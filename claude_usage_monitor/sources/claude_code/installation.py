@@ -13,7 +13,7 @@ from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder
 
-FALLBACK_VERSION = "2.0.37"  # a version that the usage endpoint is known to accept
+FALLBACK_VERSION = "2.0.37"  # a version that the usage endpoint accepts
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+[0-9A-Za-z.+-]*")
 _NPM_NAME = "@anthropic-ai/claude-code"

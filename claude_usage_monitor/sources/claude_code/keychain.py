@@ -1,6 +1,6 @@
 """Claude Code's login on macOS: an item of the login keychain, read with ``/usr/bin/security``.
 
-Claude Code writes the item with the same tool, so that reading it this way needs no permission. A
+Claude Code writes the item with the same tool, so reading it this way needs no permission. A
 keychain library would ask the user again each time Claude Code has refreshed its login.
 """
 
@@ -18,7 +18,7 @@ from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavaila
 
 SECURITY = Path("/usr/bin/security")
 SERVICE = "Claude Code-credentials"
-TIMEOUT_SECONDS = 3.0  # it waits forever for a dialog that nobody answers
+TIMEOUT_SECONDS = 3.0  # `security` waits forever for an unanswered dialog
 
 _NOT_FOUND = 44
 _DENIED = {36: "it is locked", 51: "access was denied", 128: "the dialog was canceled"}

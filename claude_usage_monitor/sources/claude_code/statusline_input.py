@@ -1,7 +1,7 @@
 """The JSON that Claude Code sends to its status line command, with figures that cost no request.
 
 Percentages are 0-100 with floating-point noise, resets are epoch seconds. Each window, or all of
-them, can be missing. An idle session repeats old figures, and nothing in the input says how old.
+them, can be missing. An idle session repeats old figures, and the input does not say how old.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StatuslineInput(NamedTuple):
 
 
 def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
-    """Return what an input contains. Raises nothing, whatever the content is."""
+    """Return the figures in an input. Never raises, whatever the content is."""
     try:
         document = values.json_object(values.parse_json(content)) or {}
     except ValueError:

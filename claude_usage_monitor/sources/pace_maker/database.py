@@ -1,7 +1,7 @@
 """Claude Pace Maker's usage.db, an SQLite database that another program uses: read only.
 
-It is opened so that SQLite neither creates nor changes a file beside it: as immutable if there is
-no write-ahead log, otherwise with its shared memory read-only. Locks are not waited for.
+We open it so that SQLite neither creates nor changes a file beside it: as immutable if there is
+no write-ahead log, otherwise with its shared memory read-only. It waits for locks only briefly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _VERSIONS = slice(18, 20)  # in the header: the format's versions for writing an
 _WITHOUT_LOG = b"\1\1"  # these versions mean a rollback journal instead of a write-ahead log
 _IMMUTABLE = "immutable=1"
 _LOCK_TIMEOUT = 0.05  # seconds
-_READ_TIMEOUT = 0.25  # seconds; a usual database needs 2 ms, one without indexes perhaps more
+_READ_TIMEOUT = 0.25  # seconds; most databases take 2 ms, one without indexes may take longer
 _STEPS_PER_CHECK = 20_000  # of SQLite's virtual machine, between two checks of the time
 _ATTEMPTS = 3
 _MAX_VALUE_BYTES = 4 << 20
@@ -48,7 +48,7 @@ class Unreadable(Exception):
 def read_rows(path: Path, now: datetime) -> Rows:
     """Return the rows of the database. Raises Unreadable.
 
-    If another process changes the database during a read, the read is repeated a few times.
+    Retries a few times if another process changes the database during a read.
     """
     for _ in range(_ATTEMPTS):
         before = signature(path)

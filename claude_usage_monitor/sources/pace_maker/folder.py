@@ -1,6 +1,6 @@
-"""Claude Pace Maker's JSON files: its settings, and its state of the session.
+"""Claude Pace Maker's JSON files: its settings and its session state.
 
-A missing file or key means the default. An unusable one means unknown, and is a gap.
+A missing file or key means the default. An unusable one means unknown and is reported as a gap.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Settings(NamedTuple):
 
 
 def read_settings(folder: Path, gaps: list[Gap]) -> Settings:
-    """Return the settings, and the session's overrides; what is unusable is added to ``gaps``."""
+    """Return the settings with the session's overrides; add unusable files and keys to ``gaps``."""
     config = _Config(_read_json(folder / CONFIG, gaps), gaps)
     state = _read_json(folder / STATE, gaps) or {}
     return Settings(
@@ -82,25 +82,25 @@ def installed_as(folder: Path) -> str:
 
 
 class _Config:
-    """config.json; ``None`` as the document means that the file is unusable."""
+    """The content of config.json; a ``document`` of ``None`` means that the file is unusable."""
 
     def __init__(self, document: values.JsonObject | None, gaps: list[Gap]) -> None:
         self._document = document
         self._gaps = gaps
 
     def switch(self, key: str) -> bool | None:
-        """Return a switch; the default of each is on."""
+        """Return a switch; every switch is on by default."""
         return self.value(key, values.boolean, default=True)
 
     def span(self, key: str, unit: timedelta, default: timedelta) -> timedelta:
-        """Return a span of time; the default also if the value is unusable."""
+        """Return a span of time, or the default if the value is missing or unusable."""
         figure = self.value(key, _span_figure, default=None)
         return default if figure is None else figure * unit
 
     def value(
         self, key: str, parse: Callable[[object], _T | None], default: _T | None
     ) -> _T | None:
-        """Return a value; an unusable one is a gap."""
+        """Return a value; an unusable one is ``None`` and added to the gaps."""
         if self._document is None:
             return None
         raw = self._document.get(key)

@@ -1,7 +1,7 @@
 """Claude Pace Maker's folder, ``~/.claude-pace-maker``, however it was installed: read only.
 
-Its code is never imported, its secrets are never read, and no file in its folder is created or
-changed. What cannot be read is a gap; the rest is still shown.
+We never import its code, read its secrets, or create or change a file in its folder. An unreadable
+part is reported as a gap; the rest is still shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PaceMakerSnapshot(NamedTuple):
     """Pace Maker's state, and the last usage that it has received from the API.
 
     ``polled_at`` is when it received this usage, by this computer's clock. ``refused_at`` is the
-    latest time at which the API can have started to refuse its requests. ``backoff_known`` is
+    latest possible time at which the API began to refuse its requests. ``backoff_known`` is
     whether the table with its back-off could be read.
     """
 
@@ -51,7 +51,7 @@ class PaceMaker:
         self._last_rows = _NO_ROWS
 
     def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> PaceMakerSnapshot | None:
-        """Return Pace Maker's present state; ``None`` if it is not installed. Raises nothing.
+        """Return Pace Maker's current state; ``None`` if it is not installed. Raises nothing.
 
         ``clock_skew`` is how far this computer's clock is ahead of the API's: the usage is
         returned with the API's time.
@@ -76,7 +76,7 @@ class PaceMaker:
 
 
 def _unchanged_for_a_tick(stamps: tuple[object, ...], now: datetime) -> bool:
-    """Return whether the last change is so long ago that a later one has another mtime."""
+    """Return whether the last change is so old that a later one gets a different mtime."""
     newest = max((stamp[0] for stamp in stamps if isinstance(stamp, tuple)), default=0)
     return bool(newest < (now - _CLOCK_TICK).timestamp() * 1e9)
 
@@ -120,7 +120,7 @@ def _flag(value: object) -> bool | None:
 
 
 def _mode(rows: Rows) -> Mode | None:
-    """Return the mode. It is normal as long as its table has no row."""
+    """Return the mode; an empty table means normal."""
     state = rows.fallback_state.get("state")
     if state == "fallback":
         return "fallback"

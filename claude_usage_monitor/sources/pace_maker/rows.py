@@ -1,4 +1,4 @@
-"""The rows of Claude Pace Maker's database that are used here, in whatever version its schema is.
+"""The rows that we use from Claude Pace Maker's database, in any version of its schema.
 
 A table or column that is missing or unreadable is a gap; the others are still read. No query names
 the table ``secrets``.
@@ -17,7 +17,7 @@ Row: TypeAlias = dict[str, object]
 
 DATABASE = "usage.db"
 ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
-"""What a query raises in a damaged database, whose text may be damaged too."""
+"""The errors of a query in a damaged database, including those for damaged text."""
 
 _MAX_BLOCKAGES = 1000
 _BLOCKAGE_PERIOD = timedelta(hours=1)
@@ -48,7 +48,7 @@ _REASONS = {
 
 
 class Rows(NamedTuple):
-    """The last row of each table, with the values unchanged, and what could not be read.
+    """The last row of each table, with unchanged values, and the unreadable parts as gaps.
 
     ``snapshot`` is the row of ``api_cache``, or else of the older ``usage_snapshots``.
     ``blockage_events`` are the last hour's: category and epoch.
@@ -64,7 +64,7 @@ class Rows(NamedTuple):
 
 
 def read_tables(connection: sqlite3.Connection, now: datetime, gaps: Iterable[Gap]) -> Rows:
-    """Return the rows of an open database, and ``gaps`` with those of its tables. Never raises."""
+    """Return the rows of an open database; their gaps follow the given ones. Never raises."""
     tables = _Tables(connection)
     api_cache = tables.last_row("api_cache")
     rows = Rows(
@@ -79,7 +79,7 @@ def read_tables(connection: sqlite3.Connection, now: datetime, gaps: Iterable[Ga
 
 
 def reason_for(error: Exception) -> GapReason:
-    """Return what an error of SQLite means to a reader."""
+    """Return the reason for the gap that an SQLite error causes."""
     if isinstance(error, UnicodeError):
         return GapReason.DAMAGED
     extended_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
@@ -87,7 +87,7 @@ def reason_for(error: Exception) -> GapReason:
 
 
 class _Tables:
-    """Reads the tables of an open database, and collects in ``gaps`` what fails."""
+    """Reads the tables of an open database, and collects failures in ``gaps``."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -1,7 +1,8 @@
-"""The list of accounts that the user added, and what came of refreshing their logins.
+"""The list of accounts that the user added, and the state of their token refreshes.
 
-It contains no secret. It is a file of its own beside state.db, which is replaced when it is damaged
-and by memory when the disk is full: here a change is on the disk before it counts, or an error.
+It contains no secrets. It is separate from state.db, which is replaced when it is damaged and falls
+back to memory when the disk is full. Here, a change is on the disk before the call returns, or the
+call raises an error.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from claude_usage_monitor.store.accounts.saved_account import (
 from claude_usage_monitor.store.columns import optional_instant, optional_milliseconds
 from claude_usage_monitor.usage.profile import Profile
 
-_MAX_USED_UP = 10_000  # fingerprints: those of ten accounts in several years
+_MAX_USED_UP = 10_000  # fingerprints; ten accounts need several years for so many
 
 
 class AccountStore:
@@ -50,7 +51,7 @@ class AccountStore:
     # --- reading -------------------------------------------------------------------------------
 
     def version(self) -> tuple[int | None, int]:
-        """Return what changes with every change; without a file this costs three system calls."""
+        """Return a value that changes with every write (three system calls if there is no file)."""
         return self._file.version()
 
     def all(self) -> tuple[SavedAccount, ...]:
@@ -65,7 +66,7 @@ class AccountStore:
         return next(iter(self._select("WHERE id = ?", account_id)), None)
 
     def active_key(self) -> str | None:
-        """Return the account id or built-in name that the user chose; ``None`` before that."""
+        """Return the account id or built-in name that the user chose, if any."""
         with self._file.reading() as connection:
             if connection is None:
                 return None
@@ -73,10 +74,10 @@ class AccountStore:
             return str(row[0]) if row else None
 
     def refresh_state(self, account_id: str, fingerprint: str) -> RefreshState:
-        """Return what came of sending a refresh token.
+        """Return the result of sending a refresh token.
 
         Two accounts may have the same token: attempts of each count for ``unanswered``, and an
-        attempt whose response is still expected takes precedence over the account's own failure.
+        attempt that still awaits its response takes precedence over the account's own failure.
         """
         with self._file.reading() as connection:
             if connection is None:
@@ -106,7 +107,7 @@ class AccountStore:
             return state._replace(code=str(code), message=str(message or ""))
 
     def is_used_up(self, fingerprint: str) -> bool:
-        """Return whether a refresh token was exchanged for another one, by whichever account."""
+        """Return whether a refresh token was exchanged for another one, by any account."""
         with self._file.reading() as connection:
             if connection is None:
                 return False
@@ -174,12 +175,12 @@ class AccountStore:
     def store_secret_location(
         self, account_id: str, location: SecretLocation, generation: int
     ) -> None:
-        """Store where an account's newest secret is; processes that cached an older one reload."""
+        """Store the location of an account's newest secret; other processes then reload it."""
         with self._file.writing() as connection:
             _update_secret(connection, account_id, location, generation)
 
     def store_refresh_state(self, account_id: str, state: RefreshState) -> None:
-        """Store what came of sending a refresh token."""
+        """Store the result of sending a refresh token."""
         with self._file.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO renewal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -213,7 +214,7 @@ class AccountStore:
 
     @contextmanager
     def exclusive_lock(self) -> Iterator[None]:
-        """Keep every other writer out, also those of other processes."""
+        """Exclude all other writers, including those of other processes."""
         with self._file.writing():
             yield
 

@@ -31,8 +31,9 @@ class AccountsFile:
     """accounts.db, opened on first use and again when another file has replaced it.
 
     Any thread may use it. Errors in a block of `reading` or `writing` become
-    AccountsUnavailable. A file that was deleted or emptied is restored from its backup, which
-    ``announce`` is called about; ``secrets`` is the encrypted file, which shows that there was one.
+    AccountsUnavailable. A file that was deleted or emptied is restored from its backup, and
+    ``announce`` receives a notice. ``secrets`` is the encrypted file: if it has entries, there was
+    a list.
     """
 
     def __init__(self, path: Path, secrets: Path | None, announce: Callable[[str], None]) -> None:
@@ -45,7 +46,7 @@ class AccountsFile:
         self._inode: int | None = None
 
     def version(self) -> tuple[int | None, int]:
-        """Return what changes with every change; without a file this costs three system calls."""
+        """Return a value that changes with every write (three system calls if there is no file)."""
         with self.reading() as connection:
             if connection is None:
                 return None, 0
@@ -69,7 +70,7 @@ class AccountsFile:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection in a transaction, or in the one that this thread has begun."""
+        """Yield the connection in a new transaction, or in this thread's current one."""
         with self._lock, self._accounts_unavailable_for_errors():
             create_private_file(self.path)
             with self.reading() as connection:
@@ -95,16 +96,16 @@ class AccountsFile:
                 raise AccountsUnavailable(
                     f"{self.path} is in use.", "Try again in a moment."
                 ) from None
-            way_out = "move the file away and add the accounts again."
+            remedy = "move the file away and add the accounts again."
             if backup.read_backup(self._backup_path).accounts:
-                way_out = f"move the file away: {self._backup_path.name} restores the accounts."
+                remedy = f"move the file away: {self._backup_path.name} restores the accounts."
             raise AccountsUnavailable(
                 f"{self.path} cannot be used ({reason_for(error)}).",
-                f"Free space, give yourself access, or {way_out}",
+                f"Free space, give yourself access, or {remedy}",
             ) from None
 
     def _restore(self) -> None:
-        """Restore a list that is missing, if there was one."""
+        """Restore a missing list. Raises AccountsUnavailable if only its secrets remain."""
         copy = backup.read_backup(self._backup_path)
         if copy.accounts:
             create_private_file(self.path)
@@ -129,7 +130,7 @@ class AccountsFile:
         writable = os.access(self.path, os.W_OK)
         connection = connect(self.path, BUSY_TIMEOUT, "rw" if writable else "ro")
         try:
-            # Bytes that are not UTF-8 make their row unreadable, not the list.
+            # Invalid UTF-8 makes its row unreadable, not the whole list.
             connection.text_factory = lambda content: content.decode(errors="replace")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
@@ -152,7 +153,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _entry_count(secrets: Path) -> int:
-    """Return how many secrets the encrypted file has, as far as it can be read."""
+    """Return the number of secrets in the encrypted file, 0 if it cannot be read."""
     try:
         return len(json.loads(read_own_file(secrets, _MAX_SECRETS_BYTES))["entries"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):

@@ -33,7 +33,7 @@ class Backup(NamedTuple):
 
 
 def write_backup(path: Path, connection: sqlite3.Connection) -> None:
-    """Copy the list, if it has changed. The list works without its copy, so no error is raised."""
+    """Copy the list if it has changed. Ignores errors, because the list works without its copy."""
     rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM account").fetchall()  # noqa: S608
     active = connection.execute("SELECT account FROM active").fetchone()
     document = {
@@ -48,7 +48,7 @@ def write_backup(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def read_backup(path: Path) -> Backup:
-    """Return what can be read of the copy."""
+    """Return the readable part of the copy."""
     try:
         document = json.loads(_content(path) or b"{}")
         rows = [row for row in document["accounts"] if set(COLUMNS) <= set(row)]
@@ -61,7 +61,7 @@ def read_backup(path: Path) -> Backup:
 
 
 def restore(backup: Backup, connection: sqlite3.Connection) -> None:
-    """Write the accounts of a copy to a list that has none, in the transaction of the caller."""
+    """Write a copy's accounts to an empty list, within the caller's transaction."""
     if connection.execute("SELECT 1 FROM account").fetchone() is not None:
         return  # another process was faster
     for account in backup.accounts:

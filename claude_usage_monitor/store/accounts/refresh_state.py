@@ -1,15 +1,15 @@
-"""What came of sending the refresh token of a saved account."""
+"""The state of a saved account's token refreshes."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-MAX_BACKOFF = timedelta(minutes=80)  # longer than that of any problem
+MAX_BACKOFF = timedelta(minutes=80)  # longer than the back-off of any problem
 
 
 class RefreshState(NamedTuple):
-    """What came of sending a refresh token: the attempts without a response, the last failure.
+    """The result of sending a refresh token: attempts without a response, and the last failure.
 
     ``next_request_at`` is ``None`` after a final failure. While a response is expected, ``sent_by``
     names the process that waits for it, until ``next_request_at`` at most. ``used_up`` is whether
@@ -40,6 +40,6 @@ class RefreshState(NamedTuple):
         return bool(self.sent_by) and self._is_waiting(now)
 
     def _is_waiting(self, now: datetime) -> bool:
-        """Return whether it is too early. A wait longer than any comes from a wrong clock."""
+        """Return whether it is too early; ignores an impossibly long wait from a wrong clock."""
         at = self.next_request_at
         return at is not None and now < at <= now + MAX_BACKOFF

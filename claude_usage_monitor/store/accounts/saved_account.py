@@ -56,9 +56,9 @@ def row_from_account(account: SavedAccount) -> tuple[str | int, ...]:
 
 
 def account_from_row(row: Mapping[str, object]) -> SavedAccount | None:
-    """Return the account in a row, ``None`` if the row is too damaged to be one.
+    """Return the account in a row, ``None`` if the row is too damaged.
 
-    Values that can be requested or looked up again may be damaged.
+    It tolerates damage to values that can be requested or looked up again.
     """
     account_id, name, kind, origin = row["id"], row["name"], row["kind"], row["origin"]
     saved_at, generation = _instant(row["saved_at"]), row["generation"]
@@ -89,7 +89,7 @@ def _instant(value: object) -> datetime | None:
 
 
 def _texts(value: object) -> dict[str, str]:
-    """Return the text values of a JSON object, none if it is not a JSON object."""
+    """Return the text values of a JSON object, an empty dict if it is not one."""
     try:
         document = json.loads(value) if isinstance(value, str) else None
     except (ValueError, RecursionError):
@@ -100,10 +100,10 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def name_key(name: str) -> str:
-    """Return what is equal for two names that differ only in case or Unicode composition."""
+    """Return a key that is equal for names that differ only in case or Unicode composition."""
     return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def profile_as_json(profile: Profile) -> str:
-    """Return a profile as the column has it."""
+    """Return a profile as JSON, for its column."""
     return json.dumps(asdict(profile))

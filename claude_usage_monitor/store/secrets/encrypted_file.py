@@ -1,7 +1,7 @@
 """The encrypted file that stores secrets where there is no keyring.
 
 It is one JSON object with an entry for each account, each encrypted by itself. A write replaces the
-whole file, and leaves in it whatever this version does not understand.
+whole file, but preserves content that this version does not understand.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADD_AGAIN = "Remove the account and add it again."
 class EncryptedFile:
     """The encrypted file. Every operation may raise SecretStoreUnavailable.
 
-    ``lock`` excludes all other writers, those of other processes too; it may raise its own errors.
+    ``lock`` excludes all other writers, including other processes; it may raise its own errors.
     """
 
     name = "encrypted file"
@@ -42,7 +42,7 @@ class EncryptedFile:
         self._lock = lock
 
     def exists(self) -> bool:
-        """Return whether there is a file, of whatever kind."""
+        """Return whether there is a file, of any kind."""
         return os.path.lexists(self.path)
 
     def contains(self, account_id: str) -> bool:
@@ -133,5 +133,5 @@ class EncryptedFile:
 
 
 def _context(account_id: str) -> bytes:
-    """Return what an entry is bound to, so that it cannot be decrypted as another account's."""
+    """Return an entry's context, which prevents decrypting it as another account's entry."""
     return json.dumps([_VERSION, account_id]).encode()

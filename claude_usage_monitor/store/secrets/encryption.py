@@ -14,7 +14,7 @@ from claude_usage_monitor.store.secrets.machine import machine_id, user_id
 
 _KEY_BYTES = 32
 _SALT_BYTES = 32
-_NONCE_BYTES = 12  # the length that GCM is made for
+_NONCE_BYTES = 12  # the standard length for GCM
 _PURPOSE = b"claude-usage-monitor secrets 1"
 
 
@@ -23,7 +23,7 @@ class NotDecrypted(Exception):
 
 
 class Encrypted(NamedTuple):
-    """Encrypted data, and what its key was derived with."""
+    """Encrypted data, its nonce, and the salt of its key."""
 
     salt: bytes
     nonce: bytes
@@ -31,7 +31,7 @@ class Encrypted(NamedTuple):
 
 
 def encrypt(plain: bytes, context: bytes) -> Encrypted:
-    """Encrypt data for this machine and user; only with the same ``context`` is it decrypted."""
+    """Encrypt data for this machine and user; decrypting it requires the same ``context``."""
     salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
     return Encrypted(salt, nonce, _cipher(salt).encrypt(nonce, plain, context))
 

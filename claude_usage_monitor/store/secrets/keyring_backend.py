@@ -1,4 +1,4 @@
-"""What `KeyringStore` expects of a platform's keyring, and the reasons why one fails."""
+"""The interface of a platform's keyring for `KeyringStore`, and the reasons for its failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _USE_FILE = "New logins go to an encrypted file."
 
 
 class Limits(NamedTuple):
-    """What one operation on a keyring may do.
+    """The limits of one operation on a keyring.
 
     ``prompt`` allows it to open a dialog (on Linux; macOS decides for itself), each request may
     take ``timeout`` seconds, and once ``canceled`` is set it sends no further request.
@@ -35,7 +35,7 @@ class KeyringBackend(Protocol):
     def write(self, account_id: str, content: str) -> None:
         """Store or replace the secret of an account.
 
-        When the process is killed meanwhile, the old or the new secret is stored.
+        If the process is killed meanwhile, either the old or the new secret is stored.
         """
 
     def delete(self, account_id: str) -> None:
@@ -70,7 +70,7 @@ class Reason(Enum):
 
     @property
     def is_absence(self) -> bool:
-        """Whether there is no keyring here, or an empty one that nobody has set up."""
+        """Whether there is no keyring here, or an empty one that is not set up."""
         return self in {
             Reason.LIBRARY_MISSING,
             Reason.NO_SESSION_BUS,

@@ -1,7 +1,7 @@
-"""The keyring of the operating system, used so that it can neither hang nor open dialogs unasked.
+"""The keyring of the operating system, used so that it neither hangs nor opens unexpected dialogs.
 
-The keyring is one of an allow-list, never what a configuration file or the environment names: those
-may name a plaintext file, or code to be run.
+Only keyrings of an allow-list are used. A configuration file or the environment cannot choose
+another one, which could be a plaintext file, or code to run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAMES = {"darwin": "macOS Keychain", "win32": "Windows Credential Locker"}
 
 
 class KeyringAbsent(SecretStoreUnavailable):
-    """Raised when there is no keyring here, or an empty one that nobody has set up."""
+    """Raised when there is no keyring here, or an empty one that is not set up."""
 
 
 def open_platform_keyring(limits: Limits) -> KeyringBackend:
@@ -53,7 +53,7 @@ class KeyringStore:
     """The keyring. Every operation may raise SecretStoreUnavailable.
 
     An operation runs for at most ``timeout`` seconds (3), on a thread that ends with the process. A
-    keyring that did not answer is not used for a minute, nor while the answer is still due.
+    keyring that did not answer is not used for a minute, or while its answer is still pending.
     ``prompt`` allows dialogs. Threads may share a store, but only one may write at a time, because
     each write is read back.
     """
@@ -106,7 +106,7 @@ class KeyringStore:
             raise self._unavailable(TimeoutError())
         limits = Limits(prompt, self.timeout, threading.Event())
         try:
-            # Opened on this thread: the time of imports must not count as silence of the keyring.
+            # Opened on this thread, so that the time of imports does not count toward the timeout.
             keyring = self._open_keyring(limits)
         except KeyringFailure as failure:
             raise self._unavailable(failure) from None
@@ -124,7 +124,7 @@ class KeyringStore:
         raise self._unavailable(error) from None
 
     def _unavailable(self, error: BaseException) -> SecretStoreUnavailable:
-        """Return our error for one of a keyring; its own text may quote a secret."""
+        """Return our error for a keyring's, without its text, which may quote a secret."""
         if isinstance(error, TimeoutError):
             error = KeyringFailure(Reason.NO_ANSWER)
         if not isinstance(error, KeyringFailure):

@@ -50,7 +50,7 @@ class MacKeychain:
 
     def read(self, account_id: str) -> str | None:
         """Return the secret of an account, ``None`` if it has none."""
-        # The item again after the spare: another process may just have finished its write.
+        # Read the item again after the spare: another process may just have finished its write.
         for name in (account_id, _spare(account_id), account_id):
             with _macos_errors_as_failures():
                 content = self._library.get_password(SERVICE, name)
@@ -71,7 +71,7 @@ class MacKeychain:
         """Delete the secret of an account; the spare first, which would otherwise replace it."""
         for name in (_spare(account_id), account_id):
             self._stop_if_canceled()
-            with suppress(PasswordDeleteError):  # raised, too, when there is nothing to delete
+            with suppress(PasswordDeleteError):  # also raised when there is nothing to delete
                 self._library.delete_password(SERVICE, name)
 
     def _stop_if_canceled(self) -> None:
@@ -82,13 +82,13 @@ class MacKeychain:
 class WindowsLocker:
     """The Credential Locker of Windows.
 
-    Each account has a service name of its own. keyring stores the newest secret of a service under
+    Each account has its own service name. keyring stores the newest secret of a service under
     its bare name and moves the previous one aside, so that of two processes that write at the same
     time one would lose its secret.
     """
 
     def __init__(self, library: Windows.WinVaultKeyring) -> None:
-        library.persist = "local machine"  # two machines would refresh a login that roams
+        library.persist = "local machine"  # two machines would refresh a roaming login
         self._library: keyring.backend.KeyringBackend = library
 
     def read(self, account_id: str) -> str | None:

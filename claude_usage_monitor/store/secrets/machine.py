@@ -23,7 +23,7 @@ _UUID = re.compile(rb'"IOPlatformUUID" = "([^"]+)"')
 
 
 def machine_id(files: tuple[Path, ...] = _ID_FILES) -> bytes:
-    """Return the id of this machine. It is no secret: any program here can read it.
+    """Return the id of this machine. It is not secret: any program here can read it.
 
     It is empty where there is none (some containers): then nothing binds a file to the machine,
     and only the user's id and the file's permissions protect it.
@@ -35,13 +35,13 @@ def machine_id(files: tuple[Path, ...] = _ID_FILES) -> bytes:
     for path in files:
         with suppress(OSError):
             content = read_regular_file(path, _MAX_BYTES).strip()
-            if content and content != b"uninitialized":  # as in an image before its first start
+            if content and content != b"uninitialized":  # as in an image before its first boot
                 return content
     return b""
 
 
 def user_id() -> bytes:
-    """Return what the system identifies the user by."""
+    """Return the system's id of the user."""
     if hasattr(os, "getuid"):
         return str(os.getuid()).encode()
     return "\\".join(os.environ.get(name, "") for name in ("USERDOMAIN", "USERNAME")).encode()
@@ -55,7 +55,7 @@ def _mac_uuid() -> bytes:
     except (OSError, subprocess.SubprocessError):
         output = b""
     match = _UUID.search(output)
-    if match is None:  # no other id: what it encrypted could not be decrypted later
+    if match is None:  # use no other id: it could not decrypt the data later
         raise SecretStoreUnavailable("This Mac's id cannot be read (`ioreg`).", "Try again.")
     return match[1]
 

@@ -1,7 +1,7 @@
 """The Secret Service of a Linux desktop, through secretstorage.
 
 keyring's backend for it waits without limit for an answer, opens dialogs without permission, and
-takes 70 ms longer to import. Our items have the attributes that keyring gives its own.
+takes 70 ms longer to import. Our items have the same attributes as keyring's.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from claude_usage_monitor.store.secrets.keyring_backend import (
 
 R = TypeVar("R")
 
-# Seconds before the next attempts. While gnome-keyring stores an item for one process, it tells
-# another one that an item or the collection does not exist (measured: in 1 of 2,000 operations).
+# Seconds before the next attempts. While gnome-keyring stores an item for one process, it may
+# report to another one that an item or the collection is missing (in 1 of 2,000 operations).
 _RETRY_PAUSES = (0.05, 0.1)
 _PROMPT_INTERFACE = "org.freedesktop.Secret.Prompt"
 _NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
@@ -80,7 +80,7 @@ class SecretService:
     def _run(
         self, operation: Callable[[Collection], R], pauses: tuple[float, ...] = _RETRY_PAUSES
     ) -> R:
-        """Run an operation on the collection; each attempt opens a connection of its own."""
+        """Run an operation on the collection; each attempt opens a new connection."""
 
         def attempt() -> R:
             with closing(_connect()) as connection:
@@ -102,7 +102,7 @@ class SecretService:
         return collection
 
     def _unlocked_items(self, collection: Collection, account_id: str) -> Iterator[Item]:
-        """Return the items of an account; some services lock each item by itself."""
+        """Return the items of an account; some services lock each item separately."""
         for item in collection.search_items(_attributes(account_id)):
             self._unlock(item)
             yield item
@@ -119,7 +119,7 @@ class SecretService:
 
 
 class _LimitedConnection:
-    """A D-Bus connection that enforces the limits of an operation on what secretstorage sends."""
+    """A D-Bus connection that enforces an operation's limits on secretstorage's requests."""
 
     def __init__(self, connection: Any, limits: Limits) -> None:  # noqa: ANN401 - jeepney is untyped
         self._connection = connection
@@ -152,7 +152,7 @@ def _connect() -> Any:  # noqa: ANN401 - jeepney is untyped
 
 
 def _retry(operation: Callable[[], R], pauses: tuple[float, ...] = _RETRY_PAUSES) -> R:
-    """Run an operation, and again after each pause if something that it needs does not exist."""
+    """Run an operation; retry it after each pause if the item or collection does not exist."""
     for pause in pauses:
         try:
             return operation()

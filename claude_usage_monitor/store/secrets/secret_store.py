@@ -2,8 +2,8 @@
 
 Each write has a generation, and the newest wins wherever it is: an older copy that could not be
 deleted, or a late write by a keyring that did not answer, is never used. Before a newer secret goes
-to the keyring, the copy in the file is marked as outdated. So a copy without the mark is the newest
-one, whenever a process is killed.
+to the keyring, the copy in the file is marked as outdated. So an unmarked copy is the newest one,
+even if a process is killed at any time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SecretStore:
 
     A caller that reads, changes and writes a secret must exclude other processes. ``announce``
     receives a notice before the encrypted file is created. The time of ``clock`` makes generations
-    grow across processes.
+    increase across processes.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class SecretStore:
         """Return the newest secret of an account.
 
         ``location`` is where the last write stored it; the keyring is not read for a secret that is
-        in the file as expected. Raises NoCredentials if it is nowhere, and SecretStoreUnavailable
+        in the file as expected. Raises NoCredentials if there is none, and SecretStoreUnavailable
         if it may be in a location that cannot be read.
         """
         in_file = self._read_file(account_id)
@@ -120,8 +120,8 @@ class SecretStore:
     ) -> tuple[str, ...]:
         """Delete the secret of an account in both locations; return warnings.
 
-        ``location`` is where the last write stored it. Raises SecretStoreUnavailable, and has
-        deleted nothing, when that location cannot be used (without ``location``: when either
+        ``location`` is where the last write stored it. Raises SecretStoreUnavailable, and
+        deletes nothing, when that location cannot be used (without ``location``: when either
         cannot). For the other location, and for an absent keyring, there is only a warning.
         """
         warnings: list[str] = []
@@ -147,7 +147,7 @@ class SecretStore:
         return tuple(warnings)
 
     def location_name(self, location: SecretLocation) -> str:
-        """Return what users call a location."""
+        """Return a location's name for users."""
         return self._keyring.name if location == "keyring" else self._file.name
 
     def location_for_new_logins(self) -> str:
@@ -174,7 +174,7 @@ class SecretStore:
 
     def _mark_outdated(self, account_id: str, in_file: _Copy) -> None:
         if in_file.secret is not None and not in_file.outdated:
-            with suppress(SecretStoreUnavailable):  # the newer secret is stored all the same
+            with suppress(SecretStoreUnavailable):  # the newer secret is stored anyway
                 self._file.write(account_id, _text(in_file.secret, outdated=True))
 
     def _write_file(self, account_id: str, text: str, reason: SecretStoreUnavailable) -> None:
@@ -195,7 +195,7 @@ class SecretStore:
             self._file.delete(account_id)
 
     def _next(self, account_id: str, *copies: _Copy) -> int:
-        """Return a generation above all that were seen; the time puts it above unreadable ones."""
+        """Return a generation above all known ones; the time puts it above unreadable ones."""
         seen = [copy.secret.generation for copy in copies if copy.secret is not None]
         newest = max([*seen, self._newest.get(account_id, 0)])
         return max(newest + 1, int(self._clock().timestamp() * 1_000_000))
@@ -220,7 +220,7 @@ def _text(secret: StoredSecret, **marks: bool) -> str:
 
 
 def _copy_from(text: str | None, location: SecretLocation, name: str) -> _Copy:
-    """Return the copy that a location's text is; an error about unreadable text quotes none."""
+    """Parse a location's text; an error about unreadable text does not quote it."""
     if text is None:
         return _Copy()
     try:

@@ -34,7 +34,7 @@ def is_provisional(identity: str) -> bool:
 
 
 def may_be_same_identity(one: str, other: str) -> bool:
-    """Return whether two may be the same identity: one of them may lack its organization."""
+    """Return whether two identities may be the same; one of them may lack its organization."""
     both_complete = "/" in one and "/" in other
     return one == other if both_complete else one.partition("/")[0] == other.partition("/")[0]
 
@@ -73,7 +73,7 @@ def link_identity(connection: sqlite3.Connection, fingerprint: str, identity: st
 
 
 def delete_account_data(connection: sqlite3.Connection, identity: str) -> None:
-    """Delete an identity's figures and tokens; its requests still count for the budget."""
+    """Delete an identity's figures and tokens; its requests still count toward the budget."""
     with transaction(connection):
         _delete_data(connection, identity)
         connection.execute("DELETE FROM identity WHERE account = ?", (identity,))
@@ -85,7 +85,7 @@ def _delete_data(connection: sqlite3.Connection, identity: str) -> None:
 
 
 def store_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:
-    """Store the profile that the API returned for a token. It is requested once a token."""
+    """Store the profile that the API returned for a token. It is requested once per token."""
     connection.execute(
         "INSERT INTO identity (fingerprint, account, profile) VALUES (?1, ?2, ?3)"
         " ON CONFLICT DO UPDATE SET profile = ?3",
@@ -120,7 +120,7 @@ def record_login(
 ) -> datetime | None:
     """Store which identity a program is logged in as, and return since when.
 
-    ``None`` means that it was so when the program was first observed.
+    ``None`` means since before the program was first observed.
     """
     previous = last_login(connection, program)
     if previous is not None and previous[0] == identity:

@@ -24,10 +24,10 @@ from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.processes import is_alive, this_process
 from claude_usage_monitor.usage.status import Problem
 
-MAX_REQUESTS_PER_HOUR = 20  # of about 28 that an account has: the rest is for Claude Code
+MAX_REQUESTS_PER_HOUR = 20  # an account has about 28; the rest is for Claude Code
 HOUR = timedelta(hours=1)
 LEASE = timedelta(seconds=45)  # longer than any request with its retry, each cut off after 20 s
-MAX_BACKOFF = timedelta(minutes=75)  # longer than that of any problem
+MAX_BACKOFF = timedelta(minutes=75)  # longer than the back-off of any problem
 
 _COPIED_BACKOFFS = timedelta(days=1)
 _REQUEST_RETENTION = timedelta(days=1)  # an hour, and more where the clock jumps ahead and back
@@ -55,7 +55,7 @@ class Wait(NamedTuple):
 
 
 class Backoff(NamedTuple):
-    """When a token may send its next request, and its failures: the last, and the count of each."""
+    """When a token may send its next request, its last failure, and how many there were."""
 
     requested_at: datetime
     next_request_at: datetime
@@ -81,7 +81,7 @@ def acquire(
         refused = refusal(connection, fingerprint, identity, now, max_per_hour)
         if refused is not None:
             return refused
-        # A random number is the request's in every ledger that it is copied to.
+        # A random id stays unique in every ledger that the request is copied to.
         request = int.from_bytes(os.urandom(7))
         connection.execute(
             "INSERT INTO request VALUES (?, ?, ?, ?, 0, ?)",
@@ -107,9 +107,9 @@ def refusal(
 
 
 def _correct_times(connection: sqlite3.Connection, now: datetime) -> None:
-    """Count what lies in the future, after the clock was set back, as sent just now.
+    """Move future times, which remain after the clock was set back, to now.
 
-    A wait longer than any problem's, which only a wrong clock leaves behind, is shortened.
+    Also shorten waits that are longer than any problem's: only a wrong clock leaves them.
     """
     connection.execute("UPDATE request SET asked_at = ?1 WHERE asked_at > ?1", (milliseconds(now),))
     connection.execute(
@@ -154,7 +154,7 @@ def record_result(
 ) -> None:
     """End a granted request, and store when the next one may be sent.
 
-    The result of a process that was stopped meanwhile does not replace that of a later request.
+    A late result of a suspended process does not replace the result of a later request.
     """
     with transaction(connection):
         release(connection, request)
@@ -183,7 +183,7 @@ def extend_lease(connection: sqlite3.Connection, request: int, now: datetime) ->
 def in_flight(connection: sqlite3.Connection, request: int, now: datetime) -> bool:
     """Return whether a granted request has not ended: its process runs and its lease lasts.
 
-    The lease ends the wait for a process that was stopped.
+    The lease limits the wait for a suspended process.
     """
     row = connection.execute(
         "SELECT process, asked_at FROM request WHERE id = ? AND answered = 0", (request,)
@@ -194,7 +194,7 @@ def in_flight(connection: sqlite3.Connection, request: int, now: datetime) -> bo
 def set_account_backoff(
     connection: sqlite3.Connection, identity: str, problem: Problem | None, now: datetime
 ) -> None:
-    """Let no token of an identity send a request before ``problem.retry_at``; ``None`` ends this.
+    """Block the requests of an identity's tokens until ``problem.retry_at``; ``None`` unblocks.
 
     Only changes are written, because other processes read again after every write.
     """
@@ -255,7 +255,7 @@ def refuse(
 ) -> Wait:
     """Store a problem, and let a token send no request until ``problem.retry_at``.
 
-    A back-off that lasts longer stays.
+    A longer back-off stays.
     """
     until = problem.retry_at or now
     with transaction(connection):

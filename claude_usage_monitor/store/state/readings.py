@@ -1,7 +1,7 @@
 """Readings of usage: every figure for eight days, the highest of each hour for a year.
 
-A table of its own has the newest figure of each window, so that years of history do not slow down
-the start.
+A separate table has the newest figure of each window, so that years of history do not slow down the
+start.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ RESET_TOLERANCE = timedelta(seconds=60)  # the API's reset times vary by a secon
 
 _COLUMNS = "key, label, utilization, resets_at, source, as_of, model, is_active"
 _CLOCK_JUMP_READINGS = 300  # see _delete_old_rows
-_MAX_DELETED_ROWS = 1000  # a pass; more would lock out other processes for long
+_MAX_DELETED_ROWS = 1000  # in one pass; more would lock out other processes for too long
 _HOUR = 3_600_000  # ms
 
 
 def record_usage(connection: sqlite3.Connection, identity: str, usage: Usage) -> None:
-    """Store a reading by its source's update policy.
+    """Store a reading according to its source's update policy.
 
     A complete reading also deletes the windows that it does not report.
     """
@@ -77,8 +77,8 @@ def _window_to_store(
 def _if_increased(window: UsageWindow, stored: UsageWindow) -> UsageWindow | None:
     """Return a figure of unknown age if it is newer than the stored one: higher, or reset later.
 
-    What its source does not report (label, model, binding, sometimes the reset) comes from the
-    stored one.
+    Fields that its source does not report (label, model, binding, sometimes the reset) come from
+    the stored one.
     """
     if window.utilization is None:
         return None
@@ -157,7 +157,7 @@ def _store_complete(
 def _delete_old_rows(connection: sqlite3.Connection) -> None:
     """Delete some of the rows that are too old.
 
-    Their age is counted from a reading some hundred before the last, so that a clock that jumps
+    Their age is counted from a reading a few hundred before the last, so that a clock that jumps
     ahead once does not delete the history.
     """
     row = connection.execute(

@@ -1,6 +1,6 @@
 """The reports of organizations, each as it was last read by any process.
 
-A report is of one month, or a list of names (of no month). Past months are deleted.
+A report covers one month, or is a list of names (without a month). Past months are deleted.
 """
 
 from __future__ import annotations

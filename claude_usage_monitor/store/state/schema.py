@@ -28,7 +28,7 @@ LEDGER_TABLES = """
         failures INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
 """
-# Each migration takes the schema from one user_version to the next: only ever add at the end.
+# Each migration moves the schema to the next user_version. Only append to this list.
 _MIGRATIONS = (
     LEDGER_TABLES
     + """

@@ -5,8 +5,8 @@ space. The spare ledger is a database with its journal in memory and with free p
 while there was space, so that all processes still share one request budget. A process that is
 killed during a write may damage it, unlike state.db, which is why it is used only instead of it.
 
-Where there can be no spare ledger either, each process has a ledger in memory: then a command that
-ends soon sends no request, and a live process at most one an hour.
+Where a spare ledger is impossible too, each process has a ledger in memory: then a short-lived
+command sends no request, and a live process at most one an hour.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class SpareLedger:
 
     @property
     def notice(self) -> str | None:
-        """What the user should know while this ledger is used."""
+        """The notice for the user while this ledger is in use."""
         if self._shared is None and self._live:
             return "Requests cannot be counted with those of other processes: one an hour is sent."
         return None
 
     def open(self, previous: sqlite3.Connection) -> None:
-        """Start using this ledger; ``previous`` is a copy in memory of what state.db had."""
+        """Start using this ledger; ``previous`` is a copy of state.db's content in memory."""
         self.close()
         for path in self._spare_files():
             with suppress(OSError, sqlite3.Error):
@@ -82,7 +82,7 @@ class SpareLedger:
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> _R:
-        """Run an operation of the ledger, `acquire` excepted."""
+        """Run any operation of the ledger except `acquire`."""
         if self._shared is not None:
             try:
                 return operation(self._shared, *args, **kwargs)
@@ -112,9 +112,9 @@ class SpareLedger:
         return ledger.refuse(self._own_ledger(), fingerprint, problem, now)
 
     def prepare(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
-        """Copy what was requested while a file could not be used to its ledger.
+        """Copy requests that were sent while a file was unusable to its ledger.
 
-        The spare ledger beside it is created, for the time when there will be no space for one.
+        Also create the spare ledger beside it, because later there may be no space for one.
         """
         with suppress(OSError, sqlite3.Error):
             _open_file(path.with_name(FILE_NAME)).close()
@@ -136,11 +136,11 @@ class SpareLedger:
                     _delete_if_damaged(other, error)
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
-        """Use a ledger in memory from now on, with what is readable of the previous one."""
+        """Use a ledger in memory from now on, with the readable rows of the previous one."""
         own = self._own_ledger()
         with suppress(sqlite3.Error):
             ledger.copy_ledger(previous, own)
-        # What this process may send alone does not depend on the requests of others.
+        # A process without a shared ledger ignores the requests of others.
         own.execute("DELETE FROM request WHERE process != ?", (this_process(),))
         self.close()
 

@@ -1,6 +1,6 @@
-"""Open state.db; where that fails, a file elsewhere or a database in memory.
+"""Open state.db, or if that fails, a file elsewhere or a database in memory.
 
-Opening never fails: a damaged file is renamed and a new one begun, a newer version's file is left
+Opening never fails: a damaged file is renamed and a new one created, a newer version's file is left
 alone, and where nothing can be written a database in memory ends with the process.
 """
 
@@ -51,7 +51,7 @@ _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 class StateFile(NamedTuple):
     """An open database with our tables.
 
-    ``path`` is ``None`` in memory; ``notice`` says why it is not the file that it should be.
+    ``path`` is ``None`` in memory; ``notice`` says why state.db is not in use.
     """
 
     connection: sqlite3.Connection
@@ -61,7 +61,7 @@ class StateFile(NamedTuple):
 
 
 class DamagedFile(Exception):
-    """Raised for a file whose content or tables are not ours."""
+    """Raised for a file with content or tables that are not ours."""
 
 
 def open_state_file(
@@ -95,9 +95,9 @@ def open_in_memory(notice: str | None = None) -> StateFile:
 
 
 def replace_damaged_file(path: Path, timeout: float, inode: int | None) -> StateFile:
-    """Rename a damaged file, never delete it, and begin a new one.
+    """Rename a damaged file, never delete it, and create a new one.
 
-    ``inode`` is the damaged file's: if it has another by now, another process has replaced it.
+    ``inode`` is the damaged file's: if it has changed, another process has replaced it.
     """
     renamed = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
     try:
@@ -118,7 +118,7 @@ def not_stored(path: Path, reason: str) -> str:
 
 
 def copy_from_unwritable_file(path: Path, target: sqlite3.Connection) -> None:
-    """Copy what a file of ours that cannot be written still has, if it can be read."""
+    """Copy the current rows of an unwritable file, if it can be read."""
     for mode in _READ_MODES:
         with suppress(sqlite3.Error, OSError), closing(connect(path, mode=mode)) as source:
             if schema_version(source) == SCHEMA_VERSION:
@@ -127,14 +127,14 @@ def copy_from_unwritable_file(path: Path, target: sqlite3.Connection) -> None:
 
 
 def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy all readable tables but the history. Newer rows that the target has stay."""
+    """Copy all readable tables except the history. Newer rows in the target stay."""
     _copy_tables(source, target, _CURRENT_TABLES)
     with suppress(sqlite3.Error):
         copy_ledger(source, target)
 
 
 def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy the readings, of which a database in memory has only those of this process."""
+    """Copy the readings; a database in memory has only those of this process."""
     _copy_tables(source, target, _HISTORY_TABLES)
 
 
@@ -157,7 +157,7 @@ def _copy_tables(
 
 
 def is_writable(connection: sqlite3.Connection) -> bool:
-    """Return whether a write succeeds, which a full disk shows only when one is tried."""
+    """Return whether a write succeeds, because a full disk shows only on an attempt."""
     try:
         with transaction(connection):
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -37,7 +37,7 @@ _Operation = Callable[Concatenate[sqlite3.Connection, _P], _R]
 
 _RETRY_INTERVAL = 60.0  # seconds between two attempts to use the file again
 _LOCKED_WAIT = timedelta(seconds=30)
-# What reading a row raises that another version or another program has written.
+# Errors from reading a row that another version or another program has written.
 _UNREADABLE_ROW = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 
 
@@ -120,7 +120,7 @@ class StateStore:
         now: datetime,
         max_per_hour: int = ledger.MAX_REQUESTS_PER_HOUR,
     ) -> ledger.Granted | ledger.InFlight | ledger.Wait:
-        """Request permission for a request. See `ledger.acquire`. None while the file is locked."""
+        """Decide as `ledger.acquire` does; grant no request while the file is locked."""
         request = fingerprint, identity, now, max_per_hour
         with self._lock:
             self._return_to_file()
@@ -138,7 +138,7 @@ class StateStore:
             return self._spare_ledger.acquire(*request)
 
     def version(self, identity: str | None = None) -> tuple[int, int]:
-        """Return what changes when another process has written, or this one about an identity."""
+        """Return a value that changes when other processes write, or this one for an identity."""
         (others,) = self.run(
             lambda connection: connection.execute("PRAGMA data_version").fetchone()
         )
@@ -146,7 +146,7 @@ class StateStore:
 
     @property
     def notice(self) -> str | None:
-        """What the user should know about the file; ``None`` when all is well."""
+        """The notice for the user about the file; ``None`` when all is well."""
         notice = self._file.notice
         if self._file.path is None and self._spare_ledger.notice is not None:
             notice = f"{notice} {self._spare_ledger.notice}"
@@ -173,7 +173,7 @@ class StateStore:
             return self._spare_ledger.run(operation, *args, **kwargs)
 
     def _replace_database(self, error: Exception) -> None:
-        """Continue in a new file if the present one is damaged, else in memory."""
+        """Continue in a new file if the current one is damaged, else in memory."""
         failed, self._is_locked = self._file, is_busy(error)
         damaged = isinstance(error, _UNREADABLE_ROW) or is_damage(error, failed.connection)
         if damaged and failed.path is not None:

@@ -17,7 +17,7 @@ class UpdatePolicy(Enum):
     IF_NEWER = auto()
     """If it was read later: another program stored it together with its time."""
     IF_INCREASED = auto()
-    """If its utilization rose or its reset time moved on: its age is unknown."""
+    """If its utilization rose or its reset time is later: its age is unknown."""
 
 
 class ReadingSource(NamedTuple):

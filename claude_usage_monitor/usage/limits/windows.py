@@ -40,7 +40,7 @@ _NAMES = {
 
 
 class Severity(StrEnum):
-    """How close a window is to its limit, decided on the whole percent."""
+    """How close a window is to its limit, judged by the whole percent."""
 
     NORMAL = "normal"
     ELEVATED = "elevated"
@@ -256,10 +256,10 @@ def mark_binding(
 ) -> tuple[UsageWindow, ...]:
     """Mark the window that will stop the user first, and no other.
 
-    This is an exhausted window (of several, the one that resets last); else the window that will be
-    full first, before its reset; else the one that the API flags, if no figure is newer than its
-    flags (``flags_as_of``); else the one with the highest utilization, and of equals the one that
-    resets first. A window of unknown utilization, or an unused one without the flag, never is.
+    It is the first match of: an exhausted window (of several, the last to reset); the first window
+    to be full before its reset; the window that the API flags, if no figure is newer than the
+    flags (``flags_as_of``); the highest utilization (of equals, the first to reset). It is never a
+    window of unknown utilization, or an unused window without the flag.
     """
     windows = tuple(windows)
     flags_count = all(window.as_of <= flags_as_of for window in windows)

@@ -2,7 +2,7 @@
 
 The expected cost of a day comes from complete days only: their mean; from seven days on the mean of
 the weekdays' means, so that a partial week has no extra weight; from fourteen days on a cost for
-each weekday. Today counts with what it has cost so far plus the expected cost of its remainder.
+each weekday. Today counts as its cost so far plus the expected cost of the rest.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def project(
 ) -> Projection:
     """Return the projection for the month of ``as_of``.
 
-    ``daily`` holds that month's days from the first on, without gaps; the day of ``as_of`` is
+    ``daily`` has that month's days from the first on, without gaps; the day of ``as_of`` is
     incomplete.
     """
     today = as_of.date()

@@ -84,7 +84,7 @@ class Costs:
 
 
 class You(NamedTuple):
-    """The spend of the person at the screen, found by e-mail address."""
+    """The spend of the current user, found by e-mail address."""
 
     email: str
     amount: Decimal | None
@@ -107,7 +107,7 @@ class ClaudeCodeSpend:
 
     @property
     def unpriced(self) -> int:
-        """The number of users whose amount is unknown."""
+        """The number of users with an unknown amount."""
         return sum(user.amount is None for user in self.by_user)
 
 
@@ -154,7 +154,7 @@ class Spend:
 
 
 def add_amounts(one: _Number | None, other: _Number | None) -> _Number | None:
-    """Return the sum; unknown (``None``) if one of them is."""
+    """Return the sum; ``None`` (unknown) if either amount is."""
     return None if one is None or other is None else one + other
 
 
