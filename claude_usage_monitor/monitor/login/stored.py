@@ -182,12 +182,10 @@ class CredentialStore:
     def ensure_writable(self, account: SavedAccount, stored: StoredCredentials) -> SavedAccount:
         """Write the stored login again: if that fails, a refreshed one could not be stored either.
 
-        Returns the account with the location of its secret. Raises SecretStoreUnavailable,
-        AccountsUnavailable.
+        Returns the account with the location of its secret; the list of accounts gets it with the
+        refreshed login. Raises SecretStoreUnavailable, AccountsUnavailable.
         """
         secret = self._secrets.write(account.id, stored.as_secret())
-        if secret.location != account.location:
-            self._accounts.store_secret_location(account.id, secret.location, secret.generation)
         return account._replace(location=secret.location, generation=secret.generation)
 
     def update_copy(self, account: SavedAccount, credentials: Mapping[str, object]) -> None:

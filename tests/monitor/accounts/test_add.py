@@ -19,8 +19,10 @@ from claude_usage_monitor.errors import (
     PartialCredentials,
     RefreshTokenRevoked,
     Unauthorized,
+    UnknownAccount,
     UsageMonitorError,
 )
+from claude_usage_monitor.monitor.accounts import add as subject
 from claude_usage_monitor.monitor.accounts import manage
 from claude_usage_monitor.monitor.accounts.add import (
     Added,
@@ -594,6 +596,18 @@ def test_no_account_is_listed_if_its_secret_cannot_be_stored(server: TokenServer
         add(server.issue("work"))
     assert "secret_store_unavailable" == caught.value.code
     assert () == registry().services.accounts.all()
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_no_secret_stays_if_the_list_changed_meanwhile(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    """Another process has added an account with the name, or removed the one to replace."""
+    add(server.issue("work"))
+    to_replace = saved_account()._replace(id="removed") if replace else None
+    monkeypatch.setattr(subject, "account_to_replace", lambda *_, **__: to_replace)
+    kind = UnknownAccount if replace else InvalidName
+    assert kind is type(refusal(lambda: add(server.issue("other"))))
 
 
 def test_the_encrypted_file_is_announced_before_it_is_created(server: TokenServer) -> None:

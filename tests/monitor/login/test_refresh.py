@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
 
+from claude_usage_monitor.errors import CredentialsExpired, NoCredentials, RateLimited
 from claude_usage_monitor.monitor.login import stored
+from claude_usage_monitor.monitor.login.refresh import RefreshReason
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from claude_usage_monitor.store.processes import this_process
@@ -126,6 +128,66 @@ def test_four_threads_refresh_a_login_once(server: TokenServer) -> None:
         thread.join(PATIENCE)
     assert 1 == len(server.refreshes)
     assert server.accepts(refresh_token(saved))
+
+
+def access_fingerprint(saved: SavedAccount) -> str:
+    stored = registry().services.credentials.load(saved)
+    return token_fingerprint(stored.login(saved.name).token)
+
+
+def test_a_login_that_was_refreshed_meanwhile_is_returned(server: TokenServer) -> None:
+    """The caller had read the previous access token."""
+    saved = expired(server)
+    refreshed = registry().services.refresher.refresh(
+        saved, "that of the previous token", RefreshReason.EXPIRING
+    )
+    assert registry().services.credentials.load(saved) == refreshed
+    assert [] == server.refreshes
+
+
+def test_a_login_without_a_refresh_token_cannot_be_refreshed(server: TokenServer) -> None:
+    credentials: Any = server.issue("work", expires_in=-60)
+    del credentials["claudeAiOauth"]["refreshToken"]
+    saved = save_account(credentials, "work")
+    with pytest.raises(CredentialsExpired) as caught:
+        registry().services.refresher.refresh(
+            saved, access_fingerprint(saved), RefreshReason.EXPIRING
+        )
+    assert "Log in again" in caught.value.hint
+
+
+def test_a_removed_account_is_not_refreshed(server: TokenServer) -> None:
+    saved = expired(server)
+    fingerprint = access_fingerprint(saved)
+    registry().services.accounts.remove(saved.id)
+    with pytest.raises(NoCredentials, match="work was removed"):
+        registry().services.refresher.refresh(saved, fingerprint, RefreshReason.EXPIRING)
+    assert [] == server.refreshes
+
+
+def test_a_back_off_that_another_process_has_just_stored_counts(server: TokenServer) -> None:
+    saved = expired(server)
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    retry_at = (Clock()() + timedelta(minutes=10)).replace(microsecond=0)
+    state = RefreshState(fingerprint, 0, 1, retry_at, "rate_limited", "It asks to wait.", "Wait.")
+    registry().services.accounts.store_refresh_state(saved.id, state)
+    with pytest.raises(RateLimited) as caught:
+        registry().services.refresher.refresh(
+            saved, access_fingerprint(saved), RefreshReason.EXPIRING
+        )
+    assert ("It asks to wait.", retry_at) == (caught.value.message, caught.value.retry_at)
+    assert [] == server.refreshes
+
+
+def test_a_refresh_in_the_future_delays_no_other_one(server: TokenServer) -> None:
+    """The clock was wrong when it was stored."""
+    saved = expired(server)
+    services = registry().services
+    stored = services.credentials.load(saved)
+    future = Clock()() + timedelta(hours=1)
+    services.secrets.write(saved.id, stored._replace(refreshed_at=future).as_secret())
+    assert None is read(registry(), saved).problem
+    assert 1 == len(server.refreshes)
 
 
 # --- kill -9 --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from claude_usage_monitor.monitor.reader import DisplayedAccount
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.monitor.login.test_ownership import (
@@ -294,6 +295,37 @@ def test_a_copy_is_updated_when_claude_code_has_refreshed_its_login(claude: Clau
     (sent,) = claude.server.refreshes
     assert live["claudeAiOauth"]["refreshToken"] == sent.refresh_token
     assert claude.server.accepts(refresh_token(saved))
+
+
+def test_a_copy_is_not_updated_before_the_api_has_confirmed_the_account(claude: ClaudeCode) -> None:
+    """Its request for the profile may have failed."""
+    saved = saved_from(claude, expires_in=3600)
+    before = refresh_token(saved)
+    same_login_refreshed(claude)
+    live = access_token(json.loads(claude.credentials.read_bytes()))
+    registry().services.state.store_profile(token_fingerprint(Secret(live)), Profile(plan="Max"))
+    for _ in range(2):
+        assert "Claude Code credentials file" == read(registry(), saved).credential_origin
+    assert before == refresh_token(saved)
+
+
+def test_figures_of_another_organization_of_the_same_person_are_not_shown(
+    claude: ClaudeCode,
+) -> None:
+    saved = saved_from(claude, expires_in=3600)
+    claude.log_in(OURS)
+    oauth_account = {"accountUuid": uuid_of(OURS), "organizationUuid": uuid_of("another")}
+    claude.config.write_text(json.dumps({"oauthAccount": oauth_account}))
+    assert "saved login (encrypted file)" == read(registry(), saved).credential_origin
+
+
+def test_without_a_profile_the_plan_of_the_stored_login_is_shown(server: TokenServer) -> None:
+    saved = save_account(server.issue(OURS, expires_in=-60), OURS)
+    registry().services.accounts.store_profile(saved.id, Profile())
+    server.script(refused(503))
+    profile = read(registry(), saved).profile
+    assert profile is not None
+    assert "Max 5x" == profile.plan
 
 
 def test_a_configuration_that_names_the_previous_login_changes_no_account(
