@@ -30,6 +30,8 @@ from claude_usage_monitor.monitor.login.refresh import RefreshReason
 from claude_usage_monitor.monitor.login.shutdown import CriticalTask, shutting_down
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, parse_credentials
 from claude_usage_monitor.monitor.services import Services
+from claude_usage_monitor.sources.anthropic import admin_api, oauth_api
+from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 from claude_usage_monitor.sources.claude_code import global_config
 from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
@@ -97,10 +99,6 @@ def add_admin_key(
     registry: AccountRegistry, name: str, raw: str, *, replace: bool = False
 ) -> Added:
     """Add an organization by its Admin API key. Raises NoCredentials if it cannot be one."""
-    # Takes 3 ms; only needed to add an organization.
-    from claude_usage_monitor.sources.anthropic import admin_api
-    from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
-
     services = registry.services
     key = checked_admin_key(raw)
     replaced = account_to_replace(registry, name, "console", replace=replace)
@@ -195,9 +193,6 @@ def _checked_profile(services: Services, token: Secret) -> tuple[Profile | None,
 
     Raises CredentialError if the API refuses the token.
     """
-    # Takes 3 ms; only needed for a request.
-    from claude_usage_monitor.sources.anthropic import oauth_api
-
     try:
         profile = oauth_api.get_profile(services.api_client(), token)
     except ServiceError as error:

@@ -27,6 +27,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.login.credentials import Credential, CredentialFinder
 from claude_usage_monitor.monitor.login.stored import login_command
 from claude_usage_monitor.sources import values
+from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.sources.claude_code import global_config
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.state_store import StateStore
@@ -182,8 +183,6 @@ class LoginOwnership:
             return False
         if self._state.profile_of(credential.fingerprint) is not None:
             return False
-        # Takes 3 ms; only needed for a request.
-        from claude_usage_monitor.sources.anthropic import oauth_api
 
         try:
             profile = oauth_api.get_profile(self._connect(), credential.token)

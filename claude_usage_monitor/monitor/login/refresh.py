@@ -37,6 +37,7 @@ from claude_usage_monitor.monitor.login.stored import (
     StoredCredentials,
     log_in_again,
 )
+from claude_usage_monitor.sources.anthropic.oauth_login import credentials_of, refresh_grant
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
@@ -168,8 +169,6 @@ class LoginRefresher:
         self, account: SavedAccount, stored: StoredCredentials, token: Secret, state: RefreshState
     ) -> StoredCredentials:
         """Exchange the refresh token. On failure, store when to try again, or that it is final."""
-        # Takes 3 ms; only a process that refreshes a login needs it.
-        from claude_usage_monitor.sources.anthropic.oauth_login import credentials_of, refresh_grant
 
         def record_attempt() -> None:
             """Record the attempt when the connection is established, before the token is sent."""

@@ -16,6 +16,7 @@ from claude_usage_monitor.monitor.backoff import (
 )
 from claude_usage_monitor.monitor.organization import schedule
 from claude_usage_monitor.monitor.organization.admin_key import AdminKey
+from claude_usage_monitor.monitor.organization.reports import Reports
 from claude_usage_monitor.monitor.organization.schedule import ReportRequest
 from claude_usage_monitor.monitor.organization.snapshot import (
     OrganizationSnapshot,
@@ -184,8 +185,6 @@ class OrganizationReader(Reader):
         publish: Callable[[AccountStatus], None],
     ) -> None:
         """Request the due reports, publish figures as they arrive, and store the back-off."""
-        from claude_usage_monitor.monitor.organization.reports import Reports
-
         client = self._client = self._client or self._connect()
         now = self._clock()
         if snapshot.backoff is not None:
