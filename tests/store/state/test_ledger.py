@@ -84,6 +84,7 @@ def test_other_processes_wait_for_a_request_in_flight(connection: sqlite3.Connec
     first = try_request(connection)
     assert isinstance(first, Granted)
     assert InFlight(first.request) == try_request(connection, NOW + SECOND)
+    assert isinstance(try_request(connection, NOW + SECOND, "another"), Granted)
     assert in_flight(connection, first.request, NOW)
     record_result(connection, first.request, "t", Backoff(NOW, NOW + FLOOR))
     assert not in_flight(connection, first.request, NOW)
@@ -148,6 +149,35 @@ def test_a_clock_that_jumps_to_and_fro_grants_at_most_one_request_a_jump(
     assert granted <= 14
 
 
+def test_a_wait_that_only_a_wrong_clock_can_have_stored_is_shortened(
+    connection: sqlite3.Connection,
+) -> None:
+    record_result(connection, 0, "t", Backoff(NOW, NOW + timedelta(days=9), LIMITED))
+    decision = try_request(connection, NOW + MAX_BACKOFF - SECOND)
+    assert isinstance(decision, Wait)
+    assert NOW + MAX_BACKOFF == decision.until
+    assert isinstance(try_request(connection, NOW + MAX_BACKOFF), Granted)
+
+
+def test_a_problem_without_texts_has_empty_texts(connection: sqlite3.Connection) -> None:
+    record_result(connection, 0, "t", Backoff(NOW, NOW + FLOOR, LIMITED))
+    connection.execute("UPDATE gate SET message = NULL, hint = NULL")
+    backoff = backoff_of(connection, "t")
+    assert backoff is not None
+    assert Problem("rate_limited", "", "", NOW + FLOOR) == backoff.problem
+
+
+def test_the_requests_of_an_identity_in_the_last_hour_are_counted(
+    connection: sqlite3.Connection,
+) -> None:
+    send_request(connection)
+    send_request(connection, NOW + SECOND, "another")
+    send_request(connection, NOW + SECOND, "a third", "another identity")
+    hour = timedelta(hours=1)
+    counts = [requests_in_last_hour(connection, "a", NOW + wait) for wait in (SECOND, hour)]
+    assert [2, 1] == counts
+
+
 def test_requests_are_deleted_after_a_day(connection: sqlite3.Connection) -> None:
     day = timedelta(days=1)
     for now in (NOW, NOW + SECOND, NOW + day):
@@ -164,16 +194,25 @@ def test_after_a_success_no_failures_are_counted(connection: sqlite3.Connection)
     assert (0, 0, timedelta()) == (backoff.rate_limits, backoff.failures, backoff.clock_skew)
 
 
+@pytest.mark.parametrize("later", [NOW + LEASE, NOW + FLOOR])
 def test_the_late_result_of_a_stopped_process_does_not_replace_a_newer_one(
-    connection: sqlite3.Connection,
+    connection: sqlite3.Connection, later: datetime
 ) -> None:
     stopped = try_request(connection)
     assert isinstance(stopped, Granted)
-    later = NOW + LEASE
     send_request(connection, later)
     record_result(connection, stopped.request, "t", Backoff(NOW, NOW + FLOOR, LIMITED))
     assert Backoff(later, later + FLOOR) == backoff_of(connection, "t")
     assert not in_flight(connection, stopped.request, NOW)
+
+
+@pytest.mark.parametrize("now", [NOW, NOW - timedelta(hours=10)])
+def test_a_result_replaces_one_of_the_same_time_or_of_a_clock_that_was_ahead(
+    connection: sqlite3.Connection, now: datetime
+) -> None:
+    record_result(connection, 0, "t", Backoff(NOW, NOW + FLOOR))
+    record_result(connection, 0, "t", Backoff(now, now + 2 * FLOOR, failures=1))
+    assert Backoff(now, now + 2 * FLOOR, failures=1) == backoff_of(connection, "t")
 
 
 def test_no_process_waits_forever_for_a_stopped_one(
@@ -273,6 +312,10 @@ def test_a_backoff_of_hours_is_extended_step_by_step(connection: sqlite3.Connect
         now = NOW + timedelta(minutes=minutes)
         set_account_backoff(connection, "a", limited_for(timedelta(hours=5)), now)
         assert isinstance(try_request(connection, now), Wait)
+    written = connection.total_changes
+    set_account_backoff(connection, "c", limited_for(timedelta(hours=9)), NOW)
+    set_account_backoff(connection, "c", limited_for(timedelta(hours=9)), NOW + 61 * SECOND)
+    assert 2 == connection.total_changes - written
     last = NOW + timedelta(minutes=290)
     assert isinstance(try_request(connection, NOW + timedelta(hours=5)), Granted)
     set_account_backoff(connection, "b", limited_for(timedelta(hours=9)), last)
@@ -296,6 +339,15 @@ def test_a_lease_can_be_extended(connection: sqlite3.Connection) -> None:
     extend_lease(connection, decision.request, NOW + LEASE - SECOND)
     assert InFlight(decision.request) == try_request(connection, NOW + LEASE + SECOND)
     assert not in_flight(connection, decision.request, NOW + 2 * LEASE)
+
+
+def test_extending_a_lease_extends_no_other(connection: sqlite3.Connection) -> None:
+    first, second = try_request(connection), try_request(connection, fingerprint="another")
+    assert isinstance(first, Granted)
+    assert isinstance(second, Granted)
+    extend_lease(connection, first.request, NOW + SECOND)
+    assert in_flight(connection, first.request, NOW + LEASE)
+    assert not in_flight(connection, second.request, NOW + LEASE)
 
 
 def test_the_lease_of_a_released_request_is_not_extended(connection: sqlite3.Connection) -> None:
@@ -395,7 +447,7 @@ def test_a_row_that_cannot_be_read_is_not_copied(
 def test_tokens_of_last_year_are_not_copied(
     connection: sqlite3.Connection, other: sqlite3.Connection
 ) -> None:
-    send_request(other, NOW - timedelta(days=2), "old")
+    send_request(other, NOW - timedelta(hours=25), "old")
     send_request(other)
     copy_ledger(other, connection, NOW)
     assert backoff_of(connection, "old") is None
