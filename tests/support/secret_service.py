@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,7 @@ class SecretService:
             service = _ACTIVATION.format(program=shutil.which("gnome-keyring-daemon"))
             (self.folder / "services" / f"{_NAME}.service").write_text(service)
         self._bus = self._start("dbus-daemon", f"--config-file={self.folder}/bus.conf", "--nofork")
-        self._wait_for((self.folder / "bus").exists)
+        self._wait_for(self._bus_accepts_connections)
 
     def unlock(self) -> None:
         """Start the service with a default collection that is unlocked."""
@@ -142,6 +143,11 @@ class SecretService:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+    def _bus_accepts_connections(self) -> bool:
+        """Return whether the bus listens: its socket exists a moment earlier."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(str(self.folder / "bus")) == 0
 
     @staticmethod
     def _has_collection() -> bool:
