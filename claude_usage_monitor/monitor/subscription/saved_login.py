@@ -236,6 +236,8 @@ class SavedLogin:
             reason = RefreshReason.NEVER_ACCEPTED
         try:
             self._stored = self._refresher.refresh(self._saved, credential.fingerprint, reason)
+        except SecretStoreUnavailable:
+            raise  # on a full disk, for example: the token can be refreshed later
         except CredentialError as error:
             if error.retry_at is None:
                 self._not_refreshable = credential.fingerprint

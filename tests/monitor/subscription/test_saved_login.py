@@ -37,6 +37,7 @@ from tests.support.api import USAGE
 from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, read, refresh_token, registry, save_account
 from tests.support.secret_service import unlocked
+from tests.support.small_disk import small_disk
 from tests.support.token_server import (
     Fault,
     TokenServer,
@@ -512,6 +513,23 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
 
 
 # --- unavailable secret stores -------------------------------------------------------------------
+
+
+def test_a_refused_token_is_refreshed_once_there_is_space_again(
+    server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same process, which could not have stored the new tokens before."""
+    with small_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(disk.path / "ours"))
+        saved = save_account(refused_login(server), OURS)
+        clock = Clock()
+        found = registry(clock)
+        disk.fill()
+        assert "secret_store_unavailable" == code(read(found, saved))
+        assert [] == server.refreshes
+        disk.empty()
+        clock.advance(minutes=1)
+        assert (41.0, None) == (five_hour(status := read(found, saved)), code(status))
 
 
 def test_a_locked_keyring_is_a_problem_of_its_accounts_only(
