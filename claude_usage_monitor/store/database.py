@@ -52,13 +52,8 @@ def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sql
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit all of the block's writes, or none; other writers wait meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:
         yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite itself rolls back when the disk is full
-            connection.execute("ROLLBACK")
-        raise
 
 
 def result_code(error: Exception) -> int | None:

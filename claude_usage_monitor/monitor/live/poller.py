@@ -83,8 +83,7 @@ class Poller:
     ) -> None:
         self.statuses: tuple[AccountStatus, ...] = ()
         """The statuses of the displayed accounts. The tuple is replaced as a whole."""
-        self.failure: BaseException | None = None
-        """The unexpected exception that ended the worker; the main thread raises it."""
+        self._worker: Future[None] | None = None
         self._accounts = accounts
         self._interval = interval
         self._clock = clock
@@ -99,7 +98,14 @@ class Poller:
 
     def start(self) -> None:
         """Start the worker. Its threads end with the process, even during a hung read."""
-        threading.Thread(target=self._run, name="poller", daemon=True).start()
+        self._worker = run_in_thread(self._run, "poller")
+        self._worker.add_done_callback(lambda _: self._changed())
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The unexpected exception that ended the worker; the main thread raises it."""
+        worker = self._worker
+        return worker.exception() if worker is not None and worker.done() else None
 
     def read_now(self) -> None:
         """Read the displayed accounts as soon as the request budget allows it."""
@@ -116,18 +122,14 @@ class Poller:
     # --- the worker thread -------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            while not shutting_down.is_set():
-                self._wake.clear()
-                while self._commands:
-                    self._commands.popleft()()
-                self._follow_changes()
-                self._finish_reads()
-                self._start_reads()
-                self._wake.wait(self._seconds_to_sleep())
-        except BaseException as error:  # noqa: BLE001 - the main thread raises it
-            self.failure = error
-            self._changed()
+        while not shutting_down.is_set():
+            self._wake.clear()
+            while self._commands:
+                self._commands.popleft()()
+            self._follow_changes()
+            self._finish_reads()
+            self._start_reads()
+            self._wake.wait(self._seconds_to_sleep())
 
     def _show_next(self) -> None:
         self._accounts.show_next()

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from claude_usage_monitor.errors import AccountsUnavailable
@@ -129,14 +129,13 @@ class AccountsFile:
         self._close()
         writable = os.access(self.path, os.W_OK)
         connection = connect(self.path, BUSY_TIMEOUT, "rw" if writable else "ro")
-        try:
+        with ExitStack() as on_error:
+            on_error.callback(connection.close)
             # Invalid UTF-8 makes its row unreadable, not the whole list.
             connection.text_factory = lambda content: content.decode(errors="replace")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
+            on_error.pop_all()
         self._connection, self._inode = connection, inode
 
     def _close(self) -> None:
