@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -29,8 +28,8 @@ def status_with(utilization: float, hours_left: float | None) -> AccountStatus:
     """Return a status that has one utilization wherever it can have one."""
     resets_at = None if hours_left is None else NOW + timedelta(hours=hours_left)
     window = UsageWindow("five_hour", "5-hour", utilization, resets_at, "api", NOW, is_active=True)
-    week = replace(window, key="seven_day", label="7-day")
-    unknown_length = replace(window, key="tangelo", label="Tangelo")
+    week = window._replace(key="seven_day", label="7-day")
+    unknown_length = window._replace(key="tangelo", label="Tangelo")
     paced = PacedWindow("five_hour", utilization, resets_at, limited=True)
     return AccountStatus(
         Account("claude-code"),

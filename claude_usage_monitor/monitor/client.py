@@ -12,7 +12,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 
 from claude_usage_monitor.errors import error_of
 from claude_usage_monitor.monitor.accounts import add, manage
@@ -162,7 +161,7 @@ class UsageClient:
         if listed.key != CLAUDE_CODE.name:
             return listed.account
         profile = GlobalConfig(self._registry.services.environ).read().profile
-        return replace(listed.account, email=profile.email if profile else None)
+        return listed.account._replace(email=profile.email if profile else None)
 
     def _read(self, accounts: Sequence[ListedAccount]) -> tuple[AccountStatus, ...]:
         displayed = [

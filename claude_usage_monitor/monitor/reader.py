@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -43,10 +42,10 @@ def delayed(status: AccountStatus, until: datetime, hint: str) -> AccountStatus:
     """
     if not status.has_figures and status.problem is None:
         problem = Problem(RateLimited.code, "The request budget is used up.", hint, until)
-        status = dataclasses.replace(status, problem=problem)
+        status = status._replace(problem=problem)
     if status.next_read_at is None:
         return status
-    return dataclasses.replace(status, next_read_at=max(until, status.next_read_at))
+    return status._replace(next_read_at=max(until, status.next_read_at))
 
 
 class DisplayedAccount(NamedTuple):

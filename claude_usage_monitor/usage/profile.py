@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _TYPES = {
     "claude_max": "Max",
@@ -16,8 +16,7 @@ _SEATS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
 _MULTIPLIER = re.compile(r"max_(\d+x)")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """The person, organization and plan of an account; each field is ``None`` if unknown.
 
     ``plan`` is a label such as ``Max 5x``.

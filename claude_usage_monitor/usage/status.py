@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.usage.limits.windows import Usage
@@ -20,8 +19,7 @@ STALE_INTERVALS = 3
 MIN_STALE_INTERVAL = timedelta(seconds=300)
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """A named account; ``kind`` is ``code`` (subscription) or ``console`` (organization)."""
 
     name: str
@@ -36,8 +34,7 @@ CLAUDE_CODE = Account("claude-code")
 CONSOLE = Account("console", "console")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Why there are no fresh figures: a stable code, what happened, what to do.
 
     ``retry_at`` is when the next try is due; ``since`` is when a login expired.
@@ -56,8 +53,7 @@ class Problem:
         return cls(error.code, error.message, error.hint, retry_at or error.retry_at, since)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountStatus:
+class AccountStatus(NamedTuple):
     """One account, as every output shows it.
 
     ``usage`` (``spend`` for an organization) is the last good reading; it stays while a

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from claude_usage_monitor import errors
@@ -35,7 +33,7 @@ def test_no_error_without_figures_is_a_success() -> None:
 
 
 def failed(code: str) -> AccountStatus:
-    return replace(WITHOUT_FIGURES, problem=Problem(code, "", ""))
+    return WITHOUT_FIGURES._replace(problem=Problem(code, "", ""))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -112,7 +111,7 @@ def test_a_credit_pool_expires() -> None:
             "resets_at": "2026-11-05T07:59:00Z",
         }
     }
-    found = account(replace(STATUS, usage=usage_from(as_bytes(body), NOW)))
+    found = account(STATUS._replace(usage=usage_from(as_bytes(body), NOW)))
     assert found["credit_pools"] == [
         {
             "key": "iguana_necktie",
@@ -128,7 +127,7 @@ def test_a_credit_pool_expires() -> None:
 
 def test_a_window_past_its_reset_has_no_percentage() -> None:
     old = usage_from(as_bytes(usage_body(NOW - timedelta(hours=3))), NOW - timedelta(hours=3))
-    session = account(replace(STATUS, usage=old))["windows"][0]
+    session = account(STATUS._replace(usage=old))["windows"][0]
     assert (
         session["state"],
         session["utilization"],
@@ -141,7 +140,7 @@ def test_a_window_past_its_reset_has_no_percentage() -> None:
 
 def test_an_idle_window_keeps_its_percentage_and_has_no_times() -> None:
     usage = usage_from(payload("usage_2026-07_team_week100_credits93_EUR"), NOW)
-    session = account(replace(STATUS, usage=usage))["windows"][0]
+    session = account(STATUS._replace(usage=usage))["windows"][0]
     assert (
         session["state"],
         session["utilization"],
@@ -154,16 +153,16 @@ def test_an_idle_window_keeps_its_percentage_and_has_no_times() -> None:
 
 def test_an_account_with_a_problem_is_stale_and_has_its_text_and_retry_time() -> None:
     problem = Problem.from_error(RateLimited(), NOW + timedelta(minutes=31))
-    found = account(replace(STATUS, problem=problem))
+    found = account(STATUS._replace(problem=problem))
     assert found["stale"] is True
     assert found["problem"]["code"] == "rate_limited"
     assert found["problem"]["message"] == "The usage API asks to wait until 12:50 (31m)."
     assert found["problem"]["retry_at"] == "2026-11-21T12:50:00Z"
-    assert document(replace(STATUS, problem=problem))["problem"] is None
+    assert document(STATUS._replace(problem=problem))["problem"] is None
 
 
 def test_a_failure_is_a_document() -> None:
-    no_figures = replace(STATUS, usage=None, problem=Problem.from_error(RateLimited()))
+    no_figures = STATUS._replace(usage=None, problem=Problem.from_error(RateLimited()))
     found = document(no_figures)
     assert found["problem"] == found["accounts"][0]["problem"]
     assert tuple(
@@ -176,14 +175,14 @@ def test_a_failure_is_a_document() -> None:
 @pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999", '"\\ud800"', "null"])
 def test_the_document_is_strict_json_for_any_input(raw: str) -> None:
     body = f'{{"five_hour": {{"utilization": {raw}, "resets_at": null}}, "limits": []}}'.encode()
-    found = account(replace(STATUS, usage=usage_from(body, NOW)))
+    found = account(STATUS._replace(usage=usage_from(body, NOW)))
     assert found["windows"][0]["utilization"] is None
     render((STATUS,), NOW, OPTIONS).encode("utf-8")
 
 
 def test_throttling_has_the_documented_fields() -> None:
     """And those that say which of them are computed here or missing."""
-    found = account(replace(STATUS, throttling=THROTTLING))["throttling"]
+    found = account(STATUS._replace(throttling=THROTTLING))["throttling"]
     windows = found.pop("windows")
     assert found == {
         "enabled": True,
@@ -219,7 +218,7 @@ def test_throttling_has_the_documented_fields() -> None:
 
 
 def test_unknown_throttling_is_null_and_its_gaps_are_named() -> None:
-    found = account(replace(STATUS, throttling=UNREADABLE))["throttling"]
+    found = account(STATUS._replace(throttling=UNREADABLE))["throttling"]
     unknown = ("enabled", "throttling", "delay_seconds", "window", "target", "tempo", "mode")
     assert {None} == {found[key] for key in unknown}
     assert {"five_hour": None, "seven_day": None} == found["limiters"]
@@ -230,14 +229,14 @@ def test_unknown_throttling_is_null_and_its_gaps_are_named() -> None:
 
 
 def test_throttling_in_fallback_and_at_rest() -> None:
-    refused = account(replace(STATUS, throttling=REFUSED))["throttling"]
+    refused = account(STATUS._replace(throttling=REFUSED))["throttling"]
     assert ("fallback", "2026-11-21T12:50:00Z") == (refused["mode"], refused["backoff_until"])
     assert [(True, None, None), (True, None, None)] == [
         (window["synthetic"], window["utilization"], window["deviation"])
         for window in refused["windows"]
     ]
     assert (None, None) == (refused["window"], refused["target"])
-    at_rest = account(replace(STATUS, throttling=AT_REST))["throttling"]
+    at_rest = account(STATUS._replace(throttling=AT_REST))["throttling"]
     assert (None, 35.0, True) == (
         at_rest["throttling"],
         at_rest["delay_seconds"],

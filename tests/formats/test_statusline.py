@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -52,8 +51,8 @@ def test_old_figures_have_their_age_and_the_problem() -> None:
 
 
 def test_without_figures_or_limits_it_says_so() -> None:
-    assert "no figures yet" == line(replace(NORMAL, usage=None))
-    assert "no figures yet · login expired" == line(replace(EXPIRED, usage=None))
+    assert "no figures yet" == line(NORMAL._replace(usage=None))
+    assert "no figures yet · login expired" == line(EXPIRED._replace(usage=None))
     assert "no limits" == line(with_body({}))
 
 
@@ -78,7 +77,7 @@ def test_after_the_reset_the_percentage_is_unknown() -> None:
 @settings(deadline=None)
 @given(st.integers(1, 120), st.booleans(), st.booleans())
 def test_it_is_one_line_at_every_width(width: int, color: bool, ascii_only: bool) -> None:
-    for status in (NORMAL, EVERY_STATE, RATE_LIMITED, replace(NORMAL, usage=None)):
+    for status in (NORMAL, EVERY_STATE, RATE_LIMITED, NORMAL._replace(usage=None)):
         text = line(status, FormatOptions(width, color, ascii_only))
         assert text
         assert "\n" not in text

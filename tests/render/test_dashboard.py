@@ -37,7 +37,7 @@ from tests.support.statuses import (
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
-STATUSES = {**LOGINS, **ORGANIZATIONS, "throttling": replace(NORMAL, throttling=THROTTLING)}
+STATUSES = {**LOGINS, **ORGANIZATIONS, "throttling": NORMAL._replace(throttling=THROTTLING)}
 NAMES = st.sampled_from(sorted(STATUSES))
 
 
@@ -118,7 +118,7 @@ def test_a_problem_is_always_shown(width: int, height: int) -> None:
 
 @pytest.mark.parametrize("width", [20, 28, 40, 60, 100])
 def test_ascii_output_is_ascii(width: int) -> None:
-    hostile = replace(EVERY_STATE, profile=Profile("漢字 é", "zoë@example.com", "Ünion", "Max 5x"))
+    hostile = EVERY_STATE._replace(profile=Profile("漢字 é", "zoë@example.com", "Ünion", "Max 5x"))
     for status in (*STATUSES.values(), hostile):
         assert frame_text(status, width, PLAIN).isascii()
 
@@ -140,7 +140,7 @@ def test_a_frame_without_a_height_shows_everything() -> None:
 @given(st.text(max_size=60), st.integers(20, 120))
 def test_borders_are_straight_whatever_the_names(name: str, width: int) -> None:
     safe = clean(name) or None
-    hostile = replace(NORMAL, profile=Profile(safe, safe, safe, safe))
+    hostile = NORMAL._replace(profile=Profile(safe, safe, safe, safe))
     lines = dashboard((hostile,), NOW, width, 24, LIVE)
     if width >= 24:
         assert {min(100, width)} == {line.cell_len for line in lines}
@@ -163,7 +163,7 @@ def test_the_header_shows_plan_person_and_address() -> None:
 
 def test_a_personal_organization_is_not_shown() -> None:
     personal = Profile("Ada", "ada@example.com", "ada@example.com's Organization", "Pro")
-    assert "Organization" not in frame_text(replace(NORMAL, profile=personal))
+    assert "Organization" not in frame_text(NORMAL._replace(profile=personal))
 
 
 def test_the_footer_shows_source_age_and_next_read() -> None:
@@ -236,15 +236,15 @@ def test_an_account_without_limits_or_figures_says_so() -> None:
 
 
 def test_demo_says_so_at_every_width() -> None:
-    demo = replace(NORMAL, account=Account("demo"))
+    demo = NORMAL._replace(account=Account("demo"))
     assert demo.usage is not None
-    demo = replace(demo, usage=replace(demo.usage, source="demo"))
+    demo = demo._replace(usage=demo.usage._replace(source="demo"))
     for width in range(20, 121):
         assert "demo" in frame_text(demo, width).lower()
 
 
 def test_a_notice_and_a_wrong_clock_are_shown() -> None:
-    text = frame_text(replace(NORMAL, notice="Something to know.", clock_skew=timedelta(days=1)))
+    text = frame_text(NORMAL._replace(notice="Something to know.", clock_skew=timedelta(days=1)))
     assert "Something to know." in text
     assert "This clock is 1d 0h ahead of the API's" in text
 
@@ -254,7 +254,7 @@ def test_a_notice_and_a_wrong_clock_are_shown() -> None:
     ["[/]", "[red]x[/red]", "[link=https://evil.example]x[/link]", ":smile:", "user[smith]"],
 )
 def test_markup_in_a_name_is_plain_text(name: str) -> None:
-    hostile = replace(NORMAL, profile=Profile(name, name, name, name))
+    hostile = NORMAL._replace(profile=Profile(name, name, name, name))
     assert name in frame_text(hostile)
 
 

@@ -101,8 +101,7 @@ ORGANIZATION = with_budget("6000")
 NO_BUDGET = with_budget(None)
 OVER_BUDGET = with_budget("4600")
 USED_UP = with_budget("2500")
-TOO_EARLY = replace(
-    ORGANIZATION,
+TOO_EARLY = ORGANIZATION._replace(
     spend=_bare(
         month_to_date=Decimal("45.10"),
         daily=_month(_FIRST.replace(day=2)),
@@ -111,27 +110,24 @@ TOO_EARLY = replace(
         claude_code=ClaudeCodeSpend(NOW, None, None, ()),
     ),
 )
-NO_COSTS = replace(
-    ORGANIZATION,
+NO_COSTS = ORGANIZATION._replace(
     spend=_bare(
         claude_code=ClaudeCodeSpend(NOW, None, None, (_user("Ada", "ada@example.com", "3"),), 12)
     ),
     notice="This key may not call cost_report (403, request req_7): needs read:billing.",
 )
-REFUSED = replace(
-    ORGANIZATION,
+REFUSED = ORGANIZATION._replace(
     problem=Problem.from_error(Unauthorized("The API refuses this Admin key (401).")),
     next_read_at=None,
 )
-LIMITED = replace(
-    ORGANIZATION,
+LIMITED = ORGANIZATION._replace(
     problem=Problem.from_error(
         RateLimited("The Admin API asks to wait (429)."), NOW + timedelta(minutes=31)
     ),
 )
 READING = AccountStatus(Account("console", "console"))
-NO_KEY = replace(
-    READING, problem=Problem.from_error(NoCredentials("There is no Admin API key.", "Set it."))
+NO_KEY = READING._replace(
+    problem=Problem.from_error(NoCredentials("There is no Admin API key.", "Set it."))
 )
 
 ORGANIZATIONS = {

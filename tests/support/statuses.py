@@ -38,7 +38,7 @@ NORMAL = AccountStatus(
 
 def with_body(body: object) -> AccountStatus:
     """Return the status of an account for which the API sent this body."""
-    return replace(NORMAL, usage=usage_from(as_bytes(body), NOW))
+    return NORMAL._replace(usage=usage_from(as_bytes(body), NOW))
 
 
 def with_problem(
@@ -47,10 +47,9 @@ def with_problem(
     """Return a status with a problem, and with figures that are six minutes old or none."""
     old = usage_from(as_bytes(usage_body()), NOW - timedelta(minutes=6))
     retry_at = None if retry_in is None else NOW + retry_in
-    return replace(
-        NORMAL,
+    return NORMAL._replace(
         usage=old if figures else None,
-        problem=replace(Problem.from_error(error), retry_at=retry_at),
+        problem=Problem.from_error(error)._replace(retry_at=retry_at),
         next_read_at=retry_at,
     )
 
@@ -103,8 +102,8 @@ def saved(
     email: str | None = None,
 ) -> AccountStatus:
     """Return the status as that of a saved account."""
-    profile = None if plan is None else replace(PROFILE, plan=plan, email=email)
-    return replace(status, account=Account(name, email=email, active=active), profile=profile)
+    profile = None if plan is None else PROFILE._replace(plan=plan, email=email)
+    return status._replace(account=Account(name, email=email, active=active), profile=profile)
 
 
 NEAR_THE_LIMIT = with_body(
@@ -122,8 +121,7 @@ NEAR_THE_LIMIT = with_body(
 )
 
 _CALM = with_body({**usage_body(five_hour=22.0, fable=17), "extra_usage": None})
-_STALE = replace(
-    _CALM,
+_STALE = _CALM._replace(
     usage=usage_from(as_bytes(usage_body(five_hour=64.0, fable=51)), NOW - timedelta(minutes=28)),
     next_read_at=None,
 )
@@ -212,16 +210,15 @@ UNREADABLE = Throttling(
     gaps=(Gap("config.json", GapReason.NOT_JSON), Gap("usage.db", GapReason.LOCKED))
 )
 # A week that is used up too fast, with the 5-hour limiter switched off.
-PACED = replace(
-    with_body(
-        {
-            **usage_body(fable=40),
-            "seven_day": {
-                "utilization": 82.0,
-                "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
-            },
-        }
-    ),
+PACED = with_body(
+    {
+        **usage_body(fable=40),
+        "seven_day": {
+            "utilization": 82.0,
+            "resets_at": (NOW + timedelta(days=3, hours=2)).isoformat(),
+        },
+    }
+)._replace(
     throttling=replace(
         THROTTLING,
         limiters=Limiters(five_hour=False, seven_day=True),

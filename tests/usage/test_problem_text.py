@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, timedelta
 
 import pytest
@@ -18,7 +17,7 @@ STATUS = AccountStatus(Account("claude-code"), Usage((), "api", NOW - timedelta(
 
 def with_problem(error: errors.UsageMonitorError, minutes: float | None = None) -> AccountStatus:
     retry_at = None if minutes is None else NOW + timedelta(minutes=minutes)
-    return replace(STATUS, problem=Problem.from_error(error, retry_at))
+    return STATUS._replace(problem=Problem.from_error(error, retry_at))
 
 
 def message(status: AccountStatus) -> str:
@@ -90,10 +89,8 @@ def test_a_summary_of_a_rate_limit_has_a_compact_countdown() -> None:
 
 def test_an_expired_login_without_a_time_says_only_that() -> None:
     assert message(with_problem(errors.CredentialsExpired())) == "The login has expired."
-    other = with_problem(errors.Unauthorized())
-    assert message(replace(other, problem=replace(other.problem, since=NOW))) == (  # type: ignore[type-var] # it has one
-        "The API refuses this login."
-    )
+    problem = Problem.from_error(errors.Unauthorized())._replace(since=NOW)
+    assert message(STATUS._replace(problem=problem)) == "The API refuses this login."
 
 
 @pytest.mark.parametrize("minutes", [None, -1, 0])

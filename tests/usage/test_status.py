@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,22 +19,22 @@ STATUS = AccountStatus(Account("claude-code"), Usage((), "api", NOW))
     [(300, 900, False), (300, 901, True), (5, 900, False), (600, 1800, False), (600, 1801, True)],
 )
 def test_figures_are_stale_after_three_intervals(interval: int, age: int, expected: bool) -> None:
-    status = replace(STATUS, interval=timedelta(seconds=interval))
+    status = STATUS._replace(interval=timedelta(seconds=interval))
     assert expected is status.stale(NOW + timedelta(seconds=age))
 
 
 def test_figures_with_a_problem_are_stale() -> None:
-    assert replace(STATUS, problem=Problem("unreachable", "", "")).stale(NOW)
+    assert STATUS._replace(problem=Problem("unreachable", "", "")).stale(NOW)
 
 
 def test_a_status_without_figures_is_not_stale_and_has_no_age() -> None:
-    blind = replace(STATUS, usage=None, problem=Problem("unreachable", "", ""))
+    blind = STATUS._replace(usage=None, problem=Problem("unreachable", "", ""))
     assert (blind.stale(NOW), blind.age(NOW)) == (False, None)
 
 
 def test_ages_use_the_clock_of_the_api() -> None:
     """A computer whose clock is a day ahead does not show figures a day old."""
-    ahead = replace(STATUS, clock_skew=timedelta(days=1))
+    ahead = STATUS._replace(clock_skew=timedelta(days=1))
     assert timedelta(seconds=7) == ahead.age(NOW + timedelta(days=1, seconds=7))
     assert timedelta() == STATUS.age(NOW - timedelta(hours=1))
 
@@ -59,7 +58,7 @@ def test_spend_is_figures_too() -> None:
         ORGANIZATION.as_of,
     )
     assert timedelta(minutes=2) == ORGANIZATION.age(NOW)
-    blind = replace(ORGANIZATION, spend=None)
+    blind = ORGANIZATION._replace(spend=None)
     assert (False, None, None) == (blind.has_figures, blind.as_of, blind.age(NOW))
 
 
@@ -75,12 +74,11 @@ def throttled(backoff_minutes: float | None) -> Throttling:
 def test_a_back_off_of_pace_maker_pauses_reads_that_are_due_after_it(
     backoff: float | None, next_read: float | None, expected: float | None
 ) -> None:
-    status = replace(
-        STATUS,
+    status = STATUS._replace(
         throttling=throttled(backoff),
         next_read_at=None if next_read is None else NOW + timedelta(minutes=next_read),
     )
     assert (None if expected is None else NOW + timedelta(minutes=expected)) == (
         status.paused_until(NOW)
     )
-    assert replace(status, throttling=None).paused_until(NOW) is None
+    assert status._replace(throttling=None).paused_until(NOW) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidName, UsageMonitorError
@@ -111,7 +110,7 @@ def _summary(registry: AccountRegistry, listed: ListedAccount) -> AccountSummary
         stored_in = registry.services.secrets.location_name(listed.saved.location)
     email = listed.account.email or (status.profile.email if status.profile else None)
     plan = status.profile.plan if status.profile else None
-    return AccountSummary(replace(listed.account, email=email), plan, stored_in, status.problem)
+    return AccountSummary(listed.account._replace(email=email), plan, stored_in, status.problem)
 
 
 # --- choosing, renaming, removing ------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import CredentialsNotFound, UnknownAccount, UsageMonitorError
@@ -52,7 +51,7 @@ class AccountRegistry:
             listed.append(LISTED_CONSOLE)
         active = self._active_key(listed)
         listed = [
-            each._replace(account=replace(each.account, active=each.key == active))
+            each._replace(account=each.account._replace(active=each.key == active))
             for each in listed
         ]
         return tuple(sorted(listed, key=lambda each: not each.account.active))

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -164,7 +163,7 @@ class Poller:
             status = AccountStatus(displayed.account, interval=self._interval)
             loop = self._loops[displayed.key] = AccountLoop(displayed, status, self._clock)
         loop.account = displayed.account
-        loop.status = replace(loop.status, account=displayed.account)
+        loop.status = loop.status._replace(account=displayed.account)
         return loop
 
     def _finish_reads(self) -> None:
@@ -206,8 +205,8 @@ class Poller:
     def _publish(self, loop: AccountLoop, status: AccountStatus) -> None:
         with self._lock:
             # The account may have been renamed since the read began.
-            account = replace(loop.account, email=status.account.email)
-            status = replace(status, account=account)
+            account = loop.account._replace(email=status.account.email)
+            status = status._replace(account=account)
             if status == loop.status:
                 return
             loop.status = status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -56,7 +55,7 @@ class OrganizationSnapshot(NamedTuple):
         problem = self.backoff.problem if self.backoff else None
         if problem is not None and self.is_refused:
             hint = f"The key is from: {self.key.origin}. {problem.hint}"
-            return dataclasses.replace(problem, hint=hint)
+            return problem._replace(hint=hint)
         failures = self.stored.failures
         if problem is None and spend is None and failures:
             code = next(iter(failures.values())).code

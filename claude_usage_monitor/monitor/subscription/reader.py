@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -159,7 +158,7 @@ class SubscriptionReader(Reader):
             if not refused and snapshot.usable(now):
                 return snapshot, status  # the token has not expired yet
             problem = Problem.from_error(error)
-            failed = dataclasses.replace(status, problem=problem, next_read_at=problem.retry_at)
+            failed = status._replace(problem=problem, next_read_at=problem.retry_at)
             return snapshot._replace(problem=error), failed
         return self._snapshot_and_status(previous, now)
 
@@ -199,7 +198,7 @@ class SubscriptionReader(Reader):
     def _account(self, previous: AccountStatus, profile: Profile | None) -> Account:
         account = self._login_source.account
         email = account.email or (profile.email if profile else None)
-        return dataclasses.replace(account, email=email, active=previous.account.active)
+        return account._replace(email=email, active=previous.account.active)
 
     def _problem(
         self, snapshot: LoginSnapshot, backoff: Backoff | None, usage: Usage | None
@@ -213,7 +212,7 @@ class SubscriptionReader(Reader):
         problem = backoff.problem if backoff else None
         hint = self._login_source.login_hint
         if problem is not None and problem.code in _REFRESHABLE and hint is not None:
-            return dataclasses.replace(problem, hint=hint)
+            return problem._replace(hint=hint)
         return problem or (snapshot.pace_maker_problem if usage is None else None)
 
     def _next_read_at(
@@ -274,9 +273,7 @@ class SubscriptionReader(Reader):
         if self._state.profile_of(fingerprint) is None:
             clock_skew = self._client.clock_skew
             publish(
-                dataclasses.replace(
-                    status, usage=usage, problem=None, next_read_at=None, clock_skew=clock_skew
-                )
+                status._replace(usage=usage, problem=None, next_read_at=None, clock_skew=clock_skew)
             )
             self._request_profile(self._client, credential)
         self._state.record_usage(self._state.identity_of(fingerprint), usage)

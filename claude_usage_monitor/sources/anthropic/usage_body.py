@@ -6,7 +6,6 @@ Each window is read separately, and an unknown figure is never zero.
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
 from decimal import Decimal
 
@@ -182,9 +181,9 @@ def _merged(flat: list[UsageWindow], rows: dict[str, UsageWindow]) -> list[Usage
         if row is None:
             merged.append(window)
         elif window.utilization is None:
-            merged.append(dataclasses.replace(row, resets_at=window.resets_at or row.resets_at))
+            merged.append(row._replace(resets_at=window.resets_at or row.resets_at))
         else:
-            merged.append(dataclasses.replace(window, is_active=row.is_active))
+            merged.append(window._replace(is_active=row.is_active))
     return merged + list(rows.values())
 
 

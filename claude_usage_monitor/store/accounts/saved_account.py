@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Literal, NamedTuple, cast, get_args
 from unicodedata import normalize
@@ -66,8 +65,8 @@ def account_from_row(row: Mapping[str, object]) -> SavedAccount | None:
         return None
     if kind not in get_args(Kind) or origin not in get_args(Origin):
         return None
-    names = {field.name for field in fields(Profile)}  # a later version may store more
-    profile = {key: value for key, value in _texts(row["profile"]).items() if key in names}
+    stored = _texts(row["profile"]).items()  # a later version may store more fields
+    profile = {name: value for name, value in stored if name in Profile._fields}
     return SavedAccount(
         account_id,
         name,
@@ -106,4 +105,4 @@ def name_key(name: str) -> str:
 
 def profile_as_json(profile: Profile) -> str:
     """Return a profile as JSON, for its column."""
-    return json.dumps(asdict(profile))
+    return json.dumps(profile._asdict())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, fields
 from datetime import datetime
 from hashlib import sha256
 
@@ -89,7 +88,7 @@ def store_profile(connection: sqlite3.Connection, fingerprint: str, profile: Pro
     connection.execute(
         "INSERT INTO identity (fingerprint, account, profile) VALUES (?1, ?2, ?3)"
         " ON CONFLICT DO UPDATE SET profile = ?3",
-        (fingerprint, _PROVISIONAL_PREFIX + fingerprint, json.dumps(asdict(profile))),
+        (fingerprint, _PROVISIONAL_PREFIX + fingerprint, json.dumps(profile._asdict())),
     )
 
 
@@ -100,8 +99,8 @@ def profile_of(connection: sqlite3.Connection, fingerprint: str) -> Profile | No
     ).fetchone()
     if not row or not row[0]:
         return None
-    names = {field.name for field in fields(Profile)}  # a later version may store more
-    return Profile(**{name: value for name, value in json.loads(row[0]).items() if name in names})
+    stored = json.loads(row[0]).items()  # a later version may store more fields
+    return Profile(**{name: value for name, value in stored if name in Profile._fields})
 
 
 def email_of(connection: sqlite3.Connection, identity: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,8 +93,7 @@ def _if_increased(window: UsageWindow, stored: UsageWindow) -> UsageWindow | Non
             return None
     elif resets_at is None and window.utilization == stored.utilization:
         return None
-    return replace(
-        window,
+    return window._replace(
         resets_at=resets_at,
         label=stored.label,
         model=stored.model,
@@ -202,7 +200,7 @@ def latest_usage(connection: sqlite3.Connection, identity: str, now: datetime) -
         usage = Usage(windows, latest.source, latest.as_of)
     else:
         return None
-    return replace(usage, windows=mark_binding(windows, now, usage.as_of))
+    return usage._replace(windows=mark_binding(windows, now, usage.as_of))
 
 
 def _window(row: tuple[Any, ...]) -> UsageWindow:

@@ -7,13 +7,11 @@ methods with a ``now`` argument.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits import pace as paces
@@ -81,8 +79,7 @@ def label_for(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
-@dataclass(frozen=True, slots=True)
-class UsageWindow:
+class UsageWindow(NamedTuple):
     """One limit: how much of it is used, and when it resets.
 
     ``utilization`` is in percent, 0–100 (may exceed 100), ``None`` when unknown. ``resets_at`` is
@@ -124,7 +121,7 @@ class UsageWindow:
     def at(self, now: datetime) -> UsageWindow:
         """Return the window as of ``now``: its utilization is unknown once it has reset."""
         if self.state(now) == "reset" and self.utilization is not None:
-            return dataclasses.replace(self, utilization=None)
+            return self._replace(utilization=None)
         return self
 
     def state(self, now: datetime | None = None) -> State:
@@ -169,8 +166,7 @@ class UsageWindow:
         return paces.full_at(utilization, self.resets_at, self.length, moment)
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraUsage:
+class ExtraUsage(NamedTuple):
     """Paid usage beyond the limits, in the account's currency (not in minor units).
 
     ``limit`` is ``None`` if there is none or it is unknown; ``utilization`` is in percent.
@@ -184,8 +180,7 @@ class ExtraUsage:
     disabled_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CreditPool:
+class CreditPool(NamedTuple):
     """A pool of prepaid credit. It is not a window: unused credit is lost at ``expires_at``."""
 
     key: str
@@ -197,8 +192,7 @@ class CreditPool:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """One reading of an account's limits from one source; ``as_of`` is when it was read."""
 
     windows: tuple[UsageWindow, ...]
@@ -242,7 +236,7 @@ class Usage:
     def at(self, now: datetime) -> Usage:
         """Return the reading as of ``now``, with the binding window decided again."""
         windows = mark_binding((window.at(now) for window in self.windows), now, self.as_of)
-        return self if windows == self.windows else dataclasses.replace(self, windows=windows)
+        return self if windows == self.windows else self._replace(windows=windows)
 
 
 def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
@@ -272,7 +266,7 @@ def mark_binding(
     return tuple(
         window
         if window.binding is (window is binding)
-        else dataclasses.replace(window, binding=window is binding)
+        else window._replace(binding=window is binding)
         for window in windows
     )
 

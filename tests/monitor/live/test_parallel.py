@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Scripted:
         publish(previous)
         self.threads.append(threading.current_thread().name)
         self.act()
-        return replace(previous, problem=self.problem)
+        return previous._replace(problem=self.problem)
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
         return previous

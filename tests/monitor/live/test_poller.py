@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -63,13 +63,13 @@ class Scripted:
             self.second_read.set()
         moment = self.clock()
         due = None if self.wait is None else moment + self.wait
-        return replace(previous, usage=Usage((), "api", moment), next_read_at=due)
+        return previous._replace(usage=Usage((), "api", moment), next_read_at=due)
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
         self.cached_reads += 1
         self.is_changed = False
         self.cache_read.set()
-        return replace(previous, usage=Usage((), "statusline", self.clock()))
+        return previous._replace(usage=Usage((), "statusline", self.clock()))
 
     def request_refresh(self) -> None:
         self.refresh_requested = True

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ CALM = with_body(usage_body(five_hour=20.0, fable=10))
 def numbered(statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
     """Return the statuses as those of accounts with numbers as names; the first is active."""
     return tuple(
-        replace(status, account=Account(f"Q{at:02}", active=at == 0), profile=None)
+        status._replace(account=Account(f"Q{at:02}", active=at == 0), profile=None)
         for at, status in enumerate(statuses)
     )
 
@@ -270,9 +269,9 @@ def test_a_problem_is_not_dimmed(width: int, height: int) -> None:
 
 
 def test_each_account_shows_its_age() -> None:
-    old = replace(NORMAL, next_read_at=NOW + timedelta(minutes=2))
+    old = NORMAL._replace(next_read_at=NOW + timedelta(minutes=2))
     assert old.usage is not None
-    old = replace(old, usage=replace(old.usage, as_of=NOW - timedelta(minutes=4)))
+    old = old._replace(usage=old.usage._replace(as_of=NOW - timedelta(minutes=4)))
     text = "\n".join(plain(numbered([NORMAL, old]), 60, 50))
     assert "API · now · next in 5m" in text
     assert "API · 4m · next in 2m" in text
@@ -301,7 +300,7 @@ def test_a_long_name_leaves_room_for_the_active_mark(name: str) -> None:
 
 
 def test_an_account_without_a_profile_shows_its_stored_address() -> None:
-    status = replace(NORMAL, profile=None, account=Account("Work", email="ada@example.com"))
+    status = NORMAL._replace(profile=None, account=Account("Work", email="ada@example.com"))
     assert "ada@example.com" in plain([status], 60, 24)[0]
 
 

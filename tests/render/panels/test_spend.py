@@ -75,7 +75,7 @@ def test_a_frame_without_a_height_shows_every_row() -> None:
     assert spend is not None
     assert spend.by_workspace is not None
     many = tuple(spend.by_workspace[0]._replace(name=f"Team {n}") for n in range(200))
-    text = frame_text(replace(ORGANIZATION, spend=replace(spend, by_workspace=many)))
+    text = frame_text(ORGANIZATION._replace(spend=replace(spend, by_workspace=many)))
     assert all(f" Team {n} " in text for n in range(200))
     assert " of 200" not in text
 
@@ -88,8 +88,7 @@ def test_borders_are_straight_whatever_the_names(name: str, width: int, height: 
     assert spend is not None
     assert spend.by_workspace is not None
     rows = (spend.by_workspace[0]._replace(name=safe), *spend.by_workspace)
-    hostile = replace(
-        ORGANIZATION,
+    hostile = ORGANIZATION._replace(
         profile=Profile(organization=safe),
         spend=replace(spend, by_workspace=rows),
     )
@@ -118,7 +117,7 @@ def test_tables_get_the_rows_that_are_left() -> None:
 
 def test_no_organization_is_called_the_active_account() -> None:
     """Logins are alternatives to one another; an organization is shown beside them."""
-    other = replace(NORMAL, account=replace(NORMAL.account, name="Other", active=False))
+    other = NORMAL._replace(account=NORMAL.account._replace(name="Other", active=False))
     for height in (100, 12, 6, 4):
         for line in frame_lines((NORMAL, other, ORGANIZATION), 60, height):
             assert "Acme" not in line or ("active" not in line and "@" not in line)
@@ -148,7 +147,7 @@ def test_a_budget_that_is_used_up_before_the_first_projection_is_shown() -> None
     spend = TOO_EARLY.spend
     assert spend is not None
     used_up = replace(spend, budget=Decimal(40), budget_reached_on=spend.period_start)
-    text = frame_text(replace(TOO_EARLY, spend=used_up))
+    text = frame_text(TOO_EARLY._replace(spend=used_up))
     assert "used up the budget on 1 Nov" in text
     assert "within" not in text
 

@@ -48,7 +48,7 @@ SIZES = [(120, None), (60, None), (46, None), (40, None), (28, None), (60, 24), 
 
 def status_of(throttling: Throttling) -> AccountStatus:
     next_read_at = throttling.backoff_until or NORMAL.next_read_at
-    return replace(NORMAL, throttling=throttling, next_read_at=next_read_at)
+    return NORMAL._replace(throttling=throttling, next_read_at=next_read_at)
 
 
 def drawn(
@@ -103,7 +103,7 @@ def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
 def test_it_is_shortened_before_anything_else(name: str, width: int, height: int) -> None:
     """In any pane, the rest of the frame is as complete as without it."""
     without = dashboard((NORMAL,), NOW, width, height, LIVE)
-    with_section = dashboard((replace(NORMAL, throttling=STATES[name]),), NOW, width, height, LIVE)
+    with_section = dashboard((NORMAL._replace(throttling=STATES[name]),), NOW, width, height, LIVE)
     marks = str.maketrans("▾╋━─┃", "=====")
     lines = [line.plain.translate(marks) for line in with_section]
     footer = lines[-1]
@@ -133,7 +133,7 @@ def test_with_fewer_rows_only_the_heading_is_shown() -> None:
 
 
 def test_a_problem_is_shown_first() -> None:
-    lines = dashboard((replace(RATE_LIMITED, throttling=THROTTLING),), NOW, 60, 12, LIVE)
+    lines = dashboard((RATE_LIMITED._replace(throttling=THROTTLING),), NOW, 60, 12, LIVE)
     text = "\n".join(line.plain for line in lines)
     assert "asks to wait" in text
     assert "Pace Maker" not in text

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def test_a_reading_is_read_as_it_was_recorded(connection: sqlite3.Connection, na
 
     def near(windows: tuple[UsageWindow, ...]) -> list[UsageWindow]:
         return [
-            replace(w, resets_at=w.resets_at and w.resets_at.replace(microsecond=0))
+            w._replace(resets_at=w.resets_at and w.resets_at.replace(microsecond=0))
             for w in windows
         ]
 
@@ -90,7 +89,7 @@ def test_the_newest_reading_wins(
     connection: sqlite3.Connection, source: Source, later: timedelta, expected: float
 ) -> None:
     record_usage(connection, ADA, api())
-    record_usage(connection, ADA, replace(api(NOW + later, five_hour=10.0), source=source))
+    record_usage(connection, ADA, api(NOW + later, five_hour=10.0)._replace(source=source))
     assert expected == shown(connection)[0]
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -207,13 +206,13 @@ def test_then_the_window_that_will_be_full_first_binds() -> None:
 def test_then_the_window_that_the_api_flags_binds() -> None:
     flagged = window("seven_day:fable", 10, 84, is_active=True)
     assert binding_key(*UNDER_PACE, flagged) == "seven_day:fable"
-    assert binding_key(*UNDER_PACE, replace(flagged, utilization=0.0)) == "seven_day:fable"
+    assert binding_key(*UNDER_PACE, flagged._replace(utilization=0.0)) == "seven_day:fable"
 
 
 def test_a_flag_that_is_older_than_a_figure_does_not_count() -> None:
     """After the flag a status line may have reported another window as nearly full."""
     flagged = window("seven_day:fable", 10, 84, is_active=True)
-    newer = replace(UNDER_PACE[0], as_of=NOW + timedelta(seconds=1))
+    newer = UNDER_PACE[0]._replace(as_of=NOW + timedelta(seconds=1))
     assert binding_key(newer, flagged) == "five_hour"
     assert binding_key(newer, flagged, flags_as_of=NOW + timedelta(seconds=1)) == "seven_day:fable"
 
@@ -268,7 +267,7 @@ def test_labels_come_from_the_table_or_from_the_key(key: str, label: str) -> Non
 
 def test_now_defaults_to_the_clock() -> None:
     """Callers of the library may leave out the time."""
-    found = replace(window(), resets_at=None)
+    found = window()._replace(resets_at=None)
     assert found.state() == "idle"
     assert found.is_on_pace() is None
     assert window(hours_left=-(10**5)).state() == "reset"
