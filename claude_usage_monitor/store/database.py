@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from claude_usage_monitor.files import require_own_file
 
@@ -39,8 +37,10 @@ def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sql
     user that no other user can write.
     """
     require_own_file(path)
+    # `urllib.parse.quote` would do, but importing it takes 2 ms.
+    quoted = str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
     return sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={mode}",
+        f"file:{quoted}?mode={mode}",
         uri=True,
         timeout=timeout,
         isolation_level=None,

@@ -54,8 +54,9 @@ def test_a_statement_commits_by_itself(path: Path) -> None:
     assert ["a"] == names(connect(path))
 
 
-def test_a_name_that_is_not_utf8_is_a_name(path: Path) -> None:
-    odd = path.with_name(os.fsdecode(b"\xff.db"))
+@pytest.mark.parametrize("name", [b"\xff.db", b"a?mode=memory.db", b"100%.db", b"%41#2.db", b"a b"])
+def test_any_file_name_is_opened_as_it_is(path: Path, name: bytes) -> None:
+    odd = path.with_name(os.fsdecode(name))
     path.rename(odd)
     assert [] == names(connect(odd))
 
