@@ -7,13 +7,29 @@ costs nothing: the network library alone takes longer to load than the rest toge
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.errors import AccountsUnavailable as AccountsUnavailable
     from claude_usage_monitor.errors import CredentialError as CredentialError
+    from claude_usage_monitor.errors import CredentialsExpired as CredentialsExpired
+    from claude_usage_monitor.errors import CredentialsNotFound as CredentialsNotFound
+    from claude_usage_monitor.errors import Forbidden as Forbidden
     from claude_usage_monitor.errors import InvalidName as InvalidName
+    from claude_usage_monitor.errors import InvalidSetting as InvalidSetting
+    from claude_usage_monitor.errors import LoggedOut as LoggedOut
     from claude_usage_monitor.errors import LoginFailed as LoginFailed
+    from claude_usage_monitor.errors import MissingScope as MissingScope
     from claude_usage_monitor.errors import NoCredentials as NoCredentials
+    from claude_usage_monitor.errors import NoHomeDirectory as NoHomeDirectory
+    from claude_usage_monitor.errors import PartialCredentials as PartialCredentials
+    from claude_usage_monitor.errors import PermissionDenied as PermissionDenied
+    from claude_usage_monitor.errors import RateLimited as RateLimited
+    from claude_usage_monitor.errors import RefreshTokenRevoked as RefreshTokenRevoked
     from claude_usage_monitor.errors import SecretStoreUnavailable as SecretStoreUnavailable
+    from claude_usage_monitor.errors import ServerError as ServerError
     from claude_usage_monitor.errors import ServiceError as ServiceError
+    from claude_usage_monitor.errors import Unauthorized as Unauthorized
+    from claude_usage_monitor.errors import UnexpectedResponse as UnexpectedResponse
     from claude_usage_monitor.errors import UnknownAccount as UnknownAccount
+    from claude_usage_monitor.errors import Unreachable as Unreachable
     from claude_usage_monitor.errors import UsageMonitorError as UsageMonitorError
     from claude_usage_monitor.monitor.client import UsageClient as UsageClient
     from claude_usage_monitor.monitor.client import authorize as authorize
@@ -34,19 +50,35 @@ __version__ = "0.1.0"
 _HOMES = {
     "Account": "usage.status",
     "AccountStatus": "usage.status",
+    "AccountsUnavailable": "errors",
     "CredentialError": "errors",
+    "CredentialsExpired": "errors",
+    "CredentialsNotFound": "errors",
     "CreditPool": "usage.limits.windows",
     "ExtraUsage": "usage.limits.windows",
+    "Forbidden": "errors",
     "InvalidName": "errors",
+    "InvalidSetting": "errors",
+    "LoggedOut": "errors",
     "LoginFailed": "errors",
+    "MissingScope": "errors",
     "NoCredentials": "errors",
+    "NoHomeDirectory": "errors",
+    "PartialCredentials": "errors",
+    "PermissionDenied": "errors",
     "Problem": "usage.status",
     "Profile": "usage.profile",
+    "RateLimited": "errors",
+    "RefreshTokenRevoked": "errors",
     "SecretStoreUnavailable": "errors",
+    "ServerError": "errors",
     "ServiceError": "errors",
     "Spend": "usage.money.spend",
     "Throttling": "usage.throttling",
+    "Unauthorized": "errors",
+    "UnexpectedResponse": "errors",
     "UnknownAccount": "errors",
+    "Unreachable": "errors",
     "Usage": "usage.limits.windows",
     "UsageClient": "monitor.client",
     "UsageMonitorError": "errors",

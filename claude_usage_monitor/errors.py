@@ -6,8 +6,10 @@
     ├── CredentialError              the user must log in or unlock a login
     │   ├── NoCredentials            no credential found, or an unusable one
     │   │   ├── CredentialsNotFound  none found at all
+    │   │   ├── NoHomeDirectory      the folder of Claude Code's login is unknown
     │   │   ├── PartialCredentials   its file is incomplete: it may be being rewritten
     │   │   └── LoggedOut            its store exists and contains no login
+    │   ├── PermissionDenied         this user may not read the file with the login
     │   ├── CredentialsExpired       the access token has expired
     │   │   └── RefreshTokenRevoked  and the server no longer accepts the refresh token
     │   ├── LoginFailed              a login was started and failed
@@ -70,12 +72,27 @@ class CredentialsNotFound(NoCredentials):
     """Raised when the location for a login does not exist."""
 
 
+class NoHomeDirectory(NoCredentials):
+    """Raised when there is no home directory, so that the location of a login is unknown."""
+
+    default_message = "No home directory was found, so no login can be read."
+    default_hint = "Set HOME to your own."
+
+
 class PartialCredentials(NoCredentials):
     """Raised when a stored login is empty or truncated: another program may be writing it."""
 
 
 class LoggedOut(NoCredentials):
     """Raised when the store exists and contains no login: Claude Code is logged out."""
+
+
+class PermissionDenied(CredentialError):
+    """Raised when this user may not read the file with the login, or its folder."""
+
+    code = "permission_denied"
+    default_message = "The file with the login cannot be read: permission denied."
+    default_hint = "Give yourself read access to it."
 
 
 class CredentialsExpired(CredentialError):
@@ -151,10 +168,14 @@ class ServiceError(UsageMonitorError):
 
 
 class RateLimited(ServiceError):
-    """Raised on 429. ``retry_after`` comes from the response, ``None`` if it has none."""
+    """Raised on 429, and while an earlier 429 or the request budget forbids the next request.
+
+    ``retry_at`` is when the next request may be sent. ``retry_after`` is how long the API asked to
+    wait, ``None`` if it did not say; ``retry_at`` is never earlier, unless that is over 24 hours.
+    """
 
     code = "rate_limited"
-    default_message = "The usage API asks to wait."
+    default_message = "The API refused and did not say how long."
     default_hint = "Claude Code and other monitors share this limit."
 
     def __init__(
@@ -227,12 +248,14 @@ class AccountsUnavailable(UsageMonitorError):
     default_message = "The list of accounts cannot be read or written."
 
 
-def error_of(code: str, message: str, hint: str) -> UsageMonitorError:
-    """Return an error of the class that has this ``code``, with the given message and hint."""
+def error_of(
+    code: str, message: str, hint: str, error_class: type[UsageMonitorError] | None = None
+) -> UsageMonitorError:
+    """Return an error with this message and hint, by default of the class with this ``code``."""
     kinds: list[type[UsageMonitorError]] = [UsageMonitorError]
     for kind in kinds:
         kinds += kind.__subclasses__()
     found = next((kind for kind in kinds if kind.code == code), UsageMonitorError)
-    error = found()
+    error = (error_class or found)()
     error.message, error.hint, error.args = message, hint, (message,)
     return error

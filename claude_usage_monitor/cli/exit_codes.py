@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
 _LOGIN_CODES = frozenset(
     (
         "no_credentials",
+        "permission_denied",
         "credentials_expired",
         "unauthorized",
         "missing_scope",

@@ -92,7 +92,6 @@ def _profile(profile: Profile | None) -> Json | None:
 
 
 def _window(window: UsageWindow, now: datetime) -> Json:
-    left = window.time_until_reset(now)
     return {
         "key": window.key,
         "label": window.label,
@@ -102,9 +101,9 @@ def _window(window: UsageWindow, now: datetime) -> Json:
         "binding": window.binding,
         "state": window.state(now),
         "resets_at": instant(window.resets_at),
-        "resets_in_seconds": round(left.total_seconds()) if left is not None else None,
+        "resets_in_seconds": window.resets_in_seconds(now),
         "window_seconds": window.window_seconds,
-        "elapsed_percent": rounded(window.time_elapsed_percent(now), 1),
+        "elapsed_percent": rounded(window.elapsed_percent(now), 1),
         "pace": window.pace(now),
         "pace_delta": rounded(window.pace_delta(now), 1),
         "full_at": instant(window.full_at(now)),

@@ -17,6 +17,7 @@ from claude_usage_monitor.errors import (
     RateLimited,
     UsageMonitorError,
 )
+from claude_usage_monitor.sources.reply import MAX_WAIT
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.usage.status import Problem
 
@@ -30,7 +31,7 @@ _MAX_ERROR_WAIT = timedelta(minutes=15)
 
 _MIN_RATE_LIMIT_WAIT = timedelta(minutes=5)
 _MAX_DOUBLED_RATE_LIMIT_WAIT = timedelta(minutes=30)
-_MAX_RATE_LIMIT_WAIT = timedelta(minutes=60)
+_MAX_RATE_LIMIT_WAIT = timedelta(minutes=60)  # unless the API asks for more
 _LONG_BLOCK = timedelta(minutes=10)  # the API often extends an announced wait this long once
 _LONG_BLOCK_MARGIN = timedelta(minutes=15)  # the usual extension
 
@@ -97,11 +98,9 @@ def report_wait(error: UsageMonitorError, count: int, jitter: float) -> timedelt
     A 429 without a Retry-After header doubles the wait: the limit of this API is not documented.
     """
     if isinstance(error, RateLimited):
-        if error.retry_after is None:
-            wait = _doubled(MIN_REPORT_INTERVAL, count, _MAX_RATE_LIMIT_WAIT)
-        else:
-            wait = max(error.retry_after, MIN_REPORT_INTERVAL)
-        return min(lengthened(wait, jitter), _MAX_RATE_LIMIT_WAIT)
+        announced = _announced(error.retry_after)
+        wait = announced or _doubled(MIN_REPORT_INTERVAL, count, _MAX_RATE_LIMIT_WAIT)
+        return _at_least(announced, max(wait, MIN_REPORT_INTERVAL), jitter)
     if isinstance(error, CredentialError):
         return _REFUSED_WAIT
     return max(error_wait(count, jitter), MIN_REPORT_INTERVAL)
@@ -116,12 +115,22 @@ def rate_limit_wait(retry_after: timedelta | None, count: int, jitter: float = 0
     """Return the wait after the ``count``-th 429 in a row of an account.
 
     This is the announced wait, but at least 5 min; the minimum doubles with each further 429, up to
-    30 min. The wait is at most 60 min, plus a margin if the API announced a long one.
+    30 min. An announced wait of more than 24 hours counts as 24 hours. A long one is extended by a
+    margin.
     """
-    announced = retry_after or timedelta()
+    announced = _announced(retry_after)
     wait = max(announced, _doubled(_MIN_RATE_LIMIT_WAIT, count, _MAX_DOUBLED_RATE_LIMIT_WAIT))
     margin = _LONG_BLOCK_MARGIN if announced >= _LONG_BLOCK else timedelta()
-    return min(lengthened(wait, jitter), _MAX_RATE_LIMIT_WAIT) + margin
+    return _at_least(announced, wait, jitter) + margin
+
+
+def _announced(retry_after: timedelta | None) -> timedelta:
+    return min(retry_after or timedelta(), MAX_WAIT)
+
+
+def _at_least(announced: timedelta, wait: timedelta, jitter: float) -> timedelta:
+    """Return the wait with jitter: at most 60 min, but never less than the API announced."""
+    return max(announced, min(lengthened(wait, jitter), _MAX_RATE_LIMIT_WAIT))
 
 
 def _doubled(first: timedelta, count: int, longest: timedelta) -> timedelta:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from claude_usage_monitor.errors import error_of
+from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
@@ -38,12 +38,13 @@ def get_usage() -> Usage:
     stored ones. Each window has the time when it was read (``as_of``) and its ``source``.
 
     Raises CredentialError if a login is needed, and ServiceError if the service gave no figures. In
-    both cases there are no stored figures either.
+    both cases there are no stored figures either. ``retry_at`` of a ServiceError is when the next
+    request may be sent; earlier calls send none and raise the same error.
     """
     status = claude_code_reader(_services()).read(AccountStatus(CLAUDE_CODE))
     if status.usage is None:
         problem = status.problem or Problem("error", "There are no figures yet.", "")
-        raise error_of(problem.code, problem.message, problem.hint)
+        raise problem.as_error()
     return status.usage
 
 
@@ -86,7 +87,7 @@ class UsageClient:
         """
         if credentials_json is None:
             return _account(add.add_from_claude_code(self._registry, name, replace=replace))
-        content = credentials_json.encode(errors="surrogatepass")  # refused later: it is not JSON
+        content = _encoded(credentials_json)
         return _account(
             add.add_credentials(self._registry, name, content, "credentials_json", replace=replace)
         )
@@ -193,6 +194,13 @@ def _log_in(services: Services, timeout: float, *, browser: bool) -> dict[str, o
         timeout=timeout,
         clock=services.clock,
     )
+
+
+def _encoded(credentials: object) -> bytes:
+    if not isinstance(credentials, str):
+        kind = type(credentials).__name__
+        raise NoCredentials(f"Credentials are JSON text, not {kind}.", "Use `json.dumps`.")
+    return credentials.encode(errors="surrogatepass")  # refused later: it is not JSON
 
 
 def _account(added: add.Added) -> Account:

@@ -156,14 +156,14 @@ def _sources(status: AccountStatus) -> str:
 
 
 def _blocked_until(status: AccountStatus, now: datetime, options: RenderOptions) -> str:
-    """Return when the API stops refusing requests, ours or Claude Pace Maker's."""
+    """Return when the next request may be sent, if the API refused one of ours or Pace Maker's."""
     problem = status.problem
     until = None
     if problem is not None and problem.retry_at is not None:
         until = problem.retry_at if problem.code == "rate_limited" else None
     elif options.live and not _is_demo(status):
         until = status.paused_until(now)
-    return "" if until is None else f"API blocked until {clock_time(until, now, options.clock)}"
+    return "" if until is None else f"next request {clock_time(until, now, options.clock)}"
 
 
 def _next_read(status: AccountStatus, now: datetime, options: RenderOptions) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-_MAX_RETRY_AFTER = timedelta(days=1)
+MAX_WAIT = timedelta(hours=24)
+"""The longest wait that is obeyed; a longer ``Retry-After`` counts as this."""
+
+_MAX_RETRY_AFTER = timedelta(days=365)  # a longer one is shown as this
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Reply:
     at: datetime
 
     def retry_after(self) -> timedelta | None:
-        """Return the ``Retry-After`` header, at most a day; ``None`` if absent or invalid."""
+        """Return the ``Retry-After`` header, at most a year; ``None`` if absent or invalid."""
         raw = self.headers.get("Retry-After", "").strip()
         if raw.isascii() and raw.isdigit():
             return timedelta(seconds=min(float(raw), _MAX_RETRY_AFTER.total_seconds()))

@@ -1,4 +1,4 @@
-"""The text of a problem at a given time: "expired 12 minutes ago", "until 14:52 (31m)"."""
+"""The text of a problem at a given time: "expired 12 minutes ago", "Next request 14:52 (31m)"."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from claude_usage_monitor.usage.status import AccountStatus, Problem
 _RETRIED = frozenset(("unreachable", "server_error", "unexpected_response"))
 _SUMMARIES = {
     "no_credentials": "not logged in",
+    "permission_denied": "no permission",
     "credentials_expired": "login expired",
     "unauthorized": "login refused",
     "missing_scope": "wrong scope",
@@ -29,9 +30,9 @@ def message(problem: Problem, now: datetime, style: ClockStyle) -> str:
     if problem.code == "credentials_expired" and problem.since is not None:
         return f"The login expired {span_in_words(now - problem.since)} ago."
     if problem.code == "rate_limited" and problem.retry_at is not None and problem.retry_at > now:
-        until = clock_time(problem.retry_at, now, style)
-        reason = problem.message.removesuffix(".")
-        return f"{reason} until {until} ({countdown(problem.retry_at - now)})."
+        next_request = clock_time(problem.retry_at, now, style)
+        left = countdown(problem.retry_at - now)
+        return f"{problem.message} Next request {next_request} ({left})."
     return problem.message
 
 

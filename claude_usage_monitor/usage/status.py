@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.errors import (
+    CredentialsExpired,
+    RateLimited,
+    UsageMonitorError,
+    error_of,
+)
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile
 
@@ -37,7 +42,9 @@ CONSOLE = Account("console", "console")
 class Problem(NamedTuple):
     """Why there are no fresh figures: a stable code, what happened, what to do.
 
-    ``retry_at`` is when the next try is due; ``since`` is when a login expired.
+    ``retry_at`` is when the next try is due; ``since`` is when a login expired; ``retry_after`` is
+    how long the API asked to wait, ``None`` if it did not say. ``error_class`` is the class of the
+    error, ``None`` if only its code was stored.
     """
 
     code: str
@@ -45,12 +52,31 @@ class Problem(NamedTuple):
     hint: str
     retry_at: datetime | None = None
     since: datetime | None = None
+    retry_after: timedelta | None = None
+    error_class: type[UsageMonitorError] | None = None
 
     @classmethod
     def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> Problem:
         """Return the problem that an error describes."""
-        since = getattr(error, "expired_at", None)
-        return cls(error.code, error.message, error.hint, retry_at or error.retry_at, since)
+        return cls(
+            error.code,
+            error.message,
+            error.hint,
+            retry_at or error.retry_at,
+            getattr(error, "expired_at", None),
+            getattr(error, "retry_after", None),
+            type(error),
+        )
+
+    def as_error(self) -> UsageMonitorError:
+        """Return the error that this problem came from, with its times."""
+        error = error_of(self.code, self.message, self.hint, self.error_class)
+        error.retry_at = self.retry_at
+        if isinstance(error, CredentialsExpired):
+            error.expired_at = self.since
+        if isinstance(error, RateLimited):
+            error.retry_after = self.retry_after
+        return error
 
 
 class AccountStatus(NamedTuple):

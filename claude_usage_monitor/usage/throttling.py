@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal, NamedTuple
 
-from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits.windows import label_for
 from claude_usage_monitor.usage.throttling_targets import (
     DEFAULT_PRELOAD,
@@ -107,11 +107,11 @@ class PacedWindow:
 
         A synthetic window is never stale: Pace Maker moves its reset forward by itself.
         """
-        return not self.synthetic and self._reset_is_over(now or utc_now())
+        return not self.synthetic and self._reset_is_over(given_or_current(now))
 
     def target(self, now: datetime | None = None) -> float | None:
         """Return how much may be used by now, in percent; ``None`` if no reset is ahead."""
-        moment = now or utc_now()
+        moment = given_or_current(now)
         if self.resets_at is None or self._reset_is_over(moment):
             return None
         if self.key == "five_hour":
@@ -163,18 +163,18 @@ class Throttling:
         """Return whether there is no decision, or it is older than two of Pace Maker's polls."""
         if self.decided_at is None:
             return True
-        age = (now or utc_now()) - self.decided_at
+        age = given_or_current(now) - self.decided_at
         return age > _DECISION_POLLS * self.poll_interval
 
     def stale(self, now: datetime | None = None) -> bool:
         """Return whether nothing here shows Pace Maker's current behavior."""
-        moment = now or utc_now()
+        moment = given_or_current(now)
         windows_stale = bool(self.windows) and all(w.stale(moment) for w in self.windows)
         return windows_stale or self.decision_stale(moment)
 
     def constrained(self, now: datetime | None = None) -> PacedWindow | None:
         """Return the window it paces by: the one most over its target, or the first of equals."""
-        moment = now or utc_now()
+        moment = given_or_current(now)
         ranked = [
             (deviation, window)
             for window in self.windows
@@ -206,15 +206,15 @@ class Throttling:
             return None if self.tempo is None else self.tempo == "on"
         if self.last_interaction is None:
             return True
-        return (now or utc_now()) - self.last_interaction >= self.tempo_threshold
+        return given_or_current(now) - self.last_interaction >= self.tempo_threshold
 
     def backing_off(self, now: datetime | None = None) -> bool:
         """Return whether Pace Maker still waits because the API answered 429."""
-        return self.backoff_until is not None and self.backoff_until > (now or utc_now())
+        return self.backoff_until is not None and self.backoff_until > given_or_current(now)
 
     def blockages(self, now: datetime | None = None) -> tuple[Blockage, ...]:
         """Return what it stopped in the last hour, the most frequent category first."""
-        since = (now or utc_now()) - _BLOCKAGE_PERIOD
+        since = given_or_current(now) - _BLOCKAGE_PERIOD
         counts = Counter(category for category, at in self.blockage_events if at > since)
         return tuple(
             Blockage(category, count)

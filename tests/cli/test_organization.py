@@ -158,7 +158,7 @@ def test_without_a_usable_key_the_exit_code_is_3_with_an_error_and_a_hint(
     [
         (401, "authentication_error", 3, "refuses this Admin key (401, request req_"),
         (403, "permission_error", 3, "This key may not call"),
-        (429, "rate_limit_error", 4, "asks to wait (429"),
+        (429, "rate_limit_error", 4, "did not say how long (429"),
         (500, "api_error", 4, "has a problem with"),
         (529, "overloaded_error", 4, "has a problem with"),
     ],

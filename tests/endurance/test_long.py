@@ -113,7 +113,7 @@ def test_outputs_agree_for_ten_minutes(
         for number, pane in enumerate(panes):
             pane.read_for(0.2)
             outputs[f"pane {number}"] = five_hour_of(pane.text)
-            if "asks to wait" in pane.text:
+            if "Next request" in pane.text:
                 blocked_outputs.add(f"pane {number}")
         if account["problem"] and account["problem"]["code"] == "rate_limited":
             blocked_outputs.add("json")

@@ -35,7 +35,7 @@ NOTHING = Row(
     Account("new", active=False),
     None,
     None,
-    Problem("rate_limited", "The API asks to wait.", "", NOW + timedelta(minutes=31)),
+    Problem("rate_limited", "The API asked to wait 10m.", "", NOW + timedelta(minutes=31)),
 )
 
 
@@ -47,7 +47,7 @@ def test_the_table() -> None:
       Log in again: `claude-usage-monitor accounts add Work --login --replace`.
   会社         -                 organization  Secret Service keyring
   new          -                 -             no login
-    ! The API asks to wait until 12:50 (31m).
+    ! The API asked to wait 10m. Next request 12:50 (31m).
 """
     assert expected == table([MINE, WORK, ORG, NOTHING], NOW, STYLE, 80)
 

@@ -156,7 +156,8 @@ def test_an_account_with_a_problem_is_stale_and_has_its_text_and_retry_time() ->
     found = account(STATUS._replace(problem=problem))
     assert found["stale"] is True
     assert found["problem"]["code"] == "rate_limited"
-    assert found["problem"]["message"] == "The usage API asks to wait until 12:50 (31m)."
+    message = "The API refused and did not say how long. Next request 12:50 (31m)."
+    assert found["problem"]["message"] == message
     assert found["problem"]["retry_at"] == "2026-11-21T12:50:00Z"
     assert document(STATUS._replace(problem=problem))["problem"] is None
 

@@ -18,6 +18,8 @@ from claude_usage_monitor import (
     UsageClient,
     UsageMonitorError,
     authorize,
+    errors,
+    get_usage,
 )
 from claude_usage_monitor.errors import (
     InvalidName,
@@ -29,6 +31,7 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.store.paths import secrets_path
 from tests.support.browser import install_browser
 from tests.support.payloads import as_bytes
+from tests.support.permissions import unreadable
 from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of
 
@@ -77,6 +80,49 @@ def test_every_documented_name_is_public() -> None:
     documented = {"UsageClient", "Account", "AccountStatus", "UnknownAccount", "UsageMonitorError"}
     documented |= {"authorize", "get_usage", "Usage", "UsageWindow", "Profile", "Problem"}
     assert documented <= set(claude_usage_monitor.__all__) & set(dir(claude_usage_monitor))
+
+
+def test_every_error_is_importable_from_the_package() -> None:
+    names = [name for name, value in vars(errors).items() if isinstance(value, type)]
+    kinds = [name for name in names if issubclass(getattr(errors, name), UsageMonitorError)]
+    assert len(kinds) > 20
+    for name in kinds:
+        assert getattr(errors, name) is getattr(claude_usage_monitor, name)
+        assert name in claude_usage_monitor.__all__
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.save_account(None),
+        lambda client: client.save_account("Work", {"claudeAiOauth": {}}),
+        lambda client: client.save_admin_account("Org", None),
+        lambda client: client.save_admin_account(7, ADMIN_KEY),
+        lambda client: client.switch_account(None),
+        lambda client: client.rename_account("claude-code", None),
+        lambda client: client.get_account_usage(None),
+    ],
+)
+def test_an_argument_of_the_wrong_type_gives_our_error_with_a_hint(
+    call: Callable[[UsageClient], object],
+) -> None:
+    with pytest.raises(UsageMonitorError) as caught:
+        call(UsageClient())
+    assert caught.value.hint
+
+
+def test_an_unreadable_file_and_a_missing_home_are_not_the_same_as_no_login(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(errors.CredentialsNotFound):
+        get_usage()
+    store.login()
+    with unreadable(store.path), pytest.raises(errors.PermissionDenied) as denied:
+        get_usage()
+    assert ("permission_denied", True) == (denied.value.code, str(store.path) in str(denied.value))
+    monkeypatch.setenv("HOME", "relative")
+    with pytest.raises(errors.NoHomeDirectory):
+        get_usage()
 
 
 def test_save_account_saves_claude_codes_login(server: TokenServer, store: Store) -> None:

@@ -168,7 +168,7 @@ def test_a_personal_organization_is_not_shown() -> None:
 
 def test_the_footer_shows_source_age_and_next_read() -> None:
     assert "API · now · next in 5m" in frame_text(NORMAL)
-    assert "6m old · API blocked until 12:50" in frame_text(RATE_LIMITED)
+    assert "6m old · next request 12:50" in frame_text(RATE_LIMITED)
     assert "6m old · waiting for a login" in frame_text(EXPIRED)
     assert "next" not in frame_text(NORMAL, options=ONCE)
 
@@ -176,7 +176,7 @@ def test_the_footer_shows_source_age_and_next_read() -> None:
 def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
     lines = dashboard((RATE_LIMITED,), NOW, 60, None, LIVE)
     bar_line = next(line for line in lines if "78 %" in line.plain)
-    problem = next(line for line in lines if "asks to wait" in line.plain)
+    problem = next(line for line in lines if "asked to wait" in line.plain)
     assert any(span.style == "dim" and span.start == 0 for span in bar_line.spans)
     assert not any(
         span.style == "dim" and len(problem) == span.end - span.start for span in problem.spans

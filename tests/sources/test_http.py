@@ -712,11 +712,11 @@ def retry_after(raw: str | None) -> timedelta | None:
         (" 700 ", 700 * SECOND),
         ("0060", 60 * SECOND),
         ("86400", DAY),
-        ("86401", DAY),
-        ("1000000000000", DAY),
-        ("9" * 5000, DAY),
+        ("86401", DAY + SECOND),
+        ("1000000000000", 365 * DAY),
+        ("9" * 5000, 365 * DAY),
         (format_datetime(NOW + 5 * SECOND, usegmt=True), 5 * SECOND),
-        (format_datetime(NOW + 9 * DAY, usegmt=True), DAY),
+        (format_datetime(NOW + 9 * DAY, usegmt=True), 9 * DAY),
         (format_datetime(NOW - 9 * DAY, usegmt=True), timedelta()),
         ("Sat, 21 Nov 2026 13:19:10 +0100", 600 * SECOND - 590 * SECOND),
         ("Sat, 21 Nov 2026 12:19:10 -0000", 10 * SECOND),
@@ -743,9 +743,9 @@ def test_retry_after_is_seconds_or_a_date_or_unknown(
 @given(st.text() | st.datetimes().map(format_datetime) | st.integers().map(str))
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
 @example("Sat, 21 Nov 2026 12:19:10 +99999999")
-def test_any_retry_after_is_at_most_a_day(raw: str) -> None:
+def test_any_retry_after_is_at_most_a_year(raw: str) -> None:
     found = retry_after(raw)
-    assert found is None or timedelta() <= found <= DAY
+    assert found is None or timedelta() <= found <= 365 * DAY
 
 
 def test_a_rate_limit_has_the_time_to_wait(serve: Serve) -> None:

@@ -122,7 +122,7 @@ REFUSED = ORGANIZATION._replace(
 )
 LIMITED = ORGANIZATION._replace(
     problem=Problem.from_error(
-        RateLimited("The Admin API asks to wait (429)."), NOW + timedelta(minutes=31)
+        RateLimited("The Admin API asked to wait 10m (429)."), NOW + timedelta(minutes=31)
     ),
 )
 READING = AccountStatus(Account("console", "console"))

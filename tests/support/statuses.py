@@ -54,7 +54,10 @@ def with_problem(
     )
 
 
-RATE_LIMITED = with_problem(RateLimited(), retry_in=timedelta(minutes=31))
+RATE_LIMITED = with_problem(
+    RateLimited("The API asked to wait 16m.", retry_after=timedelta(minutes=16)),
+    retry_in=timedelta(minutes=31),
+)
 EXPIRED = with_problem(CredentialsExpired(expired_at=NOW - timedelta(minutes=12)))
 EVERY_STATE = with_body(
     {

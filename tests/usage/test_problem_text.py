@@ -30,9 +30,11 @@ def test_an_expired_login_says_how_long_ago() -> None:
     assert message(with_problem(expired)) == "The login expired 12 minutes ago."
 
 
-def test_a_rate_limit_says_until_when_and_how_old_the_figures_are() -> None:
+def test_a_rate_limit_says_when_the_next_request_is_and_how_old_the_figures_are() -> None:
     status = with_problem(errors.RateLimited(), 31)
-    assert message(status) == "The usage API asks to wait until 12:50 (31m)."
+    assert message(status) == (
+        "The API refused and did not say how long. Next request 12:50 (31m)."
+    )
     assert problem_text.hint(status, NOW, STYLE, live=True).startswith("Figures stay as of 11:48. ")
 
 

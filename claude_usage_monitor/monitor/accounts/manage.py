@@ -39,11 +39,13 @@ class AccountSummary(NamedTuple):
 # --- names ---------------------------------------------------------------------------------------
 
 
-def checked_name(raw: str) -> str:
+def checked_name(raw: object) -> str:
     """Return an account name without white space at its ends. Raises InvalidName.
 
     Any printable text of at most 64 characters is a name, except a token or key.
     """
+    if not isinstance(raw, str):
+        raise InvalidName(f"A name is text, not {raw!r}.", "Use any printable text.")
     name = raw.strip()
     if contains_secret(name):
         raise InvalidName(
@@ -69,7 +71,7 @@ def checked_name(raw: str) -> str:
 
 
 def account_to_replace(
-    registry: AccountRegistry, raw_name: str, kind: Kind, *, replace: bool
+    registry: AccountRegistry, raw_name: object, kind: Kind, *, replace: bool
 ) -> SavedAccount | None:
     """Return the account that a new one replaces, None if its name is free.
 

@@ -80,10 +80,10 @@ class AccountRegistry:
             return True
         return True
 
-    def find(self, name: str) -> ListedAccount:
+    def find(self, name: object) -> ListedAccount:
         """Return the account with this name, ignoring case. Raises UnknownAccount."""
         listed = self.all_accounts()
-        shown_name = clean(name)  # never echo a token that was given as a name
+        shown_name = clean(str(name))  # never echo a token that was given as a name
         for each in listed:
             if name_key(each.account.name) == name_key(shown_name):
                 return each

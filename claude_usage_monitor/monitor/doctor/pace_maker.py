@@ -38,9 +38,8 @@ def pace_maker(
     problem = login.pace_maker_problem
     if problem is not None and problem.retry_at is not None:
         until, left = clock_time(problem.retry_at, now, style), countdown(problem.retry_at - now)
-        yield Finding(
-            _AREA, "API back-off", "note", f"until {until} ({left}): no request is sent before"
-        )
+        detail = f"the next request is sent at {until} ({left})"
+        yield Finding(_AREA, "API back-off", "note", detail)
     for gap in snapshot.throttling.gaps:
         yield Finding(_AREA, "incomplete", "note", str(gap))
 

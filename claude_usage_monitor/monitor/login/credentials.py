@@ -11,7 +11,6 @@ from typing import NamedTuple
 from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsNotFound,
-    NoCredentials,
     PartialCredentials,
     SecretStoreUnavailable,
 )
@@ -75,8 +74,8 @@ class CredentialFinder:
     def find(self, now: datetime, *, force: bool = False) -> Credential:
         """Return the credential to use, even if it has expired.
 
-        ``force`` reads the keychain even if its last answer is cached. Raises NoCredentials or
-        SecretStoreUnavailable.
+        ``force`` reads the keychain even if its last answer is cached. Raises NoCredentials,
+        PermissionDenied or SecretStoreUnavailable.
         """
         login = credentials_file.token_from_environment(self._environ)
         if login is not None:
@@ -92,7 +91,7 @@ class CredentialFinder:
         except CredentialError as keychain_error:
             try:
                 return self._from_file(now)
-            except NoCredentials as file_error:
+            except CredentialError as file_error:
                 # The error of an unusable store says more than that of a missing one.
                 no_item = isinstance(keychain_error, CredentialsNotFound)
                 raise (file_error if no_item else keychain_error) from None
@@ -100,7 +99,7 @@ class CredentialFinder:
             return credential
         try:
             other = self._from_file(now)
-        except NoCredentials:
+        except CredentialError:
             return credential
         return credential if other.expired(now) else other
 
@@ -123,7 +122,7 @@ class CredentialFinder:
             if last is None or Credential(last, FILE).expired(now):
                 raise
             return Credential(last, FILE)
-        except NoCredentials:
+        except CredentialError:
             self._last_good_file = None
             raise
         return Credential(self._last_good_file, FILE)

@@ -262,8 +262,9 @@ class SubscriptionReader(Reader):
         try:
             usage = oauth_api.get_usage(self._client, credential.token)
         except UsageMonitorError as error:
-            backoff = backoff_after(error, previous_backoff, now, usage_wait, self._jitter)
-            backoff = backoff._replace(clock_skew=self._client.clock_skew)
+            answered_at = self._clock()  # the API's wait starts with its answer
+            backoff = backoff_after(error, previous_backoff, answered_at, usage_wait, self._jitter)
+            backoff = backoff._replace(requested_at=now, clock_skew=self._client.clock_skew)
             self._state.record_result(granted.request, fingerprint, backoff)
             return isinstance(error, CredentialError | RateLimited)
         if not self._login_source.account_exists():

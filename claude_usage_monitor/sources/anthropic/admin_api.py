@@ -36,7 +36,7 @@ _LIST_LIMIT = "1000"  # the API's maximum; its default is 20
 _ERRORS = {
     Failure.RATE_LIMITED: ErrorRow(
         RateLimited,
-        "The Admin API asks to wait ({details}).",
+        "The Admin API {wait} ({details}).",
         "All programs that read reports of this organization share its limit.",
     ),
     Failure.UNAUTHORIZED: ErrorRow(

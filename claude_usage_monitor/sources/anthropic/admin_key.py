@@ -16,13 +16,13 @@ _ADMIN_KEY = r"sk-ant-(?:admin\d\d|api01)-[\x21-\x7e]{8,500}"
 _WORKSPACE_KEY = r"sk-ant-api(?!01)\d\d-"
 
 
-def checked_admin_key(raw: str) -> Secret:
+def checked_admin_key(raw: object) -> Secret:
     """Return the key if it is a kind that can read an organization's figures.
 
     Console keys start with ``sk-ant-admin01-``, Claude Enterprise keys with ``sk-ant-api01-``.
     Raises NoCredentials, which explains the error without quoting the key.
     """
-    key = raw.strip()
+    key = raw.strip() if isinstance(raw, str) else ""
     if not key:
         raise NoCredentials("The Admin API key is empty.", CREATE_KEY_HINT)
     if re.fullmatch(_ADMIN_KEY, key):

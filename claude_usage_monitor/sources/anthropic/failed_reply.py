@@ -6,12 +6,14 @@ Each API has its own table of errors and messages, with a row for each `Failure`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import Enum, auto
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import RateLimited, UsageMonitorError
-from claude_usage_monitor.sources.reply import Reply
+from claude_usage_monitor.sources.reply import MAX_WAIT, Reply
 from claude_usage_monitor.sources.values import json_object, parse_json_object, text
+from claude_usage_monitor.usage.durations import countdown
 
 NEWER_VERSION = "Check for a newer version of claude-usage-monitor."
 
@@ -50,8 +52,9 @@ _BY_ERROR_TYPE = {  # for an error in the body of a reply with a success status
 class ErrorRow(NamedTuple):
     """The error for one failure; ``None`` means the class's default message or hint.
 
-    The message may contain ``{status}``, ``{reason}`` (the status, or the error type behind a 200)
-    and the fields that are passed to `FailedReply.error`.
+    The message may contain ``{status}``, ``{reason}`` (the status, or the error type behind a 200),
+    ``{wait}`` (what the API says about the time to wait) and the fields that are passed to
+    `FailedReply.error`.
     """
 
     error: type[UsageMonitorError]
@@ -106,8 +109,17 @@ class FailedReply:
         fields = {
             "status": status,
             "reason": self.error_type if self.has_success_status else status,
+            "wait": _requested_wait(self._retry_after),
         } | fields
         error = row.error(None if row.message is None else row.message.format(**fields), row.hint)
         if isinstance(error, RateLimited):
             error.retry_after = self._retry_after
         return error
+
+
+def _requested_wait(retry_after: timedelta | None) -> str:
+    """Return what the API asks for, as the predicate of a sentence."""
+    if not retry_after:
+        return "refused and did not say how long"
+    shown = f"asked to wait {countdown(retry_after)}"
+    return f"{shown}, which counts as 24h" if retry_after > MAX_WAIT else shown

@@ -35,7 +35,7 @@ BETA_HEADER = {"anthropic-beta": "oauth-2025-04-20"}
 _PROFILE_TIMEOUT = 5.0  # seconds; a slow profile must not delay the figures
 
 _ERRORS = {
-    Failure.RATE_LIMITED: ErrorRow(RateLimited),
+    Failure.RATE_LIMITED: ErrorRow(RateLimited, "The API {wait}."),
     Failure.UNAUTHORIZED: ErrorRow(Unauthorized),
     Failure.FORBIDDEN: ErrorRow(Forbidden),
     Failure.NOT_FOUND: ErrorRow(

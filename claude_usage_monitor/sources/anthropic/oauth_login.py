@@ -56,7 +56,7 @@ _QUOTABLE = re.compile(r"[a-z_]{1,40}")
 _ERRORS = {
     Failure.RATE_LIMITED: ErrorRow(
         RateLimited,
-        "The login service asks to wait.",
+        "The login service {wait}.",
         "Nothing is lost. Wait a few minutes before you try again.",
     ),
     Failure.UNAUTHORIZED: ErrorRow(

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
+    CredentialError,
     CredentialsNotFound,
     LoggedOut,
     NoCredentials,
+    NoHomeDirectory,
     PartialCredentials,
+    PermissionDenied,
 )
 from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
@@ -63,38 +66,34 @@ def token_from_environment(environ: Mapping[str, str]) -> Login | None:
 
 
 def credentials_path(environ: Mapping[str, str]) -> Path:
-    """Return where Claude Code stores its login on Linux and Windows.
-
-    Raises NoCredentials if there is no home directory.
-    """
+    """Return where Claude Code stores its login on Linux and Windows. Raises NoHomeDirectory."""
     override = environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
     return (Path(override) if override else config_folder(environ)) / ".credentials.json"
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """Return Claude Code's configuration folder. Raises NoCredentials without a home directory."""
+    """Return Claude Code's configuration folder. Raises NoHomeDirectory."""
     configured = environ.get("CLAUDE_CONFIG_DIR")
     return Path(configured) if configured else home_directory(environ) / ".claude"
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """Return the user's home directory. Raises NoCredentials if there is none."""
+    """Return the user's home directory. Raises NoHomeDirectory."""
     configured = environ.get("USERPROFILE" if os.name == "nt" else "HOME")
     try:
         home = Path(configured) if configured else Path("~").expanduser()
     except RuntimeError:
         home = Path()
     if not home.is_absolute():
-        raise NoCredentials(
-            "No home directory was found, so no login can be read.", "Set HOME to your own."
-        )
+        raise NoHomeDirectory
     return home
 
 
 def read_login(path: Path) -> Login:
     """Return the login in Claude Code's credentials file.
 
-    Raises CredentialsNotFound if there is no file, another NoCredentials if it is unusable.
+    Raises CredentialsNotFound if there is no file, PermissionDenied if this user may not read it,
+    another NoCredentials if it is unusable.
     """
     try:
         return parse_login(read_credentials_file(path), str(path))
@@ -111,9 +110,7 @@ def read_credentials_file(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise CredentialsNotFound from None
     except PermissionError:
-        raise NoCredentials(
-            f"{shown} cannot be read: permission denied.", "Give yourself read access to it."
-        ) from None
+        raise PermissionDenied(f"{shown} cannot be read: permission denied.") from None
     except OSError as error:
         raise NoCredentials(f"{shown} cannot be read: {error.strerror}.", _LOG_IN) from None
 
@@ -173,7 +170,7 @@ def stored_admin_key(environ: Mapping[str, str]) -> str | None:
     """Return the Admin API key in the credentials file, unchecked; ``None`` if there is none."""
     try:
         document = values.parse_json(read_credentials_file(credentials_path(environ)))
-    except (NoCredentials, ValueError):
+    except (CredentialError, ValueError):
         return None  # the account `claude-code` reports what is wrong with this file
     console = values.json_object((values.json_object(document) or {}).get("anthropicConsole")) or {}
     key = console.get("adminApiKey")

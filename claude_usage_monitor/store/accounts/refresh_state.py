@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-MAX_BACKOFF = timedelta(minutes=80)  # longer than the back-off of any problem
+MAX_BACKOFF = timedelta(hours=25)  # longer than the back-off of any problem
 
 
 class RefreshState(NamedTuple):

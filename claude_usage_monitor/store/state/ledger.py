@@ -27,11 +27,10 @@ from claude_usage_monitor.usage.status import Problem
 MAX_REQUESTS_PER_HOUR = 20  # an account has about 28; the rest is for Claude Code
 HOUR = timedelta(hours=1)
 LEASE = timedelta(seconds=45)  # longer than any request with its retry, each cut off after 20 s
-MAX_BACKOFF = timedelta(minutes=75)  # longer than the back-off of any problem
+MAX_BACKOFF = timedelta(hours=25)  # longer than the back-off of any problem
 
 _COPIED_BACKOFFS = timedelta(days=1)
 _REQUEST_RETENTION = timedelta(days=1)  # an hour, and more where the clock jumps ahead and back
-_BACKOFF_UPDATE_INTERVAL = timedelta(minutes=1)  # see set_account_backoff
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -55,7 +54,11 @@ class Wait(NamedTuple):
 
 
 class Backoff(NamedTuple):
-    """When a token may send its next request, its last failure, and how many there were."""
+    """When a token may send its next request, and its last failure.
+
+    ``rate_limits`` counts the 429s in a row, ``failures`` the other service errors in a row. At
+    most one of them is above 0.
+    """
 
     requested_at: datetime
     next_request_at: datetime
@@ -204,29 +207,31 @@ def set_account_backoff(
         if stored is not None:
             connection.execute("DELETE FROM gate WHERE fingerprint = ?", (identity,))
         return
-    tolerance = _MILLISECOND
-    if until > now + MAX_BACKOFF:  # stored in steps, since a stored wait is never longer
-        until, tolerance = now + MAX_BACKOFF, _BACKOFF_UPDATE_INTERVAL
-    if stored is None or abs(stored.next_request_at - until) > tolerance:
+    if stored is None or abs(stored.next_request_at - until) > _MILLISECOND:
         _store_backoff(connection, identity, Backoff(now, until, problem))
 
 
 def backoff_of(connection: sqlite3.Connection, key: str) -> Backoff | None:
     """Return the back-off of a token (by its fingerprint) or an identity; ``None`` without one."""
     row = connection.execute(
-        "SELECT asked_at, next_at, clock_ahead, rate_limits, failures, code, message, hint, since"
-        " FROM gate WHERE fingerprint = ?",
+        "SELECT asked_at, next_at, clock_ahead, rate_limits, failures, code, message, hint, since,"
+        " retry_after FROM gate WHERE fingerprint = ?",
         (key,),
     ).fetchone()
     if row is None:
         return None
     requested_at, next_request_at = instant(row[0]), instant(row[1])
     clock_skew = timedelta(milliseconds=row[2])
-    rate_limits, failures, code, message, hint, since = row[3:]
+    rate_limits, failures, code, message, hint, since, retry_after = row[3:]
     problem = None
     if code:
         problem = Problem(
-            str(code), message or "", hint or "", next_request_at, optional_instant(since)
+            str(code),
+            message or "",
+            hint or "",
+            next_request_at,
+            optional_instant(since),
+            None if retry_after is None else timedelta(milliseconds=retry_after),
         )
     return Backoff(requested_at, next_request_at, problem, rate_limits, failures, clock_skew)
 
@@ -234,7 +239,9 @@ def backoff_of(connection: sqlite3.Connection, key: str) -> Backoff | None:
 def _store_backoff(connection: sqlite3.Connection, key: str, backoff: Backoff) -> None:
     problem = backoff.problem
     connection.execute(
-        "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO gate (fingerprint, asked_at, next_at, clock_ahead, code, message,"
+        " hint, since, rate_limits, failures, retry_after)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key,
             milliseconds(backoff.requested_at),
@@ -246,6 +253,7 @@ def _store_backoff(connection: sqlite3.Connection, key: str, backoff: Backoff) -
             optional_milliseconds(problem.since) if problem else None,
             backoff.rate_limits,
             backoff.failures,
+            problem.retry_after // _MILLISECOND if problem and problem.retry_after else None,
         ),
     )
 

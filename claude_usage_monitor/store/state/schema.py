@@ -28,6 +28,7 @@ LEDGER_TABLES = """
         failures INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
 """
+LEDGER_CHANGE = "ALTER TABLE gate ADD COLUMN retry_after INTEGER"  # ms that a 429 asked to wait
 # Each migration moves the schema to the next user_version. Only append to this list.
 _MIGRATIONS = (
     LEDGER_TABLES
@@ -98,6 +99,7 @@ _MIGRATIONS = (
         PRIMARY KEY (account, call)
     ) WITHOUT ROWID;
     """,
+    LEDGER_CHANGE,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 

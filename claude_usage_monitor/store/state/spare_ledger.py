@@ -23,7 +23,12 @@ from claude_usage_monitor.files import create_private_file, require_private_fold
 from claude_usage_monitor.store.database import connect, is_corrupt, transaction
 from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state import ledger
-from claude_usage_monitor.store.state.schema import LEDGER_TABLES, create_tables, schema_version
+from claude_usage_monitor.store.state.schema import (
+    LEDGER_CHANGE,
+    LEDGER_TABLES,
+    create_tables,
+    schema_version,
+)
 from claude_usage_monitor.usage.status import Problem
 
 _P = ParamSpec("_P")
@@ -32,6 +37,7 @@ _R = TypeVar("_R")
 FILE_NAME = "spare-ledger.db"
 _RESERVED_BYTES = 512 * 1024  # for 2,000 requests, which four accounts send in a day
 _ALLOCATED = 1  # the schema version of a file that has its free pages
+_CURRENT = 2  # and the present columns
 _MAX_REQUESTS_ALONE = 1  # an hour
 _RETRY_ALONE = timedelta(minutes=1)
 
@@ -148,6 +154,7 @@ class SpareLedger:
         if self._alone is None:
             self._alone = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             create_tables(self._alone, LEDGER_TABLES)
+            self._alone.execute(LEDGER_CHANGE)
         return self._alone
 
     def _spare_files(self) -> Iterator[Path]:
@@ -165,6 +172,7 @@ def _open_file(path: Path) -> sqlite3.Connection:
     try:
         if schema_version(connection) < _ALLOCATED:
             _allocate(connection)
+        _add_columns(connection)
         connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("PRAGMA synchronous = OFF")
     except sqlite3.Error as error:
@@ -191,3 +199,11 @@ def _allocate(connection: sqlite3.Connection) -> None:
     with transaction(connection):  # a second one: pages freed in the first would not be written
         connection.execute("DROP TABLE IF EXISTS reserve")
         connection.execute(f"PRAGMA user_version = {_ALLOCATED}")
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    if schema_version(connection) < _CURRENT:
+        with transaction(connection):
+            if schema_version(connection) < _CURRENT:  # no other process has added them meanwhile
+                connection.execute(LEDGER_CHANGE)
+                connection.execute(f"PRAGMA user_version = {_CURRENT}")

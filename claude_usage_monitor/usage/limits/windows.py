@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits import pace as paces
 from claude_usage_monitor.usage.limits.reading_sources import Source
 
@@ -128,27 +128,45 @@ class UsageWindow(NamedTuple):
         """Return ``running``, ``idle`` (not started) or ``reset`` (past its reset time)."""
         if self.resets_at is None:
             return "idle"
-        return "running" if self.resets_at > (now or utc_now()) else "reset"
+        return "running" if self.resets_at > given_or_current(now) else "reset"
 
     def time_until_reset(self, now: datetime | None = None) -> timedelta | None:
         """Return the time left, negative once past; ``None`` without a reset time."""
-        return None if self.resets_at is None else self.resets_at - (now or utc_now())
+        return None if self.resets_at is None else self.resets_at - given_or_current(now)
 
-    def time_elapsed_percent(self, now: datetime | None = None) -> float | None:
-        """Return how much of the window's time has passed, 0.0–100.0; ``None`` when unknown."""
-        if self.resets_at is None or self.length is None:
+    def resets_in_seconds(self, now: datetime | None = None) -> int | None:
+        """Return the seconds left, negative once past; ``None`` without a reset time."""
+        left = self.time_until_reset(now)
+        return None if left is None else round(left.total_seconds())
+
+    def time_elapsed_percent(
+        self, now: datetime | None = None, *, hours: float | None = None
+    ) -> float | None:
+        """Return how much of the window's time has passed, 0.0–100.0; ``None`` when unknown.
+
+        ``hours`` is the length of a window whose key does not name it.
+        """
+        length = self.length if hours is None else timedelta(hours=hours)
+        moment = given_or_current(now)
+        if self.resets_at is None or not length:
             return None
-        return paces.elapsed_percent(self.resets_at, self.length, now or utc_now())
+        return paces.elapsed_percent(self.resets_at, length, moment)
 
-    def is_on_pace(self, now: datetime | None = None) -> bool | None:
+    def elapsed_percent(self, now: datetime | None = None) -> float | None:
+        """Return `time_elapsed_percent` by the name that it has in the JSON document."""
+        return self.time_elapsed_percent(now)
+
+    def is_on_pace(self, now: datetime | None = None, *, hours: float | None = None) -> bool | None:
         """Return whether utilization <= elapsed percent; ``None`` when unknown."""
-        delta = self.pace_delta(now)
+        delta = self.pace_delta(now, hours=hours)
         return None if delta is None else delta <= 0
 
-    def pace_delta(self, now: datetime | None = None) -> float | None:
+    def pace_delta(
+        self, now: datetime | None = None, *, hours: float | None = None
+    ) -> float | None:
         """Return utilization minus elapsed percent, in points; ``None`` when unknown."""
-        moment = now or utc_now()
-        elapsed = self.time_elapsed_percent(moment)
+        moment = given_or_current(now)
+        elapsed = self.time_elapsed_percent(moment, hours=hours)
         utilization = self.at(moment).utilization
         return None if elapsed is None or utilization is None else utilization - elapsed
 
@@ -159,7 +177,7 @@ class UsageWindow(NamedTuple):
 
     def full_at(self, now: datetime | None = None) -> datetime | None:
         """Return when the window reaches 100 % at its average rate, if that is before its reset."""
-        moment = now or utc_now()
+        moment = given_or_current(now)
         utilization = self.at(moment).utilization
         if utilization is None or self.resets_at is None or self.length is None:
             return None

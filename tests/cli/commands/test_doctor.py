@@ -89,7 +89,7 @@ def test_a_rate_limit_is_a_problem_with_its_end(command: Command, api: Api, stor
     api.answer(payload("error_429_usage"), 429)
     command.run("--json")
     ledger = findings(command, code=4)["request budget"]
-    assert ("problem", True) == (ledger["state"], "asks to wait until" in ledger["detail"])
+    assert ("problem", True) == (ledger["state"], "Next request" in ledger["detail"])
 
 
 def test_a_state_file_that_others_may_read_is_a_problem(

@@ -76,7 +76,7 @@ ERRORS = [
     ("error_401_missing_beta_header", 401, 3, "refuses this login"),
     ("error_403_scope_user_profile", 403, 3, "may not read usage"),
     ("error_403_oauth_org_not_allowed", 403, 3, "does not allow this login"),
-    ("error_429_usage", 429, 4, "asks to wait until"),
+    ("error_429_usage", 429, 4, "refused and did not say how long. Next request"),
     ("error_529_overloaded", 529, 4, "has a problem (529)"),
 ]
 

@@ -449,8 +449,8 @@ def test_doctor_says_why_no_request_is_sent(
     folder.refuse(utc_now() + timedelta(minutes=10, seconds=30))
     done = command.run("doctor", environ={"COLUMNS": "200"})
     text = " ".join(done.stdout.split())
-    assert "(10m): no request is sent before" in text
-    assert "The usage API asked Claude Pace Maker to wait until" in text
+    assert "the next request is sent at" in text
+    assert "The usage API asked Claude Pace Maker to wait. Next request" in text
     assert 4 == done.returncode  # there are no figures, and none can be had
 
 

@@ -124,6 +124,58 @@ def test_get_usage_raises_the_error_of_the_response_and_of_the_stored_one(
     assert 1 == len(api.usage_requests)
 
 
+def test_get_usage_says_how_long_the_api_asked_to_wait_and_when_to_retry(
+    api: Api, store: Store
+) -> None:
+    """On the first call and on later ones, which send no request."""
+    store.login()
+    api.answer(LIMITED_429, 429, {"Retry-After": "600"})
+    for _ in range(3):
+        with pytest.raises(RateLimited) as caught:
+            get_usage()
+        assert timedelta(minutes=10) == caught.value.retry_after
+        assert seconds_until(caught.value.retry_at, Clock()) == pytest.approx(25 * 60, abs=20)
+        assert "The API asked to wait 10m." == caught.value.message
+    assert 1 == len(api.usage_requests)
+
+
+def test_get_usage_says_when_to_retry_if_the_api_did_not_say_how_long_to_wait(
+    api: Api, store: Store
+) -> None:
+    store.login()
+    api.answer(LIMITED_429, 429)
+    for _ in range(2):
+        with pytest.raises(RateLimited) as caught:
+            get_usage()
+        assert None is caught.value.retry_after
+        assert seconds_until(caught.value.retry_at, Clock()) > 290
+        assert "The API refused and did not say how long." == caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "hours", "words"),
+    [
+        (7_200, 2, "The API asked to wait 2h 0m."),
+        (86_400, 24, "The API asked to wait 1d 0h."),
+        (259_200, 24, "The API asked to wait 3d 0h, which counts as 24h."),
+    ],
+)
+def test_no_request_is_sent_earlier_than_the_api_asked(
+    api: Api, store: Store, clock: Clock, asked: int, hours: int, words: str
+) -> None:
+    store.login(expires_in=100 * 3600)
+    api.answer(LIMITED_429, 429, {"Retry-After": str(asked)})
+    for at in (0.0, 76 / 60, hours - 0.01):
+        clock.later(at * 3600)
+        found = reader(clock).read(FIRST).problem
+        assert found is not None
+        assert words == found.message
+    assert 1 == len(api.usage_requests)
+    clock.later((hours + 0.3) * 3600)
+    reader(clock).read(FIRST)
+    assert 2 == len(api.usage_requests)
+
+
 def test_the_request_has_the_headers_that_the_api_expects(api: Api, store: Store) -> None:
     store.login()
     get_usage()
@@ -598,7 +650,7 @@ def test_a_home_that_cannot_be_entered_is_a_problem_and_no_crash(
     with unreadable(home):
         status = reader().read(FIRST)
     assert status.problem is not None
-    assert ("no_credentials", None) == (status.problem.code, status.usage)
+    assert ("permission_denied", None) == (status.problem.code, status.usage)
     assert "permission denied" in status.problem.message
 
 

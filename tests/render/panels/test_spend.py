@@ -185,7 +185,7 @@ def test_with_missing_days_there_is_no_sum() -> None:
 
 def test_the_footer_shows_source_age_and_next_read() -> None:
     assert "Admin API · 2m ago · next in 3m" in frame_text(ORGANIZATION)
-    assert "2m old · API blocked until 12:50" in frame_text(LIMITED)
+    assert "2m old · next request 12:50" in frame_text(LIMITED)
     assert "2m old · Admin API" not in frame_text(ORGANIZATION)
     assert "waiting for an Admin key" in frame_text(REFUSED)
 
@@ -193,7 +193,7 @@ def test_the_footer_shows_source_age_and_next_read() -> None:
 def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
     lines = dashboard((LIMITED,), NOW, 60, None, LIVE)
     amount = next(line for line in lines if "$4,062.55" in line.plain)
-    problem = next(line for line in lines if "asks to wait" in line.plain)
+    problem = next(line for line in lines if "asked to wait" in line.plain)
     assert any(span.style == "dim" and span.end - span.start >= 56 for span in amount.spans)
     assert not any(span.style == "dim" and span.end - span.start >= 56 for span in problem.spans)
 

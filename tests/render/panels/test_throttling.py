@@ -135,7 +135,7 @@ def test_with_fewer_rows_only_the_heading_is_shown() -> None:
 def test_a_problem_is_shown_first() -> None:
     lines = dashboard((RATE_LIMITED._replace(throttling=THROTTLING),), NOW, 60, 12, LIVE)
     text = "\n".join(line.plain for line in lines)
-    assert "asks to wait" in text
+    assert "asked to wait" in text
     assert "Pace Maker" not in text
 
 
@@ -196,7 +196,7 @@ def test_says_at_every_width_that_it_estimates() -> None:
 def test_the_end_of_a_back_off_is_in_the_section_and_in_the_footer() -> None:
     assert "API back-off until 12:50 (31m)" in text_of(REFUSED)
     for width in (40, 60, 100):
-        assert "API blocked until 12:50" in drawn(REFUSED, width, 14)
+        assert "next request 12:50" in drawn(REFUSED, width, 14)
 
 
 def test_old_figures_and_stale_windows_have_an_age() -> None:

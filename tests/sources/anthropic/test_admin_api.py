@@ -58,7 +58,7 @@ def test_the_key_alone_identifies_the_organization(
     [
         (401, "authentication_error", Unauthorized, "refuses this Admin key (401, request req_7)"),
         (403, "permission_error", Forbidden, "may not call me (403, request req_7): lacks read:x."),
-        (429, "rate_limit_error", RateLimited, "asks to wait (429, request req_7)"),
+        (429, "rate_limit_error", RateLimited, "did not say how long (429, request req_7)"),
         (500, "api_error", ServerError, "problem with me (500, request req_7)"),
         (504, "timeout_error", ServerError, "problem with me (504, request req_7)"),
         (529, "overloaded_error", ServerError, "problem with me (529, request req_7)"),

@@ -222,7 +222,10 @@ def test_claude_codes_own_user_agent_is_refused(server: TokenServer) -> None:
     """By a rule of the endpoint. The requests for usage use such a User-Agent."""
     client = client_of(server.url, "claude-code/2.1.240")
     error = failure(lambda: refresh_grant(client, REFRESH, nothing))
-    assert ("rate_limited", "The login service asks to wait.") == (error.code, error.message)
+    assert ("rate_limited", "The login service refused and did not say how long.") == (
+        error.code,
+        error.message,
+    )
 
 
 # --- a refresh token for the next ---------------------------------------------------------------
@@ -311,8 +314,8 @@ def test_these_replies_revoke_a_login(body: object, status: int) -> None:
         (b"", 408, ServerError, "408"),
         (b"", 529, ServerError, "529"),
         ({"error": {"type": "overloaded_error"}}, 200, ServerError, "overloaded_error"),
-        ({"error": {"type": "rate_limit_error"}}, 200, RateLimited, "asks to wait"),
-        (b"", 429, RateLimited, "asks to wait"),
+        ({"error": {"type": "rate_limit_error"}}, 200, RateLimited, "did not say how long"),
+        (b"", 429, RateLimited, "did not say how long"),
     ],
 )
 def test_no_other_reply_revokes_a_login(

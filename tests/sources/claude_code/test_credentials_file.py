@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.errors import NoCredentials, PartialCredentials
+from claude_usage_monitor.errors import NoCredentials, PartialCredentials, PermissionDenied
 from claude_usage_monitor.sources.claude_code.credentials_file import (
     credentials_path,
     parse_login,
@@ -193,13 +193,13 @@ def test_anything_but_a_small_regular_file_is_an_error_and_never_blocks(
 
 def test_says_if_permission_to_read_is_denied(store: Store) -> None:
     store.login()
-    with unreadable(store.path), pytest.raises(NoCredentials, match="permission denied"):
+    with unreadable(store.path), pytest.raises(PermissionDenied, match="permission denied"):
         read_login(store.path)
 
 
 def test_a_home_that_cannot_be_entered_is_an_error_of_ours(store: Store, home: Path) -> None:
     store.login()
-    with unreadable(home), pytest.raises(NoCredentials, match="permission denied"):
+    with unreadable(home), pytest.raises(PermissionDenied, match="permission denied"):
         read_login(store.path)
 
 

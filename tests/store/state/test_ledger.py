@@ -306,23 +306,6 @@ def test_an_unchanged_backoff_is_not_written_again(connection: sqlite3.Connectio
         assert written == connection.total_changes
 
 
-def test_a_backoff_of_hours_is_extended_step_by_step(connection: sqlite3.Connection) -> None:
-    """Without an extension it ends like any other wait: the other program may be gone."""
-    for minutes in range(0, 300, 10):
-        now = NOW + timedelta(minutes=minutes)
-        set_account_backoff(connection, "a", limited_for(timedelta(hours=5)), now)
-        assert isinstance(try_request(connection, now), Wait)
-    written = connection.total_changes
-    set_account_backoff(connection, "c", limited_for(timedelta(hours=9)), NOW)
-    set_account_backoff(connection, "c", limited_for(timedelta(hours=9)), NOW + 61 * SECOND)
-    assert 2 == connection.total_changes - written
-    last = NOW + timedelta(minutes=290)
-    assert isinstance(try_request(connection, NOW + timedelta(hours=5)), Granted)
-    set_account_backoff(connection, "b", limited_for(timedelta(hours=9)), last)
-    assert isinstance(try_request(connection, last + MAX_BACKOFF - SECOND, "t", "b"), Wait)
-    assert isinstance(try_request(connection, last + MAX_BACKOFF, "t", "b"), Granted)
-
-
 def test_an_identity_can_have_a_larger_hourly_budget(
     connection: sqlite3.Connection,
 ) -> None:

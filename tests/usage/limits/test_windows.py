@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.usage.limits.windows import (
     Severity,
     Usage,
@@ -271,3 +273,38 @@ def test_now_defaults_to_the_clock() -> None:
     assert found.state() == "idle"
     assert found.is_on_pace() is None
     assert window(hours_left=-(10**5)).state() == "reset"
+
+
+# --- calls of the library -------------------------------------------------------------------------
+
+
+def test_a_window_has_the_figures_of_the_json_document() -> None:
+    assert 131 * 60 == window().resets_in_seconds(NOW)
+    assert window().time_elapsed_percent(NOW) == window().elapsed_percent(NOW)
+    assert (None, None) == (
+        window(hours_left=None).resets_in_seconds(NOW),
+        window(hours_left=None).elapsed_percent(NOW),
+    )
+
+
+def test_a_length_in_hours_stands_in_for_one_that_the_key_does_not_name() -> None:
+    unknown = window("tangelo", utilization=60.0, hours_left=5)
+    assert None is unknown.is_on_pace(NOW)
+    assert 50.0 == unknown.time_elapsed_percent(NOW, hours=10)
+    assert (False, True) == (unknown.is_on_pace(NOW, hours=10), unknown.is_on_pace(NOW, hours=20))
+    assert 10.0 == unknown.pace_delta(NOW, hours=10)
+    assert None is unknown.time_elapsed_percent(NOW, hours=0)
+
+
+@pytest.mark.parametrize("now", [5, "now", NOW.replace(tzinfo=None)])
+def test_a_now_that_is_no_aware_datetime_gives_our_error_with_a_hint(now: Any) -> None:  # noqa: ANN401
+    for call in (
+        window().time_elapsed_percent,
+        window().is_on_pace,
+        window().time_until_reset,
+        window().state,
+        window().full_at,
+    ):
+        with pytest.raises(InvalidSetting, match="timezone-aware datetime") as caught:
+            call(now)
+        assert "hours=5" in caught.value.hint
