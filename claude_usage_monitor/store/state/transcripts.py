@@ -1,0 +1,394 @@
+"""transcripts.db: what the messages in Claude Code's transcripts used, for a year.
+
+It is a file of its own, beside state.db: it grows by megabytes, is written for seconds at a time,
+and deleting it whole leaves nothing behind, while state.db must stay quick for status lines. It has
+hashes of message ids and paths, counts, times, folders, models and subagents' types; nothing that
+a human or a model wrote.
+
+The transcripts of a message may be read in any order and in any slices: every column is merged by a
+minimum, a maximum, or the rank of the transcript.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from claude_usage_monitor.files import create_private_file
+from claude_usage_monitor.store.database import (
+    UnusableDatabase,
+    connect,
+    is_corrupt,
+    transaction,
+)
+from claude_usage_monitor.usage.attribution.messages import Message, Owner, Tokens, Use
+
+RETENTION_SECONDS = 366 * 86_400
+_VERSION = 1
+_BUSY_TIMEOUT = 10.0  # seconds; another process commits a part of its read every second or so
+_FORK_RANK = 1 << 40  # more than a file's time in seconds
+_KIND_RANK = 1 << 41
+
+_TABLES = """
+    CREATE TABLE file (             -- how far each transcript was read
+        path INTEGER PRIMARY KEY,   -- a hash
+        inode INTEGER NOT NULL,
+        size INTEGER NOT NULL,      -- when it was last listed, like mtime
+        mtime INTEGER NOT NULL,     -- ns
+        offset INTEGER NOT NULL,    -- the end of the last complete line that was read
+        checksum INTEGER NOT NULL,  -- of the bytes before the offset
+        account INTEGER NOT NULL,   -- that the file named last, 0 for none
+        has_folder INTEGER NOT NULL,
+        skipped INTEGER NOT NULL    -- lines that could not be read
+    );
+    CREATE TABLE name (             -- projects, models, subagents' types, accounts, roots
+        id INTEGER PRIMARY KEY,
+        text TEXT NOT NULL UNIQUE
+    );
+    CREATE TABLE session (
+        id INTEGER PRIMARY KEY,
+        session TEXT NOT NULL UNIQUE,
+        project INTEGER NOT NULL,
+        from_main INTEGER NOT NULL, -- whether the project is that of the session's main file
+        account INTEGER NOT NULL,   -- that the main file named last, 0 for none
+        root INTEGER NOT NULL
+    );
+    CREATE TABLE owner (            -- what a session's messages in a file of some kind share
+        id INTEGER PRIMARY KEY,
+        session INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        agent INTEGER NOT NULL,
+        forked INTEGER NOT NULL,
+        account INTEGER NOT NULL,   -- 0: the transcript names none
+        rank INTEGER NOT NULL,      -- the lowest one owns a copied message
+        UNIQUE (session, kind, agent, forked, account)
+    );
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY,     -- a hash
+        at INTEGER NOT NULL,        -- s since the epoch, of its first line
+        owner INTEGER NOT NULL,
+        model INTEGER NOT NULL,
+        meter INTEGER NOT NULL,
+        messages INTEGER NOT NULL,  -- 0 for an advisor's answer inside a message
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write_5m INTEGER NOT NULL,
+        cache_write_1h INTEGER NOT NULL,
+        searches INTEGER NOT NULL
+    );
+    CREATE TABLE result (           -- the use of each window, as JSON
+        account TEXT NOT NULL,
+        key TEXT NOT NULL,
+        resets_at INTEGER NOT NULL, -- s
+        ended INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        PRIMARY KEY (account, key, resets_at)
+    ) WITHOUT ROWID
+"""
+_MERGED = (
+    "owner",
+    "model",
+    "meter",
+    "messages",
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "searches",
+)
+_IS_BETTER = """(
+    SELECT new.rank < old.rank OR new.id = old.id AND excluded.output > message.output
+    FROM owner AS new, owner AS old WHERE new.id = excluded.owner AND old.id = message.owner)"""
+_UPSERT = f"""
+    INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET at = min(at, excluded.at), output = max(output, excluded.output),
+    {", ".join(f"{name} = iif({_IS_BETTER}, excluded.{name}, {name})" for name in _MERGED)}
+"""  # noqa: S608 - constants
+_OWNERS = """
+    SELECT owner.id, session.session, ifnull(project.text, ''), kind, ifnull(agent.text, ''),
+        account.text, root.text
+    FROM owner JOIN session ON session.id = owner.session
+    LEFT JOIN name AS project ON project.id = session.project
+    LEFT JOIN name AS agent ON agent.id = owner.agent
+    LEFT JOIN name AS account ON account.id =
+        iif(owner.account OR owner.kind = 0, owner.account, session.account)
+    LEFT JOIN name AS root ON root.id = session.root
+"""
+_SUMS = ", ".join(f"sum({name})" for name in Tokens._fields)
+
+
+class StoredFile(NamedTuple):
+    """How far a transcript was read. See `sources.claude_code.transcript_lines.Position`."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    offset: int
+    checksum: int
+    account: str | None
+    has_folder: bool
+    skipped_lines: int = 0
+
+
+class Part(NamedTuple):
+    """What was read from one file, to be stored together with how far it was read."""
+
+    path: str
+    root: str
+    file: StoredFile
+    messages: Sequence[Message]
+    folders: Mapping[str, str]
+    main_session: str | None
+
+
+class StoredResult(NamedTuple):
+    """The use of a window, as the JSON that was stored. ``resets_at`` is in seconds."""
+
+    key: str
+    resets_at: int
+    ended: bool
+    content: str
+
+
+class ScanTotals(NamedTuple):
+    """What was read so far."""
+
+    files: int
+    bytes: int
+    skipped_lines: int
+
+
+class TranscriptStore:
+    """An open transcripts.db. One thread at a time may use it. Methods raise sqlite3.Error."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file. Raises OSError, sqlite3.Error, UnusableDatabase.
+
+        A damaged file is deleted: the transcripts of the last 30 days are still there.
+        """
+        try:
+            self._connection = _open(path)
+        except sqlite3.Error as error:
+            if not is_corrupt(error):
+                raise
+            delete_transcripts(path)
+            self._connection = _open(path)
+        self._names: dict[str, int] = {}
+        self._owners: dict[tuple[Owner, str], int] = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    # --- what was read ----------------------------------------------------------------------------
+
+    def files(self) -> dict[int, StoredFile]:
+        """Return how far each transcript was read, by the hash of its path (`path_hash`)."""
+        rows = self._connection.execute(
+            "SELECT path, inode, size, mtime, offset, checksum, text, has_folder, skipped"
+            " FROM file LEFT JOIN name ON name.id = account"
+        )
+        return {row[0]: StoredFile(*row[1:]) for row in rows}
+
+    def write(self, parts: Iterable[Part]) -> None:
+        """Store what was read, all or nothing."""
+        try:
+            with transaction(self._connection):
+                for part in parts:
+                    self._write_part(part)
+        except BaseException:
+            self._names.clear()  # their rows may have been rolled back
+            self._owners.clear()
+            raise
+
+    def _write_part(self, part: Part) -> None:
+        file = part.file
+        seconds = file.mtime_ns // 1_000_000_000
+        for session, project in part.folders.items():
+            self._write_session(session, project, part)
+        self._connection.executemany(
+            _UPSERT,
+            [
+                (
+                    message.id,
+                    message.at,
+                    self._owner_id(message.owner, part, seconds),
+                    self._name_id(message.model),
+                    *message[4:],
+                )
+                for message in part.messages
+            ],
+        )
+        self._connection.execute(
+            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                path_hash(part.path),
+                *file[:5],
+                self._name_id(file.account),
+                file.has_folder,
+                file.skipped_lines,
+            ),
+        )
+
+    def _write_session(self, session: str, project: str, part: Part) -> None:
+        self._connection.execute(
+            "INSERT INTO session (session, project, from_main, account, root)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " project = iif(excluded.from_main > from_main, excluded.project, project),"
+            " from_main = max(from_main, excluded.from_main),"
+            " account = iif(excluded.account, excluded.account, account)",
+            (
+                session,
+                self._name_id(project),
+                session == part.main_session,
+                self._name_id(part.file.account),
+                self._name_id(part.root),
+            ),
+        )
+
+    def _owner_id(self, owner: Owner, part: Part, seconds: int) -> int:
+        key = (owner, part.root)
+        found = self._owners.get(key)
+        if found is not None:
+            return found
+        if owner.session not in part.folders:
+            self._write_session(owner.session, "", part)
+        (session,) = self._connection.execute(
+            "SELECT id FROM session WHERE session = ?", (owner.session,)
+        ).fetchone()
+        columns = (
+            session,
+            owner.kind,
+            self._name_id(owner.agent),
+            owner.forked,
+            self._name_id(owner.account),
+        )
+        rank = owner.kind * _KIND_RANK + owner.forked * _FORK_RANK + seconds
+        self._connection.execute(
+            "INSERT INTO owner (session, kind, agent, forked, account, rank)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (*columns, rank),
+        )
+        (found,) = self._connection.execute(
+            "SELECT id FROM owner WHERE session = ? AND kind = ? AND agent = ? AND forked = ?"
+            " AND account = ?",
+            columns,
+        ).fetchone()
+        self._owners[key] = int(found)
+        return int(found)
+
+    def _name_id(self, text: str | None) -> int:
+        """Return the id of a name, 0 for none."""
+        if not text:
+            return 0
+        found = self._names.get(text)
+        if found is None:
+            self._connection.execute("INSERT OR IGNORE INTO name (text) VALUES (?)", (text,))
+            (found,) = self._connection.execute(
+                "SELECT id FROM name WHERE text = ?", (text,)
+            ).fetchone()
+            self._names[text] = found
+        return int(found)
+
+    def forget_files(self, paths: Iterable[int]) -> None:
+        """Delete the rows of transcripts that no longer exist; their messages stay."""
+        with transaction(self._connection):
+            self._connection.executemany(
+                "DELETE FROM file WHERE path = ?", [(path,) for path in paths]
+            )
+
+    def delete_before(self, at: int) -> None:
+        """Delete messages and results from before an instant, in seconds since the epoch."""
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM message WHERE at < ?", (at,))
+            self._connection.execute("DELETE FROM result WHERE resets_at < ?", (at,))
+
+    # --- what was used ----------------------------------------------------------------------------
+
+    def uses(self, begin: int, end: int, step: int = 0) -> list[Use]:
+        """Return what was used from ``begin`` until before ``end``, in seconds since the epoch.
+
+        Messages of the same owner, model and meter are added up, within every ``step`` seconds if
+        that is not 0.
+        """
+        owners = {row[0]: row[1:] for row in self._connection.execute(_OWNERS)}
+        models = dict(self._connection.execute("SELECT id, text FROM name").fetchall())
+        bucket = f"at / {step} * {step}" if step else "min(at)"
+        grouping = "owner, model, meter" + (", 1" if step else "")
+        rows = self._connection.execute(
+            f"SELECT {bucket}, owner, model, meter, {_SUMS} FROM message"  # noqa: S608 - constants
+            f" WHERE at >= ? AND at < ? GROUP BY {grouping}",
+            (begin, end),
+        )
+        return [
+            Use(at, *owners[owner], models.get(model, ""), meter, Tokens(*sums))  # type: ignore[call-arg] # a row has as many columns as the rest
+            for at, owner, model, meter, *sums in rows
+        ]
+
+    def totals(self) -> ScanTotals:
+        """Return how many transcripts were read, their bytes, and the lines that were skipped."""
+        row = self._connection.execute(
+            "SELECT count(*), ifnull(sum(offset), 0), ifnull(sum(skipped), 0) FROM file"
+        ).fetchone()
+        return ScanTotals(*row)
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def store_results(self, account: str, results: Iterable[StoredResult]) -> None:
+        """Store the use of windows of an account."""
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?)",
+                [(account, *result) for result in results],
+            )
+
+    def results(self, account: str) -> list[StoredResult]:
+        """Return the stored use of an account's windows, the oldest first."""
+        rows = self._connection.execute(
+            "SELECT key, resets_at, ended, content FROM result WHERE account = ?"
+            " ORDER BY resets_at",
+            (account,),
+        )
+        return [StoredResult(*row) for row in rows]
+
+
+def path_hash(path: str) -> int:
+    """Return the name of a transcript in the database."""
+    digest = blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def delete_transcripts(path: Path) -> bool:
+    """Delete transcripts.db and the files beside it; return whether there was one."""
+    existed = path.exists()
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return existed
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    create_private_file(path)
+    connection = connect(path, _BUSY_TIMEOUT)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with transaction(connection):
+            _create_tables(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        raise UnusableDatabase("a newer version of this program wrote it")
+    if version == 0:
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")

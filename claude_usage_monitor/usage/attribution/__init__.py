@@ -1,0 +1,1 @@
+"""What used a window: messages, their weights, and the split of a measured utilization."""
