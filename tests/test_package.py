@@ -157,6 +157,7 @@ def test_every_module_has_its_tests() -> None:
         "monitor/subscription/claude_code.py": "tried through monitor/subscription/reader.py",
         "monitor/subscription/snapshot.py": "tried through monitor/subscription/reader.py",
         "monitor/organization/snapshot.py": "tried through monitor/organization/reader.py",
+        "monitor/doctor/versions.py": "tried through the command",
         "monitor/doctor/credentials.py": "tried through the command",
         "monitor/doctor/network.py": "tried through the command",
         "monitor/doctor/requests.py": "tried through the command",

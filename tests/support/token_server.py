@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Response = tuple[int, bytes]
+    ResponseWithHeaders = tuple[int, bytes, Mapping[str, str]]
 
 TOKEN = "/v1/oauth/token"
 AUTHORIZE = "/oauth/authorize"
@@ -39,6 +40,7 @@ MANUAL = "https://platform.claude.com/oauth/code/callback"
 SCOPES = "user:profile user:inference"
 HOURS_8 = 28800.0
 DAYS_30 = 2592000.0
+_CONNECTION_TESTS = ("/api/hello", "/v1/oauth/hello")  # Claude Code sends them before a login
 _BLOCKED_AGENTS = ("claude-code/", "claude-cli/")
 
 
@@ -128,8 +130,11 @@ class TokenServer:
         self.errors_as_objects = False  # errors in the API's shape instead of OAuth's
         self.browser_account = "work"  # the account that logs in at /oauth/authorize
         self.denies = False  # whether the user denies the login there
+        self.any_scopes = False  # whether other scopes than ours may be requested there
         self.figures: dict[str, float] = {}  # five-hour utilization by account
         self.after_rotation: Callable[[RecordedRequest], None] | None = None
+        # Replies to POST requests for other paths than the token endpoint.
+        self.other_replies: dict[str, Callable[[dict[str, object]], ResponseWithHeaders]] = {}
         self._lock = threading.Lock()
         self._requests: list[RecordedRequest] = []
         self._families: dict[str, _Family] = {}
@@ -225,10 +230,11 @@ class TokenServer:
             "code": "true",
             "client_id": CLIENT_ID,
             "response_type": "code",
-            "scope": SCOPES,
             "code_challenge_method": "S256",
         }
         wrong = {name for name, value in fixed.items() if query.get(name) != value}
+        if query.get("scope") != SCOPES and not self.any_scopes:
+            wrong.add("scope")
         redirect, state = query.get("redirect_uri", ""), query.get("state", "")
         if redirect != MANUAL and not redirect.startswith("http://localhost:"):
             wrong.add("redirect_uri")
@@ -456,7 +462,8 @@ class _Handler(BaseHTTPRequestHandler):
                     request, beta="anthropic-beta" in self.headers
                 )
             else:
-                request.status, body = 404, as_bytes({})
+                request.status = 200 if parts.path in _CONNECTION_TESTS else 404
+                body = as_bytes({})
             self._respond(request.status, body)
 
     def do_POST(self) -> None:
@@ -466,7 +473,10 @@ class _Handler(BaseHTTPRequestHandler):
             document = json.loads(content)
             request.document = document if isinstance(document, dict) else {}
         owner.record(request)
-        if request.path != TOKEN:
+        if request.path in owner.other_replies:
+            request.status, body, headers = owner.other_replies[request.path](json.loads(content))
+            self._respond(request.status, body, headers)
+        elif request.path != TOKEN:
             request.status = 404
             self._respond(404, as_bytes({}))
         elif request.user_agent.startswith(_BLOCKED_AGENTS):

@@ -21,6 +21,7 @@ from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style, output_width, terminal_size
 from claude_usage_monitor.formats import doctor_report
 from claude_usage_monitor.monitor.doctor.report import diagnose
+from claude_usage_monitor.monitor.doctor.versions import claude_code_version
 from claude_usage_monitor.usage.findings import Finding
 
 _MAX_WIDTH = 100  # columns
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     environ = os.environ
     style = clock_style(environ, utc_clock())
     diagnosis = diagnose(environ, utc_clock, style, online=options.online)
-    findings = [*_versions(), *diagnosis.findings, *_terminal(environ)]
+    findings = [*_versions(environ), *diagnosis.findings, *_terminal(environ)]
     if options.json:
         output.json(doctor_report.document(findings, ok=diagnosis.ok))
     else:
@@ -53,11 +54,12 @@ def run(options: argparse.Namespace) -> int:
     return ExitCode.NO_FIGURES if diagnosis.login_works else ExitCode.LOGIN_NEEDED
 
 
-def _versions() -> Iterator[Finding]:
+def _versions(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("Versions", "claude-usage-monitor", "ok", __version__)
     yield Finding("Versions", "Python", "ok", f"{platform.python_version()} on {sys.platform}")
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     yield Finding("Versions", "libraries", "ok", libraries)
+    yield claude_code_version(environ)
 
 
 def _terminal(environ: Mapping[str, str]) -> Iterator[Finding]:

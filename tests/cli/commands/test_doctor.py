@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_usage_monitor.sources.claude_code.installation import NEWEST_TRIED_VERSION
 from tests.support.command import PROGRAM
 from tests.support.login import TOKEN
 from tests.support.payloads import payload
@@ -38,6 +39,26 @@ def test_a_working_installation_has_no_problems(
     assert "expires in" in login["detail"]
     assert "0 of 20" in checks["request budget"]["detail"]
     assert [] == api.requests
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [("2.1.330", "ok"), ("2.0.400", "ok"), ("2.2.0", "note"), (None, "note")]
+)
+def test_it_names_the_version_of_claude_code_and_the_newest_one_tried(
+    command: Command, store: Store, tmp_path: Path, version: str | None, state: str
+) -> None:
+    store.login()
+    if version is not None:
+        program = tmp_path / "versions" / version
+        program.parent.mkdir()
+        program.write_text("")
+        program.chmod(0o700)
+        (tmp_path / "claude").symlink_to(program)
+    finding = findings(command, PATH=str(tmp_path))["Claude Code"]
+    assert state == finding["state"]
+    if version is not None:
+        assert f"{version}; tried up to {NEWEST_TRIED_VERSION}" == finding["detail"]
+    assert finding["hint"] or state == "ok" or version is None
 
 
 def test_the_report_fits_the_width_and_has_every_area(command: Command, store: Store) -> None:

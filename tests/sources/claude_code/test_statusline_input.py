@@ -27,6 +27,7 @@ def parsed(limits: object, **more: object) -> list[tuple[str, float | None, date
         ("statusline_rate_limits_real_float_noise", 1778750000, [16.0, 14.0]),
         ("statusline_rate_limits_2.1.252_team_real", 1788480000, [20.0, 22.0]),
         ("statusline_rate_limits_over_100", 1776440000, [105.0, 34.0]),
+        ("statusline_2.1.330_recorded", 1795293000, [41.0, 20.0]),
     ],
 )
 def test_reads_the_recorded_inputs(name: str, at: int, expected: list[float]) -> None:

@@ -1,0 +1,1 @@
+"""Tests with other programs that our users run: Claude Code, Prometheus, VictoriaMetrics."""
