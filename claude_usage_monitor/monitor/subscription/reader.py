@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
@@ -47,6 +48,14 @@ _REFRESH_COOLDOWN = timedelta(seconds=30)  # newer figures are shown as "now"
 _REFRESHABLE = frozenset((Unauthorized.code, CredentialsExpired.code))
 # Problems that last until the user logs in, or another program refreshes the login.
 _LOGIN_NEEDED = _REFRESHABLE | {MissingScope.code, Forbidden.code}
+
+
+class _Outcome(Enum):
+    """The outcome of a request for usage."""
+
+    DONE = auto()  # figures, or a problem that another credential cannot solve
+    REFUSED = auto()  # another credential may help; an expired token may also get a 429
+    LATE = auto()  # this process was suspended: others may have stored newer figures since
 
 
 class SubscriptionReader(Reader):
@@ -104,16 +113,20 @@ class SubscriptionReader(Reader):
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
             if isinstance(permission, InFlight):
-                while self._state.in_flight(permission.request, self._clock()):
-                    time.sleep(_IN_FLIGHT_POLL_SECONDS)
+                self._wait_for(permission)
                 continue  # the figures are stored now, or that process died
-            tried.add(credential.fingerprint)
             try:
-                retry = self._request_usage(credential, permission, now, status, publish)
+                outcome = self._request_usage(credential, permission, now, status, publish)
             finally:
                 self._state.release(permission.request)  # also after Ctrl+C: others wait for it
-            if not retry:
+            if outcome is _Outcome.DONE:
                 return self.cached_status(previous)
+            if outcome is _Outcome.REFUSED:
+                tried.add(credential.fingerprint)
+
+    def _wait_for(self, other: InFlight) -> None:
+        while self._state.in_flight(other.request, self._clock()):
+            time.sleep(_IN_FLIGHT_POLL_SECONDS)
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
         """Return the account's status without a request."""
@@ -245,12 +258,8 @@ class SubscriptionReader(Reader):
         now: datetime,
         status: AccountStatus,
         publish: Callable[[AccountStatus], None],
-    ) -> bool:
-        """Send the granted request and store its result.
-
-        Returns whether to try another credential: after a refusal, and after a 429, which an
-        expired token gets too.
-        """
+    ) -> _Outcome:
+        """Send the granted request and store its result."""
         # Takes 2 ms, which `--json` saves when it shows stored figures.
         from claude_usage_monitor.sources.anthropic import oauth_api
 
@@ -266,11 +275,12 @@ class SubscriptionReader(Reader):
             backoff = backoff_after(error, previous_backoff, answered_at, usage_wait, self._jitter)
             backoff = backoff._replace(requested_at=now, clock_skew=self._client.clock_skew)
             self._state.record_result(granted.request, fingerprint, backoff)
-            return isinstance(error, CredentialError | RateLimited)
+            refused = isinstance(error, CredentialError | RateLimited)
+            return _Outcome.REFUSED if refused else _Outcome.DONE
         if not self._login_source.account_exists():
-            return False
+            return _Outcome.DONE
         if not self._state.in_flight(granted.request, self._clock()):
-            return False  # this process was suspended, and others have sent requests since
+            return _Outcome.LATE
         if self._state.profile_of(fingerprint) is None:
             clock_skew = self._client.clock_skew
             publish(
@@ -281,7 +291,7 @@ class SubscriptionReader(Reader):
         next_request_at = now + lengthened(self._settings.api_floor, self._jitter)
         backoff = Backoff(now, next_request_at, clock_skew=self._client.clock_skew)
         self._state.record_result(granted.request, fingerprint, backoff)
-        return False
+        return _Outcome.DONE
 
     def _request_profile(self, client: HttpClient, credential: Credential) -> None:
         """Request the profile of a token, once, and store it whether or not this succeeds."""

@@ -697,3 +697,20 @@ def test_an_interrupted_request_delays_no_other_process(
         reader(clock).read(FIRST)
     monkeypatch.setattr(oauth_api, "get_usage", get_usage_of_the_api)
     assert code(reader(clock).read(FIRST)) is None
+
+
+def test_a_computer_suspended_during_a_request_sends_another_one(
+    api: Api, store: Store, clock: Clock
+) -> None:
+    """The late response may be older than what other processes have stored since."""
+
+    def answer() -> Response:
+        if 1 == len(api.usage_requests):
+            clock.later(600)
+        return Response(as_bytes(usage_body(utc_now())), mimetype="application/json")
+
+    store.login()
+    api.answer_with(answer)
+    status = reader(clock).read(FIRST)
+    assert status.usage is not None
+    assert 2 == len(api.usage_requests)
