@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,29 +34,37 @@ from tests.support.command import RESTORED, environ_running
 from tests.support.saved import refresh_token, registry, save_account
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.command import Command, Terminal
+
+
+def press_ctrl_c(terminal: Terminal) -> None:
+    terminal.type("\x03")
+
 
 COMMANDS = {
     "json": ("--json", "--account", "work"),
     "all": ("--json", "--all-accounts"),
     "once": ("--once", "--account", "work"),
     "add": ("accounts", "add", "work", "--credentials-file", "-"),
+    "replace": ("accounts", "add", "work", "--credentials-file", "-", "--replace"),
 }
 every_command = pytest.mark.parametrize("name", COMMANDS)
 every_signal = pytest.mark.parametrize("number", SIGNALS)
 once_to_three_times = pytest.mark.parametrize("times", [1, 2, 3])
 WAYS: dict[str, tuple[Callable[[Terminal], None], int]] = {
     "q": (press_q, 0),
+    "Ctrl+C": (press_ctrl_c, 0),
     "closed": (close_window, 129),
     **{
         number.name: (sends(number), 0 if number == INTERRUPT else 128 + number)
         for number in SIGNALS
     },
 }
+every_moment = pytest.mark.parametrize("moment", ["before", "during", "after"])
+MAX_SECONDS_TO_RESTORE = 0.2  # until live mode has given the terminal back
 every_way = pytest.mark.parametrize("way", WAYS)
 
 
@@ -71,14 +81,25 @@ def credentials(server: SlowServer) -> dict[str, object]:
     return server.issue("work", expires_in=-60)
 
 
-def start(
-    name: str, credentials: dict[str, object], environ: dict[str, str] | None = None
-) -> Running:
-    if name != "add":
+def prepare(server: SlowServer, name: str, credentials: dict[str, object]) -> str:
+    """Save the account that a command expects; return what to write to its standard input."""
+    if name == "replace":
+        save_account(server.issue("work"), "work")
+    elif name != "add":
         save_account(credentials, "work")
+        return ""
+    return json.dumps(credentials)
+
+
+def start(
+    server: SlowServer,
+    name: str,
+    credentials: dict[str, object],
+    environ: dict[str, str] | None = None,
+) -> Running:
+    content = prepare(server, name, credentials)
     running = Running(*COMMANDS[name], environ=environ)
-    if name == "add":
-        running.type(json.dumps(credentials))
+    running.type(content)
     return running
 
 
@@ -106,7 +127,7 @@ def test_before_the_request_nothing_is_sent(
     times: int,
 ) -> None:
     with token_locked(credentials, tmp_path) as environ:
-        running = start(name, credentials, environ)
+        running = start(server, name, credentials, environ)
         wait_until((tmp_path / "waits").exists)
         for _ in range(times):
             running.send(number)
@@ -126,7 +147,7 @@ def test_during_the_request_its_response_is_stored(
     number: signal.Signals,
     times: int,
 ) -> None:
-    running = start(name, credentials)
+    running = start(server, name, credentials)
     assert server.spent.wait(PATIENCE)
     running.leave(number, times)
     server.released.set()
@@ -147,7 +168,7 @@ def test_after_the_response_it_is_stored(
 ) -> None:
     server.released.set()
     store = SlowStore(tmp_path)
-    running = start(name, credentials, store.environ)
+    running = start(server, name, credentials, store.environ)
     store.wait_for_response()
     running.leave(number, times)
     store.release()
@@ -157,7 +178,7 @@ def test_after_the_response_it_is_stored(
 
 @every_way
 @once_to_three_times
-@pytest.mark.parametrize("moment", ["before", "during", "after"])
+@every_moment
 def test_live_mode_loses_no_login(
     server: SlowServer,
     credentials: dict[str, object],
@@ -175,7 +196,8 @@ def test_live_mode_loses_no_login(
             terminal = command.open("--account", "work", environ=environ)
             wait_until((tmp_path / "waits").exists)
             terminal.wait_for("work")
-            leave(terminal)
+            for _ in range(times):
+                leave(terminal)
             assert code == terminal.wait_for_exit()
         assert [] == server.requests
         return
@@ -186,10 +208,12 @@ def test_live_mode_loses_no_login(
     wait_until(server.spent.is_set)
     if moment == "after":
         store.wait_for_response()
+    began = time.monotonic()
     leave(terminal)
     if not terminal.closed:
+        terminal.wait_for(lambda: RESTORED == terminal.state)
+        assert time.monotonic() - began <= MAX_SECONDS_TO_RESTORE
         terminal.wait_for(SAVING)
-        assert RESTORED == terminal.state
         for _ in range(times - 1):
             leave(terminal)
     assert None is terminal.exit_code
@@ -197,4 +221,64 @@ def test_live_mode_loses_no_login(
     store.release()
     assert code == terminal.wait_for_exit()
     assert terminal.closed or RESTORED == terminal.state
+    assert_saved(server)
+
+
+def close_and_hang_up(terminal: Terminal) -> None:
+    """Close the terminal; the next time, send the signal that closing it sends."""
+    if terminal.closed:
+        terminal.kill(signal.SIGHUP)
+    terminal.close()
+
+
+def open_in_terminal(
+    command: Command, name: str, content: str, environ: dict[str, str]
+) -> Terminal:
+    """Start a command that ends by itself in a terminal; its input comes from a pipe."""
+    reading, writing = os.pipe()
+    os.write(writing, content.encode())
+    os.close(writing)
+    terminal = command.open(*COMMANDS[name], environ=environ, stdin=reading)
+    os.close(reading)
+    return terminal
+
+
+@every_command
+@once_to_three_times
+@every_moment
+@pytest.mark.parametrize(("leave", "code"), [(press_ctrl_c, 130), (close_and_hang_up, 129)])
+def test_in_a_terminal_no_login_is_lost(
+    server: SlowServer,
+    credentials: dict[str, object],
+    command: Command,
+    tmp_path: Path,
+    name: str,
+    times: int,
+    moment: str,
+    leave: Callable[[Terminal], None],
+    code: int,
+) -> None:
+    content = prepare(server, name, credentials)
+    if moment == "before":
+        with token_locked(credentials, tmp_path) as environ:
+            terminal = open_in_terminal(command, name, content, environ)
+            wait_until((tmp_path / "waits").exists)
+            for _ in range(times):
+                leave(terminal)
+            assert code == terminal.wait_for_exit()
+        assert [] == server.requests
+        return
+    if moment == "after":
+        server.released.set()
+    store = SlowStore(tmp_path)
+    terminal = open_in_terminal(command, name, content, store.environ)
+    wait_until(server.spent.is_set)
+    if moment == "after":
+        store.wait_for_response()
+    for _ in range(times):
+        leave(terminal)
+    server.released.set()
+    store.release()
+    assert code == terminal.wait_for_exit()
+    assert "Traceback" not in terminal.text
     assert_saved(server)

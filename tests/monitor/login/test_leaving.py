@@ -267,6 +267,27 @@ def test_a_command_that_waits_for_another_process_sends_nothing_any_more(
     assert 1 == len(server.refreshes)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("accounts", "list", "--json"),
+        ("accounts", "use", "work"),
+        ("accounts", "rename", "work", "job"),
+        ("doctor",),
+        ("doctor", "--online"),
+        ("statusline",),
+    ],
+    ids=" ".join,
+)
+def test_no_other_command_refreshes_a_login(
+    server: SlowServer, command: Command, arguments: tuple[str, ...]
+) -> None:
+    """So there is nothing to lose when one of these is left."""
+    add_expired(server)
+    command.run(*arguments, stdin=b"{}")
+    assert [] == server.refreshes
+
+
 # --- live mode -----------------------------------------------------------------------------------
 
 
