@@ -395,15 +395,18 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
+PERCENT = st.floats(0, 120) | st.floats(-1e-7, 1e-7)  # also so small that a division overflows
 WINDOW = st.fixed_dictionaries(
+    {"utilization": PERCENT, "resets_at": st.just(RESET)}
+) | st.fixed_dictionaries(
     {}, optional={"utilization": JSON, "resets_at": JSON | st.just(RESET), "limit_dollars": JSON}
 )
 ROW = st.fixed_dictionaries(
     {},
     optional={
         "kind": JSON | st.sampled_from(["session", "weekly_all", "weekly_scoped"]),
-        "percent": JSON | st.floats(0, 120),
-        "resets_at": JSON,
+        "percent": JSON | PERCENT,
+        "resets_at": JSON | st.just(RESET),
         "scope": JSON | st.fixed_dictionaries({"model": JSON, "surface": JSON}),
         "is_active": JSON,
     },
