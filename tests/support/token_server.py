@@ -46,9 +46,9 @@ _BLOCKED_AGENTS = ("claude-code/", "claude-cli/")
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one token request. The defaults mean nothing.
+    """What goes wrong with one request. The defaults mean nothing.
 
-    With ``consumes``, the server spends the token all the same.
+    With ``consumes``, the server spends the token of a token request all the same.
     """
 
     status: int | None = None
@@ -91,6 +91,7 @@ class RecordedRequest:
     document: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     rotated: bool = False
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def refresh_token(self) -> str | None:
@@ -135,6 +136,7 @@ class TokenServer:
         self.after_rotation: Callable[[RecordedRequest], None] | None = None
         # Replies to POST requests for other paths than the token endpoint.
         self.other_replies: dict[str, Callable[[dict[str, object]], ResponseWithHeaders]] = {}
+        self.clock: Callable[[], float] = time.time
         self._lock = threading.Lock()
         self._requests: list[RecordedRequest] = []
         self._families: dict[str, _Family] = {}
@@ -180,7 +182,7 @@ class TokenServer:
         with self._lock:
             family = self._new_family(account)
             access = self._new_access(family, lifetime)
-        now = time.time()
+        now = self.clock()
         return {
             "claudeAiOauth": {
                 "accessToken": access,
@@ -279,7 +281,7 @@ class TokenServer:
 
     def _new_access(self, family: _Family, lifetime: float) -> str:
         token = f"sk-ant-oat01-{family.name}-{secrets.token_urlsafe(24)}"
-        family.access[token] = time.time() + lifetime
+        family.access[token] = self.clock() + lifetime
         self._by_token[token] = family
         return token
 
@@ -377,15 +379,23 @@ class TokenServer:
             until = family.access.get(request.access_token or "") if family else None
         if family is None or until is None:
             return 401, payload("error_401_invalid_credentials")
-        if until <= time.time():
+        if until <= self.clock():
             return 401, payload("error_401_expired_2026")
         account = family.account
         if request.path == PROFILE:
             return 200, as_bytes(profile_of(account))
         if not beta:
             return 401, payload("error_401_missing_beta_header")
-        five_hour = self.figures.get(account, 78.0)
-        return 200, as_bytes(usage_body(datetime.now(UTC), five_hour=five_hour))
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        return 200, as_bytes(usage_body(now, five_hour=self.five_hour(account)))
+
+    def five_hour(self, account: str) -> float:
+        """Return the five-hour utilization for a response."""
+        return self.figures.get(account, 78.0)
+
+    def api_fault(self, request: RecordedRequest) -> Fault:  # noqa: ARG002 - for subclasses
+        """Return what goes wrong with a request for usage or a profile."""
+        return Fault()
 
 
 def uuid_of(name: str) -> str:
@@ -441,6 +451,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the text for the Date header."""
+        return super().date_time_string(timestamp or self.server.owner.clock())
+
     def do_GET(self) -> None:
         owner, request = self.server.owner, self._recorded_request()
         parts = urlsplit(self.path)
@@ -458,13 +472,15 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             owner.record(request)
             if parts.path in (USAGE, PROFILE):
-                request.status, body = owner.api_response(
-                    request, beta="anthropic-beta" in self.headers
-                )
+                fault = owner.api_fault(request)
+                response = 500, b""
+                if fault.status is None and not fault.drops:
+                    beta = "anthropic-beta" in self.headers
+                    response = owner.api_response(request, beta=beta)
+                self._respond_with(fault, request, *response)
             else:
                 request.status = 200 if parts.path in _CONNECTION_TESTS else 404
-                body = as_bytes({})
-            self._respond(request.status, body)
+                self._respond(request.status, as_bytes({}))
 
     def do_POST(self) -> None:
         owner, request = self.server.owner, self._recorded_request()
@@ -490,6 +506,12 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = owner.grant(request) if fault.consumes else (500, b"")
         if request.rotated and owner.after_rotation is not None:
             owner.after_rotation(request)
+        self._respond_with(fault, request, status, body)
+
+    def _respond_with(
+        self, fault: Fault, request: RecordedRequest, status: int, body: bytes
+    ) -> None:
+        """Send a response, as far as the fault allows it."""
         time.sleep(fault.delay)
         if fault.drops:
             self.close_connection = True
