@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.errors import InvalidName as InvalidName
     from claude_usage_monitor.errors import InvalidSetting as InvalidSetting
     from claude_usage_monitor.errors import LoggedOut as LoggedOut
+    from claude_usage_monitor.errors import LoginErased as LoginErased
     from claude_usage_monitor.errors import LoginFailed as LoginFailed
     from claude_usage_monitor.errors import MissingScope as MissingScope
     from claude_usage_monitor.errors import NoCredentials as NoCredentials
@@ -60,6 +61,7 @@ _HOMES = {
     "InvalidName": "errors",
     "InvalidSetting": "errors",
     "LoggedOut": "errors",
+    "LoginErased": "errors",
     "LoginFailed": "errors",
     "MissingScope": "errors",
     "NoCredentials": "errors",

@@ -9,6 +9,7 @@
     │   │   ├── NoHomeDirectory      the folder of Claude Code's login is unknown
     │   │   ├── PartialCredentials   its file is incomplete: it may be being rewritten
     │   │   └── LoggedOut            its store exists and contains no login
+    │   │       └── LoginErased      because Claude Code could not refresh it
     │   ├── PermissionDenied         this user may not read the file with the login
     │   ├── CredentialsExpired       the access token has expired
     │   │   └── RefreshTokenRevoked  and the server no longer accepts the refresh token
@@ -85,6 +86,10 @@ class PartialCredentials(NoCredentials):
 
 class LoggedOut(NoCredentials):
     """Raised when the store exists and contains no login: Claude Code is logged out."""
+
+
+class LoginErased(LoggedOut):
+    """Raised when Claude Code has erased its login after it could not refresh it."""
 
 
 class PermissionDenied(CredentialError):

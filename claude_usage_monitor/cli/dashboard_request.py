@@ -10,25 +10,29 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
-from claude_usage_monitor.errors import UnknownAccount, UsageMonitorError
+from claude_usage_monitor.errors import InvalidSetting, UnknownAccount, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.reader import DisplayedAccounts
 from claude_usage_monitor.monitor.services import Services
-from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.settings import Mode, Settings
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.status import AccountStatus
 
 
 class DashboardRequest(NamedTuple):
-    """The accounts to show, and the settings with the options of the command line merged in."""
+    """The accounts to show, and the settings with the options of the command line merged in.
+
+    ``required_mode`` is the mode in the command line, if there is one.
+    """
 
     settings: Settings
     environ: Mapping[str, str]
     names: tuple[str, ...]
     all_accounts: bool
     demo: bool
+    required_mode: Mode | None = None
 
     def open_accounts(
         self, announce: Callable[[str], None], *, live: bool = False
@@ -48,12 +52,27 @@ class DashboardRequest(NamedTuple):
         services = Services(
             self.environ, self.settings, utc_clock, _random_fraction, announce, live=live
         )
+        registry = AccountRegistry(services)
+        self._require_mode(registry)
         accounts = SelectedAccounts(
-            AccountRegistry(services), self.names, self.settings.mode, every=self.all_accounts
+            registry, self.names, self.settings.mode, every=self.all_accounts
         )
         if accounts.warning:
             output.warning(accounts.warning)
         return accounts
+
+    def _require_mode(self, registry: AccountRegistry) -> None:
+        """Raise InvalidSetting if `--mode` leaves out an account that `--account` names."""
+        if self.required_mode in (None, "auto"):
+            return
+        for name in self.names:
+            if registry.find(name).account.kind != self.required_mode:
+                kinds = {"code": "an organization", "console": "a subscription"}
+                raise InvalidSetting(
+                    f"The account {name} is {kinds[self.required_mode]},"
+                    f" which `--mode {self.required_mode}` leaves out.",
+                    "Leave out `--mode`, or name another account.",
+                )
 
     def read_accounts(self) -> tuple[AccountStatus, ...]:
         """Return the statuses of the accounts, read once. Raises UsageMonitorError."""

@@ -6,18 +6,20 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
+from claude_usage_monitor.usage.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 PROGRAM = "claude-usage-monitor"
+COMMAND = "COMMAND"  # what the help calls the name of a command
 _MIN_INTERVAL = 5  # seconds
 _MAX_INTERVAL = 7 * 86_400  # seconds
 _HELP_WIDTH = 80  # columns, where standard output is not a terminal
@@ -26,8 +28,8 @@ _USAGE = """\
 %(prog)s [options]
        %(prog)s COMMAND [options]"""
 _DESCRIPTION = """\
-A live dashboard of Claude Code's usage limits: how much of each is used, when it
-resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
+A live dashboard of Claude Code's usage limits: how much of each is used, when
+it resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
 _EPILOG = """\
 Keys: q quit, r read now (within the request budget), Tab next account, ? help.
 Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
@@ -46,6 +48,24 @@ class Parser(argparse.ArgumentParser):
         output.error(message, f"`{self.prog} --help` lists the options.")
         raise SystemExit(ExitCode.USAGE)
 
+    def format_help(self) -> str:
+        """Return the help; lines that are too wide are broken between words."""
+        lines = super().format_help().splitlines()
+        width = _width()
+        return "\n".join(part for line in lines for part in _broken(line, width)) + "\n"
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Report an unknown command or choice, and the known one that is most similar."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        is_command = action.metavar == COMMAND
+        name = "command" if is_command else f"value of {'/'.join(action.option_strings)}"
+        suggestion = did_you_mean(str(value), known)
+        raise argparse.ArgumentError(
+            None, f"unknown {name} {value!r}{suggestion or f': use {_alternatives(known)}'}"
+        )
+
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002
         """Write the text of ``--help`` and ``--version``."""
         output.data(message)
@@ -60,7 +80,7 @@ def build_parser(commands: Mapping[str, tuple[str, str]], loaded: Container[str]
     """
     parser = Parser(prog=PROGRAM, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     subparsers = parser.add_subparsers(
-        prog=PROGRAM, title="commands", dest="command", metavar="COMMAND"
+        prog=PROGRAM, title="commands", dest="command", metavar=COMMAND
     )
     for name, (module_name, help_text) in commands.items():
         subparser = subparsers.add_parser(name, help=help_text)
@@ -114,13 +134,57 @@ def add_dashboard_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-color", action="store_true", help="draw without color")
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """A formatter that breaks lines between words only, and paragraphs that are too wide anew."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(indent + _filled(paragraph, width) for paragraph in paragraphs)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return _broken(" ".join(text.split()), width)
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Return a formatter for the terminal's width; argparse's own search for it costs 5 ms."""
+    return _Formatter(prog, width=_width() - 2)
+
+
+def _width() -> int:
+    """Return the width of the terminal on standard output, 80 without one."""
     try:
         width = os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, OSError, ValueError):
         width = 0
-    return argparse.RawDescriptionHelpFormatter(prog, width=(width or _HELP_WIDTH) - 2)
+    return width or _HELP_WIDTH
+
+
+def _filled(paragraph: str, width: int) -> str:
+    """Return a paragraph, its words distributed over the lines anew if one is too wide."""
+    lines = paragraph.split("\n")
+    if max(map(len, lines)) <= width or paragraph.startswith(" "):
+        return paragraph
+    return "\n".join(_broken(" ".join(lines), width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """Break a line between words; only a word that is wider than a line stays too wide."""
+    if len(line) <= width:
+        return [line]
+    import textwrap  # 1 ms; argparse imports it for `--help` only, too
+
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=" " * (len(line) - len(line.lstrip())),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _alternatives(choices: Sequence[str]) -> str:
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _interval(raw: str) -> float:

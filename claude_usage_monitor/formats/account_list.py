@@ -16,6 +16,7 @@ from claude_usage_monitor.usage.status import Account, Problem
 VERSION = 1
 _GAP = 2
 _ACTIVE, _NOT_ACTIVE = "* ", "  "
+_HEADINGS = ("Name", "E-mail", "Plan", "Login")
 _MIN_WIDTH = 20  # columns for a problem's text
 
 
@@ -29,20 +30,28 @@ class Row(NamedTuple):
 
 
 def table(rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int) -> str:
-    """Return the accounts as text: one line each, and its problem below."""
-    cells = [_cells(row) for row in rows]
+    """Return the accounts as text: headings, a line for each, and its problem below.
+
+    The active account, which is shown by default, has a mark.
+    """
+    cells = [_HEADINGS, *map(_cells, rows)]
     widths = [max(_cell_len(each[column]) for each in cells) for column in range(4)]
-    lines = []
-    for row, parts in zip(rows, cells, strict=True):
-        padded = [
-            part + " " * (wide - _cell_len(part)) for part, wide in zip(parts, widths, strict=True)
-        ]
-        mark = _ACTIVE if row.account.active else _NOT_ACTIVE
-        lines.append((mark + (" " * _GAP).join(filter(str.strip, padded))).rstrip())
+    lines = [_line(_NOT_ACTIVE, _HEADINGS, widths)]
+    for row in rows:
+        lines.append(_line(_ACTIVE if row.account.active else _NOT_ACTIVE, _cells(row), widths))
         if row.problem is not None:
             lines += _wrap(problem_text.message(row.problem, now, clock), width, "    ! ")
             lines += _wrap(row.problem.hint, width, "      ")
+    if len(rows) > 1:
+        lines.append(f"{_ACTIVE}shown by default")
     return "\n".join(lines) + "\n"
+
+
+def _line(mark: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell + " " * (width - _cell_len(cell)) for cell, width in zip(cells, widths, strict=True)
+    ]
+    return (mark + (" " * _GAP).join(padded)).rstrip()
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
@@ -60,7 +69,12 @@ def _cell_len(text: str) -> int:
 def _wrap(text: str, width: int, start: str) -> list[str]:
     indent = " " * len(start)
     return textwrap.wrap(
-        text, max(width, _MIN_WIDTH), initial_indent=start, subsequent_indent=indent
+        text,
+        max(width, _MIN_WIDTH),
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,  # a path or a command can be copied
+        break_on_hyphens=False,
     )
 
 

@@ -37,7 +37,15 @@ def report(findings: Sequence[Finding], width: int) -> str:
 
 
 def _wrap(text: str, width: int, start: str, indent: int) -> list[str]:
-    return textwrap.wrap(text, width, initial_indent=start, subsequent_indent=" " * indent)
+    """Break a text into lines; a path or a command, which people copy, is never broken."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=start,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def document(findings: Sequence[Finding], *, ok: bool) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from claude_usage_monitor.sources.text import MAX_LENGTH, clean
 
 JsonObject: TypeAlias = dict[str, object]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _MIN_MILLISECONDS = 1e11  # smaller epochs are in seconds; in seconds, this is the year 5138
@@ -112,6 +113,23 @@ def instant(value: object) -> datetime | None:
     return _in_range(moment)
 
 
+def expiry(value: object) -> datetime | None:
+    """Return when a token expires; ``None`` if that is unknown or after 2100.
+
+    Unlike `instant`, this accepts any time in the past: a token that expired in 1970 has expired.
+    An epoch that is after 2100 in seconds is in milliseconds.
+    """
+    if isinstance(value, str):
+        try:
+            return expiry(float(value)) if _is_epoch(value) else _before_latest(_from_iso(value))
+        except (ValueError, OverflowError):
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    seconds = value if value < _LATEST.timestamp() else value / 1000
+    return _before_latest(_EPOCH + timedelta(seconds=min(max(seconds, 0), _LATEST.timestamp())))
+
+
 def _is_epoch(value: str) -> bool:
     return value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
 
@@ -119,6 +137,10 @@ def _is_epoch(value: str) -> bool:
 def _from_iso(value: str) -> datetime:
     moment = datetime.fromisoformat(value)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _before_latest(moment: datetime) -> datetime | None:
+    return moment if moment < _LATEST else None
 
 
 def _in_range(moment: datetime | None) -> datetime | None:

@@ -12,12 +12,15 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
+from claude_usage_monitor.usage.suggestions import did_you_mean
+
 _MIN_INTERVAL = 5  # seconds
 _MIN_FLOOR = 60  # seconds
 _MAX_SECONDS = 7 * 86_400  # older figures are not shown as current ones
 _MIN_AMOUNT, _MAX_AMOUNT = Decimal("0.01"), Decimal(10**12)
 _MAX_USER_AGENT = 200  # characters
 _EMAIL_LENGTHS = range(3, 255)  # characters
+_MAX_SHOWN = 40  # characters of a wrong key or value
 
 
 class NotToml(Exception):
@@ -49,14 +52,35 @@ def parse(content: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
     for name, value in table.items():
         key = _KEYS.get(name)
         if key is None:
-            warnings.append(f"unknown key {name!r}; ignored")
+            suggestion = did_you_mean(name, _KEYS)
+            warnings.append(f"unknown key `{_shown(name)}`{suggestion or '; it is ignored'}")
             continue
         setting = key.read(value)
         if setting is None:
-            warnings.append(f"{name} must be {key.requirement}; using the default")
+            warnings.append(
+                f"`{name}` is {_shown_value(value)}, but must be {key.requirement};"
+                " the default is used"
+            )
         else:
             settings[key.setting] = setting
     return settings, tuple(warnings)
+
+
+def _shown(text: str) -> str:
+    """Return a text from the file, printable and cut to `_MAX_SHOWN`."""
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 1]}…"
+
+
+def _shown_value(value: object) -> str:
+    """Return a value as it stands in the file."""
+    if isinstance(value, str):
+        return f'"{_shown(value)}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a table"
+    return _shown(str(value))
 
 
 def _number(value: object, minimum: Decimal, maximum: Decimal) -> Decimal | None:

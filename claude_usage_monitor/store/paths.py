@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from claude_usage_monitor.errors import InvalidSetting
+
 if sys.platform == "darwin" or sys.platform == "win32":
     import platformdirs
 else:
@@ -53,9 +55,17 @@ def fallback_path(environ: Mapping[str, str]) -> Path:
 
 
 def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Path:
-    """Return our folder for a kind of file: from our variable, else the platform's."""
+    """Return our folder for a kind of file: from our variable, else the platform's.
+
+    Raises InvalidSetting if the variable is a relative path.
+    """
     own = environ.get(HOME_VARIABLE)
     if own:
+        if not Path(own).is_absolute():  # it would name another folder in each working directory
+            raise InvalidSetting(
+                f"{HOME_VARIABLE} is not an absolute path: {own!r}.",
+                "Write the whole path; `~` is not expanded.",
+            )
         return Path(own)
     if sys.platform == "darwin" or sys.platform == "win32":
         if kind == "config":

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, span_in_words
+from claude_usage_monitor.usage.durations import (
+    DAY,
+    MINUTE,
+    ClockStyle,
+    clock_time,
+    countdown,
+    span_in_words,
+)
 from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _RETRIED = frozenset(("unreachable", "server_error", "unexpected_response"))
+_LONG_AGO = 365 * DAY  # an exact age of an old login helps nobody
 _SUMMARIES = {
     "no_credentials": "not logged in",
     "permission_denied": "no permission",
@@ -28,12 +36,20 @@ _SUMMARIES = {
 def message(problem: Problem, now: datetime, style: ClockStyle) -> str:
     """Return what happened, with times relative to ``now``."""
     if problem.code == "credentials_expired" and problem.since is not None:
-        return f"The login expired {span_in_words(now - problem.since)} ago."
+        return _expired(now - problem.since)
     if problem.code == "rate_limited" and problem.retry_at is not None and problem.retry_at > now:
         next_request = clock_time(problem.retry_at, now, style)
         left = countdown(problem.retry_at - now)
         return f"{problem.message} Next request {next_request} ({left})."
     return problem.message
+
+
+def _expired(span: timedelta) -> str:
+    if span < MINUTE:
+        return "The login has just expired."
+    if span > _LONG_AGO:
+        return "The login expired more than a year ago."
+    return f"The login expired {span_in_words(span)} ago."
 
 
 def hint(status: AccountStatus, now: datetime, style: ClockStyle, *, live: bool) -> str:

@@ -55,7 +55,7 @@ def test_the_help_of_a_command_imports_this_command_alone(command: Command, name
     done = command.run(name, "--help")
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith(f"usage: claude-usage-monitor {name}")
-    assert all(len(line) <= 82 for line in done.stdout.splitlines())
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
     assert {name} == modules_after(name, "--help")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.command import RESTORED
 from tests.support.organization import ADMIN_KEY, COSTS, AdminApi, Invented
+from tests.support.payloads import payload
 
 if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer
@@ -132,6 +133,42 @@ def test_the_key_in_claude_codes_credentials_file_is_used(
     organization = account(command.run("--mode", "console", "--json").stdout)
     assert "Claude Code credentials file" == organization["credential_origin"]
     assert organization["spend"] is not None
+
+
+def test_a_user_with_only_an_admin_key_sees_the_organization_alone(
+    command: Command, api: AdminApi, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No problem of a login that this user never had, and exit code 0."""
+    monkeypatch.delenv("ANTHROPIC_ADMIN_API_KEY")
+    store.write(json.dumps({"anthropicConsole": {"adminApiKey": ADMIN_KEY}}).encode())
+    for arguments in (("--json",), ("--json", "--all-accounts")):
+        done = command.run(*arguments)
+        assert (0, "") == (done.returncode, done.stderr)
+        assert ("console", None) == (account(done.stdout)["name"], account(done.stdout)["problem"])
+    shown = command.run("--once")
+    assert (0, "") == (shown.returncode, shown.stderr)
+    assert month_to_date(api) in shown.stdout
+    assert "login" not in shown.stdout.lower()
+
+
+def test_an_erased_login_is_a_problem_beside_the_organization(
+    command: Command, api: AdminApi, store: Store
+) -> None:
+    """Claude Code could not refresh the login: its user has lost it."""
+    store.write(payload("credentials_blanked_after_failed_refresh"))
+    done = command.run("--json")
+    names = [each["name"] for each in json.loads(done.stdout)["accounts"]]
+    assert ["claude-code", "console"] == names
+    assert "Claude Code has erased the login" in done.stderr
+
+
+def test_the_names_on_the_screen_select_the_account(command: Command, api: AdminApi) -> None:
+    first = command.run("--mode", "console", "--json")
+    for name in ("console", "Organization", "acme corporation"):
+        done = command.run("--account", name, "--json")
+        assert account(first.stdout)["spend"] == account(done.stdout)["spend"]
+    done = command.run("--account", "Claude", "--json")
+    assert "claude-code" == account(done.stdout)["name"]
 
 
 @pytest.mark.parametrize(

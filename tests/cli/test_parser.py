@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import COMMANDS
+from claude_usage_monitor.cli import parser as parser_module
 from claude_usage_monitor.cli.parser import build_parser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.command import Command
 
 
@@ -85,3 +91,75 @@ def test_help_and_version_touch_no_files(command: Command, flag: str) -> None:
     done = command.run(flag, environ={"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x", "HOME": ""})
     assert (done.returncode, done.stderr) == (0, "")
     assert ("--interval" if flag == "--help" else __version__) in done.stdout
+
+
+def every_parser() -> Iterator[argparse.ArgumentParser]:
+    parsers: list[argparse.ArgumentParser] = [build_parser(COMMANDS, COMMANDS)]
+    for parser in parsers:
+        yield parser
+        for action in parser._actions:  # noqa: SLF001 - there is no public list
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+                parsers += action.choices.values()
+
+
+@pytest.mark.parametrize("width", [20, 28, 40, 60, 79, 80, 120])
+def test_help_fits_every_width_and_breaks_no_word(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(parser_module, "_width", lambda: 200)
+    whole = [parser.format_help() for parser in every_parser()]
+    monkeypatch.setattr(parser_module, "_width", lambda: width)
+    for text, parser in zip(whole, every_parser(), strict=True):
+        shown = parser.format_help()
+        assert sorted(text.split()) == sorted(shown.split())
+        assert [] == [
+            line for line in shown.splitlines() if len(line) > width and " " in line.strip()
+        ]
+
+
+@pytest.mark.parametrize("name", [(), *((name,) for name in COMMANDS), ("accounts", "add")])
+def test_help_fits_80_columns_where_there_is_no_terminal(
+    command: Command, name: tuple[str, ...]
+) -> None:
+    done = command.run(*name, "--help")
+    assert 0 == done.returncode
+    assert 80 >= max(map(len, done.stdout.splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("statsline",), "unknown command 'statsline'; did you mean `statusline`?"),
+        (("accounts", "lst"), "unknown command 'lst'; did you mean `list`?"),
+        (("weather",), "unknown command 'weather': use accounts, "),
+        (("--mode", "consol"), "unknown value of --mode 'consol'; did you mean `console`?"),
+        (("--account", "claud"), "There is no account 'claud'; did you mean `claude-code`?"),
+        (("--account", "x", "--all-accounts"), "`--account` and `--all-accounts` exclude"),
+        (("--account", "console", "--mode", "code"), "The account console is an organization"),
+        (("--account", "claude-code", "--mode", "console"), "The account claude-code is a sub"),
+    ],
+)
+def test_wrong_usage_says_what_is_wrong_and_what_was_probably_meant(
+    command: Command, arguments: tuple[str, ...], words: str
+) -> None:
+    environ = {"ANTHROPIC_ADMIN_API_KEY": "sk-ant-admin01-canary-5f2a91"}
+    done = command.run(*arguments, environ=environ)
+    assert (2, "") == (done.returncode, done.stdout)
+    error, hint = done.stderr.splitlines()
+    assert error.startswith(f"error: {words}")
+    assert hint.startswith("hint: ")
+
+
+def test_conflicting_options_are_a_json_document_too(command: Command) -> None:
+    done = command.run("--account", "x", "--all-accounts", "--json")
+    assert 2 == done.returncode
+    assert "invalid_setting" == json.loads(done.stdout)["problem"]["code"]
+
+
+def test_a_relative_folder_of_ours_is_an_error(command: Command) -> None:
+    """It would be another folder in each working directory."""
+    for arguments in ((), ("accounts",), ("doctor",)):
+        done = command.run(*arguments, environ={"CLAUDE_USAGE_MONITOR_HOME": "ours"})
+        assert (2, "") == (done.returncode, done.stdout)
+        assert "CLAUDE_USAGE_MONITOR_HOME is not an absolute path: 'ours'." in done.stderr
+    assert not Path("ours").exists()

@@ -41,6 +41,7 @@ NOTHING = Row(
 
 def test_the_table() -> None:
     expected = """\
+  Name         E-mail            Plan          Login
 * claude-code  user@example.com  Max 5x        Claude Code credentials file
   Work         work@example.com  Pro           encrypted file
     ! The login expired 12 minutes ago.
@@ -48,6 +49,7 @@ def test_the_table() -> None:
   会社         -                 organization  Secret Service keyring
   new          -                 -             no login
     ! The API asked to wait 10m. Next request 12:50 (31m).
+* shown by default
 """
     assert expected == table([MINE, WORK, ORG, NOTHING], NOW, STYLE, 80)
 
@@ -60,7 +62,7 @@ def test_a_problem_is_wrapped_to_the_width(width: int) -> None:
     assert all(cell_len(line) <= max(width, 20) or " " not in line.strip() for line in wrapped)
     words = " ".join(line.strip().removeprefix("! ") for line in wrapped).replace("- ", "-")
     assert "accounts add Work --login --replace`." in words
-    assert 4 == len(lines) - len(wrapped)
+    assert 6 == len(lines) - len(wrapped)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_a_problem_is_wrapped_to_the_width(width: int) -> None:
 def test_columns_line_up_in_every_script(name: str) -> None:
     """Measured in the cells of a terminal."""
     row = ORG._replace(account=Account(name, "console", active=False))
-    lines = table([MINE, row], NOW, STYLE, 200).splitlines()
+    lines = table([MINE, row], NOW, STYLE, 200).splitlines()[1:3]
     columns = [
         line.index(last) for line, last in zip(lines, ("Claude Code", "Secret"), strict=True)
     ]

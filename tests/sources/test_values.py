@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.values import (
     boolean,
+    expiry,
     instant,
     json_object,
     number,
@@ -134,3 +135,35 @@ def test_fractions_are_exact_on_request() -> None:
     found = json_object(parse_json(body, exact=True)) or {}
     assert (Decimal("0.1234567890123456789"), 7) == (found["amount"], found["count"])
     assert {"amount": 0.12345678901234568, "count": 7, "odd": inf} == parse_json(body)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1_795_000_000_000, datetime.fromtimestamp(1_795_000_000, UTC)),
+        (1_795_000_000, datetime.fromtimestamp(1_795_000_000, UTC)),
+        ("1795000000", datetime.fromtimestamp(1_795_000_000, UTC)),
+        (1_500_000_000_000, datetime.fromtimestamp(1_500_000_000, UTC)),
+        (10_000_000_000, datetime.fromtimestamp(10_000_000, UTC)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (-5, datetime(1970, 1, 1, tzinfo=UTC)),
+        ("1999-12-31T00:00:00Z", datetime(1999, 12, 31, tzinfo=UTC)),
+        (4_200_000_000_000, None),
+        (1e300, None),
+        (float("nan"), None),
+        (True, None),
+        ("soon", None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_an_expiry_is_known_in_either_unit_and_however_long_ago(
+    value: object, expected: datetime | None
+) -> None:
+    assert expected == expiry(value)
+
+
+@given(st.one_of(st.floats(), st.integers(), st.text(), st.datetimes().map(str)))
+def test_any_expiry_is_a_moment_before_2100_or_unknown(value: object) -> None:
+    found = expiry(value)
+    assert found is None or found < datetime(2100, 1, 1, tzinfo=UTC)

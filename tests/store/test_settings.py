@@ -103,8 +103,10 @@ def test_an_unusable_value_is_a_warning_and_its_default(
     path.write_text("\n".join([*others, line]))
     setting = {"api_floor_seconds": "api_floor"}.get(key, key)
     expected = ALL_SET._replace(**{setting: getattr(Settings(), setting)})
-    warning = f"{path}: {key} must be {requirement}; using the default"
-    assert (expected, (warning,)) == load_settings(path)
+    loaded, (warning,) = load_settings(path)
+    assert expected == loaded
+    assert warning.startswith(f"{path}: `{key}` is ")
+    assert warning.endswith(f", but must be {requirement}; the default is used")
 
 
 @pytest.mark.parametrize(
@@ -120,9 +122,31 @@ def test_an_unknown_key_is_a_warning_that_shows_it_harmlessly(path: Path) -> Non
     loaded, warnings = load_settings(path)
     assert Settings(ascii=True) == loaded
     assert (
-        f"{path}: unknown key 'unheard\\x1bof'; ignored",
-        f"{path}: unknown key 'table'; ignored",
+        f"{path}: unknown key `unheard?of`; it is ignored",
+        f"{path}: unknown key `table`; it is ignored",
     ) == warnings
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("intervall = 300", "unknown key `intervall`; did you mean `interval`?"),
+        ("monthly_bugdet = 5", "unknown key `monthly_bugdet`; did you mean `monthly_budget`?"),
+        ("interval = 3", "`interval` is 3, but must be a number of seconds from 5 to 604800"),
+        ('mode = "subscription"', '`mode` is "subscription", but must be "auto", "code" or'),
+        ("ascii = 1.50", "`ascii` is 1.50, but must be true or false"),
+        ("mode = true", "`mode` is true, but must be"),
+        ("email = []", "`email` is a list, but must be an e-mail address"),
+        ("[email]", "`email` is a table, but must be an e-mail address"),
+        ('mode = "\\u001b[31m"', '`mode` is "?[31m", but must be'),
+    ],
+)
+def test_a_mistake_is_named_with_its_value_and_what_was_meant(
+    path: Path, line: str, words: str
+) -> None:
+    path.write_text(line)
+    (warning,) = load_settings(path)[1]
+    assert warning.startswith(f"{path}: {words}")
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,12 @@ def test_a_summary_of_a_rate_limit_has_a_compact_countdown() -> None:
     assert problem_text.short(offline, NOW) == "offline"
 
 
+@pytest.mark.parametrize("seconds", [-5, 0, 0.4, 59])
+def test_a_login_that_expires_now_has_no_age_of_zero_seconds(seconds: float) -> None:
+    expired = errors.CredentialsExpired(expired_at=NOW - timedelta(seconds=seconds))
+    assert message(with_problem(expired)) == "The login has just expired."
+
+
 def test_an_expired_login_without_a_time_says_only_that() -> None:
     assert message(with_problem(errors.CredentialsExpired())) == "The login has expired."
     problem = Problem.from_error(errors.Unauthorized())._replace(since=NOW)

@@ -1,5 +1,7 @@
 """Add, list, use, rename and remove accounts: subscriptions and organizations.
 
+Without a command, the accounts are listed.
+
 The account `claude-code` always exists: it is whatever Claude Code is logged in
 to. A name is any printable text up to 64 characters. Tokens and keys are never
 passed as arguments.
@@ -17,6 +19,7 @@ from pathlib import Path
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
+from claude_usage_monitor.cli.parser import COMMAND
 from claude_usage_monitor.cli.signals import end_signals
 from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.errors import CredentialsNotFound, NoCredentials
@@ -37,7 +40,8 @@ _MAX_WIDTH = 100  # columns
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``accounts`` and of its actions."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    parser.set_defaults(function=_list, json=False)
+    actions = parser.add_subparsers(title="commands", dest="action", metavar=COMMAND)
     _add_arguments(actions.add_parser("add", help="add an account", description="Add an account."))
     listing = actions.add_parser("list", help="list the accounts")
     listing.add_argument("--json", action="store_true", help="print one JSON document")

@@ -10,6 +10,7 @@ from importlib import import_module
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.parser import add_dashboard_options as arguments
+from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 
@@ -26,16 +27,33 @@ OUTPUTS = {  # modules that define ``show(request) -> exit code``
 def run(options: argparse.Namespace) -> int:
     """Show the dashboard and return the exit code."""
     default = "live" if output.stdout().isatty() else "once"
-    request = DashboardRequest(
+    name = next((name for name in OUTPUTS if getattr(options, name, False)), default)
+    module = import_module(OUTPUTS[name])
+    try:
+        request = _request(options)
+    except UsageMonitorError as error:
+        if name == "json":
+            module.show_error(error)
+        raise
+    code: int = module.show(request)
+    return code
+
+
+def _request(options: argparse.Namespace) -> DashboardRequest:
+    """Return the request of the command line. Raises InvalidSetting for options that conflict."""
+    if options.account and options.all_accounts:
+        raise InvalidSetting(
+            "`--account` and `--all-accounts` exclude each other.",
+            "`--all-accounts` shows every account, `--account NAME` only the named ones.",
+        )
+    return DashboardRequest(
         settings=_settings(options),
         environ=os.environ,
         names=tuple(options.account),
         all_accounts=options.all_accounts,
         demo=options.demo,
+        required_mode=options.mode,
     )
-    name = next((name for name in OUTPUTS if getattr(options, name, False)), default)
-    code: int = import_module(OUTPUTS[name]).show(request)
-    return code
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -13,12 +13,16 @@ from claude_usage_monitor.formats.options import FormatOptions
 
 def show(request: DashboardRequest) -> int:
     """Print the document of all accounts and return the exit code."""
-    clock = clock_style(request.environ, utc_clock())._replace(twelve_hour=False)
-    render, options = load_format("json"), FormatOptions(clock=clock)
     try:
         statuses = request.read_accounts()
     except UsageMonitorError as error:
-        output.json(render((), utc_clock(), options, error))
+        show_error(error)
         raise
-    output.json(render(statuses, utc_clock(), options))
+    clock = clock_style(request.environ, utc_clock())._replace(twelve_hour=False)
+    output.json(load_format("json")(statuses, utc_clock(), FormatOptions(clock=clock)))
     return request.report(statuses)
+
+
+def show_error(error: UsageMonitorError) -> None:
+    """Print a document without accounts, which says why there are none."""
+    output.json(load_format("json")((), utc_clock(), FormatOptions(), error))

@@ -1,13 +1,16 @@
 """Print Claude Code's status line: reads JSON, prints one line.
 
 The figures in the input are stored, so that the dashboard needs fewer requests.
-If the input has none, the newest stored figures are shown. No request is sent and
-no keyring is read. With a COMMAND, that status line is run on the same input, and
-ours is appended to its output.
+If the input has none, the newest stored figures are shown. No request is sent
+and no keyring is read. With a COMMAND, that status line is run on the same
+input, and ours is appended to its output.
 
 In ~/.claude/settings.json:
 
-  "statusLine": {"type": "command", "command": "claude-usage-monitor statusline"}
+  "statusLine": {
+    "type": "command",
+    "command": "claude-usage-monitor statusline"
+  }
 """
 
 from __future__ import annotations

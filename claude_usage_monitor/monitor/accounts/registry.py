@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from claude_usage_monitor.errors import CredentialsNotFound, UnknownAccount, UsageMonitorError
+from claude_usage_monitor.errors import (
+    CredentialsNotFound,
+    LoggedOut,
+    LoginErased,
+    UnknownAccount,
+    UsageMonitorError,
+)
 from claude_usage_monitor.monitor.accounts.readers import open_reader
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.services import Services
@@ -16,7 +22,8 @@ from claude_usage_monitor.sources.claude_code.credentials_file import (
 )
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
-from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account
+from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus
+from claude_usage_monitor.usage.suggestions import did_you_mean
 
 
 class ListedAccount(NamedTuple):
@@ -71,11 +78,14 @@ class AccountRegistry:
         return subscriptions[0]
 
     def has_claude_code(self) -> bool:
-        """Return whether Claude Code has a login, usable or not."""
+        """Return whether Claude Code has a login, usable or not.
+
+        A login that Claude Code erased because it could not refresh it counts: the user lost it.
+        """
         try:
             self.services.finder.find(self.services.clock())
-        except CredentialsNotFound:
-            return False
+        except (CredentialsNotFound, LoggedOut) as error:
+            return isinstance(error, LoginErased)
         except UsageMonitorError:
             return True
         return True
@@ -87,8 +97,26 @@ class AccountRegistry:
         for each in listed:
             if name_key(each.account.name) == name_key(shown_name):
                 return each
-        names = ", ".join(each.account.name for each in listed)
-        raise UnknownAccount(f"There is no account {shown_name!r}.", f"Known accounts: {names}.")
+        for each in listed:
+            if name_key(shown_name) in map(name_key, self._names_on_screen(each)):
+                return each
+        names = [each.account.name for each in listed]
+        suggestion = did_you_mean(shown_name, names)
+        raise UnknownAccount(
+            f"There is no account {shown_name!r}{suggestion or '.'}",
+            f"Known accounts: {', '.join(names)}.",
+        )
+
+    def _names_on_screen(self, listed: ListedAccount) -> Iterator[str]:
+        """Yield the names under which the dashboard shows an account beside the name it has."""
+        if listed.key == CLAUDE_CODE.name:
+            yield "Claude"
+        if listed.account.kind == "console":
+            if listed.saved is None:
+                yield "Organization"
+            status = self.reader(listed).cached_status(AccountStatus(listed.account))
+            if status.profile is not None and status.profile.organization is not None:
+                yield status.profile.organization
 
     def version(self) -> object:
         """Return a value that changes when an account is added, changed or removed."""

@@ -12,7 +12,7 @@ CREATE_KEY_HINT = (
 )
 
 # Not compiled when the module is imported: most users have no such key.
-_ADMIN_KEY = r"sk-ant-(?:admin\d\d|api01)-[\x21-\x7e]{8,500}"
+_ADMIN_KEY = r"sk-ant-(?:admin(?:\d\d)?|api01)-[\x21-\x7e]{1,500}"
 _WORKSPACE_KEY = r"sk-ant-api(?!01)\d\d-"
 
 

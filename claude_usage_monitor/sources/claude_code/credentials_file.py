@@ -18,6 +18,7 @@ from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsNotFound,
     LoggedOut,
+    LoginErased,
     NoCredentials,
     NoHomeDirectory,
     PartialCredentials,
@@ -144,7 +145,7 @@ def login_from_json(credentials: values.JsonObject, location: str) -> Login:
         raise LoggedOut(f"{location} contains no Claude login ({content}).", _LOG_IN)
     token, refresh_token = login.get("accessToken"), login.get("refreshToken")
     if token == "":
-        raise LoggedOut(
+        raise LoginErased(
             f"Claude Code has erased the login in {location}: it could not refresh it.", _LOG_IN
         )
     if not isinstance(token, str) or not TOKEN_PATTERN.fullmatch(token):
@@ -154,7 +155,7 @@ def login_from_json(credentials: values.JsonObject, location: str) -> Login:
     scopes = login.get("scopes")
     return Login(
         token=Secret(token),
-        expires_at=values.instant(login.get("expiresAt")),
+        expires_at=values.expiry(login.get("expiresAt")),
         scopes=frozenset(
             scope
             for scope in (scopes if isinstance(scopes, list) else ())

@@ -366,9 +366,11 @@ def test_the_list_as_text_and_as_json(command: Command, server: TokenServer, sto
     assert (0, "") == (done.returncode, done.stderr)
     lines = done.stdout.splitlines()
     assert ["* claude-code", "  Work", "  会社"] == [
-        re.split(r"\s{2,}", line[2:])[0].join((line[:2], "")) for line in lines[:3]
+        re.split(r"\s{2,}", line[2:])[0].join((line[:2], "")) for line in lines[1:4]
     ]
-    assert lines[3].startswith("    ! ")
+    assert lines[0].split() == ["Name", "E-mail", "Plan", "Login"]
+    assert lines[4].startswith("    ! ")
+    assert done.stdout == command.run("accounts", environ={"COLUMNS": "60"}).stdout
     mine, work, broken = listed(command)
     keys = ["name", "kind", "email", "plan", "active", "saved_at", "stored_in", "problem"]
     assert [keys] * 3 == [list(each) for each in (mine, work, broken)]
@@ -536,7 +538,6 @@ def test_without_standard_input_nothing_is_removed(command: Command, server: Tok
         (("remove", "claude-code", "--yes"), 2, "cannot be removed"),
         (("rename", "Work", "CONSOLE"), 2, "taken"),
         (("use", "\udcff"), 2, "There is no account"),
-        ((), 2, "COMMAND"),
         (("list", "--js"), 2, "unrecognized"),
     ],
 )

@@ -102,8 +102,10 @@ def test_a_listed_account_has_its_stored_profile_without_a_request(server: Token
     [
         (None, None, (), "claude-code"),
         (None, None, ("one", "two"), "one"),
-        (b"{}", None, ("one",), "claude-code"),  # it has a login, which cannot be used
-        (b"not whole", None, ("one",), "claude-code"),
+        (b"{}", None, ("one",), "one"),
+        (b'{"mcpOAuth": {}}', None, ("one",), "one"),
+        (b'{"claudeAiOauth": {"accessToken": ""}}', None, ("one",), "claude-code"),  # erased
+        (b"not whole", None, ("one",), "claude-code"),  # it has a login, which cannot be used
         (b'{"claudeAiOauth": {"accessToken": "x"}}', None, ("one",), "claude-code"),
         (b'{"claudeAiOauth": {"accessToken": "x", "expiresAt": 1600000000000}}', None, ("one",),
          "claude-code"),

@@ -23,7 +23,9 @@ from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.login import TOKEN, Store
 from tests.support.payloads import as_bytes, payload, usage_body
@@ -122,6 +124,29 @@ def test_get_usage_raises_the_error_of_the_response_and_of_the_stored_one(
             get_usage()
         assert TOKEN not in str(caught.value)
     assert 1 == len(api.usage_requests)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "words"),
+    [
+        (0, "The login expired more than a year ago."),
+        (86_400_000, "The login expired more than a year ago."),
+        (1_500_000_000_000, "The login expired more than a year ago."),
+        ("2019-01-01T00:00:00Z", "The login expired more than a year ago."),
+        (int(time.time()) - 7200, "The login expired 2 hours ago."),
+        (int(time.time() * 1000) - 7_200_000, "The login expired 2 hours ago."),
+    ],
+    ids=["zero", "1970", "2017", "text", "in seconds", "in milliseconds"],
+)
+def test_an_expired_token_is_not_sent_whatever_the_unit_of_its_expiry(
+    api: Api, store: Store, expires_at: object, words: str
+) -> None:
+    store.login(expiresAt=expires_at)
+    status = reader().read(FIRST)
+    assert "credentials_expired" == code(status)
+    assert status.problem is not None
+    assert words == problem_text.message(status.problem, utc_now(), ClockStyle())
+    assert [] == api.requests
 
 
 def test_get_usage_says_how_long_the_api_asked_to_wait_and_when_to_retry(

@@ -83,7 +83,7 @@ def test_reads_every_encoding_of_json(encoding: str) -> None:
         (1785316388731, datetime(2026, 7, 29, 9, 13, 8, 731000, tzinfo=UTC)),
         (1785316388, datetime(2026, 7, 29, 9, 13, 8, tzinfo=UTC)),
         ("1785316388731", datetime(2026, 7, 29, 9, 13, 8, 731000, tzinfo=UTC)),
-        (0, None),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
         (None, None),
         ("never", None),
         (True, None),
