@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 
 from tests.support.api import Api
@@ -15,6 +16,10 @@ from tests.support.login import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# No test depends on how fast the machine is, and others may use it, too.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 _FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
 _FOREIGN_NAMES = frozenset(

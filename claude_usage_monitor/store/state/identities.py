@@ -17,7 +17,8 @@ from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
 
-_DATA_TABLES = ("reading", "hourly", "newest", "complete", "login", "spend_part", "spend_trouble")
+_DATA_TABLES = ("reading", "newest", "complete", "login", "spend_part", "spend_trouble")
+_HISTORY_TABLES = ("hourly", "window_instance", "tracking", "plan_change")
 _PROVISIONAL_PREFIX = "token:"
 _MAX_FINGERPRINTS = 1000  # a year of one new token every eight hours
 
@@ -50,6 +51,9 @@ def link_identity(connection: sqlite3.Connection, fingerprint: str, identity: st
     """Store which identity a token belongs to, and move the provisional identity's rows there."""
     if identity_of(connection, fingerprint) == identity:
         return
+    # Takes 2 ms; only needed when a token's identity becomes known.
+    from claude_usage_monitor.store.state import merge
+
     provisional_identity = _PROVISIONAL_PREFIX + fingerprint
     with transaction(connection):
         connection.execute(
@@ -57,6 +61,7 @@ def link_identity(connection: sqlite3.Connection, fingerprint: str, identity: st
             " ON CONFLICT DO UPDATE SET account = ?2",
             (fingerprint, identity),
         )
+        merge.merge_history(connection, provisional_identity, identity)
         for table in (*_DATA_TABLES, "request"):
             # Where both have a row, the real identity's stays and the other one is deleted below.
             connection.execute(
@@ -79,7 +84,7 @@ def delete_account_data(connection: sqlite3.Connection, identity: str) -> None:
 
 
 def _delete_data(connection: sqlite3.Connection, identity: str) -> None:
-    for table in _DATA_TABLES:
+    for table in (*_DATA_TABLES, *_HISTORY_TABLES):
         connection.execute(f"DELETE FROM {table} WHERE account = ?", (identity,))  # noqa: S608
 
 

@@ -1,4 +1,4 @@
-"""Readings of usage: every figure for eight days, the highest of each hour for a year.
+"""Readings of usage: every figure for eight days, the use of each hour for a year.
 
 A separate table has the newest figure of each window, so that years of history do not slow down the
 start.
@@ -38,7 +38,6 @@ RESET_TOLERANCE = timedelta(seconds=60)  # the API's reset times vary by a secon
 _COLUMNS = "key, label, utilization, resets_at, source, as_of, model, is_active"
 _CLOCK_JUMP_READINGS = 300  # see _delete_old_rows
 _MAX_DELETED_ROWS = 1000  # in one pass; more would lock out other processes for too long
-_HOUR = 3_600_000  # ms
 
 
 def record_usage(connection: sqlite3.Connection, identity: str, usage: Usage) -> None:
@@ -48,13 +47,21 @@ def record_usage(connection: sqlite3.Connection, identity: str, usage: Usage) ->
     """
     _, policy, complete = SOURCES[usage.source]
     with transaction(connection):
-        for reported in usage.windows:
-            window = _window_to_store(connection, identity, reported, policy)
-            if window is not None:
-                _store_window(connection, identity, window)
+        windows = [
+            window
+            for reported in usage.windows
+            if (window := _window_to_store(connection, identity, reported, policy)) is not None
+        ]
+        for window in windows:
+            _store_window(connection, identity, window)
+        if windows:
+            # Takes 2 ms, which commands that only show stored figures save.
+            from claude_usage_monitor.store.state import history
+
+            history.record(connection, identity, windows)
         if complete and _is_latest(connection, identity, usage, policy):
             _store_complete(connection, identity, usage, policy)
-        _delete_old_rows(connection)
+        _delete_old_rows(connection, usage.as_of)
 
 
 def _window_to_store(
@@ -122,12 +129,6 @@ def _store_window(connection: sqlite3.Connection, identity: str, window: UsageWi
         "INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?, ?)",
         (identity, window.key, as_of, window.utilization, resets_at, window.source),
     )
-    if window.utilization is not None:
-        connection.execute(
-            "INSERT INTO hourly VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET utilization = max(utilization, excluded.utilization)",
-            (identity, window.key, as_of - as_of % _HOUR, window.utilization),
-        )
 
 
 def _is_latest(
@@ -152,11 +153,11 @@ def _store_complete(
     )
 
 
-def _delete_old_rows(connection: sqlite3.Connection) -> None:
+def _delete_old_rows(connection: sqlite3.Connection, as_of: datetime) -> None:
     """Delete some of the rows that are too old.
 
     Their age is counted from a reading a few hundred before the last, so that a clock that jumps
-    ahead once does not delete the history.
+    ahead once does not delete the history; nor do imported readings that are dated in the future.
     """
     row = connection.execute(
         "SELECT read_at FROM reading ORDER BY read_at DESC LIMIT 1 OFFSET ?",
@@ -164,7 +165,7 @@ def _delete_old_rows(connection: sqlite3.Connection) -> None:
     ).fetchone()
     if row is None:
         return
-    now = instant(row[0])
+    now = min(instant(row[0]), as_of)
     connection.execute(
         "DELETE FROM reading WHERE (account, key, read_at) IN ("
         "SELECT account, key, read_at FROM reading WHERE read_at < ? ORDER BY read_at LIMIT ?)",

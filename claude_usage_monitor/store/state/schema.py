@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from claude_usage_monitor.store.database import UnusableDatabase, transaction
 
@@ -29,8 +30,89 @@ LEDGER_TABLES = """
     ) WITHOUT ROWID;
 """
 LEDGER_CHANGE = "ALTER TABLE gate ADD COLUMN retry_after INTEGER"  # ms that a 429 asked to wait
+_HISTORY_TABLES = """
+    CREATE TABLE window_instance (  -- every window instance, never deleted before its account
+        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the identity of a window, never used again
+        account TEXT NOT NULL,
+        key TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        resets_at INTEGER NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        utilization REAL NOT NULL,  -- the highest since the last correction
+        peak REAL NOT NULL,
+        full_at INTEGER,            -- first at 100 %
+        full_at_is_latest INTEGER NOT NULL,
+        full_since INTEGER,
+        full_until INTEGER,
+        blocked INTEGER NOT NULL,   -- ms
+        watched INTEGER NOT NULL,   -- ms
+        lowered INTEGER NOT NULL,
+        ended_at INTEGER,
+        ending TEXT NOT NULL,       -- how it ended
+        plan TEXT
+    );
+    CREATE INDEX window_by_start ON window_instance (account, key, started_at);
+    CREATE TABLE tracking (         -- what the rules for resets remember of each key
+        account TEXT NOT NULL,
+        key TEXT NOT NULL,
+        read_at INTEGER NOT NULL,
+        window_id INTEGER,          -- of the running window
+        pending_at INTEGER,         -- a reading that waits for a second one
+        pending_utilization REAL,
+        pending_resets_at INTEGER,
+        echo REAL,                  -- the last figure of the window before
+        PRIMARY KEY (account, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE plan_change (
+        account TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        factor REAL,                -- of the percentages, NULL if unknown
+        PRIMARY KEY (account, at)
+    ) WITHOUT ROWID;
+    DROP INDEX hourly_by_time;
+    ALTER TABLE hourly RENAME TO hourly_maximum;
+    CREATE TABLE hourly (           -- the use of each hour, deleted after a year
+        account TEXT NOT NULL,
+        key TEXT NOT NULL,
+        hour INTEGER NOT NULL,      -- ms
+        peak REAL,                  -- the highest figure read
+        used REAL NOT NULL,         -- points
+        blocked REAL NOT NULL,      -- seconds at 100 %
+        watched REAL NOT NULL,      -- seconds
+        reads INTEGER NOT NULL,     -- 0: not watched, or stored by a version that did not count
+        PRIMARY KEY (account, key, hour)
+    ) WITHOUT ROWID;
+    CREATE INDEX hourly_by_time ON hourly (hour);
+    INSERT INTO hourly
+        SELECT account, key, hour, utilization,
+            CASE
+                WHEN previous IS NULL THEN 0
+                WHEN utilization < previous - 2 THEN utilization
+                WHEN key LIKE 'five_hour%' AND hour - previous_hour > 18000000 THEN utilization
+                WHEN hour - previous_hour > 604800000 THEN utilization
+                ELSE max(0, utilization - previous)
+            END, 0, 0, 0
+        FROM (
+            SELECT *, lag(utilization) OVER each AS previous, lag(hour) OVER each AS previous_hour
+            FROM hourly_maximum
+            WINDOW each AS (PARTITION BY account, key ORDER BY hour)
+        );
+    DROP TABLE hourly_maximum;
+"""
+
+
+def _add_history(connection: sqlite3.Connection) -> None:
+    """Create the tables of windows and hours, and fill them from the stored readings."""
+    create_tables(connection, _HISTORY_TABLES)
+    # Takes 2 ms; only needed once, for a file of an older version.
+    from claude_usage_monitor.store.state.merge import follow_stored_readings
+
+    follow_stored_readings(connection)
+
+
 # Each migration moves the schema to the next user_version. Only append to this list.
-_MIGRATIONS = (
+_MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     LEDGER_TABLES
     + """
     CREATE TABLE reading (          -- every figure read, a row each, deleted after eight days
@@ -100,6 +182,7 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     LEDGER_CHANGE,
+    _add_history,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 
@@ -115,7 +198,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     with transaction(connection):
         version = schema_version(connection)  # another process may have migrated it meanwhile
         for migration in _MIGRATIONS[version:]:
-            create_tables(connection, migration)
+            if isinstance(migration, str):
+                create_tables(connection, migration)
+            else:
+                migration(connection)
         connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
 
 

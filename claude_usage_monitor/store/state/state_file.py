@@ -43,7 +43,6 @@ _CURRENT_TABLES = {
     "identity": None,
     "login": None,
 }
-_HISTORY_TABLES = {"reading": None, "hourly": "excluded.utilization > utilization"}
 _BUSY_INTERVAL = 0.02  # seconds
 _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 
@@ -135,7 +134,11 @@ def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) ->
 
 def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Copy the readings; a database in memory has only those of this process."""
-    _copy_tables(source, target, _HISTORY_TABLES)
+    # Takes 2 ms; only needed when a file can be used again.
+    from claude_usage_monitor.store.state import merge
+
+    with suppress(sqlite3.Error), transaction(target):
+        merge.merge_accounts(source, target)
 
 
 def _copy_tables(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 State = Literal["running", "idle", "reset"]
 
-_LENGTHS = (("five_hour", 18_000), ("seven_day", 604_800))  # key prefix, seconds
+_LENGTHS = (("five_hour", timedelta(hours=5)), ("seven_day", timedelta(days=7)))  # by key prefix
 
 # key: (label, short label). Windows are shown in this order, other keys after these.
 _NAMES = {
@@ -79,6 +79,11 @@ def label_for(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
+def length_of(key: str) -> timedelta | None:
+    """Return the length of a window; ``None`` if its key does not name one."""
+    return next((length for prefix, length in _LENGTHS if key.startswith(prefix)), None)
+
+
 class UsageWindow(NamedTuple):
     """One limit: how much of it is used, and when it resets.
 
@@ -105,13 +110,13 @@ class UsageWindow(NamedTuple):
     @property
     def window_seconds(self) -> int | None:
         """The window's length in seconds; ``None`` if its key does not name one."""
-        return next((size for name, size in _LENGTHS if self.key.startswith(name)), None)
+        length = self.length
+        return None if length is None else round(length.total_seconds())
 
     @property
     def length(self) -> timedelta | None:
         """The window's length; ``None`` if its key does not name one."""
-        seconds = self.window_seconds
-        return None if seconds is None else timedelta(seconds=seconds)
+        return length_of(self.key)
 
     @property
     def severity(self) -> Severity | None:

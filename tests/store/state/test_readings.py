@@ -149,6 +149,14 @@ def count(connection: sqlite3.Connection, table: str) -> int:
     return len(connection.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608
 
 
+def watched_hours(connection: sqlite3.Connection) -> list[float]:
+    """Return the highest figure of each hour with a reading of the 5-hour window."""
+    rows = connection.execute(
+        "SELECT peak FROM hourly WHERE key = 'five_hour' AND reads > 0 ORDER BY hour"
+    )
+    return [peak for (peak,) in rows]
+
+
 def test_readings_are_deleted_after_eight_days_and_hourly_maxima_after_a_year(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,15 +165,11 @@ def test_readings_are_deleted_after_eight_days_and_hourly_maxima_after_a_year(
     for minutes, percent in ((0, 5.0), (20, 9.0), (40, 7.0), (60, 1.0)):
         moment = first + timedelta(minutes=minutes)
         record_usage(connection, ADA, api(moment, five_hour=percent))
-    assert (12, 6) == (count(connection, "reading"), count(connection, "hourly"))
+    assert (12, [9.0]) == (count(connection, "reading"), watched_hours(connection))
     record_usage(connection, ADA, api(first + READING_RETENTION + MINUTE * 61))
-    assert (3, 9) == (count(connection, "reading"), count(connection, "hourly"))
-    highest = connection.execute(
-        "SELECT utilization FROM hourly WHERE key = 'five_hour' ORDER BY hour"
-    ).fetchall()
-    assert [(9.0,), (1.0,), (78.0,)] == highest
+    assert (3, [9.0, 78.0]) == (count(connection, "reading"), watched_hours(connection))
     record_usage(connection, ADA, api(first + HOURLY_RETENTION + READING_RETENTION * 2))
-    assert (3, 3) == (count(connection, "reading"), count(connection, "hourly"))
+    assert (3, [78.0]) == (count(connection, "reading"), watched_hours(connection))
 
 
 def test_one_reading_by_a_clock_far_ahead_deletes_no_history(
