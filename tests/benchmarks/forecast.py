@@ -1,0 +1,374 @@
+"""Back-test the forecast: ``python -m tests.benchmarks.forecast FILE… [--json] [--tz ZONE]``.
+
+A file is one life: readings in the format of ``history --import``, a JSON line each, and the truth
+about each window (``"type": "window"``). Each reading goes through the rules and the estimator of
+the program, and the truth judges each forecast. Average pace (``full_at``) is judged at the same
+instants. Lower is better, except for the shares of run-outs caught and of intervals that held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean, median
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from claude_usage_monitor.usage.limits.forecast_estimate import (
+    EARLIEST,
+    LATEST,
+    STOPPING_KEYS,
+    Curve,
+    Forecaster,
+)
+from claude_usage_monitor.usage.limits.windows import UsageWindow
+
+KEYS = STOPPING_KEYS
+SPACING = {"five_hour": 600.0, "seven_day": 3600.0}  # seconds between judged forecasts
+CAUGHT_BEFORE = {"five_hour": 1800.0, "seven_day": 12 * 3600.0}  # seconds before the run-out
+UNITS = {"five_hour": (60.0, "min"), "seven_day": (3600.0, "h")}
+QUANTILES = (0.1, 0.5, 0.9)
+WARNING = 0.5  # probability, in two forecasts in a row
+
+
+class Truth(NamedTuple):
+    """A window as it really was, in seconds since the epoch."""
+
+    started_at: float
+    resets_at: float
+    ended_at: float
+    run_out_at: float | None
+    end: str
+
+    @classmethod
+    def of(cls, row: dict[str, str]) -> Truth:
+        """Return the truth in a line of the file."""
+        started_at, resets_at, ended_at = (
+            instant(row[name]).timestamp() for name in ("started_at", "resets_at", "ended_at")
+        )
+        run_out_at = instant(row["run_out_at"]).timestamp() if row["run_out_at"] else None
+        return cls(started_at, resets_at, ended_at, run_out_at, row["end"])
+
+
+class Answer(NamedTuple):
+    """What a forecast said at ``at``; instants beyond the reset are the reset."""
+
+    at: float
+    quantiles: tuple[float, ...]
+    earliest: float
+    latest: float
+    probability: float
+
+
+class Scores:
+    """The scores of one method for one kind of window, of all lives together."""
+
+    def __init__(self) -> None:
+        self.pinball: list[float] = []
+        self.error: list[float] = []
+        self.brier: list[float] = []
+        self.inside: list[bool] = []
+        self.inside_two_ended: list[bool] = []  # where the interval ends before the reset
+        self.quiet_warned: list[bool] = []
+        self.caught: list[bool] = []
+
+    def add(self, key: str, truth: Truth, answers: Sequence[Answer]) -> None:
+        """Judge the answers about one window, in order of time."""
+        outcome = truth.resets_at if truth.run_out_at is None else truth.run_out_at
+        ran_out = truth.run_out_at is not None
+        warned_at = None
+        for before, answer in zip([None, *answers], answers, strict=False):
+            self.pinball.append(pinball(answer.quantiles, outcome))
+            self.error.append(abs(outcome - answer.quantiles[1]))
+            self.brier.append((answer.probability - ran_out) ** 2)
+            self.inside.append(answer.earliest <= outcome <= answer.latest)
+            if answer.latest < truth.resets_at:
+                self.inside_two_ended.append(self.inside[-1])
+            twice = before is not None and min(before.probability, answer.probability) >= WARNING
+            if twice and warned_at is None:
+                warned_at = answer.at
+        if ran_out:
+            latest = outcome - CAUGHT_BEFORE[key]
+            self.caught.append(warned_at is not None and warned_at <= latest)
+        else:
+            self.quiet_warned.append(warned_at is not None)
+
+    def as_json(self) -> dict[str, float | None]:
+        """Return the scores; one without a case is ``None``."""
+        return {
+            "pinball_seconds": mean(self.pinball),
+            "median_error_seconds": mean(self.error),
+            "brier": mean(self.brier),
+            "false_warning_share": mean(self.quiet_warned),
+            "caught_share": mean(self.caught),
+            "coverage": mean(self.inside),
+        }
+
+
+def pinball(quantiles: Sequence[float], outcome: float) -> float:
+    """Return the mean pinball loss of the 10, 50 and 90 % instants, in seconds."""
+    return fmean(
+        max(share * (outcome - instant), (share - 1) * (outcome - instant))
+        for share, instant in zip(QUANTILES, quantiles, strict=True)
+    )
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean, ``None`` of nothing."""
+    return fmean(values) if values else None
+
+
+# --- lives -------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A reading of one window."""
+
+    read_at: datetime
+    key: str
+    utilization: float
+    resets_at: datetime | None
+
+
+def load(lines: Iterator[str]) -> tuple[list[Line], dict[str, list[Truth]]]:
+    """Return the readings of a life in their order, and the truth about its windows, by key."""
+    readings = []
+    truths: dict[str, list[Truth]] = {key: [] for key in KEYS}
+    for text in lines:
+        row = json.loads(text)
+        if row["type"] == "reading" and row["utilization"] is not None:
+            resets_at = row["resets_at"] and instant(row["resets_at"])
+            readings.append(
+                Line(instant(row["read_at"]), row["key"], row["utilization"], resets_at)
+            )
+        elif row["type"] == "window" and row["key"] in truths:
+            truths[row["key"]].append(Truth.of(row))
+    for windows in truths.values():
+        windows.sort()
+    return readings, truths
+
+
+def instant(text: str) -> datetime:
+    """Return the instant in an ISO 8601 text."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def truth_at(truths: Sequence[Truth], at: float) -> Truth | None:
+    """Return the window that ran at an instant, if its outcome was still open and is known."""
+    index = bisect_right(truths, at, key=lambda truth: truth.started_at) - 1
+    truth = truths[index] if index >= 0 else None
+    if truth is None or at >= truth.ended_at:
+        return None
+    if truth.run_out_at is None:
+        return truth if truth.end == "reset" else None
+    return truth if at < truth.run_out_at else None
+
+
+# --- replay ------------------------------------------------------------------------------------
+
+
+class Replay:
+    """Replays a life and yields the answers about each window, ours and those of average pace."""
+
+    def __init__(self, zone: tzinfo | None) -> None:
+        self.forecaster = Forecaster(zone)
+        self.seconds: list[float] = []  # that each call of the estimator took
+        self._rules = {key: Rules(self.forecaster, key) for key in KEYS}
+        self._judged_at = dict.fromkeys(KEYS, 0.0)
+
+    def answers(
+        self, readings: Sequence[Line], truths: dict[str, list[Truth]]
+    ) -> Iterator[tuple[str, Truth, Answer, Answer]]:
+        """Yield key, truth, our answer and that of average pace."""
+        for read_at, lines in groupby(readings, key=lambda line: line.read_at):
+            at = read_at.timestamp()
+            windows = [
+                window_of(line)
+                for line in lines
+                if line.key in KEYS and self._rules[line.key].add(line)
+            ]
+            for rules in self._rules.values():
+                rules.catch_up(at)
+            wanted = {
+                window.key: truth
+                for window in windows
+                if at - self._judged_at[window.key] >= SPACING[window.key]
+                if (truth := truth_at(truths[window.key], at)) is not None
+            }
+            if not wanted:
+                continue
+            began = time.perf_counter()
+            estimates = self.forecaster.estimates(windows, {}, read_at)
+            self.seconds.append((time.perf_counter() - began) / len(windows))
+            for window, estimate in estimates:
+                truth = wanted.get(window.key)
+                if truth is not None:
+                    self._judged_at[window.key] = at
+                    ours = our_answer(estimate.curve, truth)
+                    yield window.key, truth, ours, average_pace(window, truth, read_at)
+
+
+def window_of(line: Line) -> UsageWindow:
+    """Return the window as the program would have it after a reading."""
+    return UsageWindow(line.key, line.key, line.utilization, line.resets_at, "api", line.read_at)
+
+
+def our_answer(curve: Curve, truth: Truth) -> Answer:
+    """Return what a curve says."""
+
+    def cut(moment: float | None) -> float:
+        return truth.resets_at if moment is None else min(moment, truth.resets_at)
+
+    return Answer(
+        curve.start,
+        tuple(cut(curve.quantile(share)) for share in QUANTILES),
+        cut(curve.quantile(EARLIEST)),
+        cut(curve.quantile(LATEST)),
+        curve.probability,
+    )
+
+
+def average_pace(window: UsageWindow, truth: Truth, now: datetime) -> Answer:
+    """Return what average pace says: one instant, or that the window lasts."""
+    full_at = window.full_at(now)
+    at = truth.resets_at if full_at is None else min(full_at.timestamp(), truth.resets_at)
+    return Answer(now.timestamp(), (at, at, at), at, at, 0.0 if full_at is None else 1.0)
+
+
+class Rules:
+    """Turns readings into uses: a simple form of the rules for resets."""
+
+    def __init__(self, forecaster: Forecaster, key: str) -> None:
+        self._history = forecaster.history(key)
+        # Once the weekly limit is full, nothing is used of the other one either.
+        blocked = KEYS if key == "seven_day" else (key,)
+        self._blocked = [forecaster.history(each) for each in blocked]
+        self._key = key
+        self._last: Line | None = None
+        self._high = 0.0
+        self._resets_at: float | None = None
+        self._full_since: float | None = None
+
+    def add(self, line: Line) -> bool:
+        """Add a reading; return whether it counts."""
+        last, at = self._last, line.read_at.timestamp()
+        if last is not None and line.read_at <= last.read_at:
+            return False
+        resets_at = line.resets_at.timestamp() if line.resets_at else None
+        before = last.read_at.timestamp() if last is not None else None
+        if self._is_new(line, at, resets_at):
+            self.catch_up(at)
+            length = window_of(line).length
+            assert length is not None
+            opened = (resets_at or at) - length.total_seconds()
+            begun = opened if before is None else max(before, min(opened, at))
+            points = line.utilization
+            self._high, self._full_since = line.utilization, None
+            self._resets_at = resets_at
+            full_from = at
+        else:
+            assert before is not None
+            begun, points = before, max(0.0, line.utilization - self._high)
+            self._high = max(self._high, line.utilization)
+            full_from = (before + at) / 2
+        self._history.add_use(begun, at, points)
+        if self._high >= 100 and self._full_since is None:
+            self._full_since = full_from
+        self._last = line
+        return True
+
+    def _is_new(self, line: Line, at: float, resets_at: float | None) -> bool:
+        if self._resets_at is None or resets_at is None or at >= self._resets_at:
+            return True
+        return abs(resets_at - self._resets_at) > 600 or line.utilization < self._high - 2
+
+    def catch_up(self, now: float) -> None:
+        """Add the time at 100 % so far."""
+        if self._full_since is not None and self._resets_at is not None:
+            for history in self._blocked:
+                history.add_blocked(self._full_since, min(self._resets_at, now))
+
+
+# --- results -----------------------------------------------------------------------------------
+
+
+def back_test(
+    paths: Sequence[Path], zone: tzinfo | None
+) -> tuple[dict[str, dict[str, Scores]], list[float]]:
+    """Return the scores by key and method, and the seconds that each estimate took."""
+    scores = {key: {"ours": Scores(), "average_pace": Scores()} for key in KEYS}
+    seconds: list[float] = []
+    for path in paths:
+        replay = Replay(zone)
+        with path.open(encoding="utf-8") as lines:
+            life = load(lines)
+        windows: dict[tuple[str, Truth], list[tuple[Answer, Answer]]] = {}
+        for key, truth, *answers in replay.answers(*life):
+            windows.setdefault((key, truth), []).append((answers[0], answers[1]))
+        for (key, truth), pairs in windows.items():
+            ours, averages = zip(*pairs, strict=True)
+            scores[key]["ours"].add(key, truth, ours)
+            scores[key]["average_pace"].add(key, truth, averages)
+        seconds += replay.seconds
+    return scores, seconds
+
+
+def table(scores: dict[str, dict[str, Scores]]) -> Iterator[str]:
+    """Yield the lines of a table for people."""
+    for key, methods in scores.items():
+        size, unit = UNITS[key]
+        for method, scored in methods.items():
+            yield f"{key}, {method.replace('_', ' ')}: {len(scored.pinball)} forecasts"
+            yield f"  pinball {number(mean(scored.pinball), size)} {unit}"
+            yield f"  error of the median {number(mean(scored.error), size)} {unit}"
+            yield f"  Brier score {number(mean(scored.brier), 1, 4)}"
+            quiet, caught = scored.quiet_warned, scored.caught
+            yield f"  warned falsely in {percent(quiet)} of {len(quiet)} quiet windows"
+            yield f"  warned in time of {percent(caught)} of {len(caught)} run-outs"
+            two_ended = scored.inside_two_ended
+            yield (
+                f"  80 % interval held {percent(scored.inside)}; {percent(two_ended)} of the"
+                f" {len(two_ended)} that end before the reset"
+            )
+
+
+def number(value: float | None, size: float, digits: int = 2) -> str:
+    """Return a number in units of a size."""
+    return "-" if value is None else f"{value / size:.{digits}f}"
+
+
+def percent(values: Sequence[bool]) -> str:
+    """Return a share in percent."""
+    return f"{fmean(values):.1%}" if values else "-"
+
+
+def main() -> None:
+    """Print the scores."""
+    parser = argparse.ArgumentParser(description="Back-test the forecast on lives with the truth.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--tz", type=ZoneInfo, metavar="ZONE", help="where the users live")
+    chosen = parser.parse_args()
+    scores, seconds = back_test(chosen.files, chosen.tz)
+    if chosen.json:
+        document = {
+            key: {name: scored.as_json() for name, scored in methods.items()}
+            for key, methods in scores.items()
+        }
+        json.dump(document, sys.stdout)
+        print()
+        return
+    print("\n".join(table(scores)))
+    if seconds:
+        print(f"{median(seconds) * 1000:.2f} ms for a forecast, {max(seconds) * 1000:.1f} at most")
+
+
+if __name__ == "__main__":
+    main()
