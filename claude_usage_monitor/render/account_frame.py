@@ -9,19 +9,21 @@ from datetime import datetime
 from rich.text import Text
 
 from claude_usage_monitor.render import captions, frame
-from claude_usage_monitor.render.layout import first_fitting, fitting_text
-from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.layout import first_low_enough, fitting_text
+from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, ScreenColumns
 from claude_usage_monitor.render.limit_rows import LimitRow, limit_rows, month_row
 from claude_usage_monitor.render.panels import (
     AGE_WITHOUT_BORDER,
     BLANK_ROWS,
     BORDER,
     CUTOFFS,
+    EDGE_BLANKS,
     FIGURES,
     PANELS,
+    limits,
 )
-from claude_usage_monitor.render.panels.limits import columns_for, most_urgent
-from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, Panel, PanelContext
+from claude_usage_monitor.render.panels.limits import most_urgent, rows_with_parts
+from claude_usage_monitor.render.panels.panel import Panel, PanelContext
 from claude_usage_monitor.render.panels.throttling import with_target
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
@@ -43,7 +45,7 @@ class AccountFrame:
     width: int
     options: RenderOptions
     rows: tuple[LimitRow, ...]
-    columns: LimitColumns
+    columns: ScreenColumns
     several: bool = False
     active: bool = False
     last: bool = True
@@ -80,7 +82,7 @@ class AccountFrame:
         """Draw as much as fits; at least the problem and the most urgent rows."""
         if height is None:
             return self.draw(0)
-        cutoff = first_fitting(self.cutoffs, height, self.height)
+        cutoff = first_low_enough(self.cutoffs, height, self.height)
         if cutoff is not None:
             return self.draw(cutoff, height - self.height(cutoff))
         count = max(1, height - (1 if self.status.problem else 0))
@@ -91,7 +93,8 @@ class AccountFrame:
         blocks = self._blocks(cutoff)
         lines = sum(map(len, blocks))
         if self._framed(cutoff):
-            return lines + 2 + (len(blocks) + 1 if cutoff < BLANK_ROWS else 0)
+            between = len(blocks) - 1 if cutoff < BLANK_ROWS else 0
+            return lines + 2 + between + (2 if cutoff < EDGE_BLANKS else 0)
         return lines + self.several + (cutoff < AGE_WITHOUT_BORDER)
 
     def draw(self, cutoff: int, spare_rows: int = 0) -> list[Text]:
@@ -101,10 +104,17 @@ class AccountFrame:
             return self._without_border(blocks, age=cutoff < AGE_WITHOUT_BORDER)
         body: list[Text] = []
         for block in blocks:
-            body += [Text(), *block] if cutoff < BLANK_ROWS else block
-        if cutoff < BLANK_ROWS:
-            body.append(Text())
+            body += [Text(), *block] if body and cutoff < BLANK_ROWS else block
+        if cutoff < EDGE_BLANKS:
+            body = [Text(), *body, Text()]
         return frame.add_border(body, self._top(), self._bottom(), self.width, self.options)
+
+    def limits(self, count: int, spare_rows: int) -> list[Text]:
+        """Draw the most urgent rows, with more lines of them in the spare rows."""
+        rows = most_urgent(self.rows, count)
+        context = self._context(CUTOFFS[-1], spare_rows)._replace(rows=rows)
+        context = context._replace(framed=self.width >= frame.MIN_WIDTH)
+        return context.dimmed_if_stale(rows_with_parts(context, 0))
 
     def title(self, width: int) -> str:
         """Return the title in ``width`` cells."""
@@ -117,8 +127,15 @@ class AccountFrame:
 
     def _blocks(self, cutoff: int, spare_rows: int = 0) -> list[list[Text]]:
         """Return the lines of each panel that has any."""
-        context = self._context(cutoff, spare_rows)
-        blocks = (self._block(panel, panel.level(cutoff), context) for panel in PANELS)
+        context, blocks = self._context(cutoff, 0), []
+        for panel in PANELS:
+            level = panel.level(cutoff)
+            block = self._block(panel, level, context)
+            if spare_rows and panel.grows:
+                grown = self._block(panel, level, context._replace(spare_rows=spare_rows))
+                spare_rows -= len(grown) - len(block)
+                block = grown
+            blocks.append(block)
         return [block for block in blocks if block]
 
     def _block(self, panel: Panel, level: int, context: PanelContext) -> list[Text]:
@@ -126,21 +143,21 @@ class AccountFrame:
         spare_rows = context.spare_rows if panel.grows else 0
         key = (panel.name, level, context.framed, context.blanks, spare_rows)
         if key not in self._drawn:
-            self._drawn[key] = panel.draw(context, level)
+            block = panel.draw(context, level)
+            if context.framed and panel.draw is not limits.draw:
+                block = frame.beside_marks(block, self.width)
+            self._drawn[key] = block
         return self._drawn[key]
 
     def _context(self, cutoff: int, spare_rows: int) -> PanelContext:
         framed = self._framed(cutoff)
-        columns = self.columns
-        if not framed and not self.several:
-            columns = LimitColumns.of(self.rows, self.width, self.options, tiny=True)
         return PanelContext(
             self.status,
             self.now,
             self.width - frame.SIDES if framed else self.width,
             self.options,
             self.rows,
-            columns,
+            self.columns,
             framed,
             blanks=framed and cutoff < BLANK_ROWS,
             spare_rows=spare_rows,
@@ -148,7 +165,7 @@ class AccountFrame:
 
     def _top(self) -> Text:
         title = self.title(self.width - frame.MARGIN)
-        right = captions.subtitle(self.status, self.options) if self._detailed else ""
+        right = captions.subtitle(self.status, self.options) if self._detailed else self._word
         return self._dimmed(frame.top_border(title, right, self.width, self.options))
 
     def _bottom(self) -> Text:
@@ -161,6 +178,16 @@ class AccountFrame:
     def _detailed(self) -> bool:
         return self.width - frame.SIDES >= MIN_DETAILED_WIDTH
 
+    @property
+    def _word(self) -> str:
+        """The word for the title, if a sign is in its place after every percentage."""
+        columns = self.columns.of(framed=True, brief=True)
+        said = not columns.tight and any(
+            row.utilization is not None and not self.options.sign(row.utilization)
+            for row in self.rows
+        )
+        return "" if said or not self.rows else self.options.word
+
     def _dimmed(self, line: Text) -> Text:
         if self.stale:
             line.stylize(FAINT)
@@ -172,7 +199,7 @@ class AccountFrame:
             lines.insert(0, self._dimmed(styled_text(self.title(self.width), STRONG)))
         if age:
             text = captions.freshness(self.status, self.now, self.options)[-1]
-            lines.append(styled_text(self.options.fit(text, self.width), FAINT))
+            lines.append(Text(self.options.fit(text, self.width)))
         return lines
 
 
@@ -186,7 +213,7 @@ def account_frames(
 ) -> list[AccountFrame]:
     """Return the frames of accounts that share the screen, with common columns."""
     rows = [account_rows(status, now, options) for status in statuses]
-    columns = columns_for([row for account in rows for row in account], width, options)
+    columns = ScreenColumns([row for account in rows for row in account], width, options)
     return [
         AccountFrame(
             status,

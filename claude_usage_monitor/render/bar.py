@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
+from claude_usage_monitor.render.theme import STRONG, RenderOptions, styled_text
 
 
 def bar(
@@ -16,20 +16,21 @@ def bar(
 ) -> Text:
     """Draw a percentage as exactly ``width`` cells; ``tick`` and ``target`` are in percent too.
 
-    Utilization above 0 fills at least one cell, below 100 it leaves one empty. If it is unknown,
-    the track is dotted.
+    If the options say so, the bar is what is left, not what is used. A percentage above 0 fills
+    at least one cell, below 100 it leaves one empty. If it is unknown, the track is dotted.
     """
     glyphs = options.glyphs
     if utilization is None:
-        return styled_text(glyphs.unknown * width, FAINT)
-    filled = max(0, min(width, int(utilization / 100 * width + 0.5)))
-    if 0 < utilization < 100 and width > 1:
+        return styled_text(glyphs.unknown * width, options.theme.decoration)
+    percent = options.shown(utilization)
+    filled = max(0, min(width, int(percent / 100 * width + 0.5)))
+    if 0 < percent < 100 and width > 1:
         filled = min(max(filled, 1), width - 1)
-    cells = styled_text(glyphs.filled * filled, options.theme.severity_style(utilization))
-    cells.append(glyphs.track * (width - filled), style=FAINT)
+    cells = styled_text(glyphs.filled * filled, options.theme.bar_style(utilization))
+    cells.append(glyphs.track * (width - filled), style=options.theme.decoration)
     if not width:
         return cells
-    tick_at, target_at = _cell(tick, width), _cell(target, width)
+    tick_at, target_at = _cell(tick, width, options), _cell(target, width, options)
     if target_at is not None:
         glyph = glyphs.tick_on_target if target_at == tick_at else glyphs.target
         cells = _marked(cells, target_at, glyph, options.theme.target)
@@ -38,8 +39,8 @@ def bar(
     return cells
 
 
-def _cell(percent: float | None, width: int) -> int | None:
-    return None if percent is None else min(width - 1, int(percent / 100 * width))
+def _cell(percent: float | None, width: int, options: RenderOptions) -> int | None:
+    return None if percent is None else min(width - 1, int(options.shown(percent) / 100 * width))
 
 
 def _marked(cells: Text, at: int, glyph: str, style: str) -> Text:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 
 from claude_usage_monitor.render.layout import fitting_text
-from claude_usage_monitor.render.theme import FAINT, RenderOptions
+from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import age, clock_time, due_in, month_names
 from claude_usage_monitor.usage.limits.reading_sources import source_label
@@ -113,8 +113,8 @@ def note(status: AccountStatus, now: datetime, options: RenderOptions, *, figure
         both = options.text(f"{short} · {old}")
         return Note((both, short) if status.usage is not None else (short,), options.theme.problem)
     if figures:
-        return Note((old,), FAINT)
-    return Note((options.text(READING) if status.usage is None else NO_LIMITS,), FAINT)
+        return Note((old,), "")
+    return Note((options.text(READING) if status.usage is None else NO_LIMITS,), "")
 
 
 def common_freshness(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -16,6 +17,14 @@ _T = TypeVar("_T")
 def first_fitting(candidates: Iterable[_T], limit: float, size: Callable[[_T], float]) -> _T | None:
     """Return the first candidate, the richest first, with a size within the limit."""
     return next((candidate for candidate in candidates if size(candidate) <= limit), None)
+
+
+def first_low_enough(
+    candidates: Sequence[_T], limit: float, height: Callable[[_T], float]
+) -> _T | None:
+    """Return the first candidate with a height within the limit: heights never rise."""
+    low = bisect_left(candidates, True, key=lambda candidate: height(candidate) <= limit)  # noqa: FBT003
+    return candidates[low] if low < len(candidates) else None
 
 
 def fitting_text(candidates: Iterable[str], width: int) -> str:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import fitting_text, set_width, wrap
-from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
+from claude_usage_monitor.render.theme import STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.limits.windows import percent_text
 
 _MAX_NAME = 28
@@ -104,7 +104,7 @@ class TableColumns(NamedTuple):
             lines.insert(0, self._line(heading, highest))
         if table.notes and cell_len(table.notes[0]) <= self._note_width:
             return lines
-        return lines + wrap(table.remark, self.width, self.options, FAINT)
+        return lines + wrap(table.remark, self.width, self.options, "")
 
     def _line(self, row: Row, highest: float) -> Text:
         style, note_width = STRONG if row.strong else "", self._note_width
@@ -121,8 +121,8 @@ class TableColumns(NamedTuple):
 
     def _note(self, row: Row, width: int, highest: float) -> Text:
         if row.share is None:
-            return styled_text(self.options.text(fitting_text(row.notes, width)), FAINT)
-        note = styled_text(f"{percent_text(row.share)} %".rjust(5), FAINT)
+            return styled_text(self.options.text(fitting_text(row.notes, width)), "")
+        note = styled_text(f"{percent_text(row.share)} %".rjust(5), "")
         cells = min(max(width - 7, 0), _MAX_BAR)
         filled = round(row.share / highest * cells) if highest > 0 else 0
         return note.append("  ").append(

@@ -71,9 +71,19 @@ def test_the_tick_is_where_an_even_pace_would_be(
 
 
 @pytest.mark.parametrize(
-    ("utilization", "style"),
-    [(50, "green"), (51, "yellow"), (81, "dark_orange"), (99.9, "dark_orange"), (100, "bold red")],
+    ("utilization", "severity"),
+    [(50, 0), (51, 1), (81, 2), (99.9, 2), (100, 3)],
 )
-def test_the_color_is_that_of_the_severity(utilization: float, style: str) -> None:
-    drawn_bar = bar(utilization, None, 10, RenderOptions(glyphs=UNICODE))
-    assert style == str(drawn_bar.spans[0].style)
+@pytest.mark.parametrize("left", [False, True])
+def test_the_color_is_that_of_the_severity(utilization: float, severity: int, left: bool) -> None:
+    options = RenderOptions(glyphs=UNICODE, left=left)
+    drawn_bar = bar(utilization, None, 10, options)
+    if options.shown(utilization):
+        assert options.theme.bars[severity] == str(drawn_bar.spans[0].style)
+
+
+def test_a_bar_of_what_is_left_shows_the_rest_of_a_bar_of_what_is_used() -> None:
+    options = RenderOptions(glyphs=ASCII, left=True)
+    assert "====-|--------------" == bar(78, 75, 20, options).plain
+    assert "|-------------------" == bar(100, 100, 20, options).plain
+    assert "====================" == bar(0, None, 20, options).plain

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.render.account_frame import account_frames
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.help import help_lines
+from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels import CUTOFFS, PANELS
 from claude_usage_monitor.render.panels.limits import NO_LIMITS
 from claude_usage_monitor.render.theme import RenderOptions
@@ -35,6 +35,9 @@ from tests.support.statuses import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.text import Text
     from syrupy.assertion import SnapshotAssertion
 
 STATUSES = {**LOGINS, **ORGANIZATIONS, "throttling": NORMAL._replace(throttling=THROTTLING)}
@@ -70,7 +73,7 @@ def test_borders_are_straight(name: str, width: int, height: int) -> None:
         assert len({len(line) for line in lines}) == 1
         assert lines[0].endswith("╮")
         assert re.fullmatch("╰.*╯", lines[-1])
-        assert all(re.fullmatch("│ .* │", line) for line in lines[1:-1])
+        assert all(re.fullmatch("│.* │", line) for line in lines[1:-1])
 
 
 @pytest.mark.parametrize("width", [20, 28, 60, 100])
@@ -125,7 +128,8 @@ def test_ascii_output_is_ascii(width: int) -> None:
 
 def test_percentages_are_in_one_column() -> None:
     for width in (20, 28, 40, 60, 100):
-        columns = {line.index("%") for line in frame_lines((NORMAL,), width) if "%" in line}
+        lines = frame_lines((NORMAL,), width)
+        columns = {line.index("%") for line in lines if re.search("(78|35|94|34) ?%", line)}
         assert len(columns) == 1
 
 
@@ -149,11 +153,14 @@ def test_borders_are_straight_whatever_the_names(name: str, width: int) -> None:
 # --- texts ---------------------------------------------------------------------------------------
 
 
-def test_pace_and_forecast_are_in_words() -> None:
+def test_resets_run_outs_and_pace_are_in_words() -> None:
     text = frame_text(NORMAL)
-    assert "resets in 2h 11m, 14:30 · 22 pts over pace" in text
-    assert "full in 47m, 1h 23m before the reset" in text
-    assert "resets in 3d 2h, Tue 14:40 · 21 pts under pace" in text
+    assert "resets in 2h 11m, 14:30 " in text
+    assert "runs out in 47m, 13:07 · 22 points ahead " in text
+    assert "lasts until the reset, about 63 % " in text
+    wide = frame_text(NORMAL, 100)
+    assert "runs out in 47m, 13:07 · 22 points ahead of an even pace " in wide
+    assert "lasts until the reset, about 63 % · 21 points behind an even pace " in wide
 
 
 def test_the_header_shows_plan_person_and_address() -> None:
@@ -183,12 +190,12 @@ def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
     )
 
 
-def test_without_color_a_sign_shows_the_severity() -> None:
-    text = frame_text(EVERY_STATE, options=replace(LIVE, color=False))
+@pytest.mark.parametrize("color", [True, False])
+def test_a_sign_shows_the_severity(color: bool) -> None:
+    text = frame_text(EVERY_STATE, options=replace(LIVE, color=color))
     assert re.search(r"100 % FULL", text)
-    assert re.search(r">99 % !!", text)
-    assert re.search(r"<1 % +│", text)
-    assert "!" not in frame_text(EVERY_STATE)
+    assert re.search(r">99 % used !!", text)
+    assert re.search(r"<1 % used +│", text)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +210,7 @@ def test_an_unknown_percentage_is_never_zero(label: str, detail: str) -> None:
     lines = frame_lines((EVERY_STATE,))
     at = next(at for at, line in enumerate(lines) if label in line)
     assert "—" in lines[at]
-    assert detail in lines[at + 1]
+    assert detail in lines[at + 1] + lines[at + 2]
     assert " 0 %" not in "\n".join(lines)
 
 
@@ -211,6 +218,10 @@ def test_money_that_is_off_has_its_reason() -> None:
     text = frame_text(EVERY_STATE, 100)
     assert "€300.04 of €300.00 · off: out of credits" in text
     assert "$12.00 of $250.00 · expires 11 Dec" in text
+    narrow = [line.strip("│ ") for line in frame_lines((EVERY_STATE,), 28)]
+    assert ["€300.04 of €300.00", "off: out of credits"] == narrow[
+        narrow.index("€300.04 of €300.00") :
+    ][:2]
 
 
 @pytest.mark.parametrize(
@@ -258,8 +269,41 @@ def test_markup_in_a_name_is_plain_text(name: str) -> None:
     assert name in frame_text(hostile)
 
 
-@given(st.integers(1, 200), st.integers(1, 60), st.sampled_from([LIVE, PLAIN]))
-def test_help_fits_every_pane(width: int, height: int, options: RenderOptions) -> None:
-    lines = help_lines(width, height, options)
-    assert len(lines) <= height
-    assert all(line.cell_len <= width for line in lines)
+TOPICS = st.builds(HelpTopics, st.booleans(), st.booleans(), st.booleans(), st.booleans())
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 200), st.integers(1, 60), st.sampled_from([LIVE, PLAIN]), TOPICS)
+def test_help_fits_every_pane_and_scrolls_to_its_end(
+    width: int, height: int, options: RenderOptions, topics: HelpTopics
+) -> None:
+    def text(lines: Sequence[Text]) -> list[str]:
+        return [line.plain.strip("│|╭╮╰╯─ ") for line in lines]
+
+    whole, _ = help_lines(width, 200 if height > 2 else 2, options, topics)
+    seen = []
+    first = -1
+    while True:
+        lines, shown_first = help_lines(width, height, options, topics, first + 1)
+        assert len(lines) <= height
+        assert all(line.cell_len <= width for line in lines)
+        if shown_first == first:
+            break
+        first = shown_first
+        seen += text(lines)
+    assert set(text(whole)[1:-1]) <= set(seen)
+
+
+def test_the_help_explains_only_what_the_user_has() -> None:
+    def text(topics: HelpTopics) -> str:
+        return " ".join(line.plain for line in help_lines(60, 60, LIVE, topics)[0])
+
+    for topics, words in (
+        (HelpTopics(several=True), ("Tab", "@")),
+        (HelpTopics(throttling=True), ("Claude Pace Maker", "▾")),
+        (HelpTopics(organization=True), ("what the month will cost", "estimate")),
+        (HelpTopics(subscription=True), ("▸",)),
+    ):
+        assert all(word in text(topics) for word in words)
+        nothing = HelpTopics(subscription=False)
+        assert not any(word in text(nothing) for word in words)

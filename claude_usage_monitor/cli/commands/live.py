@@ -21,7 +21,7 @@ from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, terminal_size
 from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.help import help_lines
+from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -30,6 +30,7 @@ from claude_usage_monitor.usage.status import AccountStatus
 _STEP = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
 _ROUNDING = timedelta(seconds=0.5)
+_HELP_STEPS = {"j": 1, "k": -1}  # keys that scroll the help, and by how many lines
 _AFTER_CHANGE = 0.02  # seconds; draw just after a text changes, not just before
 _MIN_WAIT_PER_ACCOUNT = 0.1  # seconds; with many accounts, some text changes all the time
 
@@ -98,14 +99,14 @@ class LiveSession:
         self._signals = signals
         self._screen = screen
         self._render_options = render_options
-        self._shows_help = False
+        self._help_line: int | None = None  # the first line of the help; None if it is hidden
 
     def run(self) -> int:
         """Run until a key or a signal ends the session; return the exit code."""
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
             statuses, now = self._poller.statuses, utc_clock()
-            content = (statuses, self._shows_help)
+            content = (statuses, self._help_line, self._render_options)
             self._draw(statuses, now, changed=content != drawn)
             drawn = content
             if self._handle_keys(self._keyboard.wait(seconds_to_change(statuses, now))):
@@ -122,8 +123,11 @@ class LiveSession:
             time.tzset()  # follows a change of the system's time zone
         width, height = terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT)
         lines: list[Text]
-        if self._shows_help:
-            lines = help_lines(width, height, self._render_options)
+        if self._help_line is not None:
+            topics = HelpTopics.of(statuses, several=False)
+            lines, self._help_line = help_lines(
+                width, height, self._render_options, topics, self._help_line
+            )
         else:
             lines = dashboard(statuses, now, width, height, self._render_options)
         self._screen.paint(lines, (width, height), changed=changed)
@@ -133,10 +137,14 @@ class LiveSession:
         for key in keys:
             if key in ("q", "Q", "\x03"):
                 return True
-            if self._shows_help:
-                self._shows_help = False
+            if self._help_line is not None:
+                step = _HELP_STEPS.get(key)
+                self._help_line = None if step is None else max(0, self._help_line + step)
             elif key == "?":
-                self._shows_help = True
+                self._help_line = 0
+            elif key in ("u", "U"):
+                options = self._render_options
+                self._render_options = replace(options, left=not options.left)
             elif key in ("r", "R"):
                 self._poller.read_now()
             elif key == "\t":

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.panels.panel import PanelContext
-from claude_usage_monitor.render.theme import FAINT, styled_text
+from claude_usage_monitor.render.theme import styled_text
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import countdown
 
@@ -14,8 +14,12 @@ from claude_usage_monitor.usage.durations import countdown
 def draw_person(context: PanelContext, level: int) -> list[Text]:
     """Draw the name of the person and of the organization."""
     profile, options = context.status.profile, context.options
-    shown = level and context.framed and context.detailed
-    if not shown or profile is None or context.status.account.kind == "console":
+    if (
+        not level
+        or not context.framed
+        or profile is None
+        or context.status.account.kind == "console"
+    ):
         return []
     organization = profile.organization
     if organization and profile.email and profile.email in organization:
@@ -23,7 +27,8 @@ def draw_person(context: PanelContext, level: int) -> list[Text]:
     person = options.text(" · ".join(filter(None, (profile.display_name, organization))))
     if not person:
         return []
-    line = Text("  ").append(options.fit(person, context.width - 2), style=FAINT)
+    indent = 2 if context.detailed else 1
+    line = Text(" " * indent).append(options.fit(person, context.width - indent))
     return context.dimmed_if_stale([line])
 
 
@@ -53,4 +58,4 @@ def draw_notices(context: PanelContext, level: int) -> list[Text]:
         skew = countdown(abs(status.clock_skew))
         side = "ahead of" if status.clock_skew.total_seconds() > 0 else "behind"
         notices.append(f"This clock is {skew} {side} the API's: times here follow the API.")
-    return [line for n in notices for line in wrap(n, context.width, context.options, FAINT)]
+    return [line for n in notices for line in wrap(n, context.width, context.options, "")]

@@ -17,10 +17,9 @@ from claude_usage_monitor.render.account_frame import HELP, AccountFrame
 from claude_usage_monitor.render.captions import Note
 from claude_usage_monitor.render.frame import Caption
 from claude_usage_monitor.render.layout import first_fitting, fitting_text, pad, set_width
-from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, LimitColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panels.limits import most_urgent, one_line
-from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, dim
+from claude_usage_monitor.render.panels.limits import most_urgent
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -32,7 +31,7 @@ _MIN_HEADING_NAME = 5  # cells left for a name beside a problem in the heading
 _MIN_NOTE = 10  # cells of a problem's text in the narrowest pane
 _MAX_LABEL = 6
 _COUNTDOWN = 7  # cells for a compact countdown and the blank before it
-_MIN_NAMES = (10, 6, 3)  # cells for names beside each form of a window's cell
+_MIN_NAMES = (8, 6, 3)  # cells for names beside each form of a window's cell
 _SHORT_NAME = 6
 
 
@@ -62,12 +61,12 @@ def shared_frame(frames: Sequence[AccountFrame], height: int) -> list[Text] | No
     if counts is None:
         return None
     lines: list[Text] = []
+    spare = height - len(frames) - framed - sum(counts)
     for account, count in zip(frames, counts, strict=True):
         lines.append(_heading(account, first=not lines))
-        rows = [one_line(row, account.columns) for row in most_urgent(account.rows, count)]
-        if framed:
-            rows = frame.add_sides(rows, width, options)
-        lines += dim(rows) if account.stale else rows
+        rows = account.limits(count, spare)
+        spare -= len(rows) - count
+        lines += frame.add_sides(rows, width, options) if framed else rows
     return [*lines, _footer(frames, ages=False)] if framed else lines
 
 
@@ -131,7 +130,7 @@ def account_lines(frames: Sequence[AccountFrame], height: int, hidden: int = 0) 
     width, options, count = frames[0].width, frames[0].options, len(frames)
     notes = [_note(account) for account in frames]
     if width >= frame.MIN_WIDTH and not hidden and count + 2 <= height:
-        body = _lines(frames, notes, width - frame.SIDES)
+        body = frame.beside_marks(_lines(frames, notes, width - frame.SIDES), width)
         top = frame.top_border(f"{count} accounts", "", width, options)
         return frame.add_border(body, top, _footer(frames, ages=True), width, options)
     if count < height:
@@ -162,7 +161,7 @@ def _last_line(frames: Sequence[AccountFrame], hidden: int, width: int) -> Text:
         more = f"+{hidden} more" + (f"{dot}Tab" if options.live else "")
         with_age = (f"{more}{dot}{candidate}" for candidate in candidates if candidate)
         candidates = (*with_age, more, f"+{hidden}")
-    return styled_text(fitting_text(candidates, width), FAINT)
+    return styled_text(fitting_text(candidates, width), "")
 
 
 def _lines(frames: Sequence[AccountFrame], notes: Sequence[Note], width: int) -> list[Text]:

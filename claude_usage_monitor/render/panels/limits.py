@@ -6,69 +6,82 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from claude_usage_monitor.render import limit_lines
 from claude_usage_monitor.render.captions import READING
-from claude_usage_monitor.render.frame import MIN_WIDTH, SIDES
 from claude_usage_monitor.render.layout import fitting_text
-from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.limit_lines import Part
 from claude_usage_monitor.render.limit_rows import LimitRow
-from claude_usage_monitor.render.panels.panel import MIN_DETAILED_WIDTH, PanelContext
-from claude_usage_monitor.render.theme import FAINT, RenderOptions, styled_text
+from claude_usage_monitor.render.panels.panel import PanelContext
 
 NO_LIMITS = ("This account reports no limits.", "No limits reported.")
-_MIN_BAR_WIDTH = 26  # cells; a narrower line has no separate row for a bar
 
 
 def draw(context: PanelContext, level: int) -> list[Text]:
-    """Draw every row. Level 2: bar, reset and forecast; 1: without forecast; 0: one line each."""
+    """Draw every row: the parts up to the level, and more of them if rows are to spare."""
     status, width, options = context.status, context.width, context.options
     if status.account.kind == "console":
         return []
+    if context.rows:
+        return context.dimmed_if_stale(rows_with_parts(context, level))
+    if status.usage is not None:
+        return [Text(options.fit(fitting_text(NO_LIMITS, width) or NO_LIMITS[-1], width))]
+    return [Text(options.fit(READING, width))] if status.problem is None else []
+
+
+def rows_with_parts(context: PanelContext, level: int) -> list[Text]:
+    """Draw the account's rows with as many lines below their headings as fit."""
+    columns, framed = context.columns, context.framed
+    for brief in (False, True):
+        blocks = [columns.parts(row, framed=framed, brief=brief) for row in context.rows]
+        shown = _shown_parts(context.rows, blocks, level, context.spare_rows)
+        if not any(
+            Part.RESET in block and Part.RESET not in have
+            for block, have in zip(blocks, shown, strict=True)
+        ):
+            break
     lines: list[Text] = []
-    for row in context.rows:
-        if lines and context.blanks and context.detailed:
+    for row, block, have in zip(context.rows, blocks, shown, strict=True):
+        if lines and context.blanks:
             lines.append(Text())
-        lines += _row(row, context, level)
-    if not context.rows and status.usage is not None:
-        lines = [Text(options.fit(fitting_text(NO_LIMITS, width) or NO_LIMITS[-1], width))]
-    elif not context.rows and status.problem is None:
-        lines = [styled_text(options.fit(READING, width), FAINT)]
-    return context.dimmed_if_stale(lines)
+        said = Part.RESET in have or Part.MONEY in have
+        lines.append(columns.heading(row, framed=framed, brief=brief, with_brief=not said))
+        for part in _DISPLAY_ORDER:
+            lines += [line.copy() for line in block[part]] if part in have else []
+    return lines
 
 
-def _row(row: LimitRow, context: PanelContext, level: int) -> list[Text]:
-    columns = context.columns
-    if not context.framed or level == 0 or context.width < _MIN_BAR_WIDTH:
-        return [one_line(row, columns)]
-    if context.detailed:
-        return limit_lines.detailed(row, columns, forecast=level == 2)
-    return limit_lines.over_bar(row, columns)
+_DISPLAY_ORDER = (Part.BAR, Part.RESET, Part.RUN_OUT, Part.PACE, Part.MONEY)
 
 
-def one_line(row: LimitRow, columns: LimitColumns) -> Text:
-    """Draw a row on one line, with a bar if the columns are wide enough."""
-    if columns.tiny:
-        return limit_lines.tiny(row, columns)
-    if columns.width >= MIN_DETAILED_WIDTH and columns.fits_bar_and_brief:
-        return limit_lines.one_line_bar(row, columns, brief=True)
-    return limit_lines.one_line(row, columns)
+def _shown_parts(
+    rows: Sequence[LimitRow],
+    blocks: Sequence[dict[Part, list[Text]]],
+    level: int,
+    spare_rows: int,
+) -> list[set[Part]]:
+    """Return the parts of each row: those up to the level, then others in the spare rows.
 
-
-def columns_for(rows: Sequence[LimitRow], width: int, options: RenderOptions) -> LimitColumns:
-    """Return the columns that these rows share in a frame of this width."""
-    if width < MIN_WIDTH:
-        return LimitColumns.of(rows, width, options, tiny=True)
-    inner = width - SIDES
-    columns = LimitColumns.of(rows, inner, options, short=inner < _MIN_BAR_WIDTH)
-    if columns.cuts_labels and inner < MIN_DETAILED_WIDTH:
-        return LimitColumns.of(rows, inner, options, short=True)
-    return columns
+    The binding row gets its parts first, then each part goes to the most used rows first.
+    """
+    shown = [{part for part in block if part <= level} for block in blocks]
+    order = sorted(range(len(rows)), key=lambda at: _rank(rows[at]))
+    binding = [at for at in order if rows[at].binding]
+    wanted = [(part, at) for at in binding for part in Part if part <= Part.RESET]
+    wanted += [(part, at) for part in Part for at in order]
+    for part, at in wanted:
+        cost = len(blocks[at].get(part, ()))
+        if part not in shown[at] and 0 < cost <= spare_rows:
+            shown[at].add(part)
+            spare_rows -= cost
+    return shown
 
 
 def most_urgent(rows: Sequence[LimitRow], count: int) -> tuple[LimitRow, ...]:
     """Return ``count`` rows in their order: the binding one, then those used most."""
     if len(rows) <= count:
         return tuple(rows)
-    ranked = sorted(rows, key=lambda row: (not row.binding, -(row.utilization or 0.0)))
-    selected = {id(row) for row in ranked[:count]}
+    selected = {id(row) for row in sorted(rows, key=_rank)[:count]}
     return tuple(row for row in rows if id(row) in selected)
+
+
+def _rank(row: LimitRow) -> tuple[bool, float]:
+    return not row.binding, -(row.utilization or 0.0)

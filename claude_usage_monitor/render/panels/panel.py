@@ -8,12 +8,10 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from claude_usage_monitor.render.limit_lines import LimitColumns
+from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, ScreenColumns
 from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.theme import FAINT, RenderOptions
 from claude_usage_monitor.usage.status import AccountStatus
-
-MIN_DETAILED_WIDTH = 42  # cells for label, bar and percent on one line, and a sentence below
 
 
 class PanelContext(NamedTuple):
@@ -29,7 +27,7 @@ class PanelContext(NamedTuple):
     width: int
     options: RenderOptions
     rows: tuple[LimitRow, ...]
-    columns: LimitColumns
+    columns: ScreenColumns
     framed: bool
     blanks: bool
     spare_rows: int = 0

@@ -16,14 +16,12 @@ from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.panels.spend_tables import shown_money
 from claude_usage_monitor.render.theme import (
     ASCII,
-    FAINT,
-    SEVERITY_SIGNS,
     STRONG,
     RenderOptions,
     styled_text,
 )
 from claude_usage_monitor.usage.durations import calendar_day
-from claude_usage_monitor.usage.limits.windows import percent_text, severity_of
+from claude_usage_monitor.usage.limits.windows import percent_text
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import Spend
@@ -49,7 +47,7 @@ def draw_totals(context: PanelContext, level: int) -> list[Text]:
         return []
     spend = status.spend
     if spend is None:
-        reading = styled_text(options.fit(READING, context.width), FAINT)
+        reading = styled_text(options.fit(READING, context.width), "")
         return [] if status.problem is not None else context.dimmed_if_stale([reading])
     indent, width = _indent(context)
     facts = _facts(spend, options)
@@ -83,7 +81,7 @@ def draw_chart(context: PanelContext, level: int) -> list[Text]:
         captions += [(-1, "today", known[-1])] if known == amounts else []
         for row, name, amount in captions:
             caption = f"  {name} {shown_money(amount, spend.currency, options)}"
-            lines[row].append(caption, style=FAINT)
+            lines[row].append(caption)
     return context.dimmed_if_stale(indent_lines(lines, indent))
 
 
@@ -103,7 +101,7 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     elif spend.projection_note:
         gaps = any(day.amount is None for day in spend.daily)
         notes = (spend.projection_note, "No projection" if gaps else "No projection yet")
-        facts.append(_Fact(labels, _styled(list(map(options.text, notes)), FAINT)))
+        facts.append(_Fact(labels, _styled(list(map(options.text, notes)), "")))
     budget = _budget(spend, options)
     if budget:
         facts.append(_Fact(("",), budget))
@@ -112,7 +110,7 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
 
 def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     if spend.month_to_date is None:
-        return (styled_text(options.text("—"), FAINT),)
+        return (styled_text(options.text("—"), ""),)
     amount = styled_text(shown_money(spend.month_to_date, spend.currency, options), STRONG)
     if spend.budget is None:
         return (amount,)
@@ -130,7 +128,7 @@ def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
         return (amount,)
     dash = "-" if options.glyphs is ASCII else "–"
     interval = f" ({spend.projected_low:,.0f}{dash}{spend.projected_high:,.0f})"
-    return (amount.copy().append(interval, style=FAINT), amount)
+    return (amount.copy().append(interval), amount)
 
 
 def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
@@ -147,8 +145,8 @@ def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     if spend.projected_high is None:
         return ()
     if spend.projected_high >= spend.budget:
-        return _styled(["may reach the budget"], FAINT)
-    return _styled(["stays within the budget", "within budget"], FAINT)
+        return _styled(["may reach the budget"], "")
+    return _styled(["stays within the budget", "within budget"], "")
 
 
 def _styled(texts: Sequence[str], style: str) -> tuple[Text, ...]:
@@ -157,10 +155,10 @@ def _styled(texts: Sequence[str], style: str) -> tuple[Text, ...]:
 
 def _budget_bar(percent: float, elapsed: float, width: int, options: RenderOptions) -> Text:
     """Draw how much of the budget is spent; the tick is where an even pace would be now."""
-    sign = "" if options.color else SEVERITY_SIGNS[severity_of(percent)]
-    text = f"{percent_text(percent)} %".rjust(7) + (f" {sign}" if sign else "")
+    text = f"{percent_text(options.shown(percent))} % {options.word}".rjust(12)
+    text += f" {options.sign(percent)}".rstrip()
     line = bar(percent, elapsed, max(0, width - len(text)), options)
-    line.append(text, style=options.theme.severity_style(percent))
+    line.append(text, style=options.theme.figure_style(percent))
     line.truncate(width, overflow="crop")
     return line
 

@@ -16,7 +16,7 @@ from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.limit_rows import LimitRow
 from claude_usage_monitor.render.panels.panel import PanelContext, dim
 from claude_usage_monitor.render.panels.throttling_text import Part, ThrottlingText
-from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions, styled_text
+from claude_usage_monitor.render.theme import ASCII, RenderOptions, styled_text
 
 if TYPE_CHECKING:  # 4 ms that only users of Claude Pace Maker need to pay
     from claude_usage_monitor.usage.throttling import Throttling
@@ -46,22 +46,23 @@ def draw(context: PanelContext, level: int) -> list[Text]:
     if throttling is None or level == 0 or not context.framed:
         return []
     margin = 2 if context.width >= _MIN_WIDE_PANEL else 1
-    indent = max(margin, context.columns.indent if context.detailed else 0)
+    columns = context.columns.of(framed=True, brief=False)
+    indent = max(margin, columns.indent if context.detailed else 0)
     layout = _Layout(context.width, margin, indent, options)
     text = ThrottlingText(
         throttling, now, options, roomy=context.width - indent >= _MIN_ROOMY_WIDTH
     )
+    lines = [layout.heading(text.activity(), text.decision_age())]
     if level == 1:
         activity = [*text.activity(), *text.deviation(with_label=True)]
         lines = [layout.heading(activity, text.decision_age())]
-    else:
-        lines = [layout.heading(text.activity(), text.decision_age())]
-        for group in text.groups():
-            lines += layout.flow(group)
-        for gap in throttling.gaps[:_MAX_GAPS]:
-            lines += layout.indent_lines(
-                wrap(f"incomplete: {gap}", context.width - indent, options, FAINT)
-            )
+    blocks = [layout.flow(group) for group in text.groups()]
+    for gap in throttling.gaps[:_MAX_GAPS]:
+        incomplete = wrap(f"incomplete: {gap}", context.width - indent, options, "")
+        blocks.append(layout.indent_lines(incomplete))
+    for block in blocks:
+        if level > 1 or len(lines) + len(block) <= 1 + context.spare_rows:
+            lines += block
     for line in lines:
         line.truncate(context.width, overflow="crop", pad=True)
     return dim(lines) if throttling.stale(now) else lines
@@ -82,7 +83,7 @@ class _Layout(NamedTuple):
         space = self.width - age_width - line.cell_len - self.margin
         separator = " " * self.margin
         for text, style in self._on_one_line(activity, space):
-            line.append(separator, style=FAINT).append(text, style=style)
+            line.append(separator).append(text, style=style)
             separator = self._separator
         left = self.width - line.cell_len
         text = next((variant for variant in decision_age.variants if len(variant) < left), "")
@@ -96,7 +97,7 @@ class _Layout(NamedTuple):
             left = space - lines[-1].cell_len - len(separator) if lines else 0
             text = self._longest_fitting(part, left)
             if text:
-                lines[-1].append(separator, style=FAINT)
+                lines[-1].append(separator)
             else:
                 lines.append(Text())
                 text = self._shortened(part, space)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
+from claude_usage_monitor.render.theme import ASCII, STRONG, RenderOptions
 from claude_usage_monitor.usage.durations import age, ago, clock_time, countdown
 from claude_usage_monitor.usage.limits.windows import percent_text
 
@@ -22,7 +22,7 @@ class Part(NamedTuple):
     """A text in several lengths, the longest first, and its style."""
 
     variants: tuple[str, ...]
-    style: str = FAINT
+    style: str = ""
 
 
 class ThrottlingText(NamedTuple):
