@@ -94,6 +94,33 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file that other programs read, or create it: they see the old or the new content.
+
+    It keeps its permissions; a new one has those of the umask. A symbolic link stays, and its
+    target is replaced. Raises NotARegularFile for anything else, such as ``/dev/null``.
+    """
+    path = Path(os.path.realpath(path))
+    # The name keeps it from programs that read all files of a folder with a certain ending.
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        raise _not_regular(path, mode)
+    try:
+        with new.open("wb") as file:
+            file.write(content)
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), stat.S_IMODE(mode))
+        _replace_name(new, path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
+
+
 def make_private_folder(path: Path) -> None:
     """Create a folder and its missing parents, each with mode 0700.
 
@@ -227,6 +254,18 @@ def _open(path: Path, flags: int) -> int:
 
 def _replace(new: Path, path: Path) -> None:
     """Move a file over another one, and make the change survive a power failure."""
+    _replace_name(new, path)
+    if hasattr(os, "O_DIRECTORY"):
+        with suppress(OSError):  # some file systems cannot sync a folder; the content is safe
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _replace_name(new: Path, path: Path) -> None:
+    """Move a file over another one."""
     for attempts_left in reversed(range(_REPLACE_ATTEMPTS)):
         try:
             new.replace(path)
@@ -235,13 +274,6 @@ def _replace(new: Path, path: Path) -> None:
             if os.name != "nt" or not attempts_left:
                 raise
             time.sleep(_REPLACE_INTERVAL)
-    if hasattr(os, "O_DIRECTORY"):
-        with suppress(OSError):  # some file systems cannot sync a folder; the content is safe
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import resource
 import socket
 import stat
 import subprocess
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from claude_usage_monitor.files import (
     read_own_file,
     read_private_file,
     read_regular_file,
+    replace_file,
     require_own_file,
     require_private_folder,
     write_atomically,
@@ -432,3 +434,49 @@ class TestRequirePrivateFolder:
         os.chown(tmp_path, NOBODY, NOBODY)
         with pytest.raises(NotPrivate, match="another user owns the folder"):
             require_private_folder(tmp_path)
+
+
+class TestReplaceFile:
+    def test_creates_a_file_that_others_may_read(self, tmp_path: Path) -> None:
+        with umask(0o022):
+            replace_file(tmp_path / "file", b"new")
+        assert (b"new", 0o644) == ((tmp_path / "file").read_bytes(), mode_of(tmp_path / "file"))
+        assert [] == list(tmp_path.glob(".*"))
+
+    def test_keeps_the_permissions_of_an_existing_file(self, file: Path) -> None:
+        file.chmod(0o640)
+        replace_file(file, b"new")
+        assert (b"new", 0o640) == (file.read_bytes(), mode_of(file))
+
+    def test_replaces_the_target_of_a_symbolic_link(self, tmp_path: Path, file: Path) -> None:
+        (tmp_path / "link").symlink_to(file)
+        replace_file(tmp_path / "link", b"new")
+        assert (tmp_path / "link").is_symlink()
+        assert b"new" == file.read_bytes()
+
+    @pytest.mark.parametrize("kind", ["folder", "FIFO", "socket"])
+    def test_refuses_anything_else_in_its_place(self, tmp_path: Path, kind: str) -> None:
+        make_irregular(tmp_path / "file", kind)
+        before = set(tmp_path.iterdir())
+        with pytest.raises(NotARegularFile):
+            replace_file(tmp_path / "file", b"new")
+        assert before == set(tmp_path.iterdir())
+
+    def test_readers_never_see_a_part(self, tmp_path: Path) -> None:
+        """A plain rewrite would be seen empty or incomplete thousands of times."""
+        path, contents = tmp_path / "file", [bytes([letter]) * 20_000 for letter in b"ab"]
+        replace_file(path, contents[0])
+        done = threading.Event()
+
+        def write() -> None:
+            for number in range(300):
+                replace_file(path, contents[number % 2])
+            done.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        seen = set()
+        while not done.is_set():
+            seen.add(path.read_bytes())
+        writer.join()
+        assert seen <= set(contents)

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if arguments == ["statusline"]:
         # Claude Code waits for this line after every message: argparse would add 5 ms to its 50.
-        return _run_command(COMMANDS["statusline"][0], SimpleNamespace(other_line=[]))
+        return _run_command(COMMANDS["statusline"][0], SimpleNamespace(format=None, other_line=[]))
     from claude_usage_monitor.cli.parser import build_parser
 
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None

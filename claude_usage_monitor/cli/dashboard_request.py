@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.cli import output
@@ -24,7 +25,8 @@ from claude_usage_monitor.usage.status import AccountStatus
 class DashboardRequest(NamedTuple):
     """The accounts to show, and the settings with the options of the command line merged in.
 
-    ``required_mode`` is the mode in the command line, if there is one.
+    ``required_mode`` is the mode in the command line, if there is one. ``format`` is a preset's
+    name or a template; ``output_file`` is replaced instead of printing.
     """
 
     settings: Settings
@@ -33,6 +35,9 @@ class DashboardRequest(NamedTuple):
     all_accounts: bool
     demo: bool
     required_mode: Mode | None = None
+    format: str | None = None
+    follow: bool = False
+    output_file: Path | None = None
 
     def open_accounts(
         self, announce: Callable[[str], None], *, live: bool = False

@@ -47,7 +47,7 @@ def data(text: str) -> None:
     """Write to standard output. Raises OutputFailed, ReaderGone if its reader has ended."""
     stream = stdout()
     try:
-        stream.write(_redacted(text))
+        stream.write(redacted(text))
         stream.flush()
     except OSError as error:
         _redirect_to_null(stream)
@@ -56,6 +56,12 @@ def data(text: str) -> None:
         raise OutputFailed(
             f"Writing to standard output failed: {error.strerror}.", "Is the disk full?"
         ) from None
+
+
+def close() -> None:
+    """Close standard output: its reader need not wait until the process ends."""
+    if sys.stdout is not None and not sys.stdout.isatty():
+        _redirect_to_null(sys.stdout)
 
 
 def json(document: str) -> None:
@@ -108,7 +114,7 @@ def prompt(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(_redacted(text))
+        sys.stderr.write(redacted(text))
         sys.stderr.flush()
     except OSError:
         _redirect_to_null(sys.stderr)
@@ -136,7 +142,8 @@ class _Discarding(io.TextIOBase):
         return len(text)
 
 
-def _redacted(text: str) -> str:
+def redacted(text: str) -> str:
+    """Return the text without tokens and keys."""
     if "sk-ant-" not in text.lower():
         return text
     return re.sub(_CREDENTIAL_PATTERN, "sk-ant-<redacted>", text, flags=re.IGNORECASE)

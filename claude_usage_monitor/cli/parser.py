@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
+from claude_usage_monitor.formats import PRESETS
 from claude_usage_monitor.usage.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -125,6 +126,23 @@ def add_dashboard_options(parser: argparse.ArgumentParser) -> None:
         help="print one frame and exit; the default when standard output is not a terminal",
     )
     outputs.add_argument("--json", action="store_true", help="print one JSON document and exit")
+    outputs.add_argument(
+        "--format",
+        metavar="NAME|TEMPLATE",
+        help="print one line for a bar or a prompt and exit: "
+        f"{', '.join(row.name for row in PRESETS)}, or a template such as "
+        "'{five_hour.utilization}%% until {five_hour.resets_at}'",
+    )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="with --format or --json: print again whenever the figures change",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="with --format or --json: replace this file instead of printing",
+    )
     parser.add_argument(
         "--demo",
         action="store_true",
@@ -132,6 +150,23 @@ def add_dashboard_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-color", action="store_true", help="draw without color")
+    parser.add_argument(
+        "--json-schema",
+        action=_PrintSchema,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="print the schema of --json and exit",
+    )
+
+
+class _PrintSchema(argparse.Action):
+    """Prints the JSON schema and exits, as ``--version`` does."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        from claude_usage_monitor.formats.json_schema import schema_text  # only needed here: 3 ms
+
+        output.data(f"{schema_text()}\n")
+        raise SystemExit(ExitCode.OK)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

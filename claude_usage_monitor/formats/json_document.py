@@ -29,19 +29,41 @@ def render(
     options: FormatOptions,
     error: UsageMonitorError | None = None,
 ) -> str:
-    """Return the document of all statuses, or of the error that prevented reading any.
+    """Return the document of all statuses, or of the error that prevented reading any."""
+    values = document(statuses, now, options.clock, error)
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def render_on_one_line(
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    options: FormatOptions,
+    error: UsageMonitorError | None = None,
+) -> str:
+    """Return the document of `render` on one line, for a stream of documents."""
+    values = document(statuses, now, options.clock, error)
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def document(
+    statuses: Sequence[AccountStatus],
+    now: datetime,
+    clock: ClockStyle,
+    error: UsageMonitorError | None = None,
+) -> Json:
+    """Return the document's values; `json_schema` describes them.
 
     If no account has figures, the top-level ``problem`` is that of the first one.
     """
-    document: Json = {
+    values: Json = {
         "version": VERSION,
         "generated_at": iso_instant(now),
-        "accounts": [_account(status, now, options.clock) for status in statuses],
+        "accounts": [_account(status, now, clock) for status in statuses],
         "problem": _error(error),
     }
     if error is None and statuses and not any(status.has_figures for status in statuses):
-        document["problem"] = _problem(statuses[0], now, options.clock)
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        values["problem"] = _problem(statuses[0], now, clock)
+    return values
 
 
 def _account(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json:

@@ -6,11 +6,24 @@ from typing import NamedTuple
 
 from claude_usage_monitor.usage.durations import ClockStyle
 
+_DEFAULT_WIDTH = 80  # columns
+_MAX_WIDTH = 1000  # columns
+
 
 class FormatOptions(NamedTuple):
-    """How to write: the width in cells, color, ASCII only, and the clock style."""
+    """How to write: the width in cells, color, ASCII only, the clock style, and the place.
+
+    ``target`` is a name in `targets.TARGETS`.
+    """
 
     width: int = 80
     color: bool = True
     ascii: bool = False
     clock: ClockStyle = ClockStyle()
+    target: str = "ansi"
+
+
+def line_width(columns: str) -> int:
+    """Return the width of a line that another program shows, from the variable ``COLUMNS``."""
+    width = int(columns[:6]) if columns.isascii() and columns[:6].isdigit() else 0
+    return min(width or _DEFAULT_WIDTH, _MAX_WIDTH)

@@ -1,16 +1,17 @@
 """One line for a prompt: ``5h 78% 2h11m · 7d 35% · ▸Fable 94% 3d2h``, fitted to its width.
 
-It has its own small table of colors, because importing Rich takes longer than a prompt may take.
+The colors are those of `targets`, because importing Rich takes longer than a prompt may take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats.targets import TARGETS, Style
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.limits.windows import (
@@ -21,22 +22,16 @@ from claude_usage_monitor.usage.limits.windows import (
 )
 from claude_usage_monitor.usage.status import AccountStatus, Problem
 
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.money.spend import Spend
+
 NO_FIGURES = "no figures yet"
 NO_LIMITS = "no limits"
-
-_COLORS = {  # parameters of the SGR escape sequence
-    Severity.NORMAL: "32",
-    Severity.ELEVATED: "33",
-    Severity.HIGH: "38;5;208",
-    Severity.EXHAUSTED: "1;31",
-}
-_DIM = "2"
-_RED = "31"
 
 
 class _Part(NamedTuple):
     text: str
-    color: str
+    style: Style
 
 
 def render(
@@ -45,10 +40,15 @@ def render(
     options: FormatOptions,
     error: UsageMonitorError | None = None,
 ) -> str:
-    """Return a line for each account, or one for the error that prevented reading any."""
+    """Return a line for each account that the target can show, or one for the error.
+
+    The error is what prevented reading any account.
+    """
     if error is not None:
         text = problem_text.short(Problem.from_error(error), now)
-        return _joined([_Part(text, _RED)], options)
+        return _joined([_Part(text, "problem")], options)
+    if not TARGETS[options.target].accounts_on_lines:
+        statuses = statuses[:1]
     return "\n".join(statusline(status, now, options) for status in statuses)
 
 
@@ -57,6 +57,8 @@ def statusline(status: AccountStatus, now: datetime, options: FormatOptions) -> 
     api_now = status.api_time(now)
     windows = status.usage.at(api_now).windows if status.usage else ()
     trailer = _trailer(status, now)
+    if status.spend is not None:
+        trailer.insert(0, _spend(status.spend, options))
     parts = trailer
     for shown, countdown_keys in _candidates(windows):
         parts = [_window(w, api_now, options, countdown_keys) for w in shown] + trailer
@@ -88,33 +90,48 @@ def _window(
     countdown_keys: Container[str],
 ) -> _Part:
     mark = (">" if options.ascii else "▸") if window.binding else ""
-    percent, color = "-" if options.ascii else "—", _DIM
+    percent, style = unknown(options), "dim"
     idle = window.state(now) == "idle" and not window.utilization
     if window.utilization is not None and not idle:
         percent = f"{percent_text(window.utilization)}%"
-        color = _COLORS[severity_of(window.utilization)]
+        style = severity_of(window.utilization).value
     text = f"{mark}{window.short_label} {percent}"
     left = window.time_until_reset(now)
     if window.key in countdown_keys and left is not None and left.total_seconds() > 0:
         text += f" {countdown(left, compact=True)}"
-    return _Part(text, color)
+    return _Part(text, style)
+
+
+def _spend(spend: Spend, options: FormatOptions) -> _Part:
+    """Return the month's spend, with the budget if there is one: ``$45.23 of $100.00``."""
+    # Takes 1 ms, and only organizations need it.
+    from claude_usage_monitor.usage.money.money import money
+
+    if spend.month_to_date is None:
+        return _Part(f"{unknown(options)} this month", "dim")
+    text = money(spend.month_to_date, spend.currency, ascii_only=options.ascii)
+    percent = spend.budget_percent
+    if spend.budget is None or percent is None:
+        return _Part(f"{text} this month", "normal")
+    budget = money(spend.budget, spend.currency, ascii_only=options.ascii)
+    return _Part(f"{text} of {budget}", severity_of(percent).value)
 
 
 def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
     """Return the age of old figures, the problem, or that there are no figures or limits."""
-    usage = status.usage
+    windows = status.usage.windows if status.usage else ()
     parts = []
-    if usage is None:
-        parts.append(_Part(NO_FIGURES, _DIM))
+    if status.as_of is None:
+        parts.append(_Part(NO_FIGURES, "dim"))
     else:
-        if not usage.windows:
-            parts.append(_Part(NO_LIMITS, _DIM))
-        as_of = max((window.as_of for window in usage.windows), default=usage.as_of)
+        if status.usage is not None and not windows:
+            parts.append(_Part(NO_LIMITS, "dim"))
+        as_of = max((window.as_of for window in windows), default=status.as_of)
         old = age(status.api_time(now) - as_of)
         if status.stale(now) and old != "now":
-            parts.append(_Part(f"{old} old", _DIM))
+            parts.append(_Part(f"{old} old", "dim"))
     if status.problem is not None:
-        parts.append(_Part(problem_text.short(status.problem, now), _RED))
+        parts.append(_Part(problem_text.short(status.problem, now), "problem"))
     return parts
 
 
@@ -122,8 +139,18 @@ def _separator(options: FormatOptions) -> str:
     return " - " if options.ascii else " · "
 
 
+def unknown(options: FormatOptions) -> str:
+    """Return what is written for an unknown figure."""
+    return "-" if options.ascii else "—"
+
+
 def _joined(parts: Sequence[_Part], options: FormatOptions) -> str:
-    line = _separator(options).join(
-        f"\x1b[{part.color}m{part.text}\x1b[0m" if options.color else part.text for part in parts
-    )
-    return line.encode("ascii", "replace").decode() if options.ascii else line
+    target = TARGETS[options.target]
+    pieces = []
+    for part in parts:
+        text = part.text
+        if options.ascii:
+            text = text.encode("ascii", "replace").decode()
+        text = target.escape(text)
+        pieces.append(target.colored(text, part.style) if options.color else text)
+    return _separator(options).join(pieces)

@@ -33,6 +33,9 @@ def test_without_options_the_settings_decide() -> None:
         "all_accounts": False,
         "once": False,
         "json": False,
+        "format": None,
+        "follow": False,
+        "output": None,
         "demo": False,
         "ascii": False,
         "no_color": False,
@@ -49,11 +52,15 @@ def test_every_option_is_parsed() -> None:
         "all_accounts": True,
         "once": False,
         "json": True,
+        "format": None,
+        "follow": True,
+        "output": "FILE",
         "demo": True,
         "ascii": True,
         "no_color": True,
     }
     arguments = "--interval 5 --mode code --account A --account B --all-accounts --json --demo"
+    arguments += " --follow --output FILE"
     assert expected == parsed(*arguments.split(), "--ascii", "--no-color")
 
 

@@ -12,6 +12,7 @@ from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.statusline import render, statusline
 from tests.support.payloads import NOW
+from tests.support.spends import NO_BUDGET, NO_KEY, OVER_BUDGET
 from tests.support.statuses import EVERY_STATE, EXPIRED, NORMAL, RATE_LIMITED, with_body
 
 if TYPE_CHECKING:
@@ -88,3 +89,15 @@ def test_several_accounts_have_a_line_each_and_an_error_has_one() -> None:
     expected = [statusline(status, NOW, PLAIN) for status in statuses]
     assert expected == render(statuses, NOW, PLAIN).splitlines()
     assert "not logged in" == render((), NOW, PLAIN, NoCredentials())
+
+
+def test_an_organization_has_its_spend() -> None:
+    assert "$4,062.55 of $4,600.00" == line(OVER_BUDGET)
+    assert "$4,062.55 this month" == line(NO_BUDGET)
+    assert line(NO_KEY).startswith("no figures yet · not logged in")
+
+
+def test_targets_with_one_line_show_the_first_account() -> None:
+    for target in ("tmux", "zsh", "pango", "polybar", "screen"):
+        options = PLAIN._replace(target=target)
+        assert render((NORMAL,), NOW, options) == render((NORMAL, EXPIRED), NOW, options)

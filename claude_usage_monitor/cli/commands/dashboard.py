@@ -1,4 +1,4 @@
-"""The dashboard, which runs without a command: live, as one frame, or as a JSON document."""
+"""The dashboard, which runs without a command: live, as one frame, or as text for programs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 import os
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
+from claude_usage_monitor.cli.parser import PROGRAM
 from claude_usage_monitor.cli.parser import add_dashboard_options as arguments
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.store.paths import config_path
@@ -20,12 +22,17 @@ _FOLDER = "claude_usage_monitor.cli.commands"
 OUTPUTS = {  # modules that define ``show(request) -> exit code``
     "live": f"{_FOLDER}.live",
     "once": f"{_FOLDER}.once",
+    "follow": f"{_FOLDER}.follow",
     "json": f"{_FOLDER}.json_output",
+    "format": f"{_FOLDER}.format_output",
 }
+_HELP_HINT = f"`{PROGRAM} --help` lists the options."
 
 
 def run(options: argparse.Namespace) -> int:
     """Show the dashboard and return the exit code."""
+    if (options.follow or options.output) and not (options.format or options.json):
+        raise InvalidSetting("--follow and --output need --format or --json.", _HELP_HINT)
     default = "live" if output.stdout().isatty() else "once"
     name = next((name for name in OUTPUTS if getattr(options, name, False)), default)
     module = import_module(OUTPUTS[name])
@@ -53,6 +60,9 @@ def _request(options: argparse.Namespace) -> DashboardRequest:
         all_accounts=options.all_accounts,
         demo=options.demo,
         required_mode=options.mode,
+        format=options.format,
+        follow=options.follow,
+        output_file=Path(options.output) if options.output else None,
     )
 
 

@@ -24,29 +24,41 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import output_of, read_input
-from claude_usage_monitor.formats import load_format
-from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats import Render, format_named, load_format
+from claude_usage_monitor.formats.options import FormatOptions, line_width
 from claude_usage_monitor.monitor.subscription.statusline import status_after_input
+from claude_usage_monitor.usage.durations import ClockStyle
 
 if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
     import argparse
 
-_DEFAULT_WIDTH = 80  # columns
-_MAX_WIDTH = 1000  # columns
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``statusline``."""
-    parser.usage = "%(prog)s [-- COMMAND...]"
+    parser.usage = "%(prog)s [--format NAME|TEMPLATE] [-- COMMAND...]"
+    parser.add_argument(
+        "--format",
+        metavar="NAME|TEMPLATE",
+        help="the format of the line, as of `claude-usage-monitor --format`",
+    )
     parser.add_argument("other_line", nargs="*", metavar="COMMAND", help="another status line")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Store the figures of standard input and print the line. Returns 0, whatever happens."""
+    """Store the figures of standard input and print the line.
+
+    Returns 0, whatever happens then. Raises InvalidSetting if there is no such format.
+    """
+    if options.format is None:
+        render, clock = load_format("statusline"), ClockStyle()
+    else:
+        from claude_usage_monitor.cli.terminal import clock_style  # takes 1 ms
+
+        render, clock = format_named(options.format), clock_style(os.environ, utc_clock())
     content = read_input()
     other_line = output_of(options.other_line, content) if options.other_line else ""
     try:
-        line = _line(content, os.environ)
+        line = _line(render, clock, content, os.environ)
     except Exception as error:  # noqa: BLE001 - a bug must not break the prompt
         line = f"claude-usage-monitor: {type(error).__name__}"
     with contextlib.suppress(output.OutputFailed):
@@ -54,18 +66,17 @@ def run(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _line(content: bytes, environ: Mapping[str, str]) -> str:
+def _line(render: Render, clock: ClockStyle, content: bytes, environ: Mapping[str, str]) -> str:
     now = utc_clock()
     status = status_after_input(content, environ, now)
-    columns = environ.get("COLUMNS", "")[:6]
-    width = int(columns) if columns.isascii() and columns.isdigit() else 0
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
     options = FormatOptions(
-        width=min(width or _DEFAULT_WIDTH, _MAX_WIDTH),
+        width=line_width(environ.get("COLUMNS", "")),
         color=not plain,
         ascii=not output.can_encode("▸·—"),
+        clock=clock,
     )
-    return load_format("statusline")((status,), now, options)
+    return render((status,), now, options)
 
 
 def _appended(other_line: str, line: str) -> str:

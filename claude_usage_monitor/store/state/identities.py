@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from datetime import datetime
-from hashlib import sha256
 
 from claude_usage_monitor.store.columns import optional_instant, optional_milliseconds
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
+
+# `hashlib` would load OpenSSL: 3 ms at each start, and 3.5 MB for as long as the process runs.
+if sys.version_info >= (3, 12):
+    from _sha2 import sha256  # type: ignore[import-not-found]
+else:
+    from _sha256 import sha256  # type: ignore[import-not-found]
 
 _DATA_TABLES = ("reading", "newest", "complete", "login", "spend_part", "spend_trouble")
 _HISTORY_TABLES = ("hourly", "window_instance", "tracking", "plan_change")
@@ -25,7 +31,8 @@ _MAX_FINGERPRINTS = 1000  # a year of one new token every eight hours
 
 def token_fingerprint(token: Secret) -> str:
     """Return a name for a token that does not reveal it: the beginning of its SHA-256."""
-    return sha256(token.reveal().encode()).hexdigest()[:16]
+    digest: str = sha256(token.reveal().encode()).hexdigest()
+    return digest[:16]
 
 
 def is_provisional(identity: str) -> bool:

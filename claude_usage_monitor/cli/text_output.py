@@ -1,0 +1,45 @@
+"""``--format`` and ``--output``: figures as text, on standard output or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.clock import utc_clock
+from claude_usage_monitor.cli.dashboard_request import DashboardRequest
+from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.files import replace_file
+from claude_usage_monitor.formats import Render
+from claude_usage_monitor.formats.options import FormatOptions, line_width
+from claude_usage_monitor.usage.status import AccountStatus
+
+
+def text_of(
+    render: Render,
+    request: DashboardRequest,
+    statuses: Sequence[AccountStatus],
+    error: UsageMonitorError | None = None,
+) -> str:
+    """Return statuses as text as of now, or the error that prevented reading any."""
+    environ, settings, now = request.environ, request.settings, utc_clock()
+    no_color = settings.color == "never" or (settings.color == "auto" and environ.get("NO_COLOR"))
+    options = FormatOptions(
+        width=line_width(environ.get("COLUMNS", "")),
+        color=not no_color,
+        ascii=settings.ascii or (request.output_file is None and not output.can_encode("▸·—")),
+        clock=clock_style(environ, now),
+    )
+    return render(statuses, now, options, error)
+
+
+def write(text: str, file: Path | None) -> None:
+    """Write the text as a line to standard output, or replace a file with it.
+
+    Raises OutputFailed, or OSError for a file.
+    """
+    if file is None:
+        output.data(f"{text}\n")
+    else:
+        replace_file(file, f"{output.redacted(text)}\n".encode("utf-8", "replace"))

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.usage.clock import utc_now
+from tests.support.command import PROGRAM, TIMEOUT
+from tests.support.payloads import as_bytes, usage_body
+from tests.support.state import make_due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+UTILIZATION = "{five_hour.utilization}"
+
+
+class Stream:
+    """A running ``--follow`` whose lines a test reads."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [PROGRAM, *arguments, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        self.output = self.process.stdout.fileno()
+        self._left = b""
+
+    def line(self, timeout: float = TIMEOUT) -> str:
+        """Return the next line; an empty string if there is none in time."""
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._left:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self.output], [], [], left)[0]:
+                return ""
+            chunk = os.read(self.output, 1 << 16)
+            assert chunk, self.process.communicate()[1].decode()
+            self._left += chunk
+        line, _, self._left = self._left.partition(b"\n")
+        return line.decode()
+
+    def stop_reading(self) -> None:
+        """Close the pipe, as a bar does when it ends."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def end(self) -> None:
+        """Kill the stream if it still runs."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def streams() -> Iterator[list[Stream]]:
+    """Return a list of streams, which are ended after the test."""
+    running: list[Stream] = []
+    yield running
+    for stream in running:
+        stream.end()
+
+
+@pytest.fixture
+def stored(command: Command, api: Api, store: Store) -> Api:
+    """Return the API after one request, whose figures are stored."""
+    store.login()
+    assert command.run("--json").returncode == 0
+    return api
+
+
+def figures(percent: float) -> bytes:
+    limit = {"used_percentage": percent, "resets_at": int(time.time() + 131 * 60)}
+    return as_bytes({"rate_limits": {"five_hour": limit}})
+
+
+def test_it_prints_at_once_and_then_what_other_processes_store(
+    command: Command, stored: Api, streams: list[Stream]
+) -> None:
+    streams.append(Stream("--format", UTILIZATION))
+    assert "78" == streams[0].line()
+    command.run("statusline", stdin=figures(81))
+    assert "81" == streams[0].line()
+    assert 1 == len(stored.usage_requests)
+
+
+def test_it_prints_nothing_while_nothing_changes(
+    command: Command, stored: Api, streams: list[Stream]
+) -> None:
+    streams += [Stream("--format", UTILIZATION), Stream("--json")]
+    assert ["78", "{"] == [streams[0].line(), streams[1].line()[:1]]
+    assert ["", ""] == [streams[0].line(2.5), streams[1].line(2.5)]
+
+
+def test_json_is_one_document_a_line(command: Command, stored: Api, streams: list[Stream]) -> None:
+    streams.append(Stream("--json"))
+    before = json.loads(streams[0].line())
+    command.run("statusline", stdin=figures(81))
+    after = json.loads(streams[0].line())
+    shown = [each["accounts"][0]["windows"][0]["utilization"] for each in (before, after)]
+    assert [78.0, 81.0] == shown
+
+
+def test_it_ends_when_its_reader_does_without_waiting_for_something_to_write(
+    stored: Api, streams: list[Stream]
+) -> None:
+    """A name never changes, so no write can fail."""
+    streams.append(Stream("--format", "{name}"))
+    assert "claude-code" == streams[0].line()
+    streams[0].stop_reading()
+    streams[0].process.wait(TIMEOUT)
+
+
+def test_it_ends_when_the_other_end_of_a_socket_does(stored: Api) -> None:
+    """tmux gives its commands a socket."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        arguments = [PROGRAM, "--format", "{name}", "--follow"]
+        process = subprocess.Popen(arguments, stdout=theirs.fileno())
+        theirs.close()
+        assert b"claude-code\n" == ours.recv(100)
+        ours.close()
+        process.wait(TIMEOUT)
+
+
+def test_a_due_request_is_sent_by_a_child_and_the_stream_stays_small(
+    stored: Api, home: Path, streams: list[Stream]
+) -> None:
+    make_due(home)
+    stored.answer(usage_body(utc_now(), five_hour=81.0))
+    streams.append(Stream("--format", UTILIZATION))
+    assert ["78", "81"] == [streams[0].line(), streams[0].line()]
+    assert 2 == len(stored.usage_requests)
+    mapped = Path(f"/proc/{streams[0].process.pid}/maps").read_text()
+    assert "_sqlite3" in mapped
+    assert not [library for library in ("libssl", "_ssl", "libcrypto") if library in mapped]
+
+
+def test_without_a_login_it_says_so_and_follows_the_login(
+    api: Api, store: Store, streams: list[Stream]
+) -> None:
+    streams.append(Stream("--format", f"{UTILIZATION} {{problem.code}}"))
+    assert "— no_credentials" == streams[0].line()
+    store.login()
+    lines = [streams[0].line(), streams[0].line()]
+    assert ["— —", "78 —"] == lines
+    assert 1 == len(api.usage_requests)
+
+
+def test_a_file_is_replaced_when_the_figures_change(
+    command: Command, stored: Api, streams: list[Stream], tmp_path: Path
+) -> None:
+    file = tmp_path / "line"
+    streams.append(Stream("--format", UTILIZATION, "--output", str(file)))
+    for percent in (78, 81):
+        deadline = time.monotonic() + TIMEOUT
+        while not (file.exists() and file.read_text() == f"{percent}\n"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        command.run("statusline", stdin=figures(81))
+    assert "" == streams[0].line(0)
+    assert [file.name] == [each.name for each in tmp_path.iterdir() if each.is_file()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it(stored: Api, streams: list[Stream], number: signal.Signals) -> None:
+    streams.append(Stream("--format", "tmux"))
+    streams[0].line()
+    streams[0].process.send_signal(number)
+    assert 128 + number == streams[0].process.wait(TIMEOUT)
+    assert b"" == streams[0].process.communicate()[1]
+
+
+def test_the_demo_moves_without_files(streams: list[Stream], home: Path) -> None:
+    streams.append(Stream("--demo", "--format", "xbar"))
+    assert "▸" in streams[0].line()
+    lines = [streams[0].line()]
+    while lines[-1] != "~~~":  # a new block, by which SwiftBar replaces the menu
+        lines.append(streams[0].line())
+        assert lines[-1]
+    assert [] == list(home.iterdir())
