@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.client import UsageClient as UsageClient
     from claude_usage_monitor.monitor.client import authorize as authorize
     from claude_usage_monitor.monitor.client import get_usage as get_usage
+    from claude_usage_monitor.usage.limits.history import History as History
+    from claude_usage_monitor.usage.limits.history import LimitHits as LimitHits
+    from claude_usage_monitor.usage.limits.history import PastWindow as PastWindow
+    from claude_usage_monitor.usage.limits.history import SessionsLeft as SessionsLeft
     from claude_usage_monitor.usage.limits.windows import CreditPool as CreditPool
     from claude_usage_monitor.usage.limits.windows import ExtraUsage as ExtraUsage
     from claude_usage_monitor.usage.limits.windows import Usage as Usage
@@ -58,8 +62,10 @@ _HOMES = {
     "CreditPool": "usage.limits.windows",
     "ExtraUsage": "usage.limits.windows",
     "Forbidden": "errors",
+    "History": "usage.limits.history",
     "InvalidName": "errors",
     "InvalidSetting": "errors",
+    "LimitHits": "usage.limits.history",
     "LoggedOut": "errors",
     "LoginErased": "errors",
     "LoginFailed": "errors",
@@ -67,6 +73,7 @@ _HOMES = {
     "NoCredentials": "errors",
     "NoHomeDirectory": "errors",
     "PartialCredentials": "errors",
+    "PastWindow": "usage.limits.history",
     "PermissionDenied": "errors",
     "Problem": "usage.status",
     "Profile": "usage.profile",
@@ -75,6 +82,7 @@ _HOMES = {
     "SecretStoreUnavailable": "errors",
     "ServerError": "errors",
     "ServiceError": "errors",
+    "SessionsLeft": "usage.limits.history",
     "Spend": "usage.money.spend",
     "Throttling": "usage.throttling",
     "Unauthorized": "errors",

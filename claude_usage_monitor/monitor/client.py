@@ -12,9 +12,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.monitor.accounts import add, manage
+from claude_usage_monitor.monitor.accounts.histories import account_history
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
 from claude_usage_monitor.monitor.accounts.selection import selected
@@ -25,6 +27,7 @@ from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.limits.history import History
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
 
@@ -150,6 +153,18 @@ class UsageClient:
         AccountsUnavailable.
         """
         return self._read(selected(self._registry, (), "auto", every=True))
+
+    def get_history(
+        self, name: str, days: float = 30.0, window: str | None = None, now: datetime | None = None
+    ) -> History:
+        """Return an account's windows of the last ``days`` days, of one key or of all.
+
+        Windows are newest first and stored for good; no request is sent. Raises UnknownAccount,
+        AccountsUnavailable, and InvalidSetting for an organization, which has no windows.
+        """
+        moment = now or utc_now()
+        _, history = account_history(self._registry, name)
+        return history.summary(moment, moment - timedelta(days=days), window)
 
     def get_system_token(self) -> str:
         """Return the OAuth access token that Claude Code has stored. Raises CredentialError.

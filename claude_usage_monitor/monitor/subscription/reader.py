@@ -132,6 +132,10 @@ class SubscriptionReader(Reader):
         """Return the account's status without a request."""
         return self._snapshot_and_status(previous, self._clock())[1]
 
+    def identity(self) -> str | None:
+        """Return whose figures are stored for this account; ``None`` before its first login."""
+        return self._login_source.snapshot(self._clock()).identity
+
     def request_refresh(self) -> None:
         """Request usage as soon as the budget allows, unless the last request was just now."""
         last = self._requested_at

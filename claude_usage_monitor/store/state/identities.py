@@ -26,6 +26,7 @@ else:
 _DATA_TABLES = ("reading", "newest", "complete", "login", "spend_part", "spend_trouble")
 _HISTORY_TABLES = ("hourly", "window_instance", "tracking", "plan_change")
 _PROVISIONAL_PREFIX = "token:"
+WITHOUT_LOGIN = "no login"  # whose history an import before the first login is
 _MAX_FINGERPRINTS = 1000  # a year of one new token every eight hours
 
 
@@ -58,29 +59,32 @@ def link_identity(connection: sqlite3.Connection, fingerprint: str, identity: st
     """Store which identity a token belongs to, and move the provisional identity's rows there."""
     if identity_of(connection, fingerprint) == identity:
         return
-    # Takes 2 ms; only needed when a token's identity becomes known.
-    from claude_usage_monitor.store.state import merge
-
-    provisional_identity = _PROVISIONAL_PREFIX + fingerprint
     with transaction(connection):
         connection.execute(
             "INSERT INTO identity (fingerprint, account) VALUES (?1, ?2)"
             " ON CONFLICT DO UPDATE SET account = ?2",
             (fingerprint, identity),
         )
-        merge.merge_history(connection, provisional_identity, identity)
-        for table in (*_DATA_TABLES, "request"):
-            # Where both have a row, the real identity's stays and the other one is deleted below.
-            connection.execute(
-                f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608
-                (identity, provisional_identity),
-            )
-        _delete_data(connection, provisional_identity)
+        _move_data(connection, _PROVISIONAL_PREFIX + fingerprint, identity)
         connection.execute(
             "DELETE FROM identity WHERE rowid IN (SELECT rowid FROM identity"
             " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
             (_MAX_FINGERPRINTS,),
         )
+
+
+def _move_data(connection: sqlite3.Connection, source: str, target: str) -> None:
+    """Move an identity's rows to another; where both have a row, the target's stays."""
+    # Takes 2 ms; only needed when an identity becomes known.
+    from claude_usage_monitor.store.state import merge
+
+    merge.merge_history(connection, source, target)
+    for table in (*_DATA_TABLES, "request"):
+        connection.execute(
+            f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608
+            (target, source),
+        )
+    _delete_data(connection, source)
 
 
 def delete_account_data(connection: sqlite3.Connection, identity: str) -> None:
@@ -138,6 +142,8 @@ def record_login(
         return previous[1]
     if previous is None:
         since = None
+        with transaction(connection):
+            _move_data(connection, WITHOUT_LOGIN, identity)
     elif may_be_same_identity(previous[0], identity):  # its organization became known, or changed
         since = previous[1]
     else:

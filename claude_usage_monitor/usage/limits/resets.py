@@ -389,13 +389,10 @@ def _same_window(
     """Follow a reading of the running window, whose reset time may have moved."""
     at, utilization = reading.read_at, reading.utilization or 0.0
     change = Change.SAME
-    resets_at = reading.resets_at or window.resets_at
-    if (
-        reading.resets_at is not None
-        and not _same_reset(window, reading)
-        and window.peak > ROUNDING
-    ):
-        change = Change.MOVED
+    resets_at = window.resets_at
+    if reading.resets_at is not None and not _same_reset(window, reading):
+        resets_at = _without_wobble(reading.resets_at)
+        change = Change.MOVED if window.peak > ROUNDING else Change.SAME
     points = utilization - window.utilization
     increment = Increment(window.last_seen, at, points) if points > 0 else None
     if is_plan_change:

@@ -75,7 +75,13 @@ def label_for(key: str) -> str:
     """Return a window's label: from the table, else derived from its key."""
     if key in _NAMES:
         return _NAMES[key][0]
-    words = key.removeprefix("seven_day_").replace("_", " ").replace(":", " ").strip()
+    words = (
+        key.removeprefix("seven_day_")
+        .removeprefix("seven_day:")
+        .replace("_", " ")
+        .replace(":", " ")
+        .strip()
+    )
     return words[:1].upper() + words[1:] if words else key
 
 
@@ -262,10 +268,14 @@ class Usage(NamedTuple):
         return self if windows == self.windows else self._replace(windows=windows)
 
 
+def rank_for_display(key: str) -> int:
+    """Return the place of a window in displays: those of the table first, all others after them."""
+    return list(_NAMES).index(key) if key in _NAMES else len(_NAMES)
+
+
 def sorted_for_display(windows: Iterable[UsageWindow]) -> tuple[UsageWindow, ...]:
     """Return windows in display order: those of the table first, the others as reported."""
-    ranks = {key: rank for rank, key in enumerate(_NAMES)}
-    return tuple(sorted(windows, key=lambda window: ranks.get(window.key, len(ranks))))
+    return tuple(sorted(windows, key=lambda window: rank_for_display(window.key)))
 
 
 def mark_binding(

@@ -103,6 +103,16 @@ def test_after_a_clock_that_was_far_ahead_readings_count_again() -> None:
     assert ["new", "same", "same"] == changes(steps)
 
 
+def test_a_reset_time_is_on_the_minute_that_it_wobbles_around() -> None:
+    for wobble in (-0.6, -0.4, 0.0, 0.4):
+        reset = RESET + timedelta(seconds=wobble)
+        steps = follow(read(10, 20, reset), read(20, 21, RESET + timedelta(seconds=0.3)))
+        assert [RESET, RESET] == [window(step).resets_at for step in steps]
+        assert START == window(steps[0]).started_at
+    odd = RESET + timedelta(seconds=20)
+    assert odd == window(follow(read(10, 20, odd))[0]).resets_at
+
+
 @pytest.mark.parametrize("wobble", [-9.9, -0.01, 0.01, 9.9])
 def test_a_reset_time_that_wobbles_is_the_same_window(wobble: float) -> None:
     steps = follow(read(10, 20), read(20, 18, RESET + minutes(wobble)))

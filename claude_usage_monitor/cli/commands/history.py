@@ -1,0 +1,148 @@
+"""Show past windows, resets and limits hit, or import readings.
+
+Without an option: how often the limits were hit, then one line for each window of
+the last 30 days, newest first. Windows are stored for good, readings for eight
+days. `history --readings --jsonl > FILE` on one computer and `history --import
+FILE` on another one move them; importing a file again changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import BinaryIO
+
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.clock import utc_clock
+from claude_usage_monitor.cli.exit_codes import ExitCode
+from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.formats import history as formats
+from claude_usage_monitor.monitor.accounts.histories import account_history
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.services import Services
+from claude_usage_monitor.monitor.subscription.history import AccountHistory
+from claude_usage_monitor.sources.readings_file import parse_lines
+from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.settings import load_settings
+
+_DEFAULT_DAYS = 30.0
+_MAX_DAYS = 36_500.0
+_MAX_LINE = 1 << 16  # bytes; a reading has about 200
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``history``."""
+    parser.add_argument("--account", metavar="NAME", help="of this account; default: the active")
+    parser.add_argument("--window", metavar="KEY", help="only this window, e.g. five_hour")
+    parser.add_argument(
+        "--days",
+        type=_days,
+        default=_DEFAULT_DAYS,
+        metavar="N",
+        help="how many days back; default 30",
+    )
+    parser.add_argument("--readings", action="store_true", help="the readings, not the windows")
+    formats_group = parser.add_mutually_exclusive_group()
+    formats_group.add_argument("--json", action="store_true", help="print one JSON document")
+    formats_group.add_argument("--jsonl", action="store_true", help="print a JSON object a line")
+    formats_group.add_argument("--csv", action="store_true", help="print CSV")
+    formats_group.add_argument(
+        "--import",
+        dest="import_file",
+        metavar="FILE",
+        help="import readings in JSON lines from a file, or from standard input with -",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --import: report, and change nothing"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print or import, and return the exit code."""
+    if options.dry_run and options.import_file is None:
+        output.error("--dry-run goes with --import FILE.", "Add it, or leave out --dry-run.")
+        return ExitCode.USAGE
+    settings, _ = load_settings(config_path(os.environ))
+    services = Services(os.environ, settings, utc_clock, announce=output.note)
+    name, history = account_history(AccountRegistry(services), options.account)
+    if options.import_file is not None:
+        return _import(history, name, options.import_file, dry_run=options.dry_run)
+    output.stdout()  # fails if it is closed
+    text = (
+        _readings(name, history, options) if options.readings else _windows(name, history, options)
+    )
+    if options.json:
+        output.json(text)
+    else:
+        output.data(text)
+    if services.state.notice:
+        output.note(services.state.notice)
+    return ExitCode.OK
+
+
+def _windows(name: str, history: AccountHistory, options: argparse.Namespace) -> str:
+    now = utc_clock()
+    found = history.summary(now, now - timedelta(days=options.days), options.window)
+    if options.json:
+        return formats.document(name, found)
+    if options.jsonl:
+        return formats.lines(name, found)
+    if options.csv:
+        return formats.windows_csv(name, found)
+    return formats.table(found, options.days, now, clock_style(os.environ, now))
+
+
+def _readings(name: str, history: AccountHistory, options: argparse.Namespace) -> str:
+    now = utc_clock()
+    found = history.readings(now - timedelta(days=options.days), options.window)
+    if options.json:
+        return formats.readings_document(name, found)
+    if options.jsonl:
+        return formats.reading_lines(name, found)
+    if options.csv:
+        return formats.readings_csv(name, found)
+    return formats.readings_table(found, now, clock_style(os.environ, now))
+
+
+def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> int:
+    where = "standard input" if path == "-" else path
+    if path == "-":
+        parsed = parse_lines(_lines(sys.stdin.buffer) if sys.stdin is not None else ())
+    else:
+        with open(path, "rb") as file:  # noqa: PTH123 - a device such as /dev/stdin, too
+            parsed = parse_lines(_lines(file))
+    if not parsed.readings:
+        output.error(f"There are no readings in {where}.", _IMPORT_HINT)
+        return ExitCode.FAILED
+    if parsed.unusable_lines:
+        output.warning(f"{parsed.unusable_lines} lines of {where} are not readings: skipped.")
+    imported = history.import_readings(parsed.readings, dry_run=dry_run)
+    verb = "would import" if dry_run else "imported"
+    output.message(
+        f"{name}: {verb} {imported.readings} readings in {imported.windows} windows,"
+        f" {imported.new_windows} of them new."
+    )
+    return ExitCode.OK
+
+
+_IMPORT_HINT = "`claude-usage-monitor history --readings --jsonl` writes such lines."
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file; a longer one than any reading comes in parts."""
+    while line := file.readline(_MAX_LINE):
+        yield line
+
+
+def _days(raw: str) -> float:
+    try:
+        days = float(raw)
+    except ValueError:
+        days = math.nan
+    if not 0 < days <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{raw!r} is not a number of days above 0")
+    return days

@@ -1,0 +1,186 @@
+"""An account's history: as a table, a JSON document, JSON lines and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from claude_usage_monitor.formats.json_values import Json, instant, rounded
+from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown
+from claude_usage_monitor.usage.limits.history import History, PastWindow, sessions_text
+from claude_usage_monitor.usage.limits.resets import Reading
+from claude_usage_monitor.usage.limits.windows import label_for, percent_text
+
+VERSION = 1
+_GAP = "  "
+_HEADINGS = ("Window", "Started", "Ended", "Peak", "Full at", "At limit", "")
+_ENDS = {"reset": "", "early": "early reset", "lowered": "figure lowered", "open": "running"}
+
+KeyedReading = tuple[str, Reading]
+
+
+def document(account: str, history: History) -> str:
+    """Return the history as a JSON document."""
+    sessions = history.sessions_left
+    content = {
+        "version": VERSION,
+        "account": account,
+        "watched_share": rounded(history.watched_share),
+        "windows": [_window(window) for window in history.windows],
+        "limits_hit": [
+            {"key": hits.key, "count": hits.count, "blocked_seconds": _seconds(hits.blocked)}
+            for hits in history.limits_hit
+        ],
+        "sessions_left": sessions and {"low": sessions.low, "high": sessions.high},
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def readings_document(account: str, readings: Iterable[KeyedReading]) -> str:
+    """Return readings as a JSON document."""
+    rows = [_reading(*keyed) for keyed in readings]
+    content = {"version": VERSION, "account": account, "readings": rows}
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def lines(account: str, history: History) -> str:
+    """Return the windows as JSON lines."""
+    return "".join(_line("window", account, _window(window)) for window in history.windows)
+
+
+def reading_lines(account: str, readings: Iterable[KeyedReading]) -> str:
+    """Return readings as JSON lines, which `history --import` reads."""
+    return "".join(_line("reading", account, _reading(*keyed)) for keyed in readings)
+
+
+def csv_table(account: str, rows: Sequence[Json], names: Sequence[str]) -> str:
+    """Return rows as CSV with a line of names; unknown values are empty."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, ["account", *names], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"account": account, **row} for row in rows)
+    return stream.getvalue()
+
+
+def windows_csv(account: str, history: History) -> str:
+    """Return the windows as CSV, one a row."""
+    names = (
+        "key", "started_at", "resets_at", "ended_at", "end", "peak", "full_at", "blocked_seconds",
+        "watched_share",
+    )  # fmt: skip
+    return csv_table(account, [_window(window) for window in history.windows], names)
+
+
+def readings_csv(account: str, readings: Iterable[KeyedReading]) -> str:
+    """Return readings as CSV, one a row."""
+    names = ("key", "read_at", "utilization", "resets_at", "source")
+    return csv_table(account, [_reading(*keyed) for keyed in readings], names)
+
+
+def table(history: History, days: float, now: datetime, clock: ClockStyle) -> str:
+    """Return the history as text: what it adds up to, then a line for each window."""
+    if not history.windows:
+        return "No windows are stored for this time.\n"
+    rows = [_HEADINGS, *(_cells(window, now, clock) for window in history.windows)]
+    return "\n".join([*summary(history, days), "", *_aligned(rows)]) + "\n"
+
+
+def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: ClockStyle) -> str:
+    """Return readings as text, one a line."""
+    if not readings:
+        return "No readings are stored for this time. They are stored for eight days.\n"
+    rows: list[tuple[str, ...]] = [("Read", "Window", "Used", "Resets", "Source")]
+    rows += [
+        (
+            clock_time(reading.read_at, now, clock),
+            label_for(key),
+            "—" if reading.utilization is None else f"{percent_text(reading.utilization)} %",
+            clock_time(reading.resets_at, now, clock) if reading.resets_at else "—",
+            reading.source,
+        )
+        for key, reading in readings
+    ]
+    return "\n".join(_aligned(rows)) + "\n"
+
+
+def summary(history: History, days: float) -> list[str]:
+    """Return how often the limits were hit, and how much of the time was watched."""
+    found = [
+        f"{label_for(hits.key)}: {_hits(hits.count, hits.blocked)} in {days:g} days"
+        for hits in history.limits_hit
+    ]
+    if history.watched_share is not None:
+        found.append(f"watched {history.watched_share:.0%} of the time")
+    if history.sessions_left is not None:
+        found.append(sessions_text(history.sessions_left))
+    return found
+
+
+def _hits(count: int, blocked: timedelta) -> str:
+    if not count:
+        return "limit not hit"
+    times = "once" if count == 1 else f"{count} times"
+    return f"limit hit {times}, {countdown(blocked)} at the limit,"
+
+
+def _cells(window: PastWindow, now: datetime, clock: ClockStyle) -> tuple[str, ...]:
+    ended_at = window.ended_at or window.resets_at
+    return (
+        label_for(window.key),
+        clock_time(window.started_at, now, clock),
+        clock_time(ended_at, now, clock),
+        f"{percent_text(window.peak)} %",
+        clock_time(window.full_at, now, clock) if window.full_at else "",
+        countdown(window.blocked) if window.blocked else "",
+        _ENDS[window.end],
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _line(kind: str, account: str, fields: Json) -> str:
+    content = {"type": kind, "account": account, **fields}
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def _window(window: PastWindow) -> Json:
+    return {
+        "key": window.key,
+        "started_at": instant(window.started_at),
+        "resets_at": instant(window.resets_at),
+        "ended_at": instant(window.ended_at),
+        "end": window.end,
+        "peak": rounded(window.peak),
+        "full_at": instant(window.full_at),
+        "blocked_seconds": _seconds(window.blocked),
+        "watched_share": rounded(window.watched_share),
+    }
+
+
+def _reading(key: str, reading: Reading) -> Json:
+    return {
+        "key": key,
+        "read_at": _precise(reading.read_at),
+        "utilization": reading.utilization,
+        "resets_at": reading.resets_at and _precise(reading.resets_at),
+        "source": reading.source,
+    }
+
+
+def _precise(moment: datetime) -> str:
+    """Return an instant to the millisecond, so that an import recognizes the reading."""
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _seconds(span: timedelta) -> int:
+    return round(span.total_seconds())
