@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from claude_usage_monitor.usage.suggestions import did_you_mean
@@ -21,10 +24,23 @@ _MIN_AMOUNT, _MAX_AMOUNT = Decimal("0.01"), Decimal(10**12)
 _MAX_USER_AGENT = 200  # characters
 _EMAIL_LENGTHS = range(3, 255)  # characters
 _MAX_SHOWN = 40  # characters of a wrong key or value
+_ADDRESS = re.compile(r"(?P<host>localhost|[0-9.]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65_535
+LISTEN_REQUIREMENT = "an IP address and a port, as in 127.0.0.1:9464 or [::1]:9464"
 
 
 class NotToml(Exception):
     """Raised for content that is not TOML; its text says why."""
+
+
+class ServeSettings(NamedTuple):
+    """The section [serve]: where ``serve`` listens, its TLS files, and its allowed Host names."""
+
+    listen: tuple[str, int] = ("127.0.0.1", 9464)
+    certfile: str | None = None
+    keyfile: str | None = None
+    client_cafile: str | None = None
+    hosts: tuple[str, ...] = ()
 
 
 class _Key(NamedTuple):
@@ -47,23 +63,40 @@ def parse(content: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
         raise NotToml(str(error)) from None
     except (ArithmeticError, RecursionError):
         raise NotToml("a number in it is too large, or its nesting too deep") from None
+    warnings: list[str] = []
+    sections = {name: table.pop(name) for name in _SECTIONS if name in table}
+    settings = _read(table, _KEYS, "", warnings)
+    for name, section in sections.items():
+        record, keys = _SECTIONS[name]
+        if isinstance(section, dict):
+            settings[name] = record(**_read(section, keys, f"{name}.", warnings))
+        else:
+            warnings.append(f"`{name}` must be a section, [{name}]; the default is used")
+    return settings, tuple(warnings)
+
+
+def _read(
+    table: Mapping[str, object], keys: Mapping[str, _Key], prefix: str, warnings: list[str]
+) -> dict[str, Any]:
+    """Return the usable settings of one section; append a warning for each unusable key."""
     settings: dict[str, Any] = {}
-    warnings = []
     for name, value in table.items():
-        key = _KEYS.get(name)
+        key = keys.get(name)
         if key is None:
-            suggestion = did_you_mean(name, _KEYS)
-            warnings.append(f"unknown key `{_shown(name)}`{suggestion or '; it is ignored'}")
+            suggestion = did_you_mean(name, keys)
+            warnings.append(
+                f"unknown key `{prefix}{_shown(name)}`{suggestion or '; it is ignored'}"
+            )
             continue
         setting = key.read(value)
         if setting is None:
             warnings.append(
-                f"`{name}` is {_shown_value(value)}, but must be {key.requirement};"
+                f"`{prefix}{name}` is {_shown_value(value)}, but must be {key.requirement};"
                 " the default is used"
             )
         else:
             settings[key.setting] = setting
-    return settings, tuple(warnings)
+    return settings
 
 
 def _shown(text: str) -> str:
@@ -113,6 +146,29 @@ def _boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def listen_address(value: object) -> tuple[str, int] | None:
+    """Return the IP address and the port in ``127.0.0.1:9464`` or ``[::1]:9464``."""
+    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match["port"]) > _MAX_PORT:
+        return None
+    host = match["host"].strip("[]")
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return None
+    return str(address), int(match["port"])
+
+
+def _file(value: object) -> str | None:
+    return os.path.expanduser(value) if isinstance(value, str) and value else None  # noqa: PTH111 - a text
+
+
+def _host_names(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        return None
+    return tuple(name.lower() for name in value)
+
+
 def _choice(setting: str, *choices: str) -> _Key:
     *others, last = (f'"{choice}"' for choice in choices)
     requirement = f"{', '.join(others)} or {last}"
@@ -140,4 +196,16 @@ _KEYS = {
     "mode": _choice("mode", "auto", "code", "console"),
     "ascii": _Key("ascii", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
+}
+
+_FILE = "the path of a file"
+_SERVE_KEYS = {
+    "listen": _Key("listen", LISTEN_REQUIREMENT, listen_address),
+    "certfile": _Key("certfile", _FILE, _file),
+    "keyfile": _Key("keyfile", _FILE, _file),
+    "client_cafile": _Key("client_cafile", _FILE, _file),
+    "hosts": _Key("hosts", "a list of host names", _host_names),
+}
+_SECTIONS: dict[str, tuple[Callable[..., object], Mapping[str, _Key]]] = {
+    "serve": (ServeSettings, _SERVE_KEYS),
 }

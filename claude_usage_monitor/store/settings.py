@@ -11,6 +11,8 @@ from claude_usage_monitor.files import read_own_file
 if TYPE_CHECKING:
     from decimal import Decimal  # 1.3 ms
 
+    from claude_usage_monitor.store.config_toml import ServeSettings  # 13 ms
+
 Mode = Literal["auto", "code", "console"]
 ColorChoice = Literal["auto", "always", "never"]
 
@@ -28,6 +30,7 @@ class Settings(NamedTuple):
     mode: Mode = "auto"
     ascii: bool = False
     color: ColorChoice = "auto"
+    serve: ServeSettings | None = None  # None without a section [serve]
 
 
 def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:

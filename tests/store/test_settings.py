@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from claude_usage_monitor.store.config_toml import LISTEN_REQUIREMENT, ServeSettings
 from claude_usage_monitor.store.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ monthly_budget = 100.10
 mode = "code"
 ascii = true
 color = "never"
+[serve]
+listen = "[::1]:9000"
+certfile = "/etc/ssl/metrics.pem"
+keyfile = "/etc/ssl/metrics.key"
+client_cafile = "/etc/ssl/prometheus.pem"
+hosts = ["Metrics.example"]
 """
 ALL_SET = Settings(
     interval=timedelta(seconds=60),
@@ -33,6 +40,13 @@ ALL_SET = Settings(
     mode="code",
     ascii=True,
     color="never",
+    serve=ServeSettings(
+        listen=("::1", 9000),
+        certfile="/etc/ssl/metrics.pem",
+        keyfile="/etc/ssl/metrics.key",
+        client_cafile="/etc/ssl/prometheus.pem",
+        hosts=("metrics.example",),
+    ),
 )
 
 
@@ -100,13 +114,38 @@ def test_an_unusable_value_is_a_warning_and_its_default(
 ) -> None:
     key = line.split(" = ", maxsplit=1)[0]
     others = [other for other in EVERY_KEY.decode().splitlines() if not other.startswith(key)]
-    path.write_text("\n".join([*others, line]))
+    path.write_text("\n".join([line, *others]))
     setting = {"api_floor_seconds": "api_floor"}.get(key, key)
     expected = ALL_SET._replace(**{setting: getattr(Settings(), setting)})
     loaded, (warning,) = load_settings(path)
     assert expected == loaded
     assert warning.startswith(f"{path}: `{key}` is ")
     assert warning.endswith(f", but must be {requirement}; the default is used")
+
+
+@pytest.mark.parametrize(
+    ("line", "warning"),
+    [
+        ("listen = 9464", f"`serve.listen` is 9464, but must be {LISTEN_REQUIREMENT}"),
+        ("certfile = false", "`serve.certfile` is false, but must be the path of a file"),
+        ("hosts = 'a'", '`serve.hosts` is "a", but must be a list of host names'),
+        ("hosts = [1]", "`serve.hosts` is a list, but must be a list of host names"),
+        ("port = 9464", "unknown key `serve.port`"),
+    ],
+)
+def test_an_unusable_value_in_a_section_is_a_warning_and_its_default(
+    path: Path, line: str, warning: str
+) -> None:
+    path.write_text(f"[serve]\n{line}")
+    loaded, (shown,) = load_settings(path)
+    assert Settings(serve=ServeSettings()) == loaded
+    assert shown.startswith(f"{path}: {warning}")
+
+
+def test_a_section_must_be_a_table(path: Path) -> None:
+    path.write_text("serve = 1")
+    warning = f"{path}: `serve` must be a section, [serve]; the default is used"
+    assert (Settings(), (warning,)) == load_settings(path)
 
 
 @pytest.mark.parametrize(
