@@ -20,6 +20,7 @@ _FOLDER = "claude_usage_monitor.cli.commands"
 COMMANDS = {  # name: (module with ``arguments(parser)`` and ``run(options) -> exit code``, help)
     "accounts": (f"{_FOLDER}.accounts", "add, list, use, rename and remove accounts"),
     "history": (f"{_FOLDER}.history", "show past windows and limits hit, or import readings"),
+    "guard": (f"{_FOLDER}.guard", "tell scripts by exit code whether enough is left"),
     "statusline": (f"{_FOLDER}.statusline", "print Claude Code's status line"),
     "serve": (f"{_FOLDER}.serve", "serve the figures to Prometheus"),
     "doctor": (f"{_FOLDER}.doctor", "check what works, and say how to fix what does not"),

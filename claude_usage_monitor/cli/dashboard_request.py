@@ -15,7 +15,7 @@ from claude_usage_monitor.errors import InvalidSetting, UnknownAccount, UsageMon
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.parallel import read_all
-from claude_usage_monitor.monitor.reader import DisplayedAccounts
+from claude_usage_monitor.monitor.reader import DisplayedAccounts, Reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Mode, Settings
 from claude_usage_monitor.usage import problem_text
@@ -78,6 +78,15 @@ class DashboardRequest(NamedTuple):
                     f" which `--mode {self.required_mode}` leaves out.",
                     "Leave out `--mode`, or name another account.",
                 )
+
+    def first_account(self) -> tuple[Reader, AccountStatus]:
+        """Return the reader of the first account, and its status before any read.
+
+        Raises UsageMonitorError, OSError.
+        """
+        displayed = self.open_accounts(output.note).current()[0]
+        status = AccountStatus(displayed.account, interval=self.settings.interval)
+        return displayed.reader, status
 
     def read_accounts(self) -> tuple[AccountStatus, ...]:
         """Return the statuses of the accounts, read once. Raises UsageMonitorError."""

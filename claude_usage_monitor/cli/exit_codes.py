@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     LOGIN_NEEDED = 3
     NO_FIGURES = 4
+    NOT_ENOUGH = 75  # of `guard`: sysexits.h calls it EX_TEMPFAIL, "try again later"
     SIGNAL = 128
     HANGUP = 129
     INTERRUPTED = 130

@@ -34,7 +34,7 @@ it resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
 _EPILOG = """\
 Keys: q quit, r read now (within the request budget), Tab next account, ? help.
 Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
-4 the service gave no figures, 130 interrupted."""
+4 the service gave no figures, 75 not enough left (guard), 130 interrupted."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,6 +16,8 @@ _LONG_MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_DURATION = 366 * 86_400  # seconds
 _DATE_FROM_DAYS = 6  # from then on, a weekday could be mistaken for this week's
 
 
@@ -78,6 +80,25 @@ def span_in_words(span: timedelta) -> str:
             count = seconds // size
             return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
     raise AssertionError  # the last size always matches
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the span of a text such as ``90s``, ``30m``, ``6h``, ``2d`` or ``1h30m``.
+
+    Raises ValueError for anything else, and beyond a year.
+    """
+    seconds, digits = 0, ""
+    for character in text:
+        if character.isascii() and character.isdigit():
+            digits += character
+        elif digits and character in _UNIT_SECONDS:
+            seconds, digits = seconds + int(digits[:9]) * _UNIT_SECONDS[character], ""
+        else:
+            break
+    else:
+        if seconds and not digits and seconds <= _MAX_DURATION:
+            return timedelta(seconds=seconds)
+    raise ValueError(f"{text!r} is not a duration such as 30m, 6h or 1h30m")
 
 
 def clock_time(moment: datetime, now: datetime, style: ClockStyle) -> str:

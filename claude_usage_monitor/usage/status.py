@@ -120,13 +120,17 @@ class AccountStatus(NamedTuple):
         as_of = self.as_of
         return None if as_of is None else max(timedelta(), self.api_time(now) - as_of)
 
+    @property
+    def max_age(self) -> timedelta:
+        """The age from which figures are old."""
+        return STALE_INTERVALS * max(self.interval, MIN_STALE_INTERVAL)
+
     def stale(self, now: datetime) -> bool:
         """Return whether the figures are old: a problem, or more than three intervals."""
         age = self.age(now)
         if age is None:
             return False
-        limit = STALE_INTERVALS * max(self.interval, MIN_STALE_INTERVAL)
-        return self.problem is not None or age > limit
+        return self.problem is not None or age > self.max_age
 
     def paused_until(self, now: datetime) -> datetime | None:
         """Return the end of Claude Pace Maker's back-off if it delays the next read."""

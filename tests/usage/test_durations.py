@@ -16,6 +16,7 @@ from claude_usage_monitor.usage.durations import (
     due_in,
     iso_instant,
     month_names,
+    parse_duration,
     span_in_words,
 )
 
@@ -172,3 +173,19 @@ def test_a_zone_without_a_name_is_given_as_its_offset() -> None:
 
     then = datetime(2026, 12, 1, 10, 0, tzinfo=UTC)
     assert clock_time(then, NOW, ClockStyle(Nameless())) == "1 Dec 12:00 +0200"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("6h", 21_600), ("2d", 172_800), ("1h30m", 5400)],
+)
+def test_a_duration_is_parsed(text: str, seconds: int) -> None:
+    assert timedelta(seconds=seconds) == parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "m", "-5m", "1.5h", "5 m", "5M", "0m", "٣m", "9999999999d", "367d", "1h30"]
+)
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
