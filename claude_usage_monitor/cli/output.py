@@ -16,7 +16,7 @@ from typing import TextIO
 
 _CREDENTIAL_PATTERN = r"sk-ant-[^\s'\"\\,…]{8,}(?!…)"  # "sk-ant-admin01-…" in a hint is not a key
 
-OS_ERROR_HINT = "`claude-usage-monitor doctor` checks the files."
+OS_ERROR_HINT = "Run `claude-usage-monitor doctor`: it checks every file of this program."
 
 
 class OutputFailed(Exception):

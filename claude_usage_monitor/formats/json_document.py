@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.json_spend import spend_json
@@ -16,9 +17,17 @@ from claude_usage_monitor.formats.json_values import Json, amount, instant, roun
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
-from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, UsageWindow
+from claude_usage_monitor.usage.limits.windows import (
+    Amounts,
+    CreditPool,
+    ExtraUsage,
+    UsageWindow,
+)
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import AccountStatus
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.limits.saved_resets import SavedResets
 
 VERSION = 1
 
@@ -80,6 +89,7 @@ def _account(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json:
         "windows": [_window(window, api_now) for window in usage.windows] if usage else [],
         "extra_usage": _extra_usage(usage.extra_usage) if usage and usage.extra_usage else None,
         "credit_pools": [_pool(pool) for pool in usage.credit_pools] if usage else [],
+        "saved_resets": _saved_resets(usage.saved_resets, api_now) if usage else None,
         "spend": spend_json(status.spend) if status.spend else None,
         "throttling": _throttling(status, now),
         "source": reading.source if reading else None,
@@ -131,7 +141,13 @@ def _window(window: UsageWindow, now: datetime) -> Json:
         "full_at": instant(window.full_at(now)),
         "source": window.source,
         "as_of": iso_instant(window.as_of),
+        "amounts": _amounts(window.amounts) if window.amounts else None,
     }
+
+
+def _amounts(amounts: Amounts) -> Json:
+    used, limit = amount(amounts.used), amount(amounts.limit)
+    return {"used": used, "limit": limit, "currency": amounts.currency}
 
 
 def _extra_usage(extra: ExtraUsage) -> Json:
@@ -154,6 +170,17 @@ def _pool(pool: CreditPool) -> Json:
         "utilization": rounded(pool.utilization),
         "currency": pool.currency,
         "expires_at": instant(pool.expires_at),
+    }
+
+
+def _saved_resets(saved: SavedResets | None, now: datetime) -> Json | None:
+    if saved is None:
+        return None
+    return {
+        "count": saved.count(now),
+        "use_by": instant(saved.use_by(now)),
+        "clears": list(saved.clears(now)),
+        "as_of": iso_instant(saved.as_of),
     }
 
 

@@ -71,6 +71,9 @@ WINDOW = _object(
     full_at=_or_null(_INSTANT),
     source=_STRING,
     as_of=_INSTANT,
+    amounts=_or_null(
+        _object(used=_or_null(_AMOUNT), limit=_or_null(_AMOUNT), currency=_or_null(_STRING))
+    ),
 )
 
 _EXTRA_USAGE = _object(
@@ -176,6 +179,9 @@ ACCOUNT = _object(
     windows=_array(WINDOW),
     extra_usage=_or_null(_EXTRA_USAGE),
     credit_pools=_array(_CREDIT_POOL),
+    saved_resets=_or_null(
+        _object(count=_INTEGER, use_by=_or_null(_INSTANT), clears=_array(_STRING), as_of=_INSTANT)
+    ),
     spend=_or_null(_SPEND),
     throttling=_or_null(_THROTTLING),
     source=_or_null(_STRING),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown
+from claude_usage_monitor.usage.limits.extra_usage import off_text
 from claude_usage_monitor.usage.limits.outlook import outlook, outlook_texts, pace_texts
 from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, Usage, UsageWindow
 from claude_usage_monitor.usage.money.money import money
@@ -72,6 +73,7 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
         reset=reset,
         run_out=run_out,
         pace=pace_texts(window, now),
+        money=(_amounts(*window.amounts, options)[1],) if window.amounts else (),
         ending=ending.kind if ending is not None else "",
         running=running,
         binding=window.binding,
@@ -106,8 +108,7 @@ def _extra_usage(extra: ExtraUsage, options: RenderOptions) -> list[LimitRow]:
         amounts = (f"{amounts[0]}, no limit", *amounts)
     money = [amounts] if amounts else []
     if extra.enabled is False or extra.disabled_reason is not None:
-        reason = (extra.disabled_reason or "").replace("_", " ")
-        off = options.text(f"off: {reason}" if reason else "off")
+        off = options.text(off_text(extra.disabled_reason))
         money.append((off,))
         brief = brief or (off, "off")
     return [LimitRow("Extra", "Extra", extra.utilization, None, brief, money=tuple(money))]

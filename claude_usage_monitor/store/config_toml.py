@@ -195,6 +195,7 @@ _KEYS = {
     "monthly_budget": _Key("monthly_budget", "an amount of at least 0.01", _amount),
     "mode": _choice("mode", "auto", "code", "console"),
     "ascii": _Key("ascii", "true or false", _boolean),
+    "saved_resets": _Key("saved_resets", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
 }
 

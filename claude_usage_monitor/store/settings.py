@@ -31,6 +31,7 @@ class Settings(NamedTuple):
     ascii: bool = False
     color: ColorChoice = "auto"
     serve: ServeSettings | None = None  # None without a section [serve]
+    saved_resets: bool = False
 
 
 def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:

@@ -12,6 +12,7 @@ _TYPES = {
     "claude_enterprise": "Enterprise",
     "claude_free": "Free",
 }
+_ORGANIZATION_PLANS = ("Team", "Enterprise")
 _SEATS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
 _MULTIPLIER = re.compile(r"max_(\d+x)")
 
@@ -46,11 +47,15 @@ def plan_label(
     """Return the plan's label: ``Max 5x``, ``Team Premium``, ``Pro``.
 
     ``plan_type`` is ``claude_max`` or, as Claude Code stores it, ``max``. It decides, not the
-    tier: an Enterprise plan may have a Max tier. An unknown type is returned as it is.
+    tier: an Enterprise plan may have a Max tier. An unknown type is returned as it is. ``Ultra`` is
+    used only where the API says ``ultra``.
     """
+    name = _TYPES.get(f"claude_{(plan_type or '').removeprefix('claude_')}")
+    names_ultra = "ultra" in f"{plan_type} {rate_limit_tier}".casefold()
+    if names_ultra and name not in _ORGANIZATION_PLANS:
+        return "Ultra"
     if not plan_type:
         return None
-    name = _TYPES.get(f"claude_{plan_type.removeprefix('claude_')}")
     if name is None:
         return plan_type
     multiplier = _MULTIPLIER.search(rate_limit_tier or "")

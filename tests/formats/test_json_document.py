@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from claude_usage_monitor.formats.json_document import render
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
+from claude_usage_monitor.usage.limits.windows import Amounts, UsageWindow
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
@@ -73,6 +76,7 @@ def test_the_document_has_the_documented_fields() -> None:
         "full_at": "2026-11-21T13:06:40Z",
         "source": "api",
         "as_of": "2026-11-21T12:18:48Z",
+        "amounts": None,
     }
     assert shown["extra_usage"] == {
         "enabled": True,
@@ -89,6 +93,7 @@ def test_the_document_has_the_documented_fields() -> None:
         "active": True,
         "credential_origin": "Claude Code credentials file",
         "credit_pools": [],
+        "saved_resets": None,
         "spend": None,
         "throttling": None,
         "source": "api",
@@ -149,6 +154,34 @@ def test_an_idle_window_keeps_its_percentage_and_has_no_times() -> None:
         session["resets_in_seconds"],
         session["elapsed_percent"],
     ) == ("idle", 0.0, "normal", None, None, None)
+
+
+def test_saved_resets_are_null_unless_the_api_has_answered() -> None:
+    assert None is account(STATUS)["saved_resets"]
+    assert STATUS.usage is not None
+    grant = ResetGrant(2, NOW + timedelta(days=2), ("five_hour", "seven_day"))
+    usage = STATUS.usage._replace(saved_resets=SavedResets((grant,), NOW))
+    assert account(STATUS._replace(usage=usage))["saved_resets"] == {
+        "count": 2,
+        "use_by": "2026-11-23T12:19:00Z",
+        "clears": ["five_hour", "seven_day"],
+        "as_of": "2026-11-21T12:19:00Z",
+    }
+
+
+def test_a_limit_of_money_has_its_amounts() -> None:
+    assert STATUS.usage is not None
+    window = UsageWindow(
+        "spend_limit",
+        "Spend limit",
+        24.0,
+        None,
+        "statusline",
+        NOW,
+        amounts=Amounts(Decimal(12), Decimal(50), "USD"),
+    )
+    (shown,) = account(STATUS._replace(usage=STATUS.usage._replace(windows=(window,))))["windows"]
+    assert {"used": 12.0, "limit": 50.0, "currency": "USD"} == shown["amounts"]
 
 
 def test_an_account_with_a_problem_is_stale_and_has_its_text_and_retry_time() -> None:

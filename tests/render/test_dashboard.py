@@ -231,7 +231,7 @@ def test_money_that_is_off_has_its_reason() -> None:
         ({"is_enabled": False, "used_credits": 0}, None),
         ({"is_enabled": True, "used_credits": 500, "currency": "USD"}, "$5.00 used, no limit"),
         ({"used_credits": 25217, "monthly_limit": 46600}, "252.17 of 466.00"),
-        ({"is_enabled": False, "disabled_reason": "org_level_disabled"}, "off: org level disabled"),
+        ({"is_enabled": False, "disabled_reason": "org_level_disabled"}, "off: your organization"),
     ],
 )
 def test_extra_usage_is_a_row_if_it_is_on_or_was_used(extra: object, expected: str | None) -> None:

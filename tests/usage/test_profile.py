@@ -19,6 +19,12 @@ from claude_usage_monitor.usage.profile import plan_label
         ("claude_team", None, "team_tier_9", "Team team_tier_9"),
         ("claude_free", None, None, "Free"),
         ("claude_galaxy", None, None, "claude_galaxy"),
+        ("claude_ultra", None, None, "Ultra"),
+        ("claude_max", "default_claude_ultra", None, "Ultra"),
+        ("Ultra_2026", "default_claude_max_20x", None, "Ultra"),
+        (None, "default_claude_ultra", None, "Ultra"),
+        ("claude_enterprise", "default_claude_ultra", None, "Enterprise"),
+        ("claude_team", "default_claude_ultra", "team_standard", "Team Standard"),
         (None, "default_claude_max_5x", None, None),
     ],
 )

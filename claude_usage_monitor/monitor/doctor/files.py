@@ -33,7 +33,7 @@ class Condition(Enum):
     GOOD = "only you can change it"
     MISSING = "does not exist (not needed yet)"
     INACCESSIBLE = "you have no access to it"
-    WRONG_TYPE = "not a regular file or folder, as it should be"
+    WRONG_TYPE = "not a regular file"
     LINK = "a symbolic link, which is not followed"
     FOREIGN = "another user owns it"
     WRITABLE = "other users can write to it"
@@ -119,7 +119,8 @@ def file_findings(
         hint = remedy(own, condition)
         if hint:
             problems.add(own.name)
-        detail = f"{own.path}: {condition.value}"
+        is_wrong_folder = own.is_folder and condition is Condition.WRONG_TYPE
+        detail = f"{own.path}: {'not a folder' if is_wrong_folder else condition.value}"
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
     if state_notice is not None and not problems & {"folder", "state"}:
         hint = "Free space, or set CLAUDE_USAGE_MONITOR_HOME to another folder."

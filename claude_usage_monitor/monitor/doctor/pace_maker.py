@@ -52,7 +52,7 @@ def _activity(throttling: Throttling, now: datetime) -> str:
     delay = (
         "" if throttling.delay_seconds is None else f", {throttling.delay_seconds:g}s a tool use"
     )
-    activities = {True: f"throttling{delay}", False: "on pace", None: "at rest"}
+    activities = {True: f"throttling{delay}", False: "not throttling", None: "at rest"}
     mode = " (fallback)" if throttling.mode == "fallback" else ""
     activity = activities[throttling.throttling(now)]
     return f"{activity}{mode}, decided {ago(now - throttling.decided_at)}"

@@ -68,7 +68,7 @@ class ClaudeCodeLogin:
 
     def snapshot(self, now: datetime, *, force: bool = False) -> LoginSnapshot:
         """Return the login's snapshot. ``force`` reads its store again, even if it is cached."""
-        return self._pace_maker.added_to(self._login_snapshot(now, force=force), now)
+        return self._pace_maker.with_pace_maker(self._login_snapshot(now, force=force), now)
 
     def _login_snapshot(self, now: datetime, *, force: bool) -> LoginSnapshot:
         try:

@@ -41,7 +41,7 @@ class PaceMakerMonitor:
         self._pace_maker: PaceMaker | None = None
         self._recorded: tuple[str, datetime] | None = None  # identity and time of the last usage
 
-    def added_to(self, login: LoginSnapshot, now: datetime) -> LoginSnapshot:
+    def with_pace_maker(self, login: LoginSnapshot, now: datetime) -> LoginSnapshot:
         """Return the login with Pace Maker's state; store its usage and its back-off."""
         backoff = login.backoff
         pace_maker = self.read(now, backoff.clock_skew if backoff else timedelta())
@@ -83,10 +83,10 @@ class PaceMakerMonitor:
     ) -> str | None:
         """Return why its usage may not be this login's; ``None`` if it certainly is.
 
-        Its files do not name the account of its figures: its profile is the one that was logged in
-        when it was installed. It uses the token in the credentials file. So the figures
-        are this login's if the login comes from that file, the API has confirmed the token's
-        account, and the file has not changed since before Pace Maker's request.
+        Pace Maker's files do not say whose figures they contain, but it always uses the token in
+        the credentials file. So the figures are this login's if all of these are true: the login
+        comes from that file, the API has confirmed the token's account, and Pace Maker sent its
+        request after the last change of the file.
         """
         if login.credential is None or login.identity is None or login.problem is not None:
             return "no login to compare it with"

@@ -174,6 +174,9 @@ class SubscriptionReader(Reader):
         except UsageMonitorError as error:
             if not refused and snapshot.usable(now):
                 return snapshot, status  # the token has not expired yet
+            followed, new_status = self._snapshot_and_status(previous, now)
+            if followed.credential != snapshot.credential and followed.usable(now):
+                return followed, new_status  # the API has confirmed Claude Code's renewed login
             problem = Problem.from_error(error)
             failed = status._replace(problem=problem, next_read_at=problem.retry_at)
             return snapshot._replace(problem=error), failed
@@ -273,7 +276,9 @@ class SubscriptionReader(Reader):
         self._requested_at = now
         self._client = self._client or self._connect()
         try:
-            usage = oauth_api.get_usage(self._client, credential.token)
+            usage = oauth_api.get_usage(
+                self._client, credential.token, saved_resets=self._settings.saved_resets
+            )
         except UsageMonitorError as error:
             answered_at = self._clock()  # the API's wait starts with its answer
             backoff = backoff_after(error, previous_backoff, answered_at, usage_wait, self._jitter)

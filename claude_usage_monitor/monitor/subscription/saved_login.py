@@ -10,6 +10,7 @@ from claude_usage_monitor.errors import (
     CredentialError,
     CredentialsExpired,
     SecretStoreUnavailable,
+    Unauthorized,
     UnknownAccount,
     UsageMonitorError,
 )
@@ -160,17 +161,22 @@ class SavedLogin:
         token = stored.refresh_token
         unwritten = self._store.pending_problem(self._saved.id)
         refreshable = token is not None and unwritten is None and logged_out is None
+        backoff = self._state.backoff_of(credential.fingerprint)
         problem: UsageMonitorError | None = None
-        if credential.expired(now):
-            problem = logged_out
+        refused = (
+            backoff is not None
+            and backoff.problem is not None
+            and (backoff.problem.code in (Unauthorized.code, CredentialsExpired.code))
+        )
+        if credential.expired(now) or refused:
+            problem = logged_out if credential.expired(now) else None
             if token is not None and problem is None:
                 state = self._accounts.refresh_state(self._saved.id, token_fingerprint(token))
-                if state.is_backing_off(now):
+                if state.is_final or (credential.expired(now) and state.is_backing_off(now)):
                     problem, refreshable = error_from_refresh_state(state), False
-            if problem is None and not refreshable:
+            if problem is None and not refreshable and credential.expired(now):
                 hint = log_in_again(self._saved.name)
                 problem = CredentialsExpired(hint=hint, expired_at=credential.login.expires_at)
-        backoff = self._state.backoff_of(credential.fingerprint)
         return LoginSnapshot(
             identity, credential, profile, problem, unwritten, refreshable, backoff
         )

@@ -5,7 +5,14 @@ A new panel is one module here with a function ``draw(context, level)``, and one
 
 from __future__ import annotations
 
-from claude_usage_monitor.render.panels import account, limits, spend, spend_tables, throttling
+from claude_usage_monitor.render.panels import (
+    account,
+    limits,
+    plan,
+    spend,
+    spend_tables,
+    throttling,
+)
 from claude_usage_monitor.render.panels.panel import Panel
 
 # If there are too few rows, the lowest priority is dropped first. These are parts of the frame:
@@ -19,6 +26,7 @@ PANELS = (
     Panel("person", account.draw_person, (20,)),
     # Amounts, pace words, times of resets, bars, and last when a limit runs out.
     Panel("limits", limits.draw, (44, 46, 48, 50, 60), grows=True),
+    Panel("plan", plan.draw, (18,)),
     Panel("spend", spend.draw_totals, (80, 82, 84)),
     Panel("spend chart", spend.draw_chart, (6, 60)),
     Panel("spend tables", spend_tables.draw, (5, 7, 8, 9, 30, 50), grows=True),

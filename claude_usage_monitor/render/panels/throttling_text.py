@@ -55,7 +55,7 @@ class ThrottlingText(NamedTuple):
             variants = (long, short, f"{delay} delay") if delay else ("throttling",)
             return [Part(variants, f"{STRONG} {self.options.theme.strong_warning}")]
         if throttling.throttling(now) is False:
-            return [Part(("on pace, no delay", "on pace"), self.options.theme.good)]
+            return [Part(("not throttling", "no delay"), self.options.theme.good)]
         if throttling.decided_at is None:
             unknown = ("not known",) if throttling.gaps else ("no decision yet", "undecided")
             return [Part(unknown)]

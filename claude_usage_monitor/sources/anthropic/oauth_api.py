@@ -19,6 +19,7 @@ from claude_usage_monitor.sources.anthropic.failed_reply import (
     FailedReply,
     Failure,
 )
+from claude_usage_monitor.sources.anthropic.saved_resets import QUERY as SAVED_RESETS_QUERY
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.sources.values import boolean, json_object, parse_json_object, text
@@ -50,13 +51,14 @@ _ERRORS = {
 }
 
 
-def get_usage(client: HttpClient, token: Secret) -> Usage:
-    """Send one request for the account's limits.
+def get_usage(client: HttpClient, token: Secret, *, saved_resets: bool = False) -> Usage:
+    """Send one request for the account's limits, and for its saved resets if so asked.
 
     Raises CredentialError when the API refuses the token, ServiceError when there is no usable
     reply.
     """
-    reply = client.get(USAGE_PATH, BETA_HEADER, bearer=token)
+    query = SAVED_RESETS_QUERY if saved_resets else ()
+    reply = client.get(USAGE_PATH, BETA_HEADER, bearer=token, query=query)
     _raise_for_error(reply)
     return usage_from(reply.body, reply.at)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from claude_usage_monitor.errors import UnexpectedResponse
+from claude_usage_monitor.sources.anthropic.saved_resets import saved_resets_from
 from claude_usage_monitor.sources.values import (
     JsonObject,
     boolean,
@@ -79,6 +80,7 @@ def usage_from_document(document: JsonObject, as_of: datetime, source: Source) -
         as_of=as_of,
         extra_usage=_extra_usage(json_object(document.get("extra_usage"))),
         credit_pools=tuple(pools[:MAX_ROWS]),
+        saved_resets=saved_resets_from(document, as_of) if document.get("cedar_ember") else None,
     )
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.limits.windows import (
+    SPEND_LIMIT,
+    Amounts,
     Usage,
     UsageWindow,
     label_for,
@@ -23,6 +25,7 @@ _KEY = re.compile(r"[a-z][a-z0-9_:]*[a-z0-9]")
 _MAX_KEY_LENGTH = 60
 _MAX_WINDOWS = 20
 _DEFAULT_LENGTH = timedelta(days=7)
+_MAX_SPEND_PERIOD = timedelta(days=366)
 _RESET_TOLERANCE = timedelta(hours=1)
 _MAX_SESSION = timedelta(days=365)
 _DIGITS = 6  # 14.000000000000002 is 14
@@ -51,17 +54,36 @@ def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
 def _window(raw_key: str, value: object, now: datetime) -> UsageWindow | None:
     fields = values.json_object(value)
     key = values.text(raw_key, _MAX_KEY_LENGTH)
-    if fields is None or key is None or not key.startswith(_PREFIXES) or not _KEY.fullmatch(key):
+    if fields is None or key is None or not _KEY.fullmatch(key):
+        return None
+    if key != SPEND_LIMIT and not key.startswith(_PREFIXES):
         return None
     percent = values.percent(fields.get("used_percentage"))
     if percent is None:
         return None
     resets_at = values.instant(fields.get("resets_at"))
     window = UsageWindow(key, label_for(key), round(percent, _DIGITS), resets_at, "statusline", now)
-    latest_reset = now + (window.length or _DEFAULT_LENGTH) + _RESET_TOLERANCE
+    length = window.length or _DEFAULT_LENGTH
+    if key == SPEND_LIMIT:
+        length, window = _MAX_SPEND_PERIOD, window._replace(amounts=_amounts(fields))
+    latest_reset = now + length + _RESET_TOLERANCE
     if resets_at is not None and not now < resets_at <= latest_reset:
         return None  # the window has reset, or its reset time is impossible
     return window
+
+
+def _amounts(fields: values.JsonObject) -> Amounts | None:
+    """Return the amounts of a spend limit, which older versions of Claude Code do not send."""
+    from decimal import Decimal  # 1.3 ms; only members with a spend limit need it
+
+    used, limit = (values.number(fields.get(key)) for key in ("used_usd", "limit_usd"))
+    if used is None and limit is None:
+        return None
+    return Amounts(
+        None if used is None else Decimal(str(used)),
+        None if limit is None else Decimal(str(limit)),
+        "USD",
+    )
 
 
 def _session_began(document: values.JsonObject, now: datetime) -> datetime | None:

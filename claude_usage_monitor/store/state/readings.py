@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.store.columns import (
     amount,
@@ -22,6 +22,8 @@ from claude_usage_monitor.store.columns import (
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, UpdatePolicy
 from claude_usage_monitor.usage.limits.windows import (
+    SPEND_LIMIT,
+    Amounts,
     CreditPool,
     ExtraUsage,
     Usage,
@@ -30,12 +32,15 @@ from claude_usage_monitor.usage.limits.windows import (
     sorted_for_display,
 )
 
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.limits.saved_resets import SavedResets
+
 READING_RETENTION = timedelta(days=8)
 HOURLY_RETENTION = timedelta(days=366)
 MAX_SHOWN_AGE = timedelta(days=7)
 RESET_TOLERANCE = timedelta(seconds=60)  # the API's reset times vary by a second
 
-_COLUMNS = "key, label, utilization, resets_at, source, as_of, model, is_active"
+_COLUMNS = "key, label, utilization, resets_at, source, as_of, model, is_active, amounts"
 _CLOCK_JUMP_READINGS = 300  # see _delete_old_rows
 _MAX_DELETED_ROWS = 1000  # in one pass; more would lock out other processes for too long
 
@@ -112,7 +117,8 @@ def _store_window(connection: sqlite3.Connection, identity: str, window: UsageWi
     as_of = milliseconds(window.as_of)
     resets_at = optional_milliseconds(window.resets_at)
     connection.execute(
-        "INSERT OR REPLACE INTO newest VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO newest (account, key, label, model, utilization, resets_at,"
+        " is_active, source, as_of, amounts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             identity,
             window.key,
@@ -123,6 +129,7 @@ def _store_window(connection: sqlite3.Connection, identity: str, window: UsageWi
             window.is_active,
             window.source,
             as_of,
+            _amounts_as_json(window.amounts),
         ),
     )
     connection.execute(
@@ -141,16 +148,24 @@ def _is_latest(
 def _store_complete(
     connection: sqlite3.Connection, identity: str, usage: Usage, policy: UpdatePolicy
 ) -> None:
+    if policy is not UpdatePolicy.REPLACE:  # other programs do not ask for saved resets
+        usage = usage._replace(saved_resets=_stored_saved_resets(connection, identity))
     connection.execute(
         "INSERT OR REPLACE INTO complete VALUES (?, ?, ?, ?)",
         (identity, usage.source, milliseconds(usage.as_of), _money_as_json(usage)),
     )
-    reported = json.dumps([window.key for window in usage.windows])
+    # A complete reading reports every window but the one of the status line.
+    reported = json.dumps([SPEND_LIMIT, *(window.key for window in usage.windows)])
     connection.execute(
         "DELETE FROM newest WHERE account = ? AND (? OR as_of <= ?)"
         " AND key NOT IN (SELECT value FROM json_each(?))",
         (identity, policy is UpdatePolicy.REPLACE, milliseconds(usage.as_of), reported),
     )
+
+
+def _stored_saved_resets(connection: sqlite3.Connection, identity: str) -> SavedResets | None:
+    row = connection.execute("SELECT money FROM complete WHERE account = ?", (identity,)).fetchone()
+    return _money_from_json(row[0])[2] if row else None
 
 
 def _delete_old_rows(connection: sqlite3.Connection, as_of: datetime) -> None:
@@ -205,7 +220,7 @@ def latest_usage(connection: sqlite3.Connection, identity: str, now: datetime) -
 
 
 def _window(row: tuple[Any, ...]) -> UsageWindow:
-    key, label, utilization, resets_at, source, as_of, model, is_active = row
+    key, label, utilization, resets_at, source, as_of, model, is_active, amounts = row
     return UsageWindow(
         key=key,
         label=str(label),
@@ -215,13 +230,35 @@ def _window(row: tuple[Any, ...]) -> UsageWindow:
         as_of=instant(as_of),
         model=model,
         is_active=bool(is_active),
+        amounts=_amounts_from_json(amounts),
     )
 
 
+def _amounts_as_json(amounts: Amounts | None) -> str | None:
+    if amounts is None:
+        return None
+    return json.dumps([amount_text(amounts.used), amount_text(amounts.limit), amounts.currency])
+
+
+def _amounts_from_json(text: str | None) -> Amounts | None:
+    if text is None:
+        return None
+    used, limit, currency = json.loads(text)
+    return Amounts(amount(used), amount(limit), currency)
+
+
 def _money_as_json(usage: Usage) -> str:
-    extra = usage.extra_usage
+    extra, saved = usage.extra_usage, usage.saved_resets
     return json.dumps(
         {
+            "saved_resets": saved
+            and [
+                milliseconds(saved.as_of),
+                [
+                    [grant.left, optional_milliseconds(grant.ends_at), grant.clears]
+                    for grant in saved.grants
+                ],
+            ],
             "extra": extra
             and [
                 extra.enabled,
@@ -247,7 +284,9 @@ def _money_as_json(usage: Usage) -> str:
     )
 
 
-def _money_from_json(text: str) -> tuple[ExtraUsage | None, tuple[CreditPool, ...]]:
+def _money_from_json(
+    text: str,
+) -> tuple[ExtraUsage | None, tuple[CreditPool, ...], SavedResets | None]:
     stored = json.loads(text)
     extra = None
     if stored["extra"]:
@@ -265,4 +304,20 @@ def _money_from_json(text: str) -> tuple[ExtraUsage | None, tuple[CreditPool, ..
         )
         for key, label, used, limit, utilization, currency, expires_at in stored["pools"]
     )
-    return extra, pools
+    return extra, pools, _saved_resets(stored.get("saved_resets"))
+
+
+def _saved_resets(stored: list[Any] | None) -> SavedResets | None:
+    if stored is None:
+        return None
+    # Takes 0.3 ms; only users who ask for saved resets need it.
+    from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
+
+    as_of, grants = stored
+    return SavedResets(
+        tuple(
+            ResetGrant(left, optional_instant(ends_at), tuple(clears))
+            for left, ends_at, clears in grants
+        ),
+        instant(as_of),
+    )

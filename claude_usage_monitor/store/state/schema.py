@@ -183,6 +183,7 @@ _MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """,
     LEDGER_CHANGE,
     _add_history,
+    "ALTER TABLE newest ADD COLUMN amounts TEXT",  # of a limit of money, as JSON
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 

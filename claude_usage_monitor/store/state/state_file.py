@@ -50,7 +50,8 @@ _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 class StateFile(NamedTuple):
     """An open database with our tables.
 
-    ``path`` is ``None`` in memory; ``notice`` says why state.db is not in use.
+    ``path`` is ``None`` for a database in memory. ``notice`` tells the user what happened to
+    state.db: why another database is used instead, or that a damaged file was replaced.
     """
 
     connection: sqlite3.Connection

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits import pace as paces
-from claude_usage_monitor.usage.limits.reading_sources import Source
+from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from claude_usage_monitor.usage.limits.saved_resets import SavedResets
+
 
 State = Literal["running", "idle", "reset"]
 
+SPEND_LIMIT = "spend_limit"  # a member's own cap, which only the status line reports
 _LENGTHS = (("five_hour", timedelta(hours=5)), ("seven_day", timedelta(days=7)))  # by key prefix
 
 # key: (label, short label). Windows are shown in this order, other keys after these.
@@ -34,6 +37,7 @@ _NAMES = {
     "seven_day_oauth_apps": ("OAuth apps", "Apps"),
     "seven_day_cowork": ("Cowork", "Cowork"),
     "seven_day_omelette": ("Design", "Design"),
+    SPEND_LIMIT: ("Spend limit", "Spend"),
 }
 
 
@@ -90,12 +94,21 @@ def length_of(key: str) -> timedelta | None:
     return next((length for prefix, length in _LENGTHS if key.startswith(prefix)), None)
 
 
+class Amounts(NamedTuple):
+    """The amounts of money behind a limit's percentage."""
+
+    used: Decimal | None
+    limit: Decimal | None
+    currency: str | None
+
+
 class UsageWindow(NamedTuple):
     """One limit: how much of it is used, and when it resets.
 
     ``utilization`` is in percent, 0–100 (may exceed 100), ``None`` when unknown. ``resets_at`` is
     ``None`` while the window has not started. ``is_active`` is the API's flag for the window that
-    stops the user first; ``binding`` is this package's own decision.
+    stops the user first; ``binding`` is this package's own decision. ``amounts`` are those of a
+    limit of money.
     """
 
     key: str
@@ -107,6 +120,7 @@ class UsageWindow(NamedTuple):
     model: str | None = None
     is_active: bool = False
     binding: bool = False
+    amounts: Amounts | None = None
 
     @property
     def short_label(self) -> str:
@@ -229,10 +243,20 @@ class Usage(NamedTuple):
     as_of: datetime
     extra_usage: ExtraUsage | None = None
     credit_pools: tuple[CreditPool, ...] = ()
+    saved_resets: SavedResets | None = None
+    """``None`` if unknown or not offered."""
 
     def window(self, key: str) -> UsageWindow | None:
         """Return the window with this key, if the source reported it."""
         return next((window for window in self.windows if window.key == key), None)
+
+    @property
+    def lacks_five_hour_limit(self) -> bool:
+        """Whether the plan has weekly limits and no 5-hour limit, by a source that lists all."""
+        keys = [window.key for window in self.windows]
+        has_week = any(key.startswith("seven_day") for key in keys)
+        complete = self.source in SOURCES and SOURCES[self.source].complete
+        return complete and has_week and "five_hour" not in keys
 
     @property
     def five_hour(self) -> UsageWindow | None:

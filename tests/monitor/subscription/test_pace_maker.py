@@ -420,7 +420,7 @@ def test_the_live_dashboard_follows_its_changes(
     terminal.read_for(1)
     assert before == folder.contents()
     folder.decide(utc_now(), 0)
-    terminal.wait_for("on pace, no delay")
+    terminal.wait_for("not throttling")
 
 
 def test_doctor_describes_it(command: Command, login: Store, folder: PaceMakerFolder) -> None:

@@ -210,6 +210,20 @@ def test_the_request_has_the_headers_that_the_api_expects(api: Api, store: Store
     assert request.headers["User-Agent"].startswith("claude-code/")
 
 
+def test_saved_resets_are_requested_only_if_the_user_asks_for_them(
+    api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the one flag that Claude Code sends, and without `skip_spend`, which empties money."""
+    store.login()
+    get_usage()
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(tmp_path))
+    (tmp_path / "config.toml").write_text("saved_resets = true")
+    found = get_usage()
+    assert [b"", b"cedar_ember=1"] == [request.query_string for request in api.usage_requests]
+    assert None is found.saved_resets  # the API did not answer: unknown
+    assert found.extra_usage is not None
+
+
 def test_the_user_agent_is_a_setting(
     api: Api, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -712,7 +726,7 @@ def test_cached_figures_dated_in_the_future_are_not_used(
 def test_an_interrupted_request_delays_no_other_process(
     api: Api, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     store.login()

@@ -632,3 +632,34 @@ def test_a_login_refreshed_by_another_process_is_used(server: TokenServer) -> No
     assert None is code(read(there, saved))
     assert (41.0, None) == (five_hour(status := read(here, saved)), code(status))
     assert 1 == len(server.refreshes)
+
+
+def test_a_login_that_claude_code_has_renewed_is_followed_by_the_same_command(
+    claude: ClaudeCode, home: Path
+) -> None:
+    """Also without ~/.claude.json: the API says whose the new token is."""
+    saved = saved_from(claude)
+    same_login_refreshed(claude)
+    (home / ".claude.json").unlink(missing_ok=True)
+    status = read(registry(), saved)
+    assert (41.0, None) == (five_hour(status), code(status))
+    assert "Claude Code credentials file" == status.credential_origin
+    assert [] == claude.server.refreshes
+
+
+@pytest.mark.parametrize("expires_in", [-60, 3600])
+def test_an_own_login_that_has_ended_says_the_same_at_every_look(
+    server: TokenServer, expires_in: float
+) -> None:
+    """When it is read, when it is read again, and in the list of accounts."""
+    credentials = server.issue(OURS, expires_in=expires_in)
+    server.revoke(server.family_of(credentials))
+    saved = save_account(credentials, OURS)
+    looks = [read(registry(), saved).problem for _ in range(2)]
+    looks += [each.problem for each in manage.summaries(registry()) if each.account.name == OURS]
+    looks += [read(registry(), saved).problem]
+    assert ["credentials_expired"] * 4 == [problem.code for problem in looks if problem]
+    (message,) = {problem.message for problem in looks if problem}
+    assert "no longer valid" in message
+    (hint,) = {problem.hint for problem in looks if problem}
+    assert "--login --replace" in hint

@@ -149,7 +149,7 @@ def test_a_problem_is_shown_first() -> None:
     ("change", "expected"),
     [
         ({}, "throttling, 35s a tool use"),
-        ({"should_throttle": False}, "on pace, no delay"),
+        ({"should_throttle": False}, "not throttling"),
         ({"enabled": False}, "switched off"),
         ({"decided_at": None}, "no decision yet"),
         ({"decided_at": NOW - timedelta(minutes=11)}, "at rest, last delay 35s 11m ago"),

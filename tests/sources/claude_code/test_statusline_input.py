@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -68,8 +69,33 @@ def test_reads_a_window_without_a_reset() -> None:
 
 
 def test_ignores_keys_that_are_not_windows() -> None:
-    limits = {"spend_limit": {"used_percentage": 4}, "model_scoped": [{"utilization": 0.5}]}
+    limits = {"spend_limits": {"used_percentage": 4}, "model_scoped": [{"utilization": 0.5}]}
     assert [] == parsed(limits)
+
+
+def test_reads_the_members_own_spend_limit_with_its_amounts() -> None:
+    """Behind a gateway. It may exceed 100 % and resets within a month, not within a week."""
+    resets_at = NOW + timedelta(days=30)
+    fields = {
+        "used_percentage": 104.0,
+        "resets_at": resets_at.timestamp(),
+        "used_usd": 52.0,
+        "limit_usd": 50,
+        "period": "monthly",
+    }
+    usage = parse_statusline_input(as_bytes({"rate_limits": {"spend_limit": fields}}), NOW).usage
+    assert usage is not None
+    (window,) = usage.windows
+    assert ("spend_limit", "Spend limit", 104.0) == (window.key, window.label, window.utilization)
+    assert resets_at == window.resets_at
+    assert (Decimal("52.0"), Decimal(50), "USD") == window.amounts
+
+
+def test_a_spend_limit_of_an_older_claude_code_has_no_amounts() -> None:
+    content = as_bytes({"rate_limits": {"spend_limit": {"used_percentage": 40}}})
+    usage = parse_statusline_input(content, NOW).usage
+    assert usage is not None
+    assert [(40.0, None)] == [(window.utilization, window.amounts) for window in usage.windows]
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b"null", b"[" * 100_000, b"{"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,14 @@ from claude_usage_monitor.store.state.readings import (
     record_usage,
 )
 from claude_usage_monitor.store.state.state_file import open_in_memory
-from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, label_for
+from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
+from claude_usage_monitor.usage.limits.windows import (
+    SPEND_LIMIT,
+    Amounts,
+    Usage,
+    UsageWindow,
+    label_for,
+)
 from tests.support.payloads import NOW, PAYLOADS, as_bytes, payload, usage_body
 
 if TYPE_CHECKING:
@@ -194,3 +202,57 @@ def test_no_query_scans_the_history(connection: sqlite3.Connection) -> None:
         (0,),
     ).fetchall()
     assert all("SEARCH" in row[3] for row in plan)
+
+
+# --- limits of one source only --------------------------------------------------------------------
+
+SPEND = UsageWindow(
+    SPEND_LIMIT,
+    "Spend limit",
+    24.0,
+    NOW + timedelta(days=9),
+    "statusline",
+    NOW,
+    amounts=Amounts(Decimal("12.00"), Decimal(50), "USD"),
+)
+
+
+def test_a_spend_limit_stays_when_the_api_answers_which_never_reports_it(
+    connection: sqlite3.Connection,
+) -> None:
+    record_usage(connection, ADA, Usage((SPEND,), "statusline", NOW))
+    record_usage(connection, ADA, api(NOW + MINUTE))
+    found = latest_usage(connection, ADA, NOW + MINUTE)
+    assert found is not None
+    assert SPEND == found.window(SPEND_LIMIT)
+    assert "five_hour" in [window.key for window in found.windows]
+
+
+SAVED = SavedResets((ResetGrant(2, NOW + timedelta(days=3), ("five_hour",)),), NOW)
+
+
+def test_saved_resets_are_those_that_the_api_last_reported(connection: sqlite3.Connection) -> None:
+    """Claude Code's cache and Pace Maker do not ask for them, and a request without the flag ends
+    them: they would only grow older."""
+    record_usage(connection, ADA, api()._replace(saved_resets=SAVED))
+    record_usage(connection, ADA, api(NOW + MINUTE)._replace(source="claude-json"))
+    found = latest_usage(connection, ADA, NOW + MINUTE)
+    assert found is not None
+    assert SAVED == found.saved_resets
+    record_usage(connection, ADA, api(NOW + 2 * MINUTE))
+    found = latest_usage(connection, ADA, NOW + 2 * MINUTE)
+    assert found is not None
+    assert None is found.saved_resets
+
+
+def test_a_percentage_that_falls_before_its_reset_is_a_reset(
+    connection: sqlite3.Connection,
+) -> None:
+    """Resets off schedule happen: the newest figure counts, and nothing is a problem."""
+    record_usage(connection, ADA, api())
+    record_usage(connection, ADA, api(NOW + MINUTE, five_hour=3.0))
+    assert (3.0, "api") == shown(connection)
+    found = latest_usage(connection, ADA, NOW + MINUTE)
+    assert found is not None
+    assert found.five_hour is not None
+    assert "running" == found.five_hour.state(NOW + MINUTE)
