@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 PROGRAM = "claude-usage-monitor"
 COMMAND = "COMMAND"  # what the help calls the name of a command
+COMPLETIONS = {  # shell: file in the folder `completions`
+    "bash": f"{PROGRAM}.bash",
+    "zsh": f"_{PROGRAM}",
+    "fish": f"{PROGRAM}.fish",
+}
 _MIN_INTERVAL = 5  # seconds
 _MAX_INTERVAL = 7 * 86_400  # seconds
 _HELP_WIDTH = 80  # columns, where standard output is not a terminal
@@ -72,6 +77,23 @@ class Parser(argparse.ArgumentParser):
         output.data(message)
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints the completion script of a shell and exits."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002 - part of the protocol
+        values: object,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> NoReturn:
+        # Importing pathlib would take 4 ms, and nothing else here needs it.
+        folder = os.path.join(os.path.dirname(__file__), "completions")  # noqa: PTH118, PTH120
+        with open(os.path.join(folder, COMPLETIONS[str(values)]), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            output.data(file.read())
+        parser.exit()
+
+
 def build_parser(commands: Mapping[str, tuple[str, str]], loaded: Container[str]) -> Parser:
     """Return the parser of the whole command line.
 
@@ -90,6 +112,13 @@ def build_parser(commands: Mapping[str, tuple[str, str]], loaded: Container[str]
             subparser.description = module.__doc__
             module.arguments(subparser)
     add_dashboard_options(parser)
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        default=argparse.SUPPRESS,
+        choices=tuple(COMPLETIONS),
+        help="print the completion script of a shell and exit",
+    )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
 

@@ -40,11 +40,13 @@ _MAX_WIDTH = 100  # columns
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``accounts`` and of its actions."""
-    parser.set_defaults(function=_list, json=False)
+    parser.set_defaults(function=_list, json=False, names=False)
     actions = parser.add_subparsers(title="commands", dest="action", metavar=COMMAND)
     _add_arguments(actions.add_parser("add", help="add an account", description="Add an account."))
     listing = actions.add_parser("list", help="list the accounts")
-    listing.add_argument("--json", action="store_true", help="print one JSON document")
+    formats = listing.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="print one JSON document")
+    formats.add_argument("--names", action="store_true", help="print the names only, one a line")
     listing.set_defaults(function=_list)
     use = actions.add_parser("use", help="show an account by default")
     use.add_argument("name", metavar="NAME")
@@ -165,6 +167,10 @@ def _read_input() -> bytes:
 
 def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
     output.stdout()  # fails if it is closed
+    if options.names:
+        names = (listed.account.name for listed in registry.all_accounts())
+        output.data("".join(f"{name}\n" for name in names))
+        return ExitCode.OK
     rows = [account_list.Row(*account) for account in manage.summaries(registry)]
     now, environ = utc_clock(), os.environ
     if options.json:
