@@ -196,6 +196,8 @@ _KEYS = {
     "mode": _choice("mode", "auto", "code", "console"),
     "ascii": _Key("ascii", "true or false", _boolean),
     "saved_resets": _Key("saved_resets", "true or false", _boolean),
+    "transcripts": _Key("transcripts", "true or false", _boolean),
+    "hide_names": _Key("hide_names", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
 }
 

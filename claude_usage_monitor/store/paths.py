@@ -31,6 +31,11 @@ def state_path(environ: Mapping[str, str]) -> Path:
     return _folder(environ, "state") / "state.db"
 
 
+def transcripts_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of what the transcripts' messages used, transcripts.db."""
+    return state_path(environ).with_name("transcripts.db")
+
+
 def accounts_path(environ: Mapping[str, str]) -> Path:
     """Return the path of the list of accounts, accounts.db."""
     return state_path(environ).with_name("accounts.db")

@@ -32,6 +32,8 @@ class Settings(NamedTuple):
     color: ColorChoice = "auto"
     serve: ServeSettings | None = None  # None without a section [serve]
     saved_resets: bool = False
+    transcripts: bool = True
+    hide_names: bool = False
 
 
 def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.usage.attribution.shown import WindowUse
     from claude_usage_monitor.usage.money.spend import Spend
     from claude_usage_monitor.usage.throttling import Throttling
 
@@ -85,7 +86,8 @@ class AccountStatus(NamedTuple):
     ``usage`` (``spend`` for an organization) is the last good reading; it stays while a
     ``problem`` prevents a newer one. ``clock_skew`` is how far this computer's clock is ahead of
     the API's: ``resets_at`` and ``as_of`` are in the API's time, ``next_read_at`` in this
-    computer's.
+    computer's. ``identity`` is that of the person and the organization, if it is known; ``use`` is
+    what used the running windows, if transcripts were read.
     """
 
     account: Account
@@ -99,6 +101,8 @@ class AccountStatus(NamedTuple):
     clock_skew: timedelta = timedelta()
     throttling: Throttling | None = None
     spend: Spend | None = None
+    identity: str | None = None
+    use: tuple[WindowUse, ...] = ()
 
     @property
     def has_figures(self) -> bool:

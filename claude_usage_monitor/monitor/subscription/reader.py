@@ -213,6 +213,7 @@ class SubscriptionReader(Reader):
             throttling=snapshot.throttling,
             interval=self._settings.interval,
             clock_skew=clock_skew,
+            identity=snapshot.identity,
         )
 
     def _account(self, previous: AccountStatus, profile: Profile | None) -> Account:

@@ -11,6 +11,7 @@ minimum, a maximum, or the rank of the transcript.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
@@ -19,106 +20,25 @@ from typing import NamedTuple
 
 from claude_usage_monitor.files import create_private_file
 from claude_usage_monitor.store.database import (
-    UnusableDatabase,
     connect,
     is_corrupt,
     transaction,
 )
+from claude_usage_monitor.store.state.transcript_tables import (
+    OWNERS,
+    REBUILDS,
+    SUMS,
+    UPSERT,
+    create_tables,
+)
+from claude_usage_monitor.usage.attribution.attribution import Rise, Window
 from claude_usage_monitor.usage.attribution.messages import Message, Owner, Tokens, Use
 
 RETENTION_SECONDS = 366 * 86_400
-_VERSION = 1
 _BUSY_TIMEOUT = 10.0  # seconds; another process commits a part of its read every second or so
 _FORK_RANK = 1 << 40  # more than a file's time in seconds
 _KIND_RANK = 1 << 41
-
-_TABLES = """
-    CREATE TABLE file (             -- how far each transcript was read
-        path INTEGER PRIMARY KEY,   -- a hash
-        inode INTEGER NOT NULL,
-        size INTEGER NOT NULL,      -- when it was last listed, like mtime
-        mtime INTEGER NOT NULL,     -- ns
-        offset INTEGER NOT NULL,    -- the end of the last complete line that was read
-        checksum INTEGER NOT NULL,  -- of the bytes before the offset
-        account INTEGER NOT NULL,   -- that the file named last, 0 for none
-        has_folder INTEGER NOT NULL,
-        skipped INTEGER NOT NULL    -- lines that could not be read
-    );
-    CREATE TABLE name (             -- projects, models, subagents' types, accounts, roots
-        id INTEGER PRIMARY KEY,
-        text TEXT NOT NULL UNIQUE
-    );
-    CREATE TABLE session (
-        id INTEGER PRIMARY KEY,
-        session TEXT NOT NULL UNIQUE,
-        project INTEGER NOT NULL,
-        from_main INTEGER NOT NULL, -- whether the project is that of the session's main file
-        account INTEGER NOT NULL,   -- that the main file named last, 0 for none
-        root INTEGER NOT NULL
-    );
-    CREATE TABLE owner (            -- what a session's messages in a file of some kind share
-        id INTEGER PRIMARY KEY,
-        session INTEGER NOT NULL,
-        kind INTEGER NOT NULL,
-        agent INTEGER NOT NULL,
-        forked INTEGER NOT NULL,
-        account INTEGER NOT NULL,   -- 0: the transcript names none
-        rank INTEGER NOT NULL,      -- the lowest one owns a copied message
-        UNIQUE (session, kind, agent, forked, account)
-    );
-    CREATE TABLE message (
-        id INTEGER PRIMARY KEY,     -- a hash
-        at INTEGER NOT NULL,        -- s since the epoch, of its first line
-        owner INTEGER NOT NULL,
-        model INTEGER NOT NULL,
-        meter INTEGER NOT NULL,
-        messages INTEGER NOT NULL,  -- 0 for an advisor's answer inside a message
-        input INTEGER NOT NULL,
-        output INTEGER NOT NULL,
-        cache_read INTEGER NOT NULL,
-        cache_write_5m INTEGER NOT NULL,
-        cache_write_1h INTEGER NOT NULL,
-        searches INTEGER NOT NULL
-    );
-    CREATE TABLE result (           -- the use of each window, as JSON
-        account TEXT NOT NULL,
-        key TEXT NOT NULL,
-        resets_at INTEGER NOT NULL, -- s
-        ended INTEGER NOT NULL,
-        content TEXT NOT NULL,
-        PRIMARY KEY (account, key, resets_at)
-    ) WITHOUT ROWID
-"""
-_MERGED = (
-    "owner",
-    "model",
-    "meter",
-    "messages",
-    "input",
-    "cache_read",
-    "cache_write_5m",
-    "cache_write_1h",
-    "searches",
-)
-_IS_BETTER = """(
-    SELECT new.rank < old.rank OR new.id = old.id AND excluded.output > message.output
-    FROM owner AS new, owner AS old WHERE new.id = excluded.owner AND old.id = message.owner)"""
-_UPSERT = f"""
-    INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET at = min(at, excluded.at), output = max(output, excluded.output),
-    {", ".join(f"{name} = iif({_IS_BETTER}, excluded.{name}, {name})" for name in _MERGED)}
-"""  # noqa: S608 - constants
-_OWNERS = """
-    SELECT owner.id, session.session, ifnull(project.text, ''), kind, ifnull(agent.text, ''),
-        account.text, root.text
-    FROM owner JOIN session ON session.id = owner.session
-    LEFT JOIN name AS project ON project.id = session.project
-    LEFT JOIN name AS agent ON agent.id = owner.agent
-    LEFT JOIN name AS account ON account.id =
-        iif(owner.account OR owner.kind = 0, owner.account, session.account)
-    LEFT JOIN name AS root ON root.id = session.root
-"""
-_SUMS = ", ".join(f"sum({name})" for name in Tokens._fields)
+_MIN_REBUILD = 20_000  # tokens: less is written in any turn
 
 
 class StoredFile(NamedTuple):
@@ -145,13 +65,12 @@ class Part(NamedTuple):
     main_session: str | None
 
 
-class StoredResult(NamedTuple):
-    """The use of a window, as the JSON that was stored. ``resets_at`` is in seconds."""
+class EndedWindow(NamedTuple):
+    """A window that has ended, and the units that were used in it by each weighting."""
 
-    key: str
-    resets_at: int
-    ended: bool
-    content: str
+    window: Window
+    credits: float
+    list_price: float
 
 
 class ScanTotals(NamedTuple):
@@ -211,7 +130,7 @@ class TranscriptStore:
         for session, project in part.folders.items():
             self._write_session(session, project, part)
         self._connection.executemany(
-            _UPSERT,
+            UPSERT,
             [
                 (
                     message.id,
@@ -302,10 +221,10 @@ class TranscriptStore:
             )
 
     def delete_before(self, at: int) -> None:
-        """Delete messages and results from before an instant, in seconds since the epoch."""
+        """Delete messages and windows from before an instant, in seconds since the epoch."""
         with transaction(self._connection):
             self._connection.execute("DELETE FROM message WHERE at < ?", (at,))
-            self._connection.execute("DELETE FROM result WHERE resets_at < ?", (at,))
+            self._connection.execute("DELETE FROM ended_window WHERE resets_at < ?", (at,))
 
     # --- what was used ----------------------------------------------------------------------------
 
@@ -315,12 +234,12 @@ class TranscriptStore:
         Messages of the same owner, model and meter are added up, within every ``step`` seconds if
         that is not 0.
         """
-        owners = {row[0]: row[1:] for row in self._connection.execute(_OWNERS)}
+        owners = {row[0]: row[1:] for row in self._connection.execute(OWNERS)}
         models = dict(self._connection.execute("SELECT id, text FROM name").fetchall())
         bucket = f"at / {step} * {step}" if step else "min(at)"
         grouping = "owner, model, meter" + (", 1" if step else "")
         rows = self._connection.execute(
-            f"SELECT {bucket}, owner, model, meter, {_SUMS} FROM message"  # noqa: S608 - constants
+            f"SELECT {bucket}, owner, model, meter, {SUMS} FROM message"  # noqa: S608 - constants
             f" WHERE at >= ? AND at < ? GROUP BY {grouping}",
             (begin, end),
         )
@@ -336,30 +255,90 @@ class TranscriptStore:
         ).fetchone()
         return ScanTotals(*row)
 
-    # --- results ----------------------------------------------------------------------------------
+    def rebuilds(self, begin: int, end: int) -> list[Use]:
+        """Return the cache writes of main conversations that had lost their cache.
 
-    def store_results(self, account: str, results: Iterable[StoredResult]) -> None:
-        """Store the use of windows of an account."""
+        That is: a large write, and less than half of the previous prompt read.
+        """
+        owners = {row[0]: row[1:] for row in self._connection.execute(OWNERS)}
+        models = dict(self._connection.execute("SELECT id, text FROM name").fetchall())
+        rows = self._connection.execute(REBUILDS, (begin, end, _MIN_REBUILD))
+        return [
+            Use(
+                at,
+                *owners[owner],  # type: ignore[call-arg] # as above
+                models.get(model, ""),
+                meter,
+                Tokens(1, cache_write_5m=minutes, cache_write_1h=hour),
+            )
+            for at, owner, model, meter, minutes, hour in rows
+        ]
+
+    def numbers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return a number for each project and for each session, in the order they were found."""
+        rows = self._connection.execute(
+            "SELECT session, ifnull(text, '') FROM session LEFT JOIN name ON name.id = project"
+            " ORDER BY session.id"
+        ).fetchall()
+        projects = {project: None for _, project in rows}
+        return (
+            {project: number for number, project in enumerate(projects, 1)},
+            {session: number for number, (session, _) in enumerate(rows, 1)},
+        )
+
+    # --- windows ----------------------------------------------------------------------------------
+
+    def store_ended(self, account: str, windows: Iterable[EndedWindow]) -> None:
+        """Store windows of an account that have ended."""
         with transaction(self._connection):
             self._connection.executemany(
-                "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?, ?)",
-                [(account, *result) for result in results],
+                "INSERT OR REPLACE INTO ended_window VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (account, *each.window[:4], each.credits, each.list_price, _rises(each.window))
+                    for each in windows
+                ],
             )
 
-    def results(self, account: str) -> list[StoredResult]:
-        """Return the stored use of an account's windows, the oldest first."""
+    def ended(self, account: str) -> list[EndedWindow]:
+        """Return the windows of an account that have ended, the oldest first."""
         rows = self._connection.execute(
-            "SELECT key, resets_at, ended, content FROM result WHERE account = ?"
-            " ORDER BY resets_at",
+            "SELECT key, started_at, resets_at, utilization, rises, credits, list_price"
+            " FROM ended_window WHERE account = ? ORDER BY started_at",
             (account,),
         )
-        return [StoredResult(*row) for row in rows]
+        return [
+            EndedWindow(
+                Window(
+                    key,
+                    started_at,
+                    resets_at,
+                    utilization,
+                    tuple(Rise(*r) for r in json.loads(rises)),
+                ),
+                credits_used,
+                list_price,
+            )
+            for key, started_at, resets_at, utilization, rises, credits_used, list_price in rows
+        ]
+
+    def store_shown(self, account: str, contents: Mapping[str, str]) -> None:
+        """Replace what outputs show of an account's running windows, by key."""
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM shown_use WHERE account = ?", (account,))
+            self._connection.executemany(
+                "INSERT INTO shown_use VALUES (?, ?, ?)",
+                [(account, key, content) for key, content in contents.items()],
+            )
 
 
 def path_hash(path: str) -> int:
     """Return the name of a transcript in the database."""
     digest = blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def _rises(window: Window) -> str:
+    return json.dumps(window.rises, separators=(",", ":"))
 
 
 def delete_transcripts(path: Path) -> bool:
@@ -377,18 +356,8 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         with transaction(connection):
-            _create_tables(connection)
+            create_tables(connection)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > _VERSION:
-        raise UnusableDatabase("a newer version of this program wrote it")
-    if version == 0:
-        for statement in _TABLES.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {_VERSION}")

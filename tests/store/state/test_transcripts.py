@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.store.database import UnusableDatabase, connect
 from claude_usage_monitor.store.state.transcripts import (
+    EndedWindow,
     Part,
     StoredFile,
-    StoredResult,
     TranscriptStore,
     delete_transcripts,
 )
+from claude_usage_monitor.usage.attribution.attribution import Rise, Window
 from claude_usage_monitor.usage.attribution.messages import FileKind, Message, Meter, Owner, Use
 
 if TYPE_CHECKING:
@@ -141,16 +142,36 @@ def test_uses_in_a_period_and_in_steps(store: TranscriptStore) -> None:
     }
 
 
-def test_old_messages_and_results_are_deleted(store: TranscriptStore) -> None:
+def test_ended_windows_come_back_until_they_are_old(store: TranscriptStore) -> None:
     store.write([part(*(message(at=at, key=at) for at in (100, 200)))])
-    old, new = StoredResult("five_hour", 150, True, "{}"), StoredResult("five_hour", 250, False, "")
-    store.store_results("me", [old, new])
-    store.store_results("me", [new._replace(content="[]")])
-    assert [old, new._replace(content="[]")] == store.results("me")
-    assert [] == store.results("you")
+    old = EndedWindow(Window("five_hour", 50, 150, 40.0, (Rise(60, 1.0), Rise(70, 40.0))), 2.5, 3.5)
+    new = EndedWindow(Window("five_hour", 160, 250, 10.0), 1.0, 2.0)
+    store.store_ended("me", [new, old])
+    store.store_ended("me", [new])
+    assert [old, new] == store.ended("me")
+    assert [] == store.ended("you")
     store.delete_before(200)
     assert 200 == only(store).at
-    assert [250] == [result.resets_at for result in store.results("me")]
+    assert [new] == store.ended("me")
+
+
+def test_a_rebuilt_cache_of_a_main_conversation(store: TranscriptStore) -> None:
+    def turn(at: int, read: int, write: int, owner: Owner = MAIN) -> Message:
+        return message(at=at, key=at, owner=owner)._replace(
+            input=1, cache_read=read, cache_write_1h=write
+        )
+
+    agent = Owner("s", FileKind.SUBAGENT)
+    turns = [
+        turn(1, 0, 90_000),
+        turn(2, 90_000, 1000),
+        turn(3, 10_000, 85_000),
+        turn(4, 95_000, 10),
+    ]
+    others = [turn(5, 0, 90_000, agent), turn(6, 0, 90_000, agent)]
+    store.write([part(*turns), part(*others, path="/p/agent.jsonl", main=False)])
+    assert [(3, 85_000)] == [(u.at, u.tokens.cache_write_1h) for u in store.rebuilds(*EVER)]
+    assert [] == store.rebuilds(4, 100)
 
 
 def test_a_failed_write_stores_nothing(store: TranscriptStore) -> None:

@@ -1,0 +1,224 @@
+"""Show what used a limit: projects, sessions, models, agents or hours, in points of its percent.
+
+Claude Code's transcripts on this computer tell what was used here; points that
+they do not explain are "elsewhere": other devices, claude.ai, deleted
+transcripts. Only counts are read and stored, never text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.clock import utc_clock
+from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
+from claude_usage_monitor.cli.terminal import clock_style, output_width
+from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
+from claude_usage_monitor.formats import use_document, use_text
+from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.selection import selected
+from claude_usage_monitor.monitor.attribution.report import ReportRequest, make_report
+from claude_usage_monitor.monitor.attribution.scan import Progress, scan
+from claude_usage_monitor.monitor.attribution.transcripts import Transcripts
+from claude_usage_monitor.monitor.attribution.use import AccountUse
+from claude_usage_monitor.monitor.services import Services
+from claude_usage_monitor.store.paths import config_path, transcripts_path
+from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.store.state.transcripts import delete_transcripts
+from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.attribution.window_use import BY
+from claude_usage_monitor.usage.durations import countdown
+from claude_usage_monitor.usage.status import AccountStatus
+
+_MIN_ANNOUNCED = 50_000_000  # bytes; less is read before a person could read the progress
+_PROGRESS_INTERVAL = 0.2  # seconds
+_PROGRESS_CELLS = 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``usage``."""
+    parser.add_argument(
+        "--window", metavar="KEY", help="this limit, such as five_hour; default: the binding one"
+    )
+    parser.add_argument(
+        "--last",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="the Nth window before the running one",
+    )
+    parser.add_argument(
+        "--since", type=_moment, metavar="DATE", help="a period instead of a window: tokens only"
+    )
+    parser.add_argument("--until", type=_moment, metavar="DATE", help="the end of the period")
+    parser.add_argument("--by", choices=BY, default="project", help="the rows; default: project")
+    parser.add_argument("--account", metavar="NAME", help="this account; default: the active one")
+    parser.add_argument(
+        "--hide-names", action="store_true", help="replace names of projects and sessions"
+    )
+    outputs = parser.add_mutually_exclusive_group()
+    outputs.add_argument("--json", action="store_true", help="print one JSON document")
+    outputs.add_argument("--csv", action="store_true", help="print the rows as CSV")
+    outputs.add_argument(
+        "--forget", action="store_true", help="delete everything that was stored of transcripts"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --forget: do not ask")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Report what was used and return the exit code."""
+    output.stdout()  # fails if it is closed
+    if options.forget:
+        return _forget(ask=not options.yes)
+    if options.last and (options.since or options.until):
+        raise InvalidSetting("--last and --since exclude each other.", "Leave out one of them.")
+    settings, warnings = load_settings(config_path(os.environ))
+    for warning in warnings:
+        output.warning(warning)
+    if not settings.transcripts:
+        raise InvalidSetting(
+            "Reading transcripts is turned off.", "Remove `transcripts = false` from config.toml."
+        )
+    return _report(options, settings)
+
+
+def _report(options: argparse.Namespace, settings: Settings) -> int:
+    services = Services(os.environ, settings, utc_clock, announce=output.note)
+    registry = AccountRegistry(services)
+    if options.account:
+        listed = registry.find(options.account)
+    else:
+        code_accounts = [e for e in selected(registry, (), "auto") if e.account.kind == "code"]
+        listed = code_accounts[0] if code_accounts else registry.all_accounts()[0]
+    if listed.account.kind == "console":
+        raise InvalidSetting(
+            f"{listed.account.name} is an organization, which has no such limits.",
+            "Name a subscription: `claude-usage-monitor accounts list` lists them.",
+        )
+    status = registry.reader(listed).read(AccountStatus(listed.account, interval=settings.interval))
+    transcripts = Transcripts(services)
+    roots = transcripts.roots()
+    if roots and not transcripts.was_announced:
+        output.note(transcripts.notice())
+    store = transcripts.open()
+    now = utc_clock()
+    if roots:
+        _read(lambda report: scan(store, roots, report))
+    api_now = status.api_time(now)
+    use = AccountUse(services.state, store, status.identity or "", transcripts.root_identities())
+    if roots and status.identity:
+        use.store_ended_windows(api_now)
+        use.store_shown(_utilizations(status, api_now), api_now)
+    style = clock_style(os.environ, now)
+    request = ReportRequest(
+        options.by,
+        options.window,
+        options.last,
+        options.since,
+        options.until,
+        style.zone,
+        options.hide_names or settings.hide_names,
+    )
+    report = make_report(listed.account.name, use, status.usage, request, api_now)
+    if options.json:
+        output.json(use_document.document(report))
+    elif options.csv:
+        output.data(use_document.table(report))
+    else:
+        plain = not output.can_encode("█░·±–▁")
+        width = output_width(os.environ)
+        text = use_text.text(report, api_now, FormatOptions(width, ascii=plain, clock=style))
+        output.data(text)
+    return _exit_code(status, now, is_period=report.window is None and bool(options.since))
+
+
+def _exit_code(status: AccountStatus, now: datetime, *, is_period: bool) -> int:
+    """Report the account's problem; a period needs no figures."""
+    if status.problem is not None:
+        style = clock_style(os.environ, now)
+        output.error(
+            problem_text.message(status.problem, now, style),
+            problem_text.hint(status, now, style, live=False),
+        )
+    return ExitCode.OK if is_period else exit_code_of([status])
+
+
+def _utilizations(status: AccountStatus, now: datetime) -> dict[str, float]:
+    windows = status.usage.at(now).windows if status.usage else ()
+    return {w.key: w.utilization for w in windows if w.utilization is not None}
+
+
+def _read(read: Callable[[Callable[[Progress], None]], object]) -> None:
+    """Read what is new; show the progress of a long read if standard error is a terminal."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    began = drawn = time.monotonic()
+    shown = False
+
+    def draw(progress: Progress) -> None:
+        nonlocal drawn, shown
+        now = time.monotonic()
+        if progress.all_bytes >= _MIN_ANNOUNCED and now - drawn >= _PROGRESS_INTERVAL:
+            drawn, shown = now, True
+            output.prompt(f"\r\x1b[K{_progress_line(progress, now - began)}")
+
+    try:
+        read(draw if is_terminal else lambda _: None)
+    finally:
+        if shown:
+            output.prompt("\r\x1b[K")
+
+
+def _progress_line(progress: Progress, seconds: float) -> str:
+    done = progress.bytes / max(1, progress.all_bytes)
+    filled = int(done * _PROGRESS_CELLS)
+    bar = "#" * filled + "-" * (_PROGRESS_CELLS - filled)
+    left = countdown(timedelta(seconds=(1 - done) * seconds / done)) if done else "some time"
+    files = f"{progress.files:,} of {progress.all_files:,} files"
+    megabytes = f"{progress.bytes // 1_000_000:,} of {progress.all_bytes // 1_000_000:,} MB"
+    return f"reading transcripts [{bar}] {done:4.0%}  {files}, {megabytes}, {left} left"
+
+
+def _forget(*, ask: bool) -> int:
+    """Delete what was stored of transcripts."""
+    path = transcripts_path(os.environ)
+    if not path.exists():
+        output.note(f"There is nothing to delete: {path} does not exist.")
+        return ExitCode.OK
+    if ask:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise InvalidSetting(
+                "Deleting needs a confirmation.", "Add `--yes` if nobody can be asked."
+            )
+        output.prompt(
+            f"Delete {path}? Use of transcripts that Claude Code has deleted is lost. [y/N] "
+        )
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            output.note("Nothing was deleted.")
+            return ExitCode.FAILED
+    try:
+        delete_transcripts(path)
+    except OSError as error:
+        raise UsageMonitorError(output.describe(error), output.OS_ERROR_HINT) from error
+    output.message(f"Deleted {path}.")
+    return ExitCode.OK
+
+
+def _count(raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or not 0 < int(raw) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{raw!r} is not a number from 1 to 10000")
+    return int(raw)
+
+
+def _moment(raw: str) -> datetime:
+    try:
+        return datetime.fromisoformat(raw).astimezone()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{raw!r} is not a date such as 2026-11-21 or 2026-11-21T09:00"
+        ) from None
