@@ -19,6 +19,7 @@ from claude_usage_monitor.usage.clock import utc_now
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
 from tests.support.saved import save_account
+from tests.support.state import make_due
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,3 +293,34 @@ def test_a_file_of_ours_that_is_not_safe_is_named_and_not_used(
     assert str(path) in done.stderr
     assert ("not a regular file" if problem == "fifo" else f"chmod go-w '{path}'") in done.stderr
     assert 1 == len(api.usage_requests)
+
+
+def test_fifty_bars_prompts_and_scrapers_send_one_request_each_time_it_is_due(
+    api: Api, store: Store, home: Path
+) -> None:
+    """Thirty commands at once and twenty streams; takes seconds, because fifty processes start."""
+    store.login()
+    names = ("plain", "tmux", "waybar", "prometheus", "{five_hour.utilization}")
+    streams = [
+        subprocess.Popen([PROGRAM, "--format", names[n % 5], "--follow"], stdout=subprocess.PIPE)
+        for n in range(20)
+    ]
+    try:
+        for requests in (1, 2):
+            running = [
+                subprocess.Popen([PROGRAM, "--format", names[n % 5]], stdout=subprocess.PIPE)
+                for n in range(30 if requests == 1 else 10)
+            ]
+            outputs = [process.communicate(timeout=60)[0] for process in running]
+            assert {0} == {process.returncode for process in running}
+            assert all(b"78" in output or b"0.78" in output for output in outputs)
+            assert requests == len(api.usage_requests)
+            make_due(home)
+        for stream in streams:
+            assert stream.stdout is not None
+            assert stream.stdout.readline()
+            assert stream.poll() is None
+    finally:
+        for stream in streams:
+            stream.kill()
+            stream.communicate()

@@ -27,6 +27,21 @@ COMMANDS = {  # name: (module with ``arguments(parser)`` and ``run(options) -> e
     "doctor": (f"{_FOLDER}.doctor", "check what works, and say how to fix what does not"),
 }
 _WITHOUT_COMMAND = f"{_FOLDER}.dashboard"
+DASHBOARD_DEFAULTS: dict[str, object] = {  # the parser's result for an empty command line
+    "command": None,
+    "interval": None,
+    "mode": None,
+    "account": [],
+    "all_accounts": False,
+    "once": False,
+    "json": False,
+    "format": None,
+    "follow": False,
+    "output": None,
+    "demo": False,
+    "ascii": False,
+    "no_color": False,
+}
 
 
 def command() -> NoReturn:
@@ -65,15 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if arguments == ["statusline"]:
         # Claude Code waits for this line after every message: argparse would add 5 ms to its 50.
-        return _run_command(COMMANDS["statusline"][0], SimpleNamespace(format=None, other_line=[]))
+        options = SimpleNamespace(format=None, other_line=[])
+        return _run_command(COMMANDS["statusline"][0], options)
+    if len(arguments) == 2 and arguments[0] == "--format":  # a bar may run it every few seconds
+        options = SimpleNamespace(**DASHBOARD_DEFAULTS)
+        options.format = arguments[1]
+        return _run_command(_WITHOUT_COMMAND, options)
     from claude_usage_monitor.cli.parser import build_parser
 
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None
     parser = build_parser(COMMANDS, () if name is None else (name,))
-    options = parser.parse_args(arguments)
-    if options.command != name:
-        parser.error(f"`{options.command}` must come before all options")
-    return _run_command(_WITHOUT_COMMAND if name is None else COMMANDS[name][0], options)
+    parsed = parser.parse_args(arguments)
+    if parsed.command != name:
+        parser.error(f"`{parsed.command}` must come before all options")
+    return _run_command(_WITHOUT_COMMAND if name is None else COMMANDS[name][0], parsed)
 
 
 def _run_command(module_name: str, options: object) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 MAX_WAIT = timedelta(hours=24)
 """The longest wait that is obeyed; a longer ``Retry-After`` counts as this."""
@@ -12,14 +12,17 @@ MAX_WAIT = timedelta(hours=24)
 _MAX_RETRY_AFTER = timedelta(days=365)  # a longer one is shown as this
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A complete HTTP reply; ``at`` is its time by the API's clock, as far as that is known."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     at: datetime
+
+    def __repr__(self) -> str:
+        """Return the reply without its headers and body, which may contain tokens."""
+        return f"Reply(status={self.status}, at={self.at!r})"
 
     def retry_after(self) -> timedelta | None:
         """Return the ``Retry-After`` header, at most a year; ``None`` if absent or invalid."""

@@ -1,0 +1,1 @@
+"""Status bars and prompts that show our text, read from the screen."""
