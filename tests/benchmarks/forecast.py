@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from pathlib import Path
@@ -24,9 +24,16 @@ from zoneinfo import ZoneInfo
 from claude_usage_monitor.usage.limits.forecast_estimate import (
     EARLIEST,
     LATEST,
+    LONGER_KEY,
     STOPPING_KEYS,
     Curve,
     Forecaster,
+)
+from claude_usage_monitor.usage.limits.resets import (
+    Change,
+    Reading,
+    WindowInstance,
+    WindowTracker,
 )
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
@@ -133,23 +140,23 @@ class Line(NamedTuple):
 
     read_at: datetime
     key: str
-    utilization: float
-    resets_at: datetime | None
+    reading: Reading
 
 
-def load(lines: Iterator[str]) -> tuple[list[Line], dict[str, list[Truth]]]:
+def load(lines: Iterable[str]) -> tuple[list[Line], dict[str, list[Truth]]]:
     """Return the readings of a life in their order, and the truth about its windows, by key."""
     readings = []
     truths: dict[str, list[Truth]] = {key: [] for key in KEYS}
     for text in lines:
         row = json.loads(text)
         if row["type"] == "reading" and row["utilization"] is not None:
-            resets_at = row["resets_at"] and instant(row["resets_at"])
-            readings.append(
-                Line(instant(row["read_at"]), row["key"], row["utilization"], resets_at)
-            )
+            read_at = instant(row["read_at"])
+            resets_at = instant(row["resets_at"]) if row["resets_at"] else None
+            reading = Reading(read_at, row["utilization"], resets_at, row["source"])
+            readings.append(Line(read_at, row["key"], reading))
         elif row["type"] == "window" and row["key"] in truths:
             truths[row["key"]].append(Truth.of(row))
+    readings.sort(key=lambda line: line.read_at)
     for windows in truths.values():
         windows.sort()
     return readings, truths
@@ -179,8 +186,8 @@ class Replay:
 
     def __init__(self, zone: tzinfo | None) -> None:
         self.forecaster = Forecaster(zone)
-        self.seconds: list[float] = []  # that each call of the estimator took
-        self._rules = {key: Rules(self.forecaster, key) for key in KEYS}
+        self.seconds: list[float] = []  # that each estimate took
+        self._tracker = WindowTracker()
         self._judged_at = dict.fromkeys(KEYS, 0.0)
 
     def answers(
@@ -189,24 +196,21 @@ class Replay:
         """Yield key, truth, our answer and that of average pace."""
         for read_at, lines in groupby(readings, key=lambda line: line.read_at):
             at = read_at.timestamp()
-            windows = [
-                window_of(line)
-                for line in lines
-                if line.key in KEYS and self._rules[line.key].add(line)
-            ]
-            for rules in self._rules.values():
-                rules.catch_up(at)
+            found = {line.key: line.reading for line in lines}
+            self._follow(found, at)
             wanted = {
-                window.key: truth
-                for window in windows
-                if at - self._judged_at[window.key] >= SPACING[window.key]
-                if (truth := truth_at(truths[window.key], at)) is not None
+                key: truth
+                for key in found
+                if key in KEYS and at - self._judged_at[key] >= SPACING[key]
+                if (truth := truth_at(truths[key], at)) is not None
             }
             if not wanted:
                 continue
+            windows = [window_of(window, read_at) for window in self._tracker.windows.values()]
+            starts = {key: window.started_at for key, window in self._tracker.windows.items()}
             began = time.perf_counter()
-            estimates = self.forecaster.estimates(windows, {}, read_at)
-            self.seconds.append((time.perf_counter() - began) / len(windows))
+            estimates = self.forecaster.estimates(windows, starts, read_at)
+            self.seconds.append((time.perf_counter() - began) / max(1, len(estimates)))
             for window, estimate in estimates:
                 truth = wanted.get(window.key)
                 if truth is not None:
@@ -214,10 +218,27 @@ class Replay:
                     ours = our_answer(estimate.curve, truth)
                     yield window.key, truth, ours, average_pace(window, truth, read_at)
 
+    def _follow(self, readings: Mapping[str, Reading], at: float) -> None:
+        """Follow the readings of one read through the rules, and add what was used."""
+        before = self._tracker.windows
+        for step in self._tracker.add(readings):
+            history = self.forecaster.history(step.key)
+            if step.change is Change.PLAN and step.window is not None:
+                history.rescale(step.window.utilization / before[step.key].utilization)
+            if step.increment is not None:
+                began_at, ended_at, points = step.increment
+                history.add_use(began_at.timestamp(), ended_at.timestamp(), points)
+            elif step.change is not Change.PENDING:
+                history.add_use(at, at, 0.0)
+            if step.blocked is not None:
+                span = [moment.timestamp() for moment in step.blocked]
+                for key in (step.key,) if step.key != LONGER_KEY else KEYS:
+                    self.forecaster.history(key).add_blocked(span[0], span[1])
 
-def window_of(line: Line) -> UsageWindow:
-    """Return the window as the program would have it after a reading."""
-    return UsageWindow(line.key, line.key, line.utilization, line.resets_at, "api", line.read_at)
+
+def window_of(window: WindowInstance, now: datetime) -> UsageWindow:
+    """Return the window as the program has it after a reading."""
+    return UsageWindow(window.key, window.key, window.utilization, window.resets_at, "api", now)
 
 
 def our_answer(curve: Curve, truth: Truth) -> Answer:
@@ -240,60 +261,6 @@ def average_pace(window: UsageWindow, truth: Truth, now: datetime) -> Answer:
     full_at = window.full_at(now)
     at = truth.resets_at if full_at is None else min(full_at.timestamp(), truth.resets_at)
     return Answer(now.timestamp(), (at, at, at), at, at, 0.0 if full_at is None else 1.0)
-
-
-class Rules:
-    """Turns readings into uses: a simple form of the rules for resets."""
-
-    def __init__(self, forecaster: Forecaster, key: str) -> None:
-        self._history = forecaster.history(key)
-        # Once the weekly limit is full, nothing is used of the other one either.
-        blocked = KEYS if key == "seven_day" else (key,)
-        self._blocked = [forecaster.history(each) for each in blocked]
-        self._key = key
-        self._last: Line | None = None
-        self._high = 0.0
-        self._resets_at: float | None = None
-        self._full_since: float | None = None
-
-    def add(self, line: Line) -> bool:
-        """Add a reading; return whether it counts."""
-        last, at = self._last, line.read_at.timestamp()
-        if last is not None and line.read_at <= last.read_at:
-            return False
-        resets_at = line.resets_at.timestamp() if line.resets_at else None
-        before = last.read_at.timestamp() if last is not None else None
-        if self._is_new(line, at, resets_at):
-            self.catch_up(at)
-            length = window_of(line).length
-            assert length is not None
-            opened = (resets_at or at) - length.total_seconds()
-            begun = opened if before is None else max(before, min(opened, at))
-            points = line.utilization
-            self._high, self._full_since = line.utilization, None
-            self._resets_at = resets_at
-            full_from = at
-        else:
-            assert before is not None
-            begun, points = before, max(0.0, line.utilization - self._high)
-            self._high = max(self._high, line.utilization)
-            full_from = (before + at) / 2
-        self._history.add_use(begun, at, points)
-        if self._high >= 100 and self._full_since is None:
-            self._full_since = full_from
-        self._last = line
-        return True
-
-    def _is_new(self, line: Line, at: float, resets_at: float | None) -> bool:
-        if self._resets_at is None or resets_at is None or at >= self._resets_at:
-            return True
-        return abs(resets_at - self._resets_at) > 600 or line.utilization < self._high - 2
-
-    def catch_up(self, now: float) -> None:
-        """Add the time at 100 % so far."""
-        if self._full_since is not None and self._resets_at is not None:
-            for history in self._blocked:
-                history.add_blocked(self._full_since, min(self._resets_at, now))
 
 
 # --- results -----------------------------------------------------------------------------------

@@ -50,31 +50,43 @@ class UseHistory:
         """Add points that were used between two instants, evenly; uses come in order of time."""
         if self.began is None:
             self.began = start
-        total = self._totals[-1] if self._totals else 0.0
-        last = self._times[-1] if self._times else None
-        if last is None or start > last:
-            self._append(start, total)
-        self._append(end, total + points)
+        self.add_detail(start, end, points)
         if points > 0:
             for hour, share in _shares(start, end):
                 self._points[hour] = self._points.get(hour, 0.0) + points * share
 
+    def add_detail(self, start: float, end: float, points: float) -> None:
+        """Add a use to the line only: `add_hour` adds the points of its hours."""
+        total = self._totals[-1] if self._totals else 0.0
+        if not self._times or start > self._times[-1]:
+            self._append(start, total)
+        self._append(max(end, self._times[-1]), total + points)
+
     def add_blocked(self, start: float, end: float) -> None:
-        """Add a span in which the limit was full, so that nothing could be used."""
-        if end <= start:
-            return
-        if self._blocked_spans and start <= self._blocked_spans[-1][1]:
-            start = self._blocked_spans[-1][1]
-            if end <= start:
-                return
-            self._blocked_spans[-1] = (self._blocked_spans[-1][0], end)
-        else:
-            self._blocked_spans.append((start, end))
-        for hour, share in _shares(start, end):
-            self._blocked[hour] = self._blocked.get(hour, 0.0) + (end - start) * share
+        """Add a span in which the limit was full; one that overlaps the last extends it."""
+        start = self.add_blocked_detail(start, end)
+        if start < end:
+            for hour, share in _shares(start, end):
+                self._blocked[hour] = self._blocked.get(hour, 0.0) + (end - start) * share
+
+    def add_blocked_detail(self, start: float, end: float) -> float:
+        """Add a span at 100 % without its hours; return where its new part starts."""
+        spans = self._blocked_spans
+        if spans and start <= spans[-1][1]:
+            start = spans[-1][1]
+            if start < end:
+                spans[-1] = (spans[-1][0], end)
+        elif start < end:
+            spans.append((start, end))
+        return start
+
+    def rescale(self, factor: float) -> None:
+        """Multiply all points: a new plan has another allowance."""
+        self._points = {hour: points * factor for hour, points in self._points.items()}
+        self._totals = array("d", (total * factor for total in self._totals))
 
     def add_hour(self, start: float, points: float, blocked: float) -> None:
-        """Add an hour from before the line: the points used in it, and its seconds at 100 %."""
+        """Add an hour: the points used in it, and its seconds at 100 %."""
         hour = int(start // HOUR)
         if self.began is None or start < self.began:
             self.began = start
