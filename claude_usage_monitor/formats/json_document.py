@@ -17,6 +17,7 @@ from claude_usage_monitor.formats.json_values import Json, amount, instant, roun
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, iso_instant
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import (
     Amounts,
     CreditPool,
@@ -139,6 +140,7 @@ def _window(window: UsageWindow, now: datetime) -> Json:
         "pace": window.pace(now),
         "pace_delta": rounded(window.pace_delta(now), 1),
         "full_at": instant(window.full_at(now)),
+        "forecast": _forecast(window.forecast) if window.forecast else None,
         "source": window.source,
         "as_of": iso_instant(window.as_of),
         "amounts": _amounts(window.amounts) if window.amounts else None,
@@ -148,6 +150,17 @@ def _window(window: UsageWindow, now: datetime) -> Json:
 def _amounts(amounts: Amounts) -> Json:
     used, limit = amount(amounts.used), amount(amounts.limit)
     return {"used": used, "limit": limit, "currency": amounts.currency}
+
+
+def _forecast(forecast: Forecast) -> Json:
+    return {
+        "run_out_at": instant(forecast.run_out_at),
+        "run_out_earliest": instant(forecast.run_out_earliest),
+        "run_out_latest": instant(forecast.run_out_latest),
+        "probability": round(forecast.probability, 3),
+        "expected_at_reset": round(forecast.expected_at_reset, 1),
+        "basis": forecast.basis,
+    }
 
 
 def _extra_usage(extra: ExtraUsage) -> Json:

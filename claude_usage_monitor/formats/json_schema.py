@@ -54,6 +54,15 @@ _PROFILE = _object(
     rate_limit_tier=_or_null(_STRING),
 )
 
+_FORECAST = _object(
+    run_out_at=_or_null(_INSTANT),
+    run_out_earliest=_or_null(_INSTANT),
+    run_out_latest=_or_null(_INSTANT),
+    probability={"type": "number"},
+    expected_at_reset=_PERCENT,
+    basis=_STRING,
+)
+
 WINDOW = _object(
     key=_STRING,
     label=_STRING,
@@ -69,6 +78,7 @@ WINDOW = _object(
     pace=_or_null(_one_of("over", "on", "under")),
     pace_delta=_or_null(_PERCENT),
     full_at=_or_null(_INSTANT),
+    forecast=_or_null(_FORECAST),
     source=_STRING,
     as_of=_INSTANT,
     amounts=_or_null(

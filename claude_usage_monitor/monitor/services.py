@@ -47,6 +47,7 @@ class Services:
         self.settings = settings
         self.clock = clock
         self.random_fraction = random_fraction
+        self.live = live
         self.state = StateStore(state_path(environ), fallback=fallback_path(environ), live=live)
         self.accounts = AccountStore(accounts_path(environ), secrets_path(environ), announce)
         self.finder = CredentialFinder(environ)

@@ -199,6 +199,7 @@ _KEYS = {
     "transcripts": _Key("transcripts", "true or false", _boolean),
     "hide_names": _Key("hide_names", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
+    "forecast": _Key("forecast", "true or false", _boolean),
 }
 
 _FILE = "the path of a file"

@@ -30,6 +30,7 @@ class Settings(NamedTuple):
     mode: Mode = "auto"
     ascii: bool = False
     color: ColorChoice = "auto"
+    forecast: bool = True
     serve: ServeSettings | None = None  # None without a section [serve]
     saved_resets: bool = False
     transcripts: bool = True

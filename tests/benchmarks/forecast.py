@@ -18,7 +18,7 @@ from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean, median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from claude_usage_monitor.usage.limits.forecast_estimate import (
@@ -55,7 +55,7 @@ class Truth(NamedTuple):
     end: str
 
     @classmethod
-    def of(cls, row: dict[str, str]) -> Truth:
+    def of(cls, row: dict[str, Any]) -> Truth:
         """Return the truth in a line of the file."""
         started_at, resets_at, ended_at = (
             instant(row[name]).timestamp() for name in ("started_at", "resets_at", "ended_at")
@@ -143,12 +143,17 @@ class Line(NamedTuple):
     reading: Reading
 
 
-def load(lines: Iterable[str]) -> tuple[list[Line], dict[str, list[Truth]]]:
-    """Return the readings of a life in their order, and the truth about its windows, by key."""
+def load(path: Path) -> tuple[list[Line], dict[str, list[Truth]]]:
+    """Return the readings of a file in order of time, and the truth about its windows, by key."""
+    with path.open(encoding="utf-8") as lines:
+        return load_rows(map(json.loads, lines))
+
+
+def load_rows(rows: Iterable[dict[str, Any]]) -> tuple[list[Line], dict[str, list[Truth]]]:
+    """Return the readings of a life in order of time, and the truth about its windows, by key."""
     readings = []
     truths: dict[str, list[Truth]] = {key: [] for key in KEYS}
-    for text in lines:
-        row = json.loads(text)
+    for row in rows:
         if row["type"] == "reading" and row["utilization"] is not None:
             read_at = instant(row["read_at"])
             resets_at = instant(row["resets_at"]) if row["resets_at"] else None
@@ -185,9 +190,9 @@ class Replay:
     """Replays a life and yields the answers about each window, ours and those of average pace."""
 
     def __init__(self, zone: tzinfo | None) -> None:
-        self.forecaster = Forecaster(zone)
+        self.forecaster = Forecaster(zone=zone)
         self.seconds: list[float] = []  # that each estimate took
-        self._tracker = WindowTracker()
+        self.tracker = WindowTracker()
         self._judged_at = dict.fromkeys(KEYS, 0.0)
 
     def answers(
@@ -206,8 +211,8 @@ class Replay:
             }
             if not wanted:
                 continue
-            windows = [window_of(window, read_at) for window in self._tracker.windows.values()]
-            starts = {key: window.started_at for key, window in self._tracker.windows.items()}
+            windows = [window_of(window, read_at) for window in self.tracker.windows.values()]
+            starts = {key: window.started_at for key, window in self.tracker.windows.items()}
             began = time.perf_counter()
             estimates = self.forecaster.estimates(windows, starts, read_at)
             self.seconds.append((time.perf_counter() - began) / max(1, len(estimates)))
@@ -220,8 +225,8 @@ class Replay:
 
     def _follow(self, readings: Mapping[str, Reading], at: float) -> None:
         """Follow the readings of one read through the rules, and add what was used."""
-        before = self._tracker.windows
-        for step in self._tracker.add(readings):
+        before = self.tracker.windows
+        for step in self.tracker.add(readings):
             history = self.forecaster.history(step.key)
             if step.change is Change.PLAN and step.window is not None:
                 history.rescale(step.window.utilization / before[step.key].utilization)
@@ -274,10 +279,8 @@ def back_test(
     seconds: list[float] = []
     for path in paths:
         replay = Replay(zone)
-        with path.open(encoding="utf-8") as lines:
-            life = load(lines)
         windows: dict[tuple[str, Truth], list[tuple[Answer, Answer]]] = {}
-        for key, truth, *answers in replay.answers(*life):
+        for key, truth, *answers in replay.answers(*load(path)):
             windows.setdefault((key, truth), []).append((answers[0], answers[1]))
         for (key, truth), pairs in windows.items():
             ours, averages = zip(*pairs, strict=True)

@@ -12,6 +12,7 @@ from claude_usage_monitor.formats.json_document import render
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import Amounts, UsageWindow
 from claude_usage_monitor.usage.profile import Profile
@@ -74,6 +75,7 @@ def test_the_document_has_the_documented_fields() -> None:
         "pace": "over",
         "pace_delta": 21.7,
         "full_at": "2026-11-21T13:06:40Z",
+        "forecast": None,
         "source": "api",
         "as_of": "2026-11-21T12:18:48Z",
         "amounts": None,
@@ -364,3 +366,23 @@ def test_a_problem_of_an_organization_with_figures_is_not_the_documents() -> Non
     assert None is document(LIMITED)["problem"]
     assert "rate_limited" == account(LIMITED)["problem"]["code"]
     assert account(LIMITED)["stale"]
+
+
+def test_a_forecast_has_the_documented_fields() -> None:
+    in_an_hour = NOW + timedelta(hours=1)
+    assert STATUS.usage is not None
+    window = STATUS.usage.windows[0]
+    assert window.resets_at is not None
+    made = Forecast(
+        in_an_hour, NOW + timedelta(minutes=30), None, 0.61234, 104.26, 90.0, 120.0,
+        "hours of the week, 9 days of history", NOW, 78.0, window.resets_at,
+    )  # fmt: skip
+    usage = STATUS.usage.with_forecasts({"five_hour": made}, NOW)
+    assert account(STATUS._replace(usage=usage))["windows"][0]["forecast"] == {
+        "run_out_at": "2026-11-21T13:19:00Z",
+        "run_out_earliest": "2026-11-21T12:49:00Z",
+        "run_out_latest": None,
+        "probability": 0.612,
+        "expected_at_reset": 104.3,
+        "basis": "hours of the week, 9 days of history",
+    }

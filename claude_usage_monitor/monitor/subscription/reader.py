@@ -66,6 +66,7 @@ class SubscriptionReader(Reader):
         self._connect = services.api_client
         self._state = services.state
         self._settings = services.settings
+        self._is_live = services.live
         self._clock = services.clock
         self._random_fraction = services.random_fraction
         self._jitter = self._random_fraction()
@@ -88,7 +89,10 @@ class SubscriptionReader(Reader):
         there is one.
         """
         with self._lock:
-            return self._read(previous, publish)
+            status = self._read(previous, publish)
+            if previous.usage is None and self._needs_forecasts(status):
+                publish(status)  # the first figures do not wait for the forecasts
+            return self._with_forecasts(status)
 
     def _read(
         self, previous: AccountStatus, publish: Callable[[AccountStatus], None]
@@ -108,7 +112,7 @@ class SubscriptionReader(Reader):
             if isinstance(permission, Wait):
                 # Another process may have stored new figures, or this computer's clock may have
                 # been set back, which shortens a stored wait.
-                status = self.cached_status(previous)
+                status = self._cached_status(previous)
                 return delayed(status, permission.until, RateLimited.default_hint)
             if previous.usage is None or status.usage != previous.usage:
                 publish(status)
@@ -120,7 +124,7 @@ class SubscriptionReader(Reader):
             finally:
                 self._state.release(permission.request)  # also after Ctrl+C: others wait for it
             if outcome is _Outcome.DONE:
-                return self.cached_status(previous)
+                return self._cached_status(previous)
             if outcome is _Outcome.REFUSED:
                 tried.add(credential.fingerprint)
 
@@ -130,6 +134,10 @@ class SubscriptionReader(Reader):
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
         """Return the account's status without a request."""
+        status = self._cached_status(previous)
+        return self._with_forecasts(status) if self._is_live else status
+
+    def _cached_status(self, previous: AccountStatus) -> AccountStatus:
         return self._snapshot_and_status(previous, self._clock())[1]
 
     def identity(self) -> str | None:
@@ -148,6 +156,24 @@ class SubscriptionReader(Reader):
     def last_request_at(self) -> datetime | None:
         """Return when this reader last sent a request for usage."""
         return self._requested_at
+
+    def _needs_forecasts(self, status: AccountStatus) -> bool:
+        """Return whether a figure is newer than its forecast."""
+        if status.usage is None or self._identity is None or not self._settings.forecast:
+            return False
+        now = status.api_time(self._clock())
+        return any(window.needs_forecast(now) for window in status.usage.windows)
+
+    def _with_forecasts(self, status: AccountStatus) -> AccountStatus:
+        """Return the status with a forecast for each figure that is newer than its forecast."""
+        if not self._needs_forecasts(status) or status.usage is None or self._identity is None:
+            return status
+        # Takes 5 ms; `--json` and `--once` show stored forecasts without it.
+        from claude_usage_monitor.monitor.subscription import forecasts
+
+        now = status.api_time(self._clock())
+        usage = forecasts.with_new_forecasts(self._state, self._identity, status.usage, now)
+        return status._replace(usage=usage)
 
     # --- the stored status ----------------------------------------------------------------------
 
@@ -202,6 +228,8 @@ class SubscriptionReader(Reader):
             usage = previous.usage  # without a login, show the last figures, which become stale
         else:
             usage = self._state.latest_usage(snapshot.identity, now - clock_skew)
+            if usage is not None and not self._settings.forecast:
+                usage = usage.with_forecasts({}, now - clock_skew)
         return AccountStatus(
             account=self._account(previous, snapshot.profile),
             usage=usage,

@@ -23,7 +23,10 @@ if sys.version_info >= (3, 12):
 else:
     from _sha256 import sha256  # type: ignore[import-not-found]
 
-_DATA_TABLES = ("reading", "newest", "complete", "login", "spend_part", "spend_trouble")
+_DATA_TABLES = (
+    "reading", "newest", "complete", "login", "spend_part", "spend_trouble", "forecast",
+    "forecast_log",
+)  # fmt: skip
 _HISTORY_TABLES = ("hourly", "window_instance", "tracking", "plan_change")
 _PROVISIONAL_PREFIX = "token:"
 WITHOUT_LOGIN = "no login"  # whose history an import before the first login is

@@ -20,6 +20,7 @@ from claude_usage_monitor.store.columns import (
     optional_milliseconds,
 )
 from claude_usage_monitor.store.database import transaction
+from claude_usage_monitor.store.state.forecasts import stored_forecasts
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, UpdatePolicy
 from claude_usage_monitor.usage.limits.windows import (
     SPEND_LIMIT,
@@ -203,7 +204,10 @@ def latest_usage(connection: sqlite3.Connection, identity: str, now: datetime) -
         f"SELECT {_COLUMNS} FROM newest WHERE account = ? AND as_of >= ?",  # noqa: S608
         (identity, oldest),
     ).fetchall()
-    windows = sorted_for_display(_window(row) for row in rows)
+    forecasts = stored_forecasts(connection, identity)
+    windows = sorted_for_display(
+        window.with_forecast(forecasts.get(window.key), now) for window in map(_window, rows)
+    )
     complete = connection.execute(
         "SELECT source, as_of, money FROM complete WHERE account = ? AND as_of >= ?",
         (identity, oldest),

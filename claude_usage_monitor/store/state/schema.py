@@ -101,6 +101,36 @@ _HISTORY_TABLES = """
     DROP TABLE hourly_maximum;
 """
 
+_FORECAST_TABLES = """
+    CREATE TABLE forecast (         -- the newest forecast of each window
+        account TEXT NOT NULL,
+        key TEXT NOT NULL,
+        run_out_at INTEGER,         -- NULL: not before the reset, as the next two
+        run_out_earliest INTEGER,
+        run_out_latest INTEGER,
+        probability REAL NOT NULL,
+        expected_at_reset REAL NOT NULL,
+        expected_low REAL NOT NULL,
+        expected_high REAL NOT NULL,
+        basis TEXT NOT NULL,
+        made_at INTEGER NOT NULL,
+        utilization REAL NOT NULL,
+        resets_at INTEGER NOT NULL,
+        PRIMARY KEY (account, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE forecast_log (     -- what was said of each window at 25, 50 and 75 % of its time
+        account TEXT NOT NULL,
+        window_id INTEGER NOT NULL,
+        percent INTEGER NOT NULL,
+        made_at INTEGER NOT NULL,
+        run_out_earliest INTEGER,
+        run_out_at INTEGER,
+        run_out_latest INTEGER,
+        probability REAL NOT NULL,
+        PRIMARY KEY (window_id, percent)
+    ) WITHOUT ROWID
+"""
+
 
 def _add_history(connection: sqlite3.Connection) -> None:
     """Create the tables of windows and hours, and fill them from the stored readings."""
@@ -184,6 +214,7 @@ _MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     LEDGER_CHANGE,
     _add_history,
     "ALTER TABLE newest ADD COLUMN amounts TEXT",  # of a limit of money, as JSON
+    _FORECAST_TABLES,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 

@@ -42,6 +42,7 @@ _CURRENT_TABLES = {
     "spend_trouble": "excluded.met_at > met_at",
     "identity": None,
     "login": None,
+    "forecast": "excluded.made_at > made_at",
 }
 _BUSY_INTERVAL = 0.02  # seconds
 _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+MIN_ELAPSED = timedelta(minutes=5)  # a window that has just started says nothing
 MAX_AGE = timedelta(hours=1)
 MAX_AGE_SHARE = 0.05  # of the window's length; the less of both counts
 MAX_RISE = 2.0  # points: the figure has risen by more, so that the forecast is out of date
@@ -16,8 +17,8 @@ class Forecast(NamedTuple):
 
     ``probability`` (0–1) is that of running out before the reset. ``expected_at_reset`` is a
     percentage and may pass 100, as demand can; ``expected_low`` and ``expected_high`` are its 80 %
-    range. ``basis`` names the method and the amount of history. It was made at ``made_at`` from a
-    reading of ``utilization`` for the window that resets at ``resets_at``.
+    range. ``basis`` names the method and the amount of history. It was made from the
+    reading of ``utilization`` at ``made_at``, for the window that resets at ``resets_at``.
     """
 
     run_out_at: datetime | None

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from claude_usage_monitor.usage.limits.forecast import Forecast, max_age
+from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.forecast_history import (
     DAY,
     HOUR,
@@ -32,7 +32,6 @@ STOPPING_KEYS = ("five_hour", LONGER_KEY)
 """The limits that stop every use once they are full."""
 
 _FULL = 100.0
-_MIN_ELAPSED = 300.0  # seconds: a window that has just started says nothing
 _PRESENT_HALF_LIFE = 1800.0  # seconds: what counts as the present rate
 _PRESENT_SPAN = 3 * HOUR
 _PRESENT_LASTS = HOUR  # the time constant with which the present rate returns to the usual one
@@ -129,8 +128,10 @@ class Forecaster:
     ``zone`` is the user's time zone, ``None`` for the system's.
     """
 
-    def __init__(self, zone: tzinfo | None) -> None:
-        self.histories: dict[str, UseHistory] = {}
+    def __init__(
+        self, histories: dict[str, UseHistory] | None = None, zone: tzinfo | None = None
+    ) -> None:
+        self.histories = {} if histories is None else histories
         self._zone = zone
         self._profiles: dict[str, UseProfile] = {}
 
@@ -147,7 +148,7 @@ class Forecaster:
         """
         made = self.estimates(windows, starts, now)
         return {
-            window.key: _forecast(estimate, self._basis(window.key, now), now)
+            window.key: _forecast(estimate, self._basis(window.key, now), window.as_of)
             for window, estimate in made
         }
 
@@ -210,7 +211,7 @@ def _running(
         return None
     begun = started_at or window.resets_at - window.length
     old = now - window.as_of > max_age(window.length)
-    if old or now - begun < timedelta(seconds=_MIN_ELAPSED):
+    if old or now - begun < MIN_ELAPSED:
         return None
     return RunningWindow(
         window.utilization,
@@ -221,7 +222,7 @@ def _running(
     )
 
 
-def _forecast(estimate: Estimate, basis: str, now: datetime) -> Forecast:
+def _forecast(estimate: Estimate, basis: str, made_at: datetime) -> Forecast:
     curve = estimate.curve
     return Forecast(
         run_out_at=_instant(curve.quantile(MEDIAN)),
@@ -232,14 +233,15 @@ def _forecast(estimate: Estimate, basis: str, now: datetime) -> Forecast:
         expected_low=estimate.expected_low,
         expected_high=estimate.expected_high,
         basis=basis,
-        made_at=now,
+        made_at=made_at,
         utilization=estimate.utilization,
-        resets_at=datetime.fromtimestamp(curve.end, UTC),
+        resets_at=datetime.fromtimestamp(round(curve.end, 3), UTC),
     )
 
 
 def _instant(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    """Return an instant on the whole second, so that storing does not change it."""
+    return None if seconds is None else datetime.fromtimestamp(round(seconds), UTC)
 
 
 # --- one window --------------------------------------------------------------------------------

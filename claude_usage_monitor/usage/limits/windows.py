@@ -8,13 +8,14 @@ methods with a ``now`` argument.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits import pace as paces
+from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ class UsageWindow(NamedTuple):
 
     ``utilization`` is in percent, 0–100 (may exceed 100), ``None`` when unknown. ``resets_at`` is
     ``None`` while the window has not started. ``is_active`` is the API's flag for the window that
-    stops the user first; ``binding`` is this package's own decision. ``amounts`` are those of a
-    limit of money.
+    stops the user first; ``binding`` is this package's own decision. ``forecast`` is ``None`` while
+    too little is known. ``amounts`` are those of a limit of money.
     """
 
     key: str
@@ -121,6 +122,7 @@ class UsageWindow(NamedTuple):
     is_active: bool = False
     binding: bool = False
     amounts: Amounts | None = None
+    forecast: Forecast | None = None
 
     @property
     def short_label(self) -> str:
@@ -144,10 +146,34 @@ class UsageWindow(NamedTuple):
         return None if self.utilization is None else severity_of(self.utilization)
 
     def at(self, now: datetime) -> UsageWindow:
-        """Return the window as of ``now``: its utilization is unknown once it has reset."""
-        if self.state(now) == "reset" and self.utilization is not None:
-            return self._replace(utilization=None)
-        return self
+        """Return the window as of ``now``.
+
+        Its utilization is unknown once it has reset, and an outdated forecast is none.
+        """
+        window = self.with_forecast(self.forecast, now)
+        if window.state(now) == "reset" and window.utilization is not None:
+            return window._replace(utilization=None)
+        return window
+
+    def with_forecast(self, forecast: Forecast | None, now: datetime) -> UsageWindow:
+        """Return the window with a forecast, without one if the forecast is outdated."""
+        length = self.length
+        if forecast is not None and (
+            length is None or not forecast.fits(self.utilization, self.resets_at, length, now)
+        ):
+            forecast = None
+        return self if forecast is self.forecast else self._replace(forecast=forecast)
+
+    def needs_forecast(self, now: datetime) -> bool:
+        """Return whether these figures allow a forecast and are newer than the one there is."""
+        length = self.length
+        if self.utilization is None or self.utilization >= paces.FULL or length is None:
+            return False
+        if self.resets_at is None or self.resets_at <= now or now - self.as_of > max_age(length):
+            return False
+        if now - (self.resets_at - length) < MIN_ELAPSED:
+            return False
+        return self.forecast is None or self.forecast.made_at < self.as_of
 
     def state(self, now: datetime | None = None) -> State:
         """Return ``running``, ``idle`` (not started) or ``reset`` (past its reset time)."""
@@ -286,6 +312,11 @@ class Usage(NamedTuple):
         """Return whether the 7-day window is on pace; ``None`` when unknown."""
         return None if self.seven_day is None else self.seven_day.is_on_pace(now)
 
+    def with_forecasts(self, forecasts: Mapping[str, Forecast], now: datetime) -> Usage:
+        """Return the reading with forecasts by window key, and the binding window by them."""
+        windows = (each.with_forecast(forecasts.get(each.key), now) for each in self.windows)
+        return self._replace(windows=mark_binding(windows, now, self.as_of))
+
     def at(self, now: datetime) -> Usage:
         """Return the reading as of ``now``, with the binding window decided again."""
         windows = mark_binding((window.at(now) for window in self.windows), now, self.as_of)
@@ -308,9 +339,10 @@ def mark_binding(
     """Mark the window that will stop the user first, and no other.
 
     It is the first match of: an exhausted window (of several, the last to reset); the first window
-    to be full before its reset; the window that the API flags, if no figure is newer than the
-    flags (``flags_as_of``); the highest utilization (of equals, the first to reset). It is never a
-    window of unknown utilization, or an unused window without the flag.
+    to run out before its reset, by its forecast or else its average pace; the window that the API
+    flags, if no figure is newer than the flags (``flags_as_of``); the highest utilization (of
+    equals, the first to reset). It is never a window of unknown utilization, or an unused window
+    without the flag.
     """
     windows = tuple(windows)
     flags_count = all(window.as_of <= flags_as_of for window in windows)
@@ -333,9 +365,9 @@ def _rank(window: UsageWindow, now: datetime, flags_count: bool) -> tuple[float,
     resets_at = window.resets_at.timestamp() if window.resets_at else math.inf
     if window.severity is Severity.EXHAUSTED:
         return 0, -resets_at
-    full_at = window.full_at(now)
-    if full_at is not None:
-        return 1, full_at.timestamp()
+    run_out_at = window.forecast.run_out_at if window.forecast else window.full_at(now)
+    if run_out_at is not None:
+        return 1, run_out_at.timestamp()
     if window.is_active and flags_count:
         return 2, resets_at
     return 3, -(window.utilization or 0.0), resets_at

@@ -257,7 +257,7 @@ def test_a_status_has_figures_profile_origin_and_next_read(
     assert (1, 1) == (len(api.usage_requests), len(api.profile_requests))
 
 
-def test_publishes_stored_figures_first_and_new_ones_before_the_profile(
+def test_publishes_stored_figures_first_and_new_ones_before_profile_and_forecasts(
     api: Api, store: Store
 ) -> None:
     store.login()
@@ -268,7 +268,7 @@ def test_publishes_stored_figures_first_and_new_ones_before_the_profile(
         published.append((status.usage is not None, *requests))
 
     reader().read(FIRST, publish)
-    assert [(False, 0, 0), (True, 1, 0)] == published
+    assert [(False, 0, 0), (True, 1, 0), (True, 1, 1)] == published
 
 
 @pytest.mark.parametrize("status", [500, 401, 403, 429, 200])

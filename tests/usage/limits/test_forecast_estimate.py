@@ -35,7 +35,7 @@ def window(
 
 def worked(days: int, points_an_hour: float, key: str = "five_hour") -> Forecaster:
     """Return a forecaster that knows days with use from 9:00 to 17:00 UTC, from Monday on."""
-    forecaster = Forecaster(UTC)
+    forecaster = Forecaster(zone=UTC)
     history = forecaster.history(key)
     for day in range(days):
         begun = MONDAY.timestamp() + day * DAY
@@ -144,7 +144,7 @@ def test_a_window_of_which_too_little_is_known_has_no_forecast(
 
 def test_a_limit_without_a_history_has_no_forecast() -> None:
     now = MONDAY + timedelta(hours=11)
-    assert Forecaster(UTC).forecasts([window(30, now, timedelta(hours=2))], {}, now) == {}
+    assert Forecaster(zone=UTC).forecasts([window(30, now, timedelta(hours=2))], {}, now) == {}
 
 
 def test_a_window_that_began_late_is_judged_by_its_own_start() -> None:
@@ -249,7 +249,7 @@ def test_a_week_that_runs_out_first_stops_the_five_hour_window() -> None:
     ],
 )
 def test_the_basis_names_the_amount_of_history(span: timedelta, expected: str) -> None:
-    forecaster = Forecaster(UTC)
+    forecaster = Forecaster(zone=UTC)
     now = MONDAY + timedelta(hours=12)
     forecaster.history("five_hour").add_use((now - span).timestamp(), now.timestamp(), 20)
     found = forecast(forecaster, window(20, now, timedelta(hours=2)), now)

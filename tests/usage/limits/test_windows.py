@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import InvalidSetting
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import (
     Severity,
     Usage,
@@ -308,3 +309,36 @@ def test_a_now_that_is_no_aware_datetime_gives_our_error_with_a_hint(now: Any) -
         with pytest.raises(InvalidSetting, match="timezone-aware datetime") as caught:
             call(now)
         assert "hours=5" in caught.value.hint
+
+
+def forecast(row: UsageWindow, hours: float | None) -> UsageWindow:
+    """Return a window with a forecast that it runs out after some hours, or lasts."""
+    assert row.resets_at is not None
+    assert row.utilization is not None
+    at = None if hours is None else NOW + timedelta(hours=hours)
+    made = Forecast(
+        at, at, at, 0.9 if at else 0.1, 90, 80, 100, "", NOW, row.utilization, row.resets_at
+    )
+    return row.with_forecast(made, NOW)
+
+
+def test_the_forecast_decides_the_binding_window_where_there_is_one() -> None:
+    over_pace, week = window("five_hour", 78, 2.2), window("seven_day", 35, 74)
+    assert over_pace.full_at(NOW) is not None
+    assert binding_key(over_pace, week) == "five_hour"
+    # It lasts by its forecast, and the week runs out by its own.
+    assert binding_key(forecast(over_pace, None), forecast(week, 20)) == "seven_day"
+    assert binding_key(forecast(over_pace, 2), forecast(week, 20)) == "five_hour"
+    # A window without a forecast counts by its average pace.
+    assert binding_key(forecast(over_pace, 2), window("seven_day", 99.9, 74)) == "seven_day"
+    assert binding_key(forecast(over_pace, None), window("seven_day", 99.9, 1)) == "seven_day"
+
+
+def test_an_outdated_forecast_does_not_count() -> None:
+    week = window("seven_day", 35, 74)
+    outdated = forecast(week, 20)
+    assert outdated.forecast is not None
+    assert outdated.at(NOW + timedelta(hours=2)).forecast is None
+    assert outdated._replace(utilization=50.0).at(NOW).forecast is None
+    usage = Usage((outdated._replace(utilization=50.0), window("odd", 70, 1)), "api", NOW)
+    assert [each.key for each in usage.at(NOW).windows if each.binding] == ["odd"]

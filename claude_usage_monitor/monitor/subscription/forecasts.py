@@ -1,0 +1,34 @@
+"""Make forecasts of an account's windows from its stored history, and store them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from claude_usage_monitor.store.state import history
+from claude_usage_monitor.store.state.forecasts import store_forecasts
+from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.use_history import use_histories
+from claude_usage_monitor.usage.limits.forecast_estimate import Forecaster
+from claude_usage_monitor.usage.limits.resets import ROUNDING
+from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
+
+
+def with_new_forecasts(state: StateStore, identity: str, usage: Usage, now: datetime) -> Usage:
+    """Return the usage with forecasts from its figures; they are stored for other processes.
+
+    ``now`` is the API's time. A figure that has fallen has no forecast before a second reading
+    confirms it.
+    """
+    instances = state.run(history.current_windows, identity)
+
+    def has_fallen(window: UsageWindow) -> bool:
+        instance = instances.get(window.key)
+        utilization = window.utilization or 0.0
+        return instance is not None and utilization < instance.utilization - ROUNDING
+
+    windows = [window for window in usage.windows if not has_fallen(window)]
+    starts = {key: instance.started_at for key, instance in instances.items()}
+    forecaster = Forecaster(state.run(use_histories, identity, now))
+    forecasts = forecaster.forecasts(windows, starts, now)
+    state.run(store_forecasts, identity, forecasts)
+    return usage.with_forecasts(forecasts, now)
