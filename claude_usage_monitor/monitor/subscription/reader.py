@@ -34,6 +34,7 @@ from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSource,
     profile_of_login,
 )
+from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile
@@ -85,8 +86,8 @@ class SubscriptionReader(Reader):
         """Return the account's status, after requesting its usage if the budget allows it.
 
         ``publish`` is called with the stored figures before a request is sent, and with new ones
-        before the profile is requested. If the API refuses a credential, tries the next one if
-        there is one.
+        before the profile is requested if they are certainly of the shown account. If the API
+        refuses a credential, tries the next one if there is one.
         """
         with self._lock:
             status = self._read(previous, publish)
@@ -320,16 +321,25 @@ class SubscriptionReader(Reader):
         if not self._state.in_flight(granted.request, self._clock()):
             return _Outcome.LATE
         if self._state.profile_of(fingerprint) is None:
-            clock_skew = self._client.clock_skew
-            publish(
-                status._replace(usage=usage, problem=None, next_read_at=None, clock_skew=clock_skew)
-            )
+            if not self._may_be_of_another_account(fingerprint, status.profile):
+                skew = self._client.clock_skew
+                publish(
+                    status._replace(usage=usage, problem=None, next_read_at=None, clock_skew=skew)
+                )
             self._request_profile(self._client, credential)
         self._state.record_usage(self._state.identity_of(fingerprint), usage)
         next_request_at = now + lengthened(self._settings.api_floor, self._jitter)
         backoff = Backoff(now, next_request_at, clock_skew=self._client.clock_skew)
         self._state.record_result(granted.request, fingerprint, backoff)
         return _Outcome.DONE
+
+    def _may_be_of_another_account(self, fingerprint: str, shown: Profile | None) -> bool:
+        """Return whether a token may be of another account than the shown one.
+
+        ``~/.claude.json`` may name the previous login until the API has confirmed the token's.
+        """
+        is_named = shown is not None and shown.identity is not None
+        return is_named and identities.is_provisional(self._state.identity_of(fingerprint))
 
     def _request_profile(self, client: HttpClient, credential: Credential) -> None:
         """Request the profile of a token, once, and store it whether or not this succeeds."""

@@ -711,6 +711,29 @@ def test_figures_of_an_unconfirmed_token_are_not_stored_for_the_configured_accou
     assert before.usage == reader(clock).read(FIRST).usage
 
 
+def test_figures_of_an_unconfirmed_token_are_not_shown_with_the_configured_account(
+    api: Api, store: Store, home: Path, clock: Clock
+) -> None:
+    """``~/.claude.json`` names the previous login until the profile of the new one is there."""
+    shown: set[tuple[str | None, float]] = set()
+
+    def publish(status: AccountStatus) -> None:
+        if status.usage is not None:
+            figure = status.usage.windows[0].utilization
+            assert figure is not None
+            shown.add((status.account.email, figure))
+
+    claude_json(home, ADA)
+    store.login("token-of-ada")
+    api.answer_profile(profile_of(ADA))
+    publish(reader(clock).read(FIRST, publish))
+    store.login("token-of-bob")
+    api.answer_profile(profile_of(BOB))
+    api.answer(usage_body(utc_now(), five_hour=99.0))
+    publish(reader(clock).read(FIRST, publish))
+    assert {(f"{ADA}@example.com", 78.0), (f"{BOB}@example.com", 99.0)} == shown
+
+
 def test_cached_figures_dated_in_the_future_are_not_used(
     api: Api, store: Store, home: Path, clock: Clock
 ) -> None:
