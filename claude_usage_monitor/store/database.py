@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from claude_usage_monitor.files import require_own_file
+from claude_usage_monitor.files import NotARegularFile, NotPrivate, require_own_file
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's write, which takes milliseconds
 
@@ -22,8 +23,27 @@ _REASONS = {
 }
 
 
+_FREE_SPACE = "Free space."
+_GIVE_ACCESS = "Give yourself access to it."
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: _FREE_SPACE,
+    sqlite3.SQLITE_IOERR: f"{_FREE_SPACE} If there is enough, check the disk.",
+    sqlite3.SQLITE_READONLY: _GIVE_ACCESS,
+    sqlite3.SQLITE_CANTOPEN: _GIVE_ACCESS,
+    sqlite3.SQLITE_BUSY: "Try again in a moment.",
+}
+MOVE_AWAY = "Move the file away."
+
+
 class UnusableDatabase(Exception):
     """Raised for a file that we must not change: a newer version's, or another program's."""
+
+
+class NewerDatabase(UnusableDatabase):
+    """Raised for a file that a newer version of this program has changed."""
+
+    def __init__(self) -> None:
+        super().__init__("a newer version of this program wrote it")
 
 
 Mode = Literal["rw", "ro", "ro&immutable=1"]
@@ -77,6 +97,17 @@ def reason_for(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return _REASONS.get(result_code(error) or sqlite3.SQLITE_OK) or str(error)
+
+
+def remedy_for(error: Exception) -> str:
+    """Return what makes a database usable again: `MOVE_AWAY` if nothing else does."""
+    if isinstance(error, NewerDatabase):
+        return "Update this program."
+    if isinstance(error, NotPrivate):
+        return "Run the command above."
+    if isinstance(error, OSError) and not isinstance(error, NotARegularFile):
+        return _FREE_SPACE if error.errno == errno.ENOSPC else _GIVE_ACCESS
+    return _REMEDIES.get(result_code(error) or sqlite3.SQLITE_OK, MOVE_AWAY)
 
 
 def inode_of(path: Path) -> int | None:

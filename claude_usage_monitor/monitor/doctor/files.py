@@ -7,6 +7,7 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from claude_usage_monitor.store.paths import (
     state_path,
 )
 from claude_usage_monitor.store.state import spare_ledger
-from claude_usage_monitor.usage.findings import Finding
+from claude_usage_monitor.usage.findings import Finding, FindingState
 
 _AREA = "Files"
 
@@ -95,10 +96,10 @@ def remedy(own: OwnPath, condition: Condition) -> str:
     path = shlex.quote(str(own.path))
     mode = "700" if own.is_folder else "600" if own.is_private else "go-w"
     remedies = {
-        Condition.INACCESSIBLE: f"chmod u+rwx {shlex.quote(str(_closed_folder(own.path)))}",
+        Condition.INACCESSIBLE: _access_command(_closed_folder(own.path)),
         Condition.WRONG_TYPE: f"mv {path} {path}.old",
         Condition.LINK: f"mv {path} {path}.old",
-        Condition.FOREIGN: f"sudo chown {os.getuid() if hasattr(os, 'getuid') else ''} {path}",
+        Condition.FOREIGN: _take_over_command(own.path),
         Condition.WRITABLE: f"chmod {mode} {path}",
         Condition.READABLE: f"chmod {mode} {path}",
     }
@@ -106,7 +107,10 @@ def remedy(own: OwnPath, condition: Condition) -> str:
 
 
 def file_findings(
-    environ: Mapping[str, str], state_notice: str | None, settings_warnings: Sequence[str]
+    environ: Mapping[str, str],
+    state_notice: str | None,
+    state_remedy: str,
+    settings_warnings: Sequence[str],
 ) -> Iterator[Finding]:
     """Yield the findings about our files.
 
@@ -123,11 +127,24 @@ def file_findings(
         detail = f"{own.path}: {'not a folder' if is_wrong_folder else condition.value}"
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
     if state_notice is not None and not problems & {"folder", "state"}:
-        hint = "Free space, or set CLAUDE_USAGE_MONITOR_HOME to another folder."
-        yield Finding(_AREA, "state", "problem", state_notice, hint)
+        state: FindingState = "problem" if state_remedy else "note"
+        yield Finding(_AREA, "state", state, state_notice, state_remedy)
     if not problems & {"folder", "settings"}:
         for warning in settings_warnings:
             yield Finding(_AREA, "settings", "problem", warning, "Correct or remove that line.")
+
+
+def _take_over_command(path: Path) -> str:
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    return f"sudo chown {user} {shlex.quote(str(path))}"
+
+
+def _access_command(folder: Path) -> str:
+    """Return the command that lets this user enter a folder."""
+    with suppress(OSError):
+        if is_foreign(folder.stat()):
+            return _take_over_command(folder)
+    return f"chmod u+rwx {shlex.quote(str(folder))}"
 
 
 def _closed_folder(path: Path) -> Path:

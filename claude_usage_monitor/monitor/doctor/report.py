@@ -50,7 +50,8 @@ def diagnose(
     """
     now = clock()
     settings, settings_warnings = load_settings(config_path(environ))
-    services, is_url_valid = _services(environ, settings, clock)
+    notices: list[str] = []
+    services, is_url_valid = _services(environ, settings, clock, notices.append)
     reader = claude_code_reader(services)
     status = reader.cached_status(AccountStatus(CLAUDE_CODE, interval=settings.interval))
     account_findings, saved_login_works = _saved_accounts(services, now, style)
@@ -59,12 +60,13 @@ def diagnose(
     findings = [
         *credential_findings(services.finder, environ, now),
         *account_findings,
+        *(Finding(accounts.AREA, "list", "note", notice) for notice in notices),
         *requests.stored_figures(status, now),
         requests.request_budget(request_count, status, now, style),
         requests.status_line(environ),
         requests.claude_json(environ, now),
         *pace_maker(environ, services.state, now, style),
-        *file_findings(environ, services.state.notice, settings_warnings),
+        *file_findings(environ, services.state.notice, services.state.remedy, settings_warnings),
         *network_findings(environ),
     ]
     problem = requests.blocking_problem(status, now) if request_count is not None else None
@@ -83,14 +85,17 @@ def diagnose(
 
 
 def _services(
-    environ: Mapping[str, str], settings: Settings, clock: Callable[[], datetime]
+    environ: Mapping[str, str],
+    settings: Settings,
+    clock: Callable[[], datetime],
+    announce: Callable[[str], None],
 ) -> tuple[Services, bool]:
     """Return the services, and whether the API's URL is valid; an invalid one is left out."""
     try:
-        return Services(environ, settings, clock), True
+        return Services(environ, settings, clock, announce=announce), True
     except InvalidSetting:  # `network_findings` reports it
         without_url = {name: environ[name] for name in environ if name != API_URL_VARIABLE}
-        return Services(without_url, settings, clock), False
+        return Services(without_url, settings, clock, announce=announce), False
 
 
 def _saved_accounts(

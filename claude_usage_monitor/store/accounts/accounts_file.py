@@ -16,11 +16,13 @@ from claude_usage_monitor.store.accounts import backup
 from claude_usage_monitor.store.accounts.schema import migrate
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
+    MOVE_AWAY,
     UnusableDatabase,
     connect,
     inode_of,
     is_busy,
     reason_for,
+    remedy_for,
     transaction,
 )
 
@@ -96,12 +98,13 @@ class AccountsFile:
                 raise AccountsUnavailable(
                     f"{self.path} is in use.", "Try again in a moment."
                 ) from None
-            remedy = "move the file away and add the accounts again."
-            if backup.read_backup(self._backup_path).accounts:
-                remedy = f"move the file away: {self._backup_path.name} restores the accounts."
+            remedy = remedy_for(error)
+            if remedy == MOVE_AWAY:
+                has_backup = backup.read_backup(self._backup_path).accounts
+                restores = f"{self._backup_path.name} restores the accounts."
+                remedy = f"{MOVE_AWAY} {restores if has_backup else 'Then add the accounts again.'}"
             raise AccountsUnavailable(
-                f"{self.path} cannot be used ({reason_for(error)}).",
-                f"Free space, give yourself access, or {remedy}",
+                f"{self.path} cannot be used ({reason_for(error)}).", remedy
             ) from None
 
     def _restore(self) -> None:

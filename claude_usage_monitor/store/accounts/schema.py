@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from claude_usage_monitor.store.database import UnusableDatabase, transaction
+from claude_usage_monitor.store.database import NewerDatabase, UnusableDatabase, transaction
 
 SCHEMA_VERSION = 1
 _TABLES = """
@@ -41,7 +41,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Create the tables in a new file. Raises UnusableDatabase for a file that is not ours."""
     version = _version(connection)
     if version > SCHEMA_VERSION:
-        raise UnusableDatabase("a newer version of this program wrote it")
+        raise NewerDatabase
     if version == SCHEMA_VERSION:
         return
     with transaction(connection):

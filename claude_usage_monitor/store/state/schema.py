@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from claude_usage_monitor.store.database import UnusableDatabase, transaction
+from claude_usage_monitor.store.database import NewerDatabase, transaction
 
 LEDGER_TABLES = """
     CREATE TABLE request (          -- the ledger: the requests for usage of the last day
@@ -220,10 +220,10 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the tables up to date in one transaction. Raises UnusableDatabase for a newer file."""
+    """Bring the tables up to date in one transaction. Raises NewerDatabase for a newer file."""
     version = schema_version(connection)
     if version > SCHEMA_VERSION:
-        raise UnusableDatabase("a newer version of this program wrote it")
+        raise NewerDatabase
     if version == SCHEMA_VERSION:
         return
     connection.execute("PRAGMA journal_mode = WAL")

@@ -23,6 +23,7 @@ from claude_usage_monitor.store.database import (
     is_busy,
     is_corrupt,
     reason_for,
+    remedy_for,
     result_code,
     transaction,
 )
@@ -52,13 +53,15 @@ class StateFile(NamedTuple):
     """An open database with our tables.
 
     ``path`` is ``None`` for a database in memory. ``notice`` tells the user what happened to
-    state.db: why another database is used instead, or that a damaged file was replaced.
+    state.db: why another database is used instead, or that a damaged file was replaced. ``remedy``
+    is what to do about it, empty if there is nothing to do.
     """
 
     connection: sqlite3.Connection
     path: Path | None = None
     notice: str | None = None
     inode: int | None = None
+    remedy: str = ""
 
 
 class DamagedFile(Exception):
@@ -79,20 +82,20 @@ def open_state_file(
     except DamagedFile:
         return replace_damaged_file(path, timeout, inode)
     except (sqlite3.Error, OSError, UnusableDatabase) as error:
-        reason = reason_for(error)
+        reason, remedy = reason_for(error), remedy_for(error)
     if fallback is not None:
         with suppress(sqlite3.Error, OSError, UnusableDatabase, DamagedFile):
             require_private_folder(fallback.parent)
             notice = f"{path} cannot be used ({reason}). Until it can, {fallback} is used."
-            return _open(fallback, timeout)._replace(notice=notice)
-    return open_in_memory(not_stored(path, reason))
+            return _open(fallback, timeout)._replace(notice=notice, remedy=remedy)
+    return open_in_memory(not_stored(path, reason), remedy)
 
 
-def open_in_memory(notice: str | None = None) -> StateFile:
+def open_in_memory(notice: str | None = None, remedy: str = "") -> StateFile:
     """Open a database that ends with the process."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(connection)
-    return StateFile(connection, notice=notice)
+    return StateFile(connection, notice=notice, remedy=remedy)
 
 
 def replace_damaged_file(path: Path, timeout: float, inode: int | None) -> StateFile:
@@ -110,7 +113,8 @@ def replace_damaged_file(path: Path, timeout: float, inode: int | None) -> State
         notice = f"{path} was damaged. It is now {renamed.name}, and a new file was begun."
         return _open(path, timeout)._replace(notice=notice)
     except (sqlite3.Error, OSError, UnusableDatabase, DamagedFile) as error:
-        return open_in_memory(not_stored(path, f"it is damaged; {reason_for(error)}"))
+        notice = not_stored(path, f"it is damaged; {reason_for(error)}")
+        return open_in_memory(notice, remedy_for(error))
 
 
 def not_stored(path: Path, reason: str) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from claude_usage_monitor.store.database import BUSY_TIMEOUT, is_busy, reason_for
+from claude_usage_monitor.store.database import BUSY_TIMEOUT, is_busy, reason_for, remedy_for
 from claude_usage_monitor.store.state import identities, ledger, readings
 from claude_usage_monitor.store.state.spare_ledger import SpareLedger
 from claude_usage_monitor.store.state.state_file import (
@@ -152,6 +152,11 @@ class StateStore:
             notice = f"{notice} {self._spare_ledger.notice}"
         return notice
 
+    @property
+    def remedy(self) -> str:
+        """What to do about the notice; empty if nothing has to be done."""
+        return self._file.remedy
+
     def run(self, operation: _Operation[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run an operation on the database; if that fails, once more on what replaces it."""
         with self._lock:
@@ -180,7 +185,8 @@ class StateStore:
             failed.connection.close()
             self._file = replace_damaged_file(failed.path, self._timeout, failed.inode)
         else:
-            self._file = open_in_memory(not_stored(self._path, reason_for(error)))
+            notice = not_stored(self._path, reason_for(error))
+            self._file = open_in_memory(notice, remedy_for(error))
             if not damaged:
                 copy_current_rows(failed.connection, self._file.connection)
             with suppress(sqlite3.Error):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import subprocess
+import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
+
+WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
 def findings(command: Command, *arguments: str, code: int = 0, **environ: str) -> dict[str, Any]:
@@ -65,7 +71,8 @@ def test_the_report_fits_the_width_and_has_every_area(command: Command, store: S
     store.login()
     done = command.run("doctor", environ={"COLUMNS": "80"})
     assert (0, "") == (done.returncode, done.stderr)
-    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    lines = done.stdout.splitlines()
+    assert all(len(line) <= 80 or "/" in line.split()[-1] for line in lines)  # paths stay whole
     for area in ("Versions", "Logins", "Figures", "Files", "Network", "Terminal"):
         assert area in done.stdout
 
@@ -223,6 +230,55 @@ def test_a_folder_that_others_may_write_to_is_a_problem(
     own.chmod(0o777)
     folder = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(own))["folder"]
     assert ("problem", f"chmod 700 {own}") == (folder["state"], folder["hint"])
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="root gives files away")
+def test_a_home_of_another_user_is_a_problem_with_the_command_that_mends_it(
+    command: Command, home: Path
+) -> None:
+    home.chmod(0o700)
+    os.chown(home, 1, 1)
+    done = command.run("doctor", "--json", through=WITHOUT_PRIVILEGES)
+    os.chown(home, 0, 0)
+    assert (3, "") == (done.returncode, done.stderr)
+    checks = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    for name in ("folder", "state", "accounts", "settings"):
+        assert f"sudo chown 0 {home}" == checks[name]["hint"]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("state.db", "state"), ("accounts.db", "list")])
+def test_a_file_of_a_newer_version_needs_an_update(
+    command: Command, store: Store, tmp_path: Path, name: str, hint: str
+) -> None:
+    store.login()
+    with closing(sqlite3.connect(tmp_path / name)) as database:
+        database.execute("PRAGMA user_version = 99")
+    (tmp_path / name).chmod(0o600)
+    checks = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(tmp_path))
+    assert "Update this program." == checks[hint]["hint"]
+
+
+def test_a_damaged_state_that_was_replaced_needs_nothing(
+    command: Command, store: Store, tmp_path: Path
+) -> None:
+    store.login()
+    (tmp_path / "state.db").write_bytes(b"x" * 5000)
+    (tmp_path / "state.db").chmod(0o600)
+    state = findings(command, CLAUDE_USAGE_MONITOR_HOME=str(tmp_path))["state"]
+    assert ("note", "") == (state["state"], state["hint"])
+    assert "was damaged" in state["detail"]
+
+
+def test_a_restored_list_of_accounts_is_a_finding(
+    command: Command, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(tmp_path))
+    store.login()
+    save_account({"claudeAiOauth": {"accessToken": "sk-ant-oat01-of-work"}}, "work")
+    (tmp_path / "accounts.db").unlink()
+    checks = findings(command)
+    assert "accounts were restored" in checks["list"]["detail"]
+    assert "ok" == checks["work"]["state"]
 
 
 def test_an_escape_character_in_a_path_is_escaped(

@@ -107,14 +107,15 @@ def test_config_toml_may_be_a_link_that_others_can_read(tmp_path: Path) -> None:
 
 
 def test_what_the_stores_say_is_a_problem() -> None:
-    findings = list(file_findings(os.environ, "state.db is on a full disk.", ("line 3 is wrong",)))
+    warnings = ("line 3 is wrong",)
+    findings = list(file_findings(os.environ, "The disk is full.", "Free space.", warnings))
     problems = [finding for finding in findings if finding.state == "problem"]
-    assert ["state.db is on a full disk.", "line 3 is wrong"] == [f.detail for f in problems]
+    assert ["The disk is full.", "line 3 is wrong"] == [f.detail for f in problems]
     assert all(finding.hint for finding in problems)
 
 
 def test_every_file_of_this_program_is_named() -> None:
-    names = [finding.name for finding in file_findings(os.environ, None, ())]
+    names = [finding.name for finding in file_findings(os.environ, None, "", ())]
     assert {
         "folder",
         "state",
