@@ -29,6 +29,7 @@ _ONE_SHOTS = (
     ("accounts", "list", "--json"),
     ("doctor", "--json"),
 )
+_MAX_EXTRAS = 6  # accounts that are added, so that a pane has rows for a frame each
 _FROM_INPUT = ("--credentials-file", "-")
 
 
@@ -89,7 +90,7 @@ class Stage:
 
     def open(self, *arguments: str) -> Terminal:
         """Start the command in live mode."""
-        return self._command.open(*arguments, "--interval", "5", columns=80, rows=150)
+        return self._command.open(*arguments, "--interval", "5", columns=80, rows=200)
 
 
 # --- those who run the command -------------------------------------------------------------------
@@ -129,11 +130,11 @@ def change_accounts(stage: Stage, random: Random) -> None:
         if not stage.pause(random.uniform(0, 2)):
             return
         extras = stage.laws.extras
-        action = random.choice((_use, _rename, _remove)) if extras else None
-        if action is None or random.random() < 0.3:
+        if not extras or (len(extras) < _MAX_EXTRAS and random.random() < 0.4):
             uncertain = _add(stage, random, f"extra{number}")
         else:
-            uncertain = action(stage, random, random.choice(list(extras)))
+            change = random.choice((_use, _rename, _remove))
+            uncertain = change(stage, random, random.choice(list(extras)))
         for lost in uncertain - _listed(stage, uncertain):
             del extras[lost]
         for name, login in stage.logins.items():
