@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,8 @@ def fallback(tmp_path: Path) -> Path:
 def forget_last_request(disk: SmallDisk) -> None:
     """Move all that state.db has hours into the past, so that a request is due."""
     with sqlite3.connect(disk.path / "ours" / "state.db") as state:
+        while state.execute("SELECT 1 FROM request WHERE answered = 0").fetchone():
+            time.sleep(0.01)  # until the result of the last request is stored
         state.execute("UPDATE request SET asked_at = asked_at - ?", (HOURS,))
         state.execute("UPDATE gate SET asked_at = asked_at - ?1, next_at = next_at - ?1", (HOURS,))
     state.close()
