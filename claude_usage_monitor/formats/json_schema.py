@@ -115,6 +115,8 @@ _NAMED_AMOUNTS = _array(_object(name=_or_null(_STRING), amount=_or_null(_AMOUNT)
 _USERS = _array(
     _object(
         name=_or_null(_STRING),
+        email=_or_null(_STRING),
+        actor_type=_one_of("user", "api_key"),
         amount=_or_null(_AMOUNT),
         **_TOKEN_COUNTS,
         sessions=_or_null(_INTEGER),
@@ -128,8 +130,12 @@ _CLAUDE_CODE_SPEND = _object(
     estimated=_BOOLEAN,
     as_of=_INSTANT,
     month_to_date=_or_null(_AMOUNT),
-    you=_or_null(_object(email=_STRING, amount=_or_null(_AMOUNT))),
+    projected=_or_null(_AMOUNT),
+    you=_or_null(_object(email=_STRING, amount=_or_null(_AMOUNT), projected=_or_null(_AMOUNT))),
+    you_unknown_because=_or_null(_one_of("no_email", "no_row")),
     by_user=_USERS,
+    by_model=_or_null(_NAMED_AMOUNTS),
+    tokens=_or_null(_object(**_TOKEN_COUNTS)),
     missing_days=_INTEGER,
 )
 _SPEND = _object(
@@ -140,6 +146,8 @@ _SPEND = _object(
     projected=_or_null(_AMOUNT),
     projected_low=_or_null(_AMOUNT),
     projected_high=_or_null(_AMOUNT),
+    remaining_projected=_or_null(_AMOUNT),
+    rate_per_hour=_or_null(_AMOUNT),
     projection_note=_or_null(_STRING),
     budget=_or_null(_AMOUNT),
     budget_reached_on=_or_null(_DATE),

@@ -28,6 +28,8 @@ def spend_json(spend: Spend) -> Json:
         "projected": amount(spend.projected),
         "projected_low": amount(spend.projected_low),
         "projected_high": amount(spend.projected_high),
+        "remaining_projected": amount(spend.remaining_projected),
+        "rate_per_hour": amount(spend.rate_per_hour),
         "projection_note": spend.projection_note,
         "budget": amount(spend.budget),
         "budget_reached_on": spend.budget_reached_on and spend.budget_reached_on.isoformat(),
@@ -47,10 +49,27 @@ def _claude_code(spend: ClaudeCodeSpend) -> Json:
         "estimated": spend.estimated,
         "as_of": iso_instant(spend.as_of),
         "month_to_date": amount(spend.month_to_date),
-        "you": {"email": you.email, "amount": amount(you.amount)} if you else None,
-        "by_user": _rows(spend.by_user),
+        "projected": amount(spend.projected),
+        "you": you
+        and {
+            "email": you.email,
+            "amount": amount(you.amount),
+            "projected": amount(you.projected),
+        },
+        "you_unknown_because": spend.you_unknown_because,
+        "by_user": _users(spend.by_user),
+        "by_model": _rows(spend.by_model),
+        "tokens": spend.tokens and spend.tokens._asdict(),
         "missing_days": spend.missing_days,
     }
+
+
+def _users(rows: Sequence[UserSpend]) -> list[Json]:
+    documents = _rows(rows) or []
+    for document, row in zip(documents, rows, strict=True):
+        document.pop("models")
+        document["actor_type"] = row.actor_type
+    return documents
 
 
 def _rows(rows: Sequence[NamedAmount | KeyTokens | UserSpend] | None) -> list[Json] | None:
@@ -59,7 +78,6 @@ def _rows(rows: Sequence[NamedAmount | KeyTokens | UserSpend] | None) -> list[Js
         return None
     documents = [row._asdict() for row in rows]
     for document in documents:
-        document.pop("email", None)  # ``name`` is the e-mail address of a user without a name
         if "amount" in document:
             document["amount"] = amount(document["amount"])
     return documents

@@ -57,7 +57,16 @@ def title(
     has the month instead of a plan.
     """
     if status.spend is not None:
-        return _month_title(status.spend, name(status, options), width, options)
+        profile = status.profile
+        organization = profile.organization if profile is not None else None
+        is_saved = organization is not None and status.account.name != "console"
+        return _month_title(
+            status.spend,
+            options.text(organization or "") if is_saved else name(status, options),
+            width,
+            options,
+            saved_as=name(status, options) if is_saved else "",
+        )
     plan = options.text(status.profile.plan or "") if status.profile else ""
     account = name(status, options)
     if plan and not several and width < _MIN_NAMED_WIDTH and status.account.name == "claude-code":
@@ -70,10 +79,15 @@ def title(
     return options.fit(account, width)
 
 
-def _month_title(spend: Spend, organization: str, width: int, options: RenderOptions) -> str:
+def _month_title(
+    spend: Spend, organization: str, width: int, options: RenderOptions, saved_as: str = ""
+) -> str:
     months = month_names(spend.period_start)
-    candidates = [options.text(f"{organization} · {month}") for month in months]
-    return fitting_text(candidates, width) or options.fit(organization, width)
+    names = [organization]
+    if saved_as and saved_as != organization:
+        names = [f"{saved_as} · {organization}", saved_as]
+    candidates = [options.text(f"{each} · {month}") for each in names for month in months]
+    return fitting_text(candidates, width) or options.fit(names[-1], width)
 
 
 def subtitle(status: AccountStatus, options: RenderOptions) -> str:

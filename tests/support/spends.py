@@ -14,6 +14,7 @@ from claude_usage_monitor.usage.money.spend import (
     KeyTokens,
     NamedAmount,
     Spend,
+    Tokens,
     UserSpend,
     You,
 )
@@ -33,7 +34,9 @@ def _month(day: date) -> tuple[DailySpend, ...]:
 
 def _user(name: str, email: str | None, amount: str | None) -> UserSpend:
     figures = (91_000, 30_000, 880_000, 41_000, 68, 8229, 2222, 6, 2)
-    return UserSpend(name, email, None if amount is None else Decimal(amount), *figures)
+    cost = None if amount is None else Decimal(amount)
+    models = (NamedAmount("claude-opus-5", cost),)
+    return UserSpend(name, email, cost, *figures, models=models)
 
 
 def with_budget(budget: str | None) -> AccountStatus:
@@ -76,12 +79,15 @@ def with_budget(budget: str | None) -> AccountStatus:
         claude_code=ClaudeCodeSpend(
             NOW - timedelta(minutes=40),
             Decimal("664.58"),
-            You("ada@example.com", Decimal("310.4")),
+            You("ada@example.com", Decimal("310.4"), Decimal("452.18")),
             (
                 _user("Grace Hopper", "grace@example.com", "354.18"),
                 _user("Ada Lovelace", "ada@example.com", "310.4"),
                 _user("nightly-build", None, None),
             ),
+            by_model=(NamedAmount("claude-opus-5", Decimal("664.58")),),
+            projected=Decimal("968.20"),
+            tokens=Tokens(273_000, 90_000, 2_640_000, 123_000),
         ),
     )
     return AccountStatus(

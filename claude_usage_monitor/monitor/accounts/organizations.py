@@ -9,7 +9,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
-from claude_usage_monitor.usage.status import CLAUDE_CODE, Account
+from claude_usage_monitor.usage.status import Account
 
 
 def organization_reader(
@@ -38,14 +38,11 @@ def saved_admin_key(services: Services, saved: SavedAccount) -> AdminKey:
 def own_email(services: Services, config: GlobalConfig) -> str | None:
     """Return the user's own e-mail address, None if it is not known.
 
-    The setting comes first, then the profile of Claude Code's login, then ``~/.claude.json``. It
-    is never guessed: without it, no row of the organization is marked as the user's.
+    It is the setting, else the address in ``~/.claude.json``. What earlier commands have stored
+    does not count, so that the answer is the same whichever command ran first. It is never guessed:
+    without it, no row of the organization is marked as the user's.
     """
     if services.settings.email:
         return services.settings.email
-    login = services.state.last_login(CLAUDE_CODE.name)
-    email = services.state.email_of(login[0]) if login else None
-    if email is None:
-        profile = config.read().profile
-        email = profile.email if profile else None
-    return email
+    profile = config.read().profile
+    return profile.email if profile else None

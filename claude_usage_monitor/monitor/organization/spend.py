@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from claude_usage_monitor.usage.money.spend import (
     KeyTokens,
     NamedAmount,
     Spend,
+    Tokens,
     UserSpend,
     You,
     add_amounts,
@@ -109,11 +111,48 @@ def _claude_code(stored: StoredReports, today: date, email: str | None) -> Claud
     )
     missing_days = today.day - len(stored.days)
     amounts = [row.amount for row in users if row.amount is not None and not missing_days]
-    own = next((row for row in users if email and row.email == email.lower()), None)
+    as_of = stored.read_at[day_report(max(stored.days))]
+    you = _you(users, stored, email, complete=not missing_days)
+    all_rows = merge_user_rows(users) if users else None
     return ClaudeCodeSpend(
-        as_of=stored.read_at[day_report(max(stored.days))],
+        as_of=as_of,
         month_to_date=sum(amounts[1:], amounts[0]) if amounts else None,
-        you=You(own.email, None if missing_days else own.amount) if own and own.email else None,
+        you=you,
         by_user=users,
         missing_days=missing_days,
+        you_unknown_because=None if you else "no_row" if email else "no_email",
+        by_model=all_rows.models if all_rows else None,
+        projected=_projected(stored, as_of, lambda _: True) if users else None,
+        tokens=Tokens(*all_rows[3:7]) if all_rows else None,
     )
+
+
+def _you(
+    users: Sequence[UserSpend], stored: StoredReports, email: str | None, *, complete: bool
+) -> You | None:
+    own = next((row for row in users if email and row.email == email.lower()), None)
+    if own is None or own.email is None:
+        return None
+    if not complete:
+        return You(own.email, None)
+    as_of = stored.read_at[day_report(max(stored.days))]
+    projected = _projected(stored, as_of, lambda row: row.email == own.email)
+    return You(own.email, own.amount, projected)
+
+
+def _projected(
+    stored: StoredReports, as_of: datetime, counts: Callable[[UserSpend], bool]
+) -> Decimal | None:
+    """Return the projection for the month of some users' rows; ``None`` while days are missing."""
+    from decimal import Decimal  # only an organization needs it
+
+    days = sorted(stored.days)
+    if len(days) < as_of.day:
+        return None
+    daily = []
+    for day in days:
+        total: Decimal | None = Decimal(0)
+        for row in filter(counts, stored.days[day]):
+            total = add_amounts(total, row.amount)
+        daily.append(DailySpend(day, total))
+    return project(daily, as_of).amount

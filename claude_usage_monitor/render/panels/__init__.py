@@ -27,7 +27,7 @@ PANELS = (
     # Amounts, pace words, times of resets, bars, and last when a limit runs out.
     Panel("limits", limits.draw, (44, 46, 48, 50, 60), grows=True),
     Panel("plan", plan.draw, (18,)),
-    Panel("spend", spend.draw_totals, (80, 82, 84)),
+    Panel("spend", spend.draw_totals, (62, 80, 82, 84)),
     Panel("spend chart", spend.draw_chart, (6, 60)),
     Panel("spend tables", spend_tables.draw, (5, 7, 8, 9, 30, 50), grows=True),
     Panel("throttling", throttling.draw, (3, 4), grows=True),

@@ -20,7 +20,7 @@ from claude_usage_monitor.render.theme import (
     RenderOptions,
     styled_text,
 )
-from claude_usage_monitor.usage.durations import calendar_day
+from claude_usage_monitor.usage.durations import calendar_day, month_names
 from claude_usage_monitor.usage.limits.windows import percent_text
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _indent(context: PanelContext) -> tuple[int, int]:
 
 def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     """Return the month to date, its projection, and when the budget is used up."""
-    facts = [_Fact(("Month to date", "To date", "MTD"), _month_to_date(spend, options))]
+    facts = [_Fact(_period(spend, options), _month_to_date(spend, options))]
     month_end = calendar_day(spend.period_end)
     labels = (f"By {month_end}", month_end)
     if spend.projected is not None:
@@ -105,7 +105,21 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     budget = _budget(spend, options)
     if budget:
         facts.append(_Fact(("",), budget))
+    rate = spend.rate_per_hour
+    if rate:
+        daily, hourly = (shown_money(each, spend.currency, options) for each in (24 * rate, rate))
+        texts = (f"{daily} a day, {hourly} an hour", f"{daily} a day")
+        facts.append(_Fact(("On average", "Average", "Avg"), _styled(texts, "")))
     return facts
+
+
+def _period(spend: Spend, options: RenderOptions) -> tuple[str, ...]:
+    """Return the label of the month to date, with its first and last day."""
+    today = spend.daily[-1].date if spend.daily else spend.as_of.date()
+    _, month = month_names(today)
+    dash = "-" if options.glyphs is ASCII else "–"
+    days = f"{month} 1{dash}{today.day}" if today.day > 1 else f"{month} 1"
+    return (f"Month to date, {days}", "Month to date", "To date", "MTD")
 
 
 def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
@@ -113,7 +127,8 @@ def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
         return (styled_text(options.text("—"), ""),)
     amount = styled_text(shown_money(spend.month_to_date, spend.currency, options), STRONG)
     if spend.budget is None:
-        return (amount,)
+        nothing = amount.copy().append(", no spend this month")
+        return (amount,) if spend.month_to_date else (nothing, amount)
     budget = f" of {shown_money(spend.budget, spend.currency, options)}"
     return (amount.copy().append(budget), amount)
 
@@ -128,7 +143,11 @@ def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
         return (amount,)
     dash = "-" if options.glyphs is ASCII else "–"
     interval = f" ({spend.projected_low:,.0f}{dash}{spend.projected_high:,.0f})"
-    return (amount.copy().append(interval), amount)
+    with_interval = amount.copy().append(interval)
+    if spend.remaining_projected is None:
+        return (with_interval, amount)
+    to_come = f", +{shown_money(spend.remaining_projected, spend.currency, options)} to come"
+    return (with_interval.copy().append(to_come), amount.copy().append(to_come), amount)
 
 
 def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,18 @@ if TYPE_CHECKING:
         NamedAmount,
         Spend,
         UserSpend,
+        You,
     )
 
 UNKNOWN = "unknown"
 UNPRICED = "unpriced"
 WORKSPACES, MODELS, API_KEYS = "Workspaces", "Models", "API keys"
 CLAUDE_CODE = "Claude Code, est."
+CLAUDE_CODE_MODELS = "Claude Code models"
+_NO_OWN_ROW = {
+    "no_email": "No row is marked as yours: no e-mail address is known; set `email`.",
+    "no_row": "No row is yours: the report has none for your e-mail address.",
+}
 ESTIMATE = "Estimate of API-billed use only, an hour late."
 NO_CLAUDE_CODE = "No API-billed Claude Code use; subscription seats are not in this API."
 
@@ -99,8 +106,7 @@ def _without_headings(all_tables: Sequence[Table], you: str) -> Table:
     rows: list[Row] = []
     for table in all_tables:
         if table.heading == CLAUDE_CODE and table.rows and table.rows[0].strong:
-            notes = ("estimate, an hour late", "estimate")
-            rows.insert(0, table.rows[0]._replace(name=you, notes=notes))
+            rows.insert(0, table.rows[0]._replace(name=you))
         elif table.heading == WORKSPACES:
             rows += table.rows
     return Table("", tuple(rows))
@@ -110,13 +116,21 @@ def tables(spend: Spend, options: RenderOptions) -> tuple[Table, ...]:
     """Return a table for each report that was read, in the order they are shown."""
     result = []
     if spend.by_workspace:
-        result.append(Table(WORKSPACES, _amounts(spend.by_workspace, spend, options)))
+        result.append(
+            Table(WORKSPACES, _amounts(spend.by_workspace, spend, options, spend.month_to_date))
+        )
     if spend.by_model:
-        result.append(Table(MODELS, _amounts(spend.by_model, spend, options)))
+        result.append(Table(MODELS, _amounts(spend.by_model, spend, options, spend.month_to_date)))
     if spend.claude_code is not None:
         result.append(_claude_code(spend.claude_code, spend, options))
+        if spend.claude_code.by_model:
+            total = spend.claude_code.month_to_date
+            rows = _amounts(spend.claude_code.by_model, spend, options, total)
+            result.append(Table(CLAUDE_CODE_MODELS, rows, short_heading="Models, est."))
     if spend.by_api_key:
-        result.append(Table(API_KEYS, _api_keys(spend.by_api_key, options), "tokens"))
+        tokens = _count(_sum([_sum(row[1:]) for row in spend.by_api_key]))
+        rows = _api_keys(spend.by_api_key, options)
+        result.append(Table(API_KEYS, rows, "tokens" if tokens == "?" else f"{tokens} tokens"))
     return tuple(result)
 
 
@@ -127,8 +141,10 @@ def shown_money(amount: Decimal | None, currency: str | None, options: RenderOpt
     return money(amount, currency, ascii_only=options.glyphs is ASCII)
 
 
-def _amounts(rows: Iterable[NamedAmount], spend: Spend, options: RenderOptions) -> tuple[Row, ...]:
-    total = spend.month_to_date
+def _amounts(
+    rows: Iterable[NamedAmount], spend: Spend, options: RenderOptions, total: Decimal | None
+) -> tuple[Row, ...]:
+    """Return a row for each amount, with its share of a total."""
     return tuple(
         Row(
             options.text(row.name or UNKNOWN),
@@ -141,10 +157,11 @@ def _amounts(rows: Iterable[NamedAmount], spend: Spend, options: RenderOptions) 
 
 
 def _claude_code(report: ClaudeCodeSpend, spend: Spend, options: RenderOptions) -> Table:
-    rows = [_user(row, spend, options) for row in report.by_user]
+    names = Counter(row.name for row in report.by_user)
+    rows = [_user(row, spend, options, unique=names[row.name] == 1) for row in report.by_user]
     if report.you is not None:
         at = next(n for n, row in enumerate(report.by_user) if row.email == report.you.email)
-        rows.insert(0, rows.pop(at)._replace(name="You", strong=True))
+        rows.insert(0, _own_row(rows.pop(at), report.you, spend, options))
     figure = shown_money(report.month_to_date, spend.currency, options) if rows else ""
     notes: tuple[str, ...] = ()
     if report.missing_days:
@@ -156,10 +173,21 @@ def _claude_code(report: ClaudeCodeSpend, spend: Spend, options: RenderOptions) 
             unpriced = f"{report.unpriced} unpriced"
             notes = (*(f"{unpriced}, {note}" for note in notes), unpriced)
     remark = ESTIMATE if rows or report.missing_days else NO_CLAUDE_CODE
+    if rows and report.you is None:
+        remark = f"{remark} {_NO_OWN_ROW[report.you_unknown_because or 'no_row']}"
     return Table(CLAUDE_CODE, tuple(rows), figure, notes, "Users, est.", remark)
 
 
-def _user(row: UserSpend, spend: Spend, options: RenderOptions) -> Row:
+def _own_row(row: Row, you: You, spend: Spend, options: RenderOptions) -> Row:
+    """Return the user's own row, with its projection and the address that it was found by."""
+    notes = [options.text(you.email)]
+    if you.projected is not None:
+        by_end = f"{shown_money(you.projected, spend.currency, options)} by the end of the month"
+        notes = [options.text(f"{by_end} · {you.email}"), options.text(by_end), *notes]
+    return row._replace(name="You", strong=True, notes=(*notes, *row.notes))
+
+
+def _user(row: UserSpend, spend: Spend, options: RenderOptions, *, unique: bool) -> Row:
     parts = [
         f"{_count(_sum(row[3:7]))} tokens",
         f"{_count(row.sessions)} sessions",
@@ -167,8 +195,11 @@ def _user(row: UserSpend, spend: Spend, options: RenderOptions) -> Row:
         f"{_count(row.commits)} commits",
         f"{_count(row.pull_requests)} PRs",
     ]
+    name = row.name or UNKNOWN
+    if not unique and row.email is not None and row.email != row.name:
+        name = row.email  # two people of one name
     return Row(
-        options.text(row.name or UNKNOWN),
+        options.text(name),
         shown_money(row.amount, spend.currency, options),
         notes=tuple(options.text(" · ".join(parts[:n])) for n in range(len(parts), 0, -1)),
     )

@@ -18,6 +18,7 @@ from claude_usage_monitor.sources.anthropic.admin_api import list_items, report_
 from claude_usage_monitor.sources.values import JsonObject, instant, json_object
 from claude_usage_monitor.usage.money.spend import (
     Costs,
+    NamedAmount,
     Tokens,
     UserSpend,
     add_amounts,
@@ -143,9 +144,11 @@ def _user_row(record: JsonObject) -> UserSpend:
     lines = json_object(metrics.get("lines_of_code")) or {}
     amount: Decimal | None = Decimal(0)
     tokens = Tokens(0, 0, 0, 0)
+    models: list[NamedAmount] = []
     for model in _objects(record.get("model_breakdown")):
         cost = json_object(model.get("estimated_cost")) or {}
-        amount = add_amounts(amount, _amount(cost.get("amount")))
+        models.append(NamedAmount(text(model.get("model")), _amount(cost.get("amount"))))
+        amount = add_amounts(amount, models[-1].amount)
         used = json_object(model.get("tokens")) or {}
         kinds = (used.get(kind) for kind in ("input", "output", "cache_read", "cache_creation"))
         tokens = Tokens(*map(add_amounts, tokens, map(_count, kinds)))
@@ -159,6 +162,7 @@ def _user_row(record: JsonObject) -> UserSpend:
         _count(lines.get("removed")),
         _count(metrics.get("commits_by_claude_code")),
         _count(metrics.get("pull_requests_by_claude_code")),
+        tuple(models),
     )
 
 

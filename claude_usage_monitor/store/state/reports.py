@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from claude_usage_monitor.store.columns import amount, amount_text, instant, milliseconds
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.usage.money.spend import Costs, Tokens, UserSpend
+from claude_usage_monitor.usage.money.spend import Costs, NamedAmount, Tokens, UserSpend
 
 ReportContent: TypeAlias = Costs | dict[str, str] | dict[str | None, Tokens] | tuple[UserSpend, ...]
 
@@ -20,6 +20,7 @@ NAME_LISTS = ("workspaces", "users", "api_keys")
 COST_REPORTS = ("workspace_id", "description")
 USAGE_REPORT = "tokens"
 _DAY_PREFIX = "day:"
+_FIGURES = 12  # the columns of a user's row before the models
 
 _RETENTION = timedelta(days=62)  # of reports that no process reads any more
 
@@ -129,7 +130,7 @@ def _as_json(content: ReportContent) -> str:
         groups = [[name, amount_text(cost)] for name, cost in content.groups.items()]
         body = {"currency": content.currency, "daily": daily, "groups": groups}
     elif isinstance(content, tuple):
-        body = [[*user[:2], amount_text(user.amount), *user[3:]] for user in content]
+        body = [_user_as_json(user) for user in content]
     else:
         body = [[name, value] for name, value in content.items()]
     return json.dumps(body)
@@ -144,6 +145,16 @@ def _costs(body: dict[str, object]) -> Costs:
     )
 
 
-def _user(row: list[object]) -> UserSpend:
-    row[2] = amount(row[2])
-    return UserSpend._make(row)
+def _user_as_json(user: UserSpend) -> list[object]:
+    models = user.models and [[name, amount_text(cost)] for name, cost in user.models]
+    return [*user[:2], amount_text(user.amount), *user[3:12], models]
+
+
+def _user(row: list[Any]) -> UserSpend:
+    """Return a user's row; an older version of this program stored no models."""
+    *figures, models = row if len(row) > _FIGURES else [*row, None]
+    figures[2] = amount(figures[2])
+    user = UserSpend(*figures)
+    if models is None:
+        return user
+    return user._replace(models=tuple(NamedAmount(name, amount(cost)) for name, cost in models))

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
+_HOUR = 3600  # seconds
 DEFAULT_WORKSPACE = "Default"  # the reports give it no name
 
 
@@ -69,6 +70,13 @@ class UserSpend(NamedTuple):
     lines_removed: int | None
     commits: int | None
     pull_requests: int | None
+    models: tuple[NamedAmount, ...] | None = None
+    """The amounts by model; ``None`` if they were not stored."""
+
+    @property
+    def actor_type(self) -> Literal["user", "api_key"]:
+        """Whether the row is of a person or of an API key."""
+        return "api_key" if self.email is None else "user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,15 @@ class Costs:
 
 
 class You(NamedTuple):
-    """The spend of the current user, found by e-mail address."""
+    """The spend of the current user, found by e-mail address; ``projected`` for the month."""
 
     email: str
     amount: Decimal | None
+    projected: Decimal | None = None
+
+
+YouUnknown = Literal["no_email", "no_row"]
+"""Why there is no row of the user: no e-mail address is known, or the report has none for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,7 @@ class ClaudeCodeSpend:
 
     ``as_of`` is when its newest day was read. ``month_to_date`` is the sum of all known amounts,
     ``None`` while days of the month have not been read (``missing_days``); the rows leave them out.
+    ``you`` is ``None`` for the reason ``you_unknown_because``. ``tokens`` are those of all rows.
     """
 
     as_of: datetime
@@ -104,6 +118,10 @@ class ClaudeCodeSpend:
     by_user: tuple[UserSpend, ...]
     missing_days: int = 0
     estimated: bool = True
+    you_unknown_because: YouUnknown | None = None
+    by_model: tuple[NamedAmount, ...] | None = None
+    projected: Decimal | None = None
+    tokens: Tokens | None = None
 
     @property
     def unpriced(self) -> int:
@@ -145,6 +163,22 @@ class Spend:
             return None
         return float(max(self.month_to_date, 0 * self.budget) / self.budget * 100)
 
+    @property
+    def remaining_projected(self) -> Decimal | None:
+        """The part of the projection that is still to come."""
+        if self.projected is None or self.month_to_date is None:
+            return None
+        return self.projected - self.month_to_date
+
+    @property
+    def rate_per_hour(self) -> Decimal | None:
+        """The average spend an hour since the month began; ``None`` in its first hour."""
+        start = datetime.combine(self.period_start, datetime.min.time(), self.as_of.tzinfo)
+        seconds = int((self.as_of - start).total_seconds())
+        if self.month_to_date is None or seconds < _HOUR:
+            return None
+        return self.month_to_date * _HOUR / seconds
+
     def elapsed_percent(self, now: datetime) -> float:
         """Return how much of the month has passed, 0.0–100.0."""
         days = (self.period_end - self.period_start).days + 1
@@ -162,9 +196,21 @@ def merge_user_rows(rows: Sequence[UserSpend]) -> UserSpend:
     """Return the sum of several rows of one user."""
     figures = [
         None if None in column else sum(column[1:], column[0])
-        for column in zip(*(row[2:] for row in rows), strict=True)
+        for column in zip(*(row[2:12] for row in rows), strict=True)
     ]
-    return UserSpend(rows[0].name, rows[0].email, *figures)
+    merged = UserSpend(rows[0].name, rows[0].email, *figures)
+    return merged._replace(models=_merged_models(rows))
+
+
+def _merged_models(rows: Iterable[UserSpend]) -> tuple[NamedAmount, ...] | None:
+    """Return the amounts by model of all rows; ``None`` if those of a row are unknown."""
+    amounts: dict[str | None, Decimal | None] = {}
+    for row in rows:
+        if row.models is None:
+            return None
+        for name, amount in row.models:
+            amounts[name] = add_amounts(amounts[name], amount) if name in amounts else amount
+    return sort_by_amount(NamedAmount(name, amount) for name, amount in amounts.items())
 
 
 def sort_by_amount(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:

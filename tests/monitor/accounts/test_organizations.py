@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_own_email_is_the_setting_then_the_logins_profile_then_claude_json(home: Path) -> None:
+def test_own_email_is_the_setting_else_that_of_claude_json(home: Path) -> None:
     services = Services(os.environ, Settings(), utc_now)
     config = GlobalConfig(os.environ)
     assert None is own_email(services, config)
@@ -28,7 +28,7 @@ def test_own_email_is_the_setting_then_the_logins_profile_then_claude_json(home:
     services.state.store_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
     services.state.link_identity("print", "uuid")
     services.state.record_login("claude-code", "uuid", utc_now())
-    assert "login@example.com" == own_email(services, config)
+    assert "file@example.com" == own_email(services, config)  # whatever was read before
     services.settings = Settings(email="set@example.com")
     assert "set@example.com" == own_email(services, config)
 

@@ -129,3 +129,35 @@ def test_the_period_ends_on_the_last_day_of_the_month(month: int, last: int) -> 
     spend = spend_from_reports(stored(days={now.date(): ()}), now, None, None)
     assert spend is not None
     assert (date(2028, month, 1), date(2028, month, last)) == (spend.period_start, spend.period_end)
+
+
+def test_your_projection_is_that_of_your_own_days() -> None:
+    """And Claude Code's is that of everybody's; a day without a row counts as no spend."""
+    row = user("ada@example.com", "6")._replace(models=(NamedAmount("opus", Decimal(6)),))
+    other = user("bob@example.com", "1")._replace(models=(NamedAmount("opus", Decimal(1)),))
+    days = {DAYS[0]: (row, other), DAYS[1]: (row,), DAYS[2]: (), DAYS[3]: ()}
+    spend = spend_from_reports(stored(days=days), NOW, None, "ada@example.com")
+    assert spend is not None
+    report = spend.claude_code
+    assert report is not None
+    assert report.you is not None
+    # Four a day in the three complete days: twelve so far, and 26.5 days to come.
+    assert (Decimal(12), Decimal("118.00")) == (report.you.amount, report.you.projected)
+    assert None is report.you_unknown_because
+    assert (report.projected or 0) > Decimal(118)
+    assert (NamedAmount("opus", Decimal(13)),) == report.by_model
+    assert (3, 6) == (
+        report.tokens and report.tokens.input_tokens,
+        report.tokens and report.tokens[1],
+    )
+
+
+@pytest.mark.parametrize(
+    ("email", "reason"), [(None, "no_email"), ("nobody@example.com", "no_row")]
+)
+def test_why_there_is_no_row_of_yours(email: str | None, reason: str) -> None:
+    days = {DAYS[0]: (user("ada@example.com", "1"),)}
+    spend = spend_from_reports(stored(days=days), NOW, None, email)
+    assert spend is not None
+    assert spend.claude_code is not None
+    assert (None, reason) == (spend.claude_code.you, spend.claude_code.you_unknown_because)

@@ -15,6 +15,7 @@ from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN, SIZES, frame_lines, frame_text, frames_of
 from tests.support.spends import (
@@ -110,7 +111,7 @@ def test_tables_get_the_rows_that_are_left() -> None:
     lines = frame_lines((NORMAL, ORGANIZATION), 60, 38)
     assert 38 == len(lines)
     assert "3 of 5" in "\n".join(lines)
-    assert "\n".join(frame_lines((NORMAL, ORGANIZATION), 60, 54)).endswith(
+    assert "\n".join(frame_lines((NORMAL, ORGANIZATION), 60, 58)).endswith(
         "\n".join(frame_lines((ORGANIZATION,), 60))
     )
 
@@ -128,8 +129,10 @@ def test_no_organization_is_called_the_active_account() -> None:
 
 def test_the_totals_are_spend_budget_and_projection() -> None:
     text = frame_text(ORGANIZATION)
-    assert "Month to date  $4,062.55 of $6,000.00" in text
-    assert re.search(r"By 30 Nov +\$5,718\.54 \(5,665–5,772\)", text)
+    assert "Month to date, Nov 1–21  $4,062.55 of $6,000.00" in text
+    assert re.search(r"By 30 Nov +\$5,718\.54, \+\$1,655\.99 to come", text)
+    assert "$5,718.54 (5,665–5,772), +$1,655.99 to come" in frame_text(ORGANIZATION, 100)
+    assert "$198.06 a day, $8.25 an hour" in text
     assert "stays within the budget" in text
     assert " 68 %" in text
     assert re.search(r"reaches the budget on 2\d Nov", frame_text(OVER_BUDGET))
@@ -179,7 +182,7 @@ def test_an_empty_report_says_that_it_leaves_out_subscription_seats() -> None:
 def test_with_missing_days_there_is_no_sum() -> None:
     text = frame_text(NO_COSTS, 100)
     assert "12 days not read yet" in text
-    assert "Month to date  —" in text
+    assert re.search(r"Month to date, Nov 1–21 +—", text)
     assert "may not call cost_report" in text
 
 
@@ -209,3 +212,75 @@ def test_the_title_is_the_organization_and_the_month() -> None:
     assert "Acme Corporation · November" in frame_lines((ORGANIZATION,), 60)[0]
     assert "Acme Corporation · Nov " in frame_lines((ORGANIZATION,), 28)[0]
     assert "Organization" in frame_lines((READING,), 60)[0]
+
+
+# --- the month, and whose use it was --------------------------------------------------------------
+
+
+def changed(**claude_code: object) -> AccountStatus:
+    spend = ORGANIZATION.spend
+    assert spend is not None
+    assert spend.claude_code is not None
+    report = replace(spend.claude_code, **claude_code)  # type: ignore[arg-type]
+    return ORGANIZATION._replace(spend=replace(spend, claude_code=report))
+
+
+def test_your_own_row_has_its_projection_and_address() -> None:
+    text = frame_text(ORGANIZATION, 100)
+    assert "$452.18 by the end of the month · ada@example.com" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("no_email", "no e-mail address is known; set `email`"),
+        ("no_row", "the report has none for your e-mail address"),
+    ],
+)
+def test_without_a_row_of_yours_the_panel_says_why(reason: str, words: str) -> None:
+    text = " ".join(frame_text(changed(you=None, you_unknown_because=reason), 60).split())
+    assert words in text.replace("│ │ ", "")
+
+
+def test_two_people_of_one_name_are_told_apart() -> None:
+    spend = ORGANIZATION.spend
+    assert spend is not None
+    assert spend.claude_code is not None
+    rows = spend.claude_code.by_user
+    twins = (rows[0], rows[0]._replace(email="other@example.com"))
+    text = frame_text(changed(by_user=twins, you=None), 100)
+    assert "grace@example.com" in text
+    assert "other@example.com" in text
+    assert "Grace Hopper" not in text
+
+
+def test_the_rows_of_the_picture_add_up() -> None:
+    """The organization in the pictures: users, and models, are the sum above them."""
+    spend = ORGANIZATION.spend
+    assert spend is not None
+    report = spend.claude_code
+    assert report is not None
+    assert report.month_to_date == sum(row.amount or 0 for row in report.by_user)
+    assert report.by_model is not None
+    assert report.month_to_date == sum(row.amount or 0 for row in report.by_model)
+    assert spend.month_to_date == sum(row.amount or 0 for row in spend.by_workspace or ())
+    assert spend.month_to_date == sum(row.amount or 0 for row in spend.by_model or ())
+
+
+def test_late_figures_are_called_late_once() -> None:
+    for width in (60, 100):
+        assert 1 == frame_text(ORGANIZATION, width).count("an hour late")
+
+
+def test_a_month_without_spend_says_so() -> None:
+    spend = NO_BUDGET.spend
+    assert spend is not None
+    nothing = replace(spend, month_to_date=Decimal(0), projected=None)
+    assert "$0.00, no spend this month" in frame_text(NO_BUDGET._replace(spend=nothing))
+
+
+def test_a_saved_organization_has_its_own_name_and_that_of_its_account() -> None:
+    account = ORGANIZATION.account._replace(name="Work org")
+    status = ORGANIZATION._replace(account=account)
+    assert "Work org · Acme Corporation · November" in frame_text(status)
+    assert "Work org · Nov" in frame_text(status, 28)

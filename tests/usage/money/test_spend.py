@@ -76,5 +76,5 @@ def test_rows_of_one_user_are_added_up() -> None:
     one = UserSpend("Ada", "ada@example.com", Decimal("1.5"), 1, 2, 3, 4, 5, 6, 7, 8, 9)
     two = UserSpend("Ada", "ada@example.com", Decimal("0.5"), 10, 20, 30, 40, None, 60, 70, 80, 90)
     expected = (Decimal("2.0"), 11, 22, 33, 44, None, 66, 77, 88, 99)
-    assert ("Ada", "ada@example.com", *expected) == merge_user_rows([one, two])
+    assert ("Ada", "ada@example.com", *expected, None) == merge_user_rows([one, two])
     assert one == merge_user_rows([one])
