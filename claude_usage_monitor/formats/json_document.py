@@ -29,6 +29,7 @@ from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.limits.saved_resets import SavedResets
+    from claude_usage_monitor.usage.service import ServiceStatus
 
 VERSION = 1
 
@@ -69,6 +70,7 @@ def document(
         "version": VERSION,
         "generated_at": iso_instant(now),
         "accounts": [_account(status, now, clock) for status in statuses],
+        "service": _service(statuses[0].service if statuses else None, now),
         "problem": _error(error),
     }
     if error is None and statuses and not any(status.has_figures for status in statuses):
@@ -110,6 +112,28 @@ def _throttling(status: AccountStatus, now: datetime) -> Json | None:
     from claude_usage_monitor.formats.json_throttling import throttling_json
 
     return throttling_json(status.throttling, now)
+
+
+def _service(service: ServiceStatus | None, now: datetime) -> Json | None:
+    if service is None:
+        return None
+    return {
+        "indicator": service.indicator,
+        "description": service.description,
+        "components": [{"name": each.name, "status": each.status} for each in service.components],
+        "incidents": [
+            {
+                "name": each.name,
+                "impact": each.impact,
+                "status": each.status,
+                "started_at": instant(each.started_at),
+                "url": each.url,
+            }
+            for each in service.incidents
+        ],
+        "as_of": iso_instant(service.as_of),
+        "stale": service.stale(now),
+    }
 
 
 def _profile(profile: Profile | None) -> Json | None:

@@ -211,10 +211,28 @@ ACCOUNT = _object(
     notice=_or_null(_STRING),
 )
 
+_SERVICE = _object(
+    indicator=_STRING,
+    description=_STRING,
+    components=_array(_object(name=_STRING, status=_STRING)),
+    incidents=_array(
+        _object(
+            name=_STRING,
+            impact=_STRING,
+            status=_STRING,
+            started_at=_or_null(_INSTANT),
+            url=_or_null(_STRING),
+        )
+    ),
+    as_of=_INSTANT,
+    stale=_BOOLEAN,
+)
+
 DOCUMENT = _object(
     version={"type": "integer", "const": 1},
     generated_at=_INSTANT,
     accounts=_array(ACCOUNT),
+    service=_or_null(_SERVICE),
     problem=_or_null(_PROBLEM),
 )
 

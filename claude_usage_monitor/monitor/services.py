@@ -46,6 +46,7 @@ class Services:
         self.environ = environ
         self.settings = settings
         self.clock = clock
+        self.live = live
         self.random_fraction = random_fraction
         self.live = live
         self.state = StateStore(state_path(environ), fallback=fallback_path(environ), live=live)
@@ -110,6 +111,13 @@ class Services:
     def token_client(self) -> HttpClient:
         """Return a client of the token endpoint, with our own user agent."""
         return self._client(token_base_url_from(self.environ))
+
+    def status_client(self) -> HttpClient:
+        """Return a client of the status page, with our own user agent."""
+        # Takes 2 ms; only needed with the setting `service_status`.
+        from claude_usage_monitor.sources.anthropic.service_status import status_base_url_from
+
+        return self._client(status_base_url_from(self.environ))
 
     def _client(
         self, base_url: str, user_agent: str = f"claude-usage-monitor/{__version__}"

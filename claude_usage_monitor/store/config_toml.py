@@ -198,6 +198,7 @@ _KEYS = {
     "saved_resets": _Key("saved_resets", "true or false", _boolean),
     "transcripts": _Key("transcripts", "true or false", _boolean),
     "hide_names": _Key("hide_names", "true or false", _boolean),
+    "service_status": _Key("service_status", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
     "forecast": _Key("forecast", "true or false", _boolean),
 }

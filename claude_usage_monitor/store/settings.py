@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     saved_resets: bool = False
     transcripts: bool = True
     hide_names: bool = False
+    service_status: bool = False
 
 
 def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:

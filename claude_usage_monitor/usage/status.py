@@ -17,6 +17,7 @@ from claude_usage_monitor.usage.profile import Profile
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.attribution.shown import WindowUse
     from claude_usage_monitor.usage.money.spend import Spend
+    from claude_usage_monitor.usage.service import ServiceStatus
     from claude_usage_monitor.usage.throttling import Throttling
 
 Kind = Literal["code", "console"]
@@ -103,6 +104,7 @@ class AccountStatus(NamedTuple):
     spend: Spend | None = None
     identity: str | None = None
     use: tuple[WindowUse, ...] = ()
+    service: ServiceStatus | None = None
 
     @property
     def has_figures(self) -> bool:

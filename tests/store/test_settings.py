@@ -24,6 +24,7 @@ monthly_budget = 100.10
 mode = "code"
 ascii = true
 color = "never"
+service_status = true
 [serve]
 listen = "[::1]:9000"
 certfile = "/etc/ssl/metrics.pem"
@@ -40,6 +41,7 @@ ALL_SET = Settings(
     mode="code",
     ascii=True,
     color="never",
+    service_status=True,
     serve=ServeSettings(
         listen=("::1", 9000),
         certfile="/etc/ssl/metrics.pem",

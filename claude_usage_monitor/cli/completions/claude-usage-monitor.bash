@@ -6,7 +6,7 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_claude_usage_monitor_accounts_subparsers=(add list use rename remove)
-_shtab_claude_usage_monitor_subparsers=(accounts history guard statusline serve doctor)
+_shtab_claude_usage_monitor_subparsers=(accounts history guard usage statusline serve doctor)
 
 _shtab_claude_usage_monitor_accounts_add_option_strings=(-h --help --login --from-claude-code --credentials-file --admin-key --no-browser --replace)
 _shtab_claude_usage_monitor_accounts_list_option_strings=(-h --help --json --names)
@@ -16,6 +16,7 @@ _shtab_claude_usage_monitor_accounts_remove_option_strings=(-h --help --yes)
 _shtab_claude_usage_monitor_accounts_option_strings=(-h --help)
 _shtab_claude_usage_monitor_history_option_strings=(-h --help --account --window --days --readings --json --jsonl --csv --import --dry-run)
 _shtab_claude_usage_monitor_guard_option_strings=(-h --help --min-left --window --for --wait --fail-open --json --account)
+_shtab_claude_usage_monitor_usage_option_strings=(-h --help --window --last --since --until --by --account --hide-names --json --csv --forget --yes)
 _shtab_claude_usage_monitor_statusline_option_strings=(-h --help --format)
 _shtab_claude_usage_monitor_serve_option_strings=(-h --help --listen --demo)
 _shtab_claude_usage_monitor_doctor_option_strings=(-h --help --json --online)
@@ -28,13 +29,15 @@ _shtab_claude_usage_monitor_accounts_remove_pos_0_COMPGEN=_claude_usage_monitor_
 _shtab_claude_usage_monitor_history___account_COMPGEN=_claude_usage_monitor_accounts
 _shtab_claude_usage_monitor_history___import_COMPGEN=_shtab_compgen_files
 _shtab_claude_usage_monitor_guard___account_COMPGEN=_claude_usage_monitor_accounts
+_shtab_claude_usage_monitor_usage___account_COMPGEN=_claude_usage_monitor_accounts
 _shtab_claude_usage_monitor_statusline___format_COMPGEN=_claude_usage_monitor_presets
 _shtab_claude_usage_monitor___account_COMPGEN=_claude_usage_monitor_accounts
 _shtab_claude_usage_monitor___format_COMPGEN=_claude_usage_monitor_presets
 _shtab_claude_usage_monitor___output_COMPGEN=_shtab_compgen_files
 
 _shtab_claude_usage_monitor_accounts_pos_0_choices=(add list use rename remove)
-_shtab_claude_usage_monitor_pos_0_choices=(accounts history guard statusline serve doctor)
+_shtab_claude_usage_monitor_usage___by_choices=(project session model agent hour day week)
+_shtab_claude_usage_monitor_pos_0_choices=(accounts history guard usage statusline serve doctor)
 _shtab_claude_usage_monitor___mode_choices=(auto code console)
 _shtab_claude_usage_monitor___print_completion_choices=(bash zsh fish)
 
@@ -71,6 +74,13 @@ _shtab_claude_usage_monitor_guard___help_nargs=0
 _shtab_claude_usage_monitor_guard___wait_nargs='?'
 _shtab_claude_usage_monitor_guard___fail_open_nargs=0
 _shtab_claude_usage_monitor_guard___json_nargs=0
+_shtab_claude_usage_monitor_usage__h_nargs=0
+_shtab_claude_usage_monitor_usage___help_nargs=0
+_shtab_claude_usage_monitor_usage___hide_names_nargs=0
+_shtab_claude_usage_monitor_usage___json_nargs=0
+_shtab_claude_usage_monitor_usage___csv_nargs=0
+_shtab_claude_usage_monitor_usage___forget_nargs=0
+_shtab_claude_usage_monitor_usage___yes_nargs=0
 _shtab_claude_usage_monitor_statusline_pos_0_nargs='*'
 _shtab_claude_usage_monitor_statusline__h_nargs=0
 _shtab_claude_usage_monitor_statusline___help_nargs=0

@@ -50,8 +50,8 @@ function _shtab_claude_usage_monitor_using
   test "$_shtab_claude_usage_monitor_cmdpath" = "$argv"
 end
 
-set -g _shtab_claude_usage_monitor_commands accounts 'accounts add' 'accounts list' 'accounts use' 'accounts rename' 'accounts remove' history guard statusline serve doctor
-set -g _shtab_claude_usage_monitor_opts_with_value --account --credentials-file --days --for --format --import --interval --listen --min-left --mode --output --print-completion --wait --window
+set -g _shtab_claude_usage_monitor_commands accounts 'accounts add' 'accounts list' 'accounts use' 'accounts rename' 'accounts remove' history guard usage statusline serve doctor
+set -g _shtab_claude_usage_monitor_opts_with_value --account --by --credentials-file --days --for --format --import --interval --last --listen --min-left --mode --output --print-completion --since --until --wait --window
 
 complete -c claude-usage-monitor -e
 complete -c claude-usage-monitor -f
@@ -116,6 +116,19 @@ complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using guard' -l
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using guard' -l fail-open -d 'exit with 0 instead of 3 or 4: unknown counts as enough'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using guard' -l json -d 'print one JSON document'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using guard' -l account -xka "(claude-usage-monitor accounts list --names 2>/dev/null)" -d 'check this account; default: the active'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a usage -d 'Show what used a limit: projects, sessions, models, agents or hours, in points of its percent.'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -s h -l help -d 'show this help message and exit'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l window -x -d 'this limit, such as five_hour; default: the binding one'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l last -x -d 'the Nth window before the running one'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l since -x -d 'a period instead of a window: tokens only'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l until -x -d 'the end of the period'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l by -xka "project session model agent hour day week" -d 'the rows; default: project'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l account -xka "(claude-usage-monitor accounts list --names 2>/dev/null)" -d 'this account; default: the active one'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l hide-names -d 'replace names of projects and sessions'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l json -d 'print one JSON document'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l csv -d 'print the rows as CSV'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l forget -d 'delete everything that was stored of transcripts'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l yes -d 'with --forget: do not ask'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a statusline -d 'Print Claude Code'"'"'s status line: reads JSON, prints one line.'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using statusline' -s h -l help -d 'show this help message and exit'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using statusline' -l format -xka "plain ansi tmux zsh pango polybar screen waybar i3blocks i3status-rust xbar prometheus" -d 'the format of the line, as of `claude-usage-monitor --format`'

@@ -12,6 +12,16 @@ from claude_usage_monitor.usage.status import Account
 
 def open_reader(services: Services, account: Account, saved: SavedAccount | None) -> Reader:
     """Return a reader of an account; ``saved`` is None for the two built-in accounts."""
+    reader = _open_reader(services, account, saved)
+    if not services.settings.service_status:
+        return reader
+    # Takes 4 ms; only needed with this setting.
+    from claude_usage_monitor.monitor.service_status import ServiceReader
+
+    return ServiceReader(reader, services)
+
+
+def _open_reader(services: Services, account: Account, saved: SavedAccount | None) -> Reader:
     if account.kind == "console":
         # Takes 9 ms (decimal, calendar, the reports); only needed for an organization.
         from claude_usage_monitor.monitor.accounts.organizations import organization_reader

@@ -53,7 +53,8 @@ def draw_notices(context: PanelContext, level: int) -> list[Text]:
     status = context.status
     if not level or not context.framed:
         return []
-    notices = [status.notice] if status.notice else []
+    trouble = status.service.trouble(context.now) if status.service else None
+    notices = [notice for notice in (trouble, status.notice) if notice]
     if status.clock_skew:
         skew = countdown(abs(status.clock_skew))
         side = "ahead of" if status.clock_skew.total_seconds() > 0 else "behind"

@@ -215,6 +215,15 @@ _MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     _add_history,
     "ALTER TABLE newest ADD COLUMN amounts TEXT",  # of a limit of money, as JSON
     _FORECAST_TABLES,
+    """
+    CREATE TABLE service_page (     -- one row: what the status page said, and when to ask again
+        id INTEGER PRIMARY KEY,
+        content TEXT,
+        etag TEXT,
+        as_of INTEGER,
+        next_at INTEGER NOT NULL
+    );
+    """,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 
