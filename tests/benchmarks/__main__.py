@@ -67,6 +67,7 @@ def start_up(environ: Mapping[str, str]) -> None:
         ("--once, stored", [PROGRAM, "--once"], BASE_LIVE, 1.6),
         ("--json, stored", [PROGRAM, "--json"], BASE_STORED, 2.0),
         ("statusline", [PROGRAM, "statusline"], BASE_STORED, 1.8),
+        ("--format tmux", [PROGRAM, "--format", "tmux"], BASE_STORED, 1.8),
     ):
         factor, ours, bases = compare(argv, base, environ)
         print(f"{name:15} {factor:5.2f} of {limit} ({ours:.0f} ms, base {bases:.0f} ms)")
@@ -92,11 +93,37 @@ def idle(environ: Mapping[str, str]) -> None:
         before = cpu_seconds(terminal.pid)
         written = len(terminal.read_for(IDLE_SECONDS))
         used = cpu_seconds(terminal.pid) - before
-        status = Path(f"/proc/{terminal.pid}/status").read_text(encoding="ascii")
-        resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
+        resident = resident_mib(terminal.pid)
     print(f"{'idle':12} {used / IDLE_SECONDS:.2%} of a core (of 0.3 %)")
     print(f"{'':12} {written / IDLE_SECONDS:.0f} bytes a second (of 500)")
     print(f"{'':12} {resident:.1f} MiB resident (of 45)")
+
+
+def stream(environ: Mapping[str, str]) -> None:
+    """Print what a stream costs while nothing changes, and its memory above an interpreter's."""
+    base = subprocess.Popen(
+        [sys.executable, "-c", f"{BASE_STORED}; input()"], stdin=subprocess.PIPE
+    )
+    arguments = [PROGRAM, "--format", "tmux", "--follow"]
+    running = subprocess.Popen(arguments, env=dict(environ), stdout=subprocess.PIPE)
+    assert running.stdout is not None
+    running.stdout.readline()
+    time.sleep(2)
+    before = cpu_seconds(running.pid)
+    time.sleep(IDLE_SECONDS)
+    used = cpu_seconds(running.pid) - before
+    above = resident_mib(running.pid) - resident_mib(base.pid)
+    for process in (running, base):
+        process.kill()
+        process.communicate()
+    print(f"{'stream':12} {used / IDLE_SECONDS:.3%} of a core (of 0.05 %)")
+    print(f"{'':12} {above:.1f} MiB above an interpreter (of 4)")
+
+
+def resident_mib(pid: int) -> float:
+    """Return the resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def frames() -> None:
@@ -136,6 +163,7 @@ def main() -> None:
         start_up(environ)
         first_figures(environ)
         idle(environ)
+        stream(environ)
         absent(environ)
         idle(environ)
     pace_maker()

@@ -26,7 +26,6 @@ from claude_usage_monitor.usage.status import AccountStatus
 
 _CHECK_SECONDS = 2.0  # between two looks at what other processes have stored
 _UPDATE_SECONDS = 10.0  # between two updates of countdowns and ages: the text has minutes
-_LOGIN_CHECK_SECONDS = 5.0  # between two looks for a login that is missing
 _CHILD_INTERVAL = 30.0  # seconds between two children, for one that fails at once
 
 
@@ -60,12 +59,15 @@ class _Account:
         self._checked: float | None = None  # monotonic seconds
 
     def update(self) -> None:
-        """Read the stored status again if it may have changed."""
-        interval = _LOGIN_CHECK_SECONDS
-        if self.status.next_read_at is not None:
-            interval = self.status.interval.total_seconds()
+        """Read the stored status again if it may have changed, or a login may have appeared."""
         elapsed = None if self._checked is None else time.monotonic() - self._checked
-        if elapsed is None or elapsed >= interval or self.due or self.reader.changed():
+        if (
+            elapsed is None
+            or elapsed >= self.status.interval.total_seconds()
+            or self.status.next_read_at is None
+            or self.due
+            or self.reader.changed()
+        ):
             self.status = self.reader.cached_status(self.status)
             self._checked = time.monotonic()
 
@@ -103,6 +105,8 @@ class _Stream:
             self._displayed = [_Account(each, self._request) for each in self._accounts.current()]
         for each in self._displayed:
             each.update()
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
         self._print([each.status for each in self._displayed])
         if not self._request.demo and any(each.due for each in self._displayed):
             self._start_child()
@@ -119,9 +123,7 @@ class _Stream:
 
     def _start_child(self) -> None:
         """Let a short-lived process send the request: it ends, and so does what it has imported."""
-        if self._child is not None and self._child.poll() is None:
-            return
-        if time.monotonic() - self._child_started < _CHILD_INTERVAL:
+        if self._child is not None or time.monotonic() - self._child_started < _CHILD_INTERVAL:
             return
         self._child_started = time.monotonic()
         with contextlib.suppress(OSError):  # no process can be started at the moment

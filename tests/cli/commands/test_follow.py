@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.usage.clock import utc_now
-from tests.support.command import PROGRAM, TIMEOUT
+from tests.support.command import PROGRAM, TIMEOUT, environ_running
 from tests.support.payloads import as_bytes, usage_body
 from tests.support.state import make_due
 
@@ -25,6 +25,21 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 UTILIZATION = "{five_hour.utilization}"
+
+
+OFTEN = """
+import claude_usage_monitor.cli.commands.follow as follow
+follow._CHECK_SECONDS, follow._UPDATE_SECONDS = 0.2, 0.5
+"""
+
+
+@pytest.fixture(autouse=True)
+def often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let streams look for changes more often, so that the tests are quick."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    for name, value in environ_running(folder, OFTEN).items():
+        monkeypatch.setenv(name, value)
 
 
 class Stream:
@@ -99,7 +114,7 @@ def test_it_prints_nothing_while_nothing_changes(
 ) -> None:
     streams += [Stream("--format", UTILIZATION), Stream("--json")]
     assert ["78", "{"] == [streams[0].line(), streams[1].line()[:1]]
-    assert ["", ""] == [streams[0].line(2.5), streams[1].line(2.5)]
+    assert ["", ""] == [streams[0].line(1.0), streams[1].line(1.0)]
 
 
 def test_json_is_one_document_a_line(command: Command, stored: Api, streams: list[Stream]) -> None:
@@ -112,9 +127,11 @@ def test_json_is_one_document_a_line(command: Command, stored: Api, streams: lis
 
 
 def test_it_ends_when_its_reader_does_without_waiting_for_something_to_write(
-    stored: Api, streams: list[Stream]
+    stored: Api, streams: list[Stream], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name never changes, so no write can fail."""
+    """A name never changes, so no write can fail; and the next look is a minute away."""
+    late = OFTEN.replace("0.2, 0.5", "60, 60")
+    monkeypatch.setenv("PYTHONPATH", environ_running(tmp_path, late)["PYTHONPATH"])
     streams.append(Stream("--format", "{name}"))
     assert "claude-code" == streams[0].line()
     streams[0].stop_reading()
