@@ -173,7 +173,6 @@ def test_every_module_has_its_tests() -> None:
         "sources/transport.py": "tried through sources/http.py",
         "cli/clock.py": "reads the clock",
         "cli/pipes.py": "tried in cli/commands/test_statusline.py",
-        "render/theme.py": "a table",
         "render/layout.py": "tried through render/dashboard.py",
         "render/frame.py": "tried through render/dashboard.py",
         "render/panels/panel.py": "types",

@@ -12,6 +12,7 @@ from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import InvalidSetting, UnknownAccount, UsageMonitorError
+from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.parallel import read_all
@@ -96,10 +97,18 @@ class DashboardRequest(NamedTuple):
         except OSError as error:
             raise UsageMonitorError(output.describe(error), output.OS_ERROR_HINT) from error
 
+    def format_options(self) -> FormatOptions:
+        """Return the options of the settings for an output format."""
+        return FormatOptions(
+            ascii=self.settings.ascii,
+            clock=clock_style(self.environ, utc_clock(), self.settings),
+            left=self.settings.show == "left",
+        )
+
     def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
         """Write every account's notice and problem to standard error; return the exit code."""
         now = utc_clock()
-        style = clock_style(self.environ, now)
+        style = clock_style(self.environ, now, self.settings)
         for status in statuses:
             prefix = f"{status.account.name}: " if len(statuses) > 1 else ""
             if status.notice:

@@ -37,7 +37,8 @@ _DESCRIPTION = """\
 A live dashboard of Claude Code's usage limits: how much of each is used, when
 it resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
 _EPILOG = """\
-Keys: q quit, r read now (within the request budget), Tab next account, ? help.
+Keys: q quit, r read now (within the request budget), Tab next account,
+u used or left, ? help.
 Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
 4 the service gave no figures, 75 not enough left (guard), 130 interrupted."""
 
@@ -179,6 +180,16 @@ def add_dashboard_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-color", action="store_true", help="draw without color")
+    parser.add_argument(
+        "--theme",
+        choices=("auto", "dark", "light", "colorblind", "high-contrast"),
+        help="the colors; auto (default) asks the terminal for its background where that is safe",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="print one fact a line, without frames and bars, for screen readers and logs",
+    )
     parser.add_argument(
         "--json-schema",
         action=_PrintSchema,

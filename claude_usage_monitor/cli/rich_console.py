@@ -10,7 +10,7 @@ from rich.console import Console
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
+from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions, theme_for
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -35,8 +35,10 @@ def open_console(
     return console, RenderOptions(
         glyphs=UNICODE if output.can_encode(_GLYPHS) and not settings.ascii else ASCII,
         color=console.color_system is not None and not console.no_color,
-        clock=clock_style(environ, now),
+        clock=clock_style(environ, now, settings),
         live=live,
+        theme=theme_for(settings.theme),
+        left=settings.show == "left",
     )
 
 

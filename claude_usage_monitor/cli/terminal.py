@@ -9,10 +9,13 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.durations import ClockStyle
 
 DEFAULT_WIDTH = 80  # columns
 DEFAULT_HEIGHT = 24  # rows
+
+_DEFAULTS = Settings()
 
 _POSIX_ZONE = r":?(?:<[^>]+>|[A-Za-z]{3,})[-+]?\d.*"
 _UTC_NAMES = frozenset(("UTC", "GMT", "UCT", "Zulu", "Universal", "Etc/UTC", "Etc/GMT"))
@@ -37,17 +40,30 @@ def terminal_size() -> tuple[int, int] | None:
     return (size.columns or DEFAULT_WIDTH, size.lines or DEFAULT_HEIGHT)
 
 
-def clock_style(environ: Mapping[str, str], now: datetime) -> ClockStyle:
-    """Return the clock format of the user's locale and time zone; UTC if ``TZ`` is not usable."""
+def clock_style(
+    environ: Mapping[str, str], now: datetime, settings: Settings = _DEFAULTS
+) -> ClockStyle:
+    """Return the clock format and the time zone of the settings, else those of the user's locale.
+
+    The zone is UTC if ``TZ`` is not usable.
+    """
+    twelve_hour = settings.clock == "12h" or (settings.clock == "auto" and _locale_has_12h())
+    if settings.timezone != "local":
+        from zoneinfo import ZoneInfo  # takes 4 ms; only needed for a zone of the settings
+
+        return ClockStyle(ZoneInfo(settings.timezone), twelve_hour)
+    if _is_usable_zone(environ.get("TZ", ""), now):
+        return ClockStyle(None, twelve_hour)
+    return ClockStyle(UTC, twelve_hour, "UTC")
+
+
+def _locale_has_12h() -> bool:
     try:
         locale.setlocale(locale.LC_TIME, "")
         time_format = locale.nl_langinfo(locale.T_FMT)
     except (locale.Error, AttributeError):  # Windows has no nl_langinfo
-        time_format = ""
-    twelve_hour = any(code in time_format for code in ("%r", "%I", "%p"))
-    if _is_usable_zone(environ.get("TZ", ""), now):
-        return ClockStyle(None, twelve_hour)
-    return ClockStyle(UTC, twelve_hour, "UTC")
+        return False
+    return any(code in time_format for code in ("%r", "%I", "%p"))
 
 
 def _is_usable_zone(zone: str, now: datetime) -> bool:

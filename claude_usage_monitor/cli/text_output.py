@@ -29,7 +29,8 @@ def text_of(
         width=line_width(environ.get("COLUMNS", "")),
         color=not no_color,
         ascii=settings.ascii or (request.output_file is None and not output.can_encode("▸·—")),
-        clock=clock_style(environ, now),
+        clock=clock_style(environ, now, settings),
+        left=settings.show == "left",
     )
     return render(statuses, now, options, error)
 

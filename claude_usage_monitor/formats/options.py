@@ -13,7 +13,8 @@ _MAX_WIDTH = 1000  # columns
 class FormatOptions(NamedTuple):
     """How to write: the width in cells, color, ASCII only, the clock style, and the place.
 
-    ``target`` is a name in `targets.TARGETS`.
+    ``target`` is a name in `targets.TARGETS`. ``left`` is whether percentages are what is left
+    instead of what is used.
     """
 
     width: int = 80
@@ -21,6 +22,7 @@ class FormatOptions(NamedTuple):
     ascii: bool = False
     clock: ClockStyle = ClockStyle()
     target: str = "ansi"
+    left: bool = False
 
 
 def line_width(columns: str) -> int:

@@ -41,6 +41,7 @@ class Part(IntEnum):
     RESET = 3
     PACE = 4
     MONEY = 5
+    REMARK = 6  # on an amount, if it does not fit beside it
 
 
 class LimitColumns(NamedTuple):
@@ -220,7 +221,9 @@ def parts(row: LimitRow, columns: LimitColumns) -> dict[Part, list[Text]]:
     if row.pace and not row.run_out:
         lines[Part.PACE] = [Text(fitting_text(row.pace, width))]
     if row.money:
-        lines[Part.MONEY] = [Text(text) for text in _amounts(row, columns, width)]
+        amount, *remarks = _amounts(row, columns, width)
+        lines[Part.MONEY] = [Text(amount)]
+        lines[Part.REMARK] = [Text(remark) for remark in remarks]
     return {
         part: [set_width(line, columns.width) for line in indent_lines(below, columns.indent)]
         for part, below in lines.items()

@@ -103,7 +103,7 @@ _LIGHT = _theme(
     "color(24)",
 )
 _ANY = _without_background(
-    ("color(28)", "color(136)", "color(166)", "bold color(160)"), "color(30)"
+    ("color(28)", "color(136)", "color(166)", "bold color(196)"), "color(30)"
 )
 _THEMES: dict[ThemeName, dict[Background | None, Theme]] = {
     "auto": {"dark": _DARK, "light": _LIGHT, None: _ANY},
@@ -121,7 +121,7 @@ _THEMES: dict[ThemeName, dict[Background | None, Theme]] = {
             "color(90)",
         ),
         None: _without_background(
-            ("color(32)", "color(136)", "color(166)", "bold color(160)"), "color(133)"
+            ("color(32)", "color(136)", "color(166)", "bold color(196)"), "color(133)"
         ),
     },
     "high-contrast": {

@@ -142,6 +142,18 @@ def _email(value: object) -> str | None:
     return value if isinstance(value, str) and len(value) in _EMAIL_LENGTHS else None
 
 
+def _timezone(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    from zoneinfo import ZoneInfo  # takes 4 ms; only needed for this key
+
+    try:
+        ZoneInfo("UTC" if value == "local" else value)
+    except (ValueError, OSError, LookupError):
+        return None
+    return value
+
+
 def _boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -201,6 +213,11 @@ _KEYS = {
     "service_status": _Key("service_status", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
     "forecast": _Key("forecast", "true or false", _boolean),
+    "theme": _choice("theme", "auto", "dark", "light", "colorblind", "high-contrast"),
+    "plain": _Key("plain", "true or false", _boolean),
+    "show": _choice("show", "used", "left"),
+    "clock": _choice("clock", "auto", "12h", "24h"),
+    "timezone": _Key("timezone", '"local" or a name such as "Europe/Berlin"', _timezone),
 }
 
 _FILE = "the path of a file"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "code", "console"]
 ColorChoice = Literal["auto", "always", "never"]
+ThemeChoice = Literal["auto", "dark", "light", "colorblind", "high-contrast"]
 
 _MAX_BYTES = 1 << 20
 
@@ -31,6 +32,11 @@ class Settings(NamedTuple):
     ascii: bool = False
     color: ColorChoice = "auto"
     forecast: bool = True
+    theme: ThemeChoice = "auto"
+    plain: bool = False
+    show: Literal["used", "left"] = "used"
+    clock: Literal["auto", "12h", "24h"] = "auto"
+    timezone: str = "local"
     serve: ServeSettings | None = None  # None without a section [serve]
     saved_resets: bool = False
     transcripts: bool = True

@@ -8,7 +8,11 @@ from typing import NamedTuple
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_LONG_WEEKDAYS = (
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+)  # fmt: skip
 _MONTHS = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
@@ -101,12 +105,38 @@ def parse_duration(text: str) -> timedelta:
     raise ValueError(f"{text!r} is not a duration such as 30m, 6h or 1h30m")
 
 
+def countdown_phrase(span: timedelta) -> str:
+    """Return what `countdown` does in words: ``2 hours 11 minutes``."""
+    parts = [(part[:-1], _UNITS[part[-1]]) for part in countdown(span).split()]
+    return " ".join(f"{count} {unit}{'' if count == '1' else 's'}" for count, unit in parts)
+
+
 def clock_time(moment: datetime, now: datetime, style: ClockStyle) -> str:
     """Return the local clock time of an instant, to the nearest minute.
 
     ``14:30`` within a day of ``now``, ``Tue 09:00`` from one day away, ``29 Nov 09:00`` from six
     days away. The zone is named if its UTC offset will be different by then.
     """
+    local, time = _local_clock(moment, now, style)
+    if abs(moment - now) >= _DATE_FROM_DAYS * DAY:
+        return f"{local.day} {_MONTHS[local.month - 1]} {time}"
+    if abs(moment - now) >= DAY:
+        return f"{_WEEKDAYS[local.weekday()]} {time}"
+    return time
+
+
+def clock_phrase(moment: datetime, now: datetime, style: ClockStyle) -> str:
+    """Return what `clock_time` does in words: ``at 14:30``, ``on Tuesday at 09:00``."""
+    local, time = _local_clock(moment, now, style)
+    if abs(moment - now) >= _DATE_FROM_DAYS * DAY:
+        return f"on {local.day} {_LONG_MONTHS[local.month - 1]} at {time}"
+    if abs(moment - now) >= DAY:
+        return f"on {_LONG_WEEKDAYS[local.weekday()]} at {time}"
+    return f"at {time}"
+
+
+def _local_clock(moment: datetime, now: datetime, style: ClockStyle) -> tuple[datetime, str]:
+    """Return an instant in the local zone, to the nearest minute, and its time of day."""
     rounded = moment.astimezone(UTC) + timedelta(seconds=30)
     local = rounded.replace(second=0, microsecond=0).astimezone(style.zone)
     if style.twelve_hour:
@@ -114,15 +144,11 @@ def clock_time(moment: datetime, now: datetime, style: ClockStyle) -> str:
         text = f"{local.hour % 12 or 12}:{local.minute:02d}{half}"
     else:
         text = f"{local.hour:02d}:{local.minute:02d}"
-    if abs(moment - now) >= _DATE_FROM_DAYS * DAY:
-        text = f"{local.day} {_MONTHS[local.month - 1]} {text}"
-    elif abs(moment - now) >= DAY:
-        text = f"{_WEEKDAYS[local.weekday()]} {text}"
     if style.label:
-        return f"{text} {style.label}"
+        return local, f"{text} {style.label}"
     if local.utcoffset() != now.astimezone(style.zone).utcoffset():
-        return f"{text} {local.tzname() or local.strftime('%z')}"
-    return text
+        return local, f"{text} {local.tzname() or local.strftime('%z')}"
+    return local, text
 
 
 def iso_instant(moment: datetime) -> str:

@@ -17,10 +17,11 @@ from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels import CUTOFFS, PANELS
 from claude_usage_monitor.render.panels.limits import NO_LIMITS
-from claude_usage_monitor.render.theme import RenderOptions
+from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account
+from tests.support import panes
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, ONCE, PLAIN, SIZES, frame_lines, frame_text, frames_of
 from tests.support.spends import ORGANIZATIONS
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 STATUSES = {**LOGINS, **ORGANIZATIONS, "throttling": NORMAL._replace(throttling=THROTTLING)}
 NAMES = st.sampled_from(sorted(STATUSES))
+FRESH = ["normal", "every state", "throttling"]
 
 
 @pytest.mark.parametrize("name", LOGINS)
@@ -63,6 +65,64 @@ def test_every_frame_fits_its_pane(
     lines = dashboard((STATUSES[name],), NOW, width, height, options)
     assert all(line.cell_len <= min(width, 100) for line in lines)
     assert 1 <= len(lines) <= (height or len(lines))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(sorted(panes.STATUSES)),
+    st.sampled_from(panes.WIDTHS),
+    st.sampled_from(panes.HEIGHTS),
+    st.sampled_from(sorted(panes.LOOKS)),
+    st.booleans(),
+)
+def test_no_pane_loses_a_row_while_rows_are_free(
+    name: str, width: int, height: int, look: str, left: bool
+) -> None:
+    """`tests/endurance` tries every size."""
+    options = panes.LOOKS[look]
+    panes.check_pane(name, width, height, options)
+    if left and name == "normal":
+        lines = dashboard((NORMAL,), NOW, width, height, replace(options, left=True))
+        assert len(lines) == len(dashboard((NORMAL,), NOW, width, height, options))
+        assert any("22" in line.plain for line in lines)
+
+
+@pytest.mark.parametrize("width", range(20, 46))
+def test_a_narrow_pane_with_enough_rows_shows_everything(width: int) -> None:
+    text = "\n".join(frame_lines((NORMAL,), width, 30))
+    assert 4 == len(re.findall("^[│ ]*━.*─", text, re.MULTILINE))
+    for words in ("14:30", "2h 11m", "Tue 14:40", "3d 2h", "13:07", "18:18", "lasts, about 63 %"):
+        assert words in text or words.replace(", ", " until the reset, ") in text
+    assert "used" in text
+
+
+@settings(deadline=None)
+@given(st.sampled_from(FRESH), st.sampled_from(panes.WIDTHS))
+def test_a_word_for_the_same_thing_is_the_same_in_the_whole_frame(name: str, width: int) -> None:
+    text = "\n".join(frame_lines((panes.STATUSES[name],), width))
+    for wordings in (
+        (r"runs out in", r"runs out \d", r"(?<!runs) out \d"),
+        (r"lasts until", r"lasts,"),
+        (r"resets in \d", r"resets \S+ (?:\S+ )?\("),
+        (r"points \w+ of an even|points behind an even", r"points (?:ahead|behind)(?! of| an)"),
+    ):
+        assert sum(bool(re.search(wording, text)) for wording in wordings) <= 1
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["normal", "every state", "throttling"]),
+    st.integers(20, 120),
+    st.integers(1, 60),
+)
+def test_text_of_fresh_figures_is_never_dim(name: str, width: int, height: int) -> None:
+    """The answer must not be the faintest thing on the screen."""
+    for theme in ("auto", "dark", "light", "colorblind", "high-contrast"):
+        options = replace(LIVE, theme=theme_for(theme))
+        for line in dashboard((panes.STATUSES[name],), NOW, width, height, options):
+            for span in line.spans:
+                if "dim" in str(span.style):
+                    assert not re.search(r"\w", line.plain[span.start : span.end])
 
 
 @settings(deadline=None)

@@ -25,6 +25,11 @@ mode = "code"
 ascii = true
 color = "never"
 service_status = true
+theme = "colorblind"
+plain = true
+show = "left"
+clock = "12h"
+timezone = "Asia/Tokyo"
 [serve]
 listen = "[::1]:9000"
 certfile = "/etc/ssl/metrics.pem"
@@ -42,6 +47,11 @@ ALL_SET = Settings(
     ascii=True,
     color="never",
     service_status=True,
+    theme="colorblind",
+    plain=True,
+    show="left",
+    clock="12h",
+    timezone="Asia/Tokyo",
     serve=ServeSettings(
         listen=("::1", 9000),
         certfile="/etc/ssl/metrics.pem",
@@ -109,6 +119,14 @@ def test_every_key_is_read(path: Path, text: bytes) -> None:
         ("mode = []", '"auto", "code" or "console"'),
         ("ascii = 1", "true or false"),
         ('color = "blue"', '"auto", "always" or "never"'),
+        ('theme = "blue"', '"auto", "dark", "light", "colorblind" or "high-contrast"'),
+        ("plain = 1", "true or false"),
+        ('show = "both"', '"used" or "left"'),
+        ("clock = 24", '"auto", "12h" or "24h"'),
+        *(
+            (f"timezone = {value}", '"local" or a name such as "Europe/Berlin"')
+            for value in ('"Nowhere/Land"', '"../etc/passwd"', '""', "1", '"JST-9"')
+        ),
     ],
 )
 def test_an_unusable_value_is_a_warning_and_its_default(
@@ -151,7 +169,14 @@ def test_a_section_must_be_a_table(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["interval = 5", "interval = 5.0", "interval = 604800", "api_floor_seconds = 60"]
+    "line",
+    [
+        'timezone = "local"',
+        "interval = 5",
+        "interval = 5.0",
+        "interval = 604800",
+        "api_floor_seconds = 60",
+    ],
 )
 def test_the_limits_themselves_are_usable(path: Path, line: str) -> None:
     path.write_text(line)

@@ -177,7 +177,8 @@ def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
         output.json(account_list.document(rows, now, ClockStyle()))
     else:
         width = min(output_width(environ), _MAX_WIDTH)
-        output.data(account_list.table(rows, now, clock_style(environ, now), width))
+        settings, _ = load_settings(config_path(environ))
+        output.data(account_list.table(rows, now, clock_style(environ, now, settings), width))
     return ExitCode.OK
 
 

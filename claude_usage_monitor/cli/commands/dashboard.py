@@ -24,6 +24,7 @@ OUTPUTS = {  # modules that define ``show(request) -> exit code``
     "follow": f"{_FOLDER}.follow",
     "json": f"{_FOLDER}.json_output",
     "format": f"{_FOLDER}.format_output",
+    "lines": f"{_FOLDER}.plain",  # instead of the live dashboard, with `--plain`
 }
 _HELP_HINT = "`claude-usage-monitor --help` lists the options."
 
@@ -34,14 +35,15 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidSetting("--follow and --output need --format or --json.", _HELP_HINT)
     default = "live" if output.stdout().isatty() else "once"
     name = next((name for name in OUTPUTS if getattr(options, name, False)), default)
-    module = import_module(OUTPUTS[name])
     try:
         request = _request(options)
     except UsageMonitorError as error:
         if name == "json":
-            module.show_error(error)
+            import_module(OUTPUTS[name]).show_error(error)
         raise
-    code: int = module.show(request)
+    if name == "live" and request.settings.plain:
+        name = "lines"
+    code: int = import_module(OUTPUTS[name]).show(request)
     return code
 
 
@@ -80,4 +82,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings = settings._replace(ascii=True)
     if options.no_color:
         settings = settings._replace(color="never")
+    if options.theme is not None:
+        settings = settings._replace(theme=options.theme)
+    if options.plain:
+        settings = settings._replace(plain=True)
     return settings

@@ -22,6 +22,8 @@ from claude_usage_monitor.cli.terminal import clock_style, output_width, termina
 from claude_usage_monitor.formats import doctor_report
 from claude_usage_monitor.monitor.doctor.report import diagnose
 from claude_usage_monitor.monitor.doctor.versions import claude_code_version
+from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.findings import Finding
 
 _MAX_WIDTH = 100  # columns
@@ -42,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the findings and return 0 if figures are available, else 3 or 4."""
     output.stdout()  # fails if it is closed
     environ = os.environ
-    style = clock_style(environ, utc_clock())
+    settings, _ = load_settings(config_path(environ))
+    style = clock_style(environ, utc_clock(), settings)
     diagnosis = diagnose(environ, utc_clock, style, online=options.online)
     findings = [*_versions(environ), *diagnosis.findings, *_terminal(environ)]
     if options.json:

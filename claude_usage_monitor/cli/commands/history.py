@@ -28,6 +28,7 @@ from claude_usage_monitor.monitor.subscription.history import AccountHistory
 from claude_usage_monitor.sources.readings_file import parse_lines
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.durations import ClockStyle
 
 _DEFAULT_DAYS = 30.0
 _MAX_DAYS = 36_500.0
@@ -72,9 +73,8 @@ def run(options: argparse.Namespace) -> int:
     if options.import_file is not None:
         return _import(history, name, options.import_file, dry_run=options.dry_run)
     output.stdout()  # fails if it is closed
-    text = (
-        _readings(name, history, options) if options.readings else _windows(name, history, options)
-    )
+    clock = clock_style(os.environ, utc_clock(), settings)
+    text = (_readings if options.readings else _windows)(name, history, options, clock)
     if options.json:
         output.json(text)
     else:
@@ -84,7 +84,9 @@ def run(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _windows(name: str, history: AccountHistory, options: argparse.Namespace) -> str:
+def _windows(
+    name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
+) -> str:
     now = utc_clock()
     found = history.summary(now, now - timedelta(days=options.days), options.window)
     if options.json:
@@ -93,10 +95,12 @@ def _windows(name: str, history: AccountHistory, options: argparse.Namespace) ->
         return formats.lines(name, found)
     if options.csv:
         return formats.windows_csv(name, found)
-    return formats.table(found, options.days, now, clock_style(os.environ, now))
+    return formats.table(found, options.days, now, clock)
 
 
-def _readings(name: str, history: AccountHistory, options: argparse.Namespace) -> str:
+def _readings(
+    name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
+) -> str:
     now = utc_clock()
     found = history.readings(now - timedelta(days=options.days), options.window)
     if options.json:
@@ -105,7 +109,7 @@ def _readings(name: str, history: AccountHistory, options: argparse.Namespace) -
         return formats.reading_lines(name, found)
     if options.csv:
         return formats.readings_csv(name, found)
-    return formats.readings_table(found, now, clock_style(os.environ, now))
+    return formats.readings_table(found, now, clock)
 
 
 def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> int:

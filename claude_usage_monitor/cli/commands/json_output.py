@@ -21,7 +21,7 @@ def show(request: DashboardRequest) -> int:
     except UsageMonitorError as error:
         show_error(error, request.output_file)
         raise
-    clock = clock_style(request.environ, utc_clock())._replace(twelve_hour=False)
+    clock = clock_style(request.environ, utc_clock(), request.settings)._replace(twelve_hour=False)
     document = load_format("json")(statuses, utc_clock(), FormatOptions(clock=clock))
     _write(document, request.output_file)
     return request.report(statuses)

@@ -6,12 +6,16 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.terminal import output_width
+from claude_usage_monitor.formats import plain_text
 
 
 def show(request: DashboardRequest) -> int:
     """Print one frame of all accounts, if any of them has figures. Returns the exit code."""
     statuses = request.read_accounts()
-    if any(status.has_figures for status in statuses):
+    shown = [status for status in statuses if status.has_figures]
+    if shown and request.settings.plain:
+        output.data(f"{plain_text.render(shown, utc_clock(), request.format_options())}\n")
+    elif shown:
         # Importing Rich takes 40 ms, and only a frame needs it.
         from claude_usage_monitor.cli.rich_console import frame_text, open_console
 

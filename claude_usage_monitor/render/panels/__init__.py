@@ -24,8 +24,8 @@ AGE_WITHOUT_BORDER = 95
 
 PANELS = (
     Panel("person", account.draw_person, (20,)),
-    # Amounts, pace words, times of resets, bars, and last when a limit runs out.
-    Panel("limits", limits.draw, (44, 46, 48, 50, 60), grows=True),
+    # Remarks, amounts, pace words, times of resets, bars, and last when a limit runs out.
+    Panel("limits", limits.draw, (43, 44, 46, 48, 50, 60), grows=True),
     Panel("plan", plan.draw, (18,)),
     Panel("spend", spend.draw_totals, (62, 80, 82, 84)),
     Panel("spend chart", spend.draw_chart, (6, 60)),

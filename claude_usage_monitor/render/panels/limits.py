@@ -49,7 +49,7 @@ def rows_with_parts(context: PanelContext, level: int) -> list[Text]:
     return lines
 
 
-_DISPLAY_ORDER = (Part.BAR, Part.RESET, Part.RUN_OUT, Part.PACE, Part.MONEY)
+_DISPLAY_ORDER = (Part.BAR, Part.RESET, Part.RUN_OUT, Part.PACE, Part.MONEY, Part.REMARK)
 
 
 def _shown_parts(

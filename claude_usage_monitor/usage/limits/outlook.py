@@ -8,7 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown
+from claude_usage_monitor.usage.durations import (
+    ClockStyle,
+    clock_phrase,
+    clock_time,
+    countdown,
+)
 from claude_usage_monitor.usage.limits.pace import FULL
 from claude_usage_monitor.usage.limits.windows import UsageWindow, percent_text
 
@@ -52,6 +57,17 @@ def outlook_texts(outlook: Outlook, now: datetime, clock: ClockStyle) -> tuple[s
         return ("lasts until the reset", "lasts")
     expected = f"about {percent_text(outlook.expected)} %"
     return f"lasts until the reset, {expected}", f"lasts, {expected}", "lasts"
+
+
+def outlook_phrase(outlook: Outlook, now: datetime, clock: ClockStyle) -> str:
+    """Return an outlook in words without signs, for speech and logs."""
+    if outlook.kind == "reached":
+        return "limit reached"
+    if outlook.runs_out_at is not None:
+        return f"runs out {clock_phrase(outlook.runs_out_at, now, clock)}"
+    if not outlook.expected:
+        return "lasts until the reset"
+    return f"lasts until the reset with about {percent_text(outlook.expected)} percent used"
 
 
 def pace_texts(window: UsageWindow, now: datetime) -> tuple[str, ...]:

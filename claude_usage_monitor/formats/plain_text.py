@@ -1,0 +1,220 @@
+"""Linear text for screen readers and logs: one fact a line, without frames, bars and signs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.durations import (
+    calendar_day,
+    clock_phrase,
+    countdown_phrase,
+    month_names,
+)
+from claude_usage_monitor.usage.limits.outlook import outlook, outlook_phrase
+from claude_usage_monitor.usage.limits.reading_sources import source_label
+from claude_usage_monitor.usage.limits.windows import (
+    CreditPool,
+    ExtraUsage,
+    UsageWindow,
+    percent_text,
+    whole_percent,
+)
+from claude_usage_monitor.usage.money.money import money
+from claude_usage_monitor.usage.status import AccountStatus
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.money.spend import NamedAmount, Spend
+
+_NOW_SECONDS = 30  # figures that are younger were read "now"
+_FRESHNESS = ("age", "next", "problem")  # names of facts
+
+
+class Fact(NamedTuple):
+    """A line. It is worth a new line in a log when ``value`` changes; ``None`` never does."""
+
+    name: str
+    text: str
+    value: object = None
+
+
+def render(statuses: Sequence[AccountStatus], now: datetime, options: FormatOptions) -> str:
+    """Return the lines of all accounts, each account below its name."""
+    accounts = (
+        "\n".join([heading(status), *(fact.text for fact in facts(status, now, options))])
+        for status in statuses
+    )
+    return ascii_text("\n\n".join(accounts), options)
+
+
+def changes(
+    before: Sequence[AccountStatus],
+    after: Sequence[AccountStatus],
+    now: datetime,
+    options: FormatOptions,
+) -> list[str]:
+    """Return a line for every fact of ``after`` that ``before`` did not have."""
+    old = {status.account.name: _values(status, now, options) for status in before}
+    lines = []
+    for status in after:
+        known = old.get(status.account.name, {})
+        name = f"{status.account.name}: " if len(after) > 1 else ""
+        lines += [
+            ascii_text(name + fact.text, options)
+            for fact in facts(status, now, options)
+            if fact.value is not None and fact.value != known.get(fact.name)
+        ]
+        if "problem" in known and status.problem is None:
+            lines.append(f"{name}The problem is solved.")
+    return lines
+
+
+def answers(statuses: Sequence[AccountStatus], now: datetime, options: FormatOptions) -> list[str]:
+    """Return how fresh the figures of each account are, as an answer to a key."""
+    lines = []
+    for status in statuses:
+        name = f"{status.account.name}: " if len(statuses) > 1 else ""
+        shown = [fact.text for fact in facts(status, now, options) if fact.name in _FRESHNESS]
+        lines.append(ascii_text(name + ". ".join(shown or ["No figures yet"]), options))
+    return lines
+
+
+def _values(status: AccountStatus, now: datetime, options: FormatOptions) -> dict[str, object]:
+    return {fact.name: fact.value for fact in facts(status, now, options)}
+
+
+def heading(status: AccountStatus) -> str:
+    """Return the account's name, plan and address."""
+    profile = status.profile
+    parts = [status.account.name]
+    if profile is not None:
+        parts += [part for part in (profile.plan, profile.email) if part]
+    return ", ".join(parts)
+
+
+def facts(status: AccountStatus, now: datetime, options: FormatOptions) -> Iterator[Fact]:
+    """Yield what there is to say about an account."""
+    api_now = status.api_time(now)
+    if status.usage is not None:
+        usage = status.usage.at(api_now)
+        for window in usage.windows:
+            yield _window(window, api_now, options)
+        if usage.extra_usage is not None:
+            yield _extra_usage(usage.extra_usage, options)
+        for pool in usage.credit_pools:
+            yield _credit_pool(pool, api_now, options)
+        if not usage.windows:
+            yield Fact("no limits", "This account reports no limits.", value=True)
+    if status.spend is not None:
+        yield from _spend(status.spend)
+    yield from _freshness(status, now)
+    if status.problem is not None:
+        message = problem_text.message(status.problem, now, options.clock)
+        hint = problem_text.hint(status, now, options.clock, live=False)
+        yield Fact("problem", f"Problem: {message} {hint}".strip(), status.problem.code)
+    if status.notice:
+        yield Fact("notice", f"Note: {status.notice}", status.notice)
+
+
+def ascii_text(text: str, options: FormatOptions) -> str:
+    """Return the text, in ASCII if the options say so."""
+    return text.encode("ascii", "replace").decode("ascii") if options.ascii else text
+
+
+def _window(window: UsageWindow, now: datetime, options: FormatOptions) -> Fact:
+    state, percent = window.state(now), window.utilization
+    parts = [_percent(percent, options)]
+    if state == "reset":
+        parts = ["reset, waiting for figures"]
+    elif window.resets_at is None:
+        parts = ["not started"] if not percent else [*parts, "reset time unknown"]
+    else:
+        left = countdown_phrase(window.resets_at - now)
+        parts += [f"resets {clock_phrase(window.resets_at, now, options.clock)}", f"in {left}"]
+        ending = outlook(window, now)
+        parts += [] if ending is None else [outlook_phrase(ending, now, options.clock)]
+    if window.binding:
+        parts.append("the first to stop you")
+    value = (state, None if percent is None else whole_percent(percent))
+    return Fact(window.key, f"{window.label} limit: {', '.join(parts)}", value)
+
+
+def _percent(percent: float | None, options: FormatOptions) -> str:
+    if percent is None:
+        return "unknown"
+    shown = max(0.0, 100.0 - percent) if options.left else percent
+    number = percent_text(shown).replace("<", "less than ").replace(">", "more than ")
+    return f"{number} percent {'left' if options.left else 'used'}"
+
+
+def _extra_usage(extra: ExtraUsage, options: FormatOptions) -> Fact:
+    parts = [_percent(extra.utilization, options)] if extra.utilization is not None else []
+    parts += _amounts(extra.used, extra.limit, extra.currency)
+    if extra.enabled is False or extra.disabled_reason is not None:
+        reason = (extra.disabled_reason or "").replace("_", " ")
+        parts.append(f"off: {reason}" if reason else "off")
+    percent = None if extra.utilization is None else whole_percent(extra.utilization)
+    text = f"Extra usage: {', '.join(parts) or 'no figures'}"
+    return Fact("extra usage", text, (percent, extra.enabled, extra.disabled_reason))
+
+
+def _credit_pool(pool: CreditPool, now: datetime, options: FormatOptions) -> Fact:
+    parts = [_percent(pool.utilization, options)] if pool.utilization is not None else []
+    parts += _amounts(pool.used, pool.limit, pool.currency)
+    if pool.expires_at is not None:
+        verb = "expires" if pool.expires_at > now else "expired"
+        parts.append(f"{verb} {clock_phrase(pool.expires_at, now, options.clock)}")
+    percent = None if pool.utilization is None else whole_percent(pool.utilization)
+    return Fact(f"pool {pool.key}", f"{pool.label}: {', '.join(parts) or 'no figures'}", (percent,))
+
+
+def _amounts(used: Decimal | None, limit: Decimal | None, currency: str | None) -> list[str]:
+    shown_limit = None if limit is None else money(limit, currency)
+    if used is None:
+        return [] if shown_limit is None else [f"limit {shown_limit}"]
+    amount = money(used, currency)
+    return [f"{amount} used" if shown_limit is None else f"{amount} of {shown_limit} used"]
+
+
+def _spend(spend: Spend) -> Iterator[Fact]:
+    currency, month = spend.currency, month_names(spend.period_start)[0]
+    amounts = ", ".join(_amounts(spend.month_to_date, spend.budget, currency)) or "unknown"
+    whole = None if spend.month_to_date is None else int(spend.month_to_date)
+    yield Fact("month", f"{month} so far: {amounts}", (month, whole))
+    if spend.projected is not None:
+        end = calendar_day(spend.period_end)
+        text = f"Expected by {end}: {money(spend.projected, currency)}"
+        if spend.projected_low is not None and spend.projected_high is not None:
+            low, high = money(spend.projected_low, currency), money(spend.projected_high, currency)
+            text += f", between {low} and {high}"
+        yield Fact("projection", text)
+    if spend.budget_reached_on is not None:
+        day = calendar_day(spend.budget_reached_on)
+        yield Fact("budget", f"The budget is reached on {day}", day)
+    report = spend.claude_code
+    if report is not None and report.you is not None and report.you.amount is not None:
+        amount = money(report.you.amount, currency)
+        yield Fact("you", f"Your Claude Code use: {amount}, an estimate")
+    yield from _named("Workspace", spend.by_workspace or (), currency)
+    yield from _named("Model", spend.by_model or (), currency)
+
+
+def _named(kind: str, rows: Sequence[NamedAmount], currency: str | None) -> Iterator[Fact]:
+    for row in rows:
+        amount = "unknown" if row.amount is None else money(row.amount, currency)
+        yield Fact(f"{kind} {row.name}", f"{kind} {row.name or 'unknown'}: {amount}")
+
+
+def _freshness(status: AccountStatus, now: datetime) -> Iterator[Fact]:
+    age = status.age(now)
+    if age is not None:
+        source = source_label(status.usage.source) if status.usage else "Admin API"
+        old = "now" if age.total_seconds() < _NOW_SECONDS else f"{countdown_phrase(age)} ago"
+        yield Fact("age", f"Figures: {source}, read {old}")
+    next_read_at = status.next_read_at
+    if next_read_at is not None and next_read_at > now and status.problem is None:
+        yield Fact("next", f"Next reading: in {countdown_phrase(next_read_at - now)}")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tests.support.command import environ_with_short_floor
+from tests.support.payloads import payload, usage_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+
+def test_once_prints_one_fact_a_line(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    done = command.run("--once", "--plain")
+
+    lines = done.stdout.splitlines()
+    assert 0 == done.returncode
+    assert lines[0].startswith("claude-code, ")
+    assert lines[1].startswith("5-hour limit: 78 percent used, resets ")
+    assert len(api.usage_requests) == 1
+
+
+def test_the_setting_is_as_the_option(command: Command, store: Store, home: Path, api: Api) -> None:
+    store.login()
+    config = home / ".config" / "claude-usage-monitor" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('plain = true\nshow = "left"\nclock = "12h"\ntimezone = "Asia/Tokyo"\n')
+    line = command.run("--once").stdout.splitlines()[1]
+
+    assert line.startswith("5-hour limit: 22 percent left, resets ")
+    assert "am," in line or "pm," in line
+    assert api.usage_requests
+
+
+def test_live_prints_what_changes_and_no_escape_sequence(
+    command: Command, api: Api, store: Store, home: Path, tmp_path: Path
+) -> None:
+    """A new percent and a problem, and all after u; q leaves."""
+    store.login()
+    environ = environ_with_short_floor(home, tmp_path)
+    terminal = command.open("--plain", columns=120, rows=60, environ=environ)
+    terminal.wait_for("5-hour limit: 78 percent used")
+    terminal.wait_for("Figures: API")
+
+    api.answer(usage_body(datetime.now(UTC), five_hour=81.0))
+    terminal.press_until("r", "5-hour limit: 81 percent used")
+    assert terminal.text.count("Fable limit: ") == 1
+    api.answer(payload("error_529_overloaded"), 529)
+    terminal.press_until("r", "Problem: The API has a problem")
+    terminal.type("u")
+    terminal.wait_for("5-hour limit: 19 percent left")
+    terminal.type("q")
+
+    assert terminal.wait_for_exit() == 0
+    assert b"\x1b" not in terminal.written

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_usage_monitor.errors import Unreachable
+from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats.plain_text import answers, changes, render
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import AccountStatus
+from tests.support.payloads import NOW, usage_body
+from tests.support.spends import ORGANIZATION, ORGANIZATIONS, OVER_BUDGET
+from tests.support.statuses import EVERY_STATE, LOGINS, NORMAL, TWO, with_body, with_problem
+
+OPTIONS = FormatOptions(clock=ClockStyle(UTC))
+STATUSES = {**LOGINS, **ORGANIZATIONS}
+OFFLINE = with_problem(Unreachable(), retry_in=timedelta(seconds=30))
+
+
+def lines_of(status: AccountStatus, options: FormatOptions = OPTIONS) -> list[str]:
+    return render((status,), NOW, options).split("\n")
+
+
+def news(before: AccountStatus, after: AccountStatus) -> list[str]:
+    return changes((before,), (after,), NOW, OPTIONS)
+
+
+def test_each_limit_is_a_sentence() -> None:
+    today = "resets at 14:30, in 2 hours 11 minutes, runs out at 13:07"
+    week = "resets on Tuesday at 14:40, in 3 days 2 hours"
+    assert [
+        "claude-code, Max 5x, ada@example.com",
+        f"5-hour limit: 78 percent used, {today}, the first to stop you",
+        f"7-day limit: 35 percent used, {week}, lasts until the reset with about 63 percent used",
+        f"Fable limit: 94 percent used, {week}, runs out at 18:18",
+        "Extra usage: 34 percent used, $47.52 of $140.00 used",
+        "Figures: API, read now",
+        "Next reading: in 5 minutes",
+    ] == lines_of(NORMAL)
+
+
+def test_percentages_are_what_is_left_if_the_user_wants_that() -> None:
+    lines = lines_of(NORMAL, OPTIONS._replace(left=True))
+    assert lines[1].startswith("5-hour limit: 22 percent left, ")
+    assert lines[4].startswith("Extra usage: 66 percent left, ")
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "5-hour limit: not started",
+        "Opus limit: unknown, resets at 12:19, in 1 day 0 hours",
+        "Sonnet limit: reset, waiting for figures",
+        "Cowork limit: less than 1 percent used, resets on 30 November at 12:19",
+        "Tangelo limit: more than 99 percent used, resets at 12:20, in 45 seconds",
+        "7-day limit: 100 percent used, resets on Monday at 12:19, in 2 days 0 hours, limit",
+        "Extra usage: 100 percent used, €300.04 of €300.00 used, off: out of credits",
+        "Iguana necktie: 5 percent used, $12.00 of $250.00 used, expires on 11 December at 12:19",
+    ],
+)
+def test_every_state_has_words(expected: str) -> None:
+    text = "\n".join(lines_of(EVERY_STATE)).replace("on Sunday at", "at")
+    assert expected in text
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_there_are_no_signs_in_the_text(name: str) -> None:
+    """A screen reader reads them out, or skips them."""
+    text = render((STATUSES[name],), NOW, OPTIONS)
+    assert not re.search("[%▸━─│╭·—<>]", text)
+    assert all(text.split("\n"))
+    assert render((STATUSES[name],), NOW, OPTIONS._replace(ascii=True)).isascii()
+
+
+def test_an_organization_has_its_month_and_its_workspaces() -> None:
+    text = "\n".join(lines_of(OVER_BUDGET))
+    assert "November so far: $4,062.55 of $4,600.00 used" in text
+    assert re.search(r"Expected by 30 Nov: \$[\d,.]+, between \$[\d,.]+ and \$[\d,.]+", text)
+    assert "The budget is reached on " in text
+    assert re.search(r"Workspace Default: \$", text)
+    assert re.search(r"Model claude-\S+: \$", text)
+
+
+def test_several_accounts_are_paragraphs() -> None:
+    paragraphs = render(TWO, NOW, OPTIONS).split("\n\n")
+    assert ["Work, Max 5x, ada@example.com", "Private, Pro, ada@home.example"] == [
+        paragraph.split("\n")[0] for paragraph in paragraphs
+    ]
+
+
+# --- what a log gets -----------------------------------------------------------------------------
+
+
+def test_a_new_whole_percent_is_news_and_less_is_not() -> None:
+    body = usage_body()
+    slightly, clearly = (with_body({**body, **usage_body(five_hour=p)}) for p in (78.4, 79.0))
+    assert [] == news(NORMAL, slightly)
+    (line,) = news(NORMAL, clearly)
+    assert line.startswith("5-hour limit: 79 percent used, ")
+
+
+def test_time_alone_is_no_news() -> None:
+    later = NOW + timedelta(minutes=20)
+    assert [] == changes((NORMAL,), (NORMAL,), later, OPTIONS)
+
+
+def test_a_problem_and_its_end_are_news() -> None:
+    (begun,) = news(NORMAL, OFFLINE)
+    assert begun.startswith("Problem: The API cannot be reached. Check the network or proxy.")
+    assert [] == news(OFFLINE, OFFLINE)
+    assert ["The problem is solved."] == news(OFFLINE, NORMAL)
+
+
+def test_news_of_several_accounts_have_the_account_s_name() -> None:
+    failing = TWO[1]._replace(problem=OFFLINE.problem)
+    (line,) = changes(TWO, (TWO[0], failing), NOW, OPTIONS)
+    assert line.startswith("Private: Problem: ")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(sorted(STATUSES)), st.sampled_from(sorted(STATUSES)))
+def test_no_status_is_news_to_itself_and_news_are_lines_of_a_text(first: str, second: str) -> None:
+    before, after = STATUSES[first], STATUSES[second]
+    assert [] == changes((after,), (after,), NOW, OPTIONS)
+    for line in changes((before,), (after,), NOW, OPTIONS):
+        assert line in (*lines_of(after), "The problem is solved.")
+
+
+def test_an_answer_says_how_fresh_the_figures_are() -> None:
+    assert ["Figures: API, read now. Next reading: in 5 minutes"] == answers(
+        (NORMAL,), NOW, OPTIONS
+    )
+    assert ["No figures yet"] == answers((LOGINS["reading"],), NOW, OPTIONS)
+    assert 2 == len(answers((NORMAL, ORGANIZATION), NOW, OPTIONS))
