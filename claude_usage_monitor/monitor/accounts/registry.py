@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -56,6 +56,7 @@ class AccountRegistry:
             listed.insert(1, LISTED_CONSOLE)
         elif stored_admin_key(environ) is not None:
             listed.append(LISTED_CONSOLE)
+        self._forget_readers(each.key for each in listed)
         active = self._active_key(listed)
         listed = [
             each._replace(account=each.account._replace(active=each.key == active))
@@ -128,6 +129,12 @@ class AccountRegistry:
             if listed.key not in self._readers:
                 self._readers[listed.key] = open_reader(self.services, listed.account, listed.saved)
             return self._readers[listed.key]
+
+    def _forget_readers(self, listed: Iterable[str]) -> None:
+        """Forget the readers of removed accounts: live mode may run for months."""
+        with self._lock:
+            for key in self._readers.keys() - set(listed):
+                del self._readers[key]
 
 
 def account_of(saved: SavedAccount) -> Account:

@@ -146,9 +146,18 @@ class Poller:
         if version != self._version:
             self._version = version
             self._update_displayed()
+            self._forget_loops()
             for loop in self._displayed:
                 if loop.read is None:
                     self._update_from_cache(loop)
+
+    def _forget_loops(self) -> None:
+        """Forget the accounts that are not displayed: some of them may have been removed."""
+        self._loops = {
+            key: loop
+            for key, loop in self._loops.items()
+            if loop in self._displayed or loop.read is not None
+        }
 
     def _update_displayed(self) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from claude_usage_monitor.store.database import UnusableDatabase
+from claude_usage_monitor.store.database import NewerDatabase
 from claude_usage_monitor.usage.attribution.messages import Tokens
 
 _VERSION = 1
@@ -116,10 +116,10 @@ SUMS = ", ".join(f"sum({name})" for name in Tokens._fields)
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """Create the tables in a new file. Raises UnusableDatabase for a newer version's file."""
+    """Create the tables in a new file. Raises NewerDatabase for a newer version's file."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > _VERSION:
-        raise UnusableDatabase("a newer version of this program wrote it")
+        raise NewerDatabase
     if version == 0:
         for statement in TABLES.split(";"):
             connection.execute(statement)

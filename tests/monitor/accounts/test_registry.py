@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -343,3 +345,15 @@ def test_the_user_agent_of_each_endpoint(server: TokenServer) -> None:
     agents = {seen.path: seen.user_agent for seen in server.requests}
     assert agents.pop("/v1/oauth/token").startswith("claude-usage-monitor/")
     assert {"my-own/1.0"} == set(agents.values())
+
+
+def test_the_reader_of_a_removed_account_is_forgotten() -> None:
+    """Live mode may run for months."""
+    save_account({"claudeAiOauth": {"accessToken": "sk-ant-oat01-of-work"}}, "work")
+    found = registry()
+    reader = weakref.ref(found.reader(found.find("work")))
+    assert reader() is not None
+    manage.remove(registry(), "work")
+    found.all_accounts()
+    gc.collect()
+    assert reader() is None

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -266,3 +268,14 @@ def test_an_added_or_removed_account_appears_or_disappears() -> None:
     accounts.views = [["two"]]
     accounts.changes += 1
     wait_until(lambda: ["two"] == [status.account.name for status in poller.statuses])
+
+
+def test_a_removed_account_leaves_nothing_in_memory() -> None:
+    accounts = accounts_of(one=Scripted(), two=Scripted())
+    poller, _ = started_with(accounts, Clock())
+    wait_until(lambda: all(status.usage is not None for status in poller.statuses))
+    removed = weakref.ref(accounts.readers["two"])
+    accounts.views = [["one"]]
+    del accounts.readers["two"]
+    accounts.changes += 1
+    wait_until(lambda: gc.collect() >= 0 and removed() is None)
