@@ -13,7 +13,9 @@ from claude_usage_monitor.errors import CredentialsExpired
 from claude_usage_monitor.monitor.login.ownership import (
     Ownership,
     OwnershipCheck,
+    imported_part,
     location_of,
+    refresh_problem,
 )
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
@@ -319,6 +321,75 @@ def test_an_account_without_a_uuid_may_be_any_account(
     situation(claude)
     assert expected is ownership(imported(account=None), confirm=True)
     assert [] == claude.server.requests
+
+
+@pytest.mark.parametrize(
+    "situation", [same_login_refreshed, same_confirmed, other_configured_expired]
+)
+def test_the_api_is_not_asked_about_an_account_that_is_known_or_a_token_that_has_expired(
+    claude: ClaudeCode, situation: Situation
+) -> None:
+    situation(claude)
+    check(confirm=True)
+    assert [] == claude.server.requests
+
+
+def test_a_token_whose_profile_names_nobody_is_not_asked_about_again(claude: ClaudeCode) -> None:
+    login = claude.store_login(THEIRS)["claudeAiOauth"]
+    fingerprint = token_fingerprint(Secret(login["accessToken"]))
+    registry().services.state.store_profile(fingerprint, Profile(plan="Max"))
+    assert UNKNOWN is ownership(confirm=True)
+    assert [] == claude.server.requests
+
+
+def test_a_confirmed_token_belongs_to_its_account(claude: ClaudeCode) -> None:
+    login = claude.store_login(THEIRS)["claudeAiOauth"]
+    ownership(confirm=True)
+    identity = registry().services.state.identity_of(
+        token_fingerprint(Secret(login["accessToken"]))
+    )
+    assert identity.startswith(uuid_of(THEIRS))
+
+
+def test_the_organization_is_that_of_the_token_or_else_of_the_configuration(
+    claude: ClaudeCode,
+) -> None:
+    claude.log_in(OURS)
+    assert uuid_of(f"{OURS}'s") == check().organization_id
+    same_confirmed_config_names_other(claude)
+    assert uuid_of(f"{OURS}'s") == check().organization_id
+
+
+def test_only_a_confirmation_ignores_the_last_login_of_a_truncated_file(
+    claude: ClaudeCode,
+) -> None:
+    claude.log_in(OURS)
+    found = registry().services.saved_logins.ownership
+    assert SAME is found.check(imported(), utc_now()).ownership
+    claude.write(claude.credentials.read_bytes()[:60])
+    assert SAME is found.check(imported(), utc_now()).ownership
+    assert UNKNOWN is found.check(imported(), utc_now(), confirm=True).ownership
+
+
+@pytest.mark.parametrize(
+    ("ownership", "message"),
+    [
+        (SAME, CredentialsExpired.default_message),
+        (UNKNOWN, "The imported login has expired, and Claude Code may still use it."),
+        (LOGGED_OUT, "The imported login has expired, and Claude Code is logged out."),
+        (OTHER, None),
+    ],
+)
+def test_a_copy_that_may_not_be_refreshed_says_why(
+    ownership: Ownership, message: str | None
+) -> None:
+    problem = refresh_problem(imported(), OwnershipCheck(ownership))
+    assert message == (problem.message if problem else None)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"mcpOAuth": {}}'])
+def test_of_other_content_nothing_is_imported(content: bytes) -> None:
+    assert {} == imported_part(content)
 
 
 def test_the_api_is_asked_once_for_each_token(claude: ClaudeCode) -> None:

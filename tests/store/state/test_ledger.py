@@ -266,6 +266,15 @@ def limited_for(wait: timedelta) -> Problem:
     return Problem("rate_limited", "another program has to wait", "h", NOW + wait)
 
 
+def test_a_changed_backoff_of_an_identity_replaces_the_stored_one(
+    connection: sqlite3.Connection,
+) -> None:
+    for minutes in (40, 70, 20):
+        problem = limited_for(timedelta(minutes=minutes))
+        set_account_backoff(connection, "a", problem, NOW)
+        assert Wait(NOW + timedelta(minutes=minutes), problem) == try_request(connection)
+
+
 def test_the_backoff_of_an_identity_holds_for_all_its_tokens(
     connection: sqlite3.Connection,
 ) -> None:
@@ -349,6 +358,9 @@ def test_a_refusal_lasts_until_its_retry_and_a_longer_backoff_stays(
     assert Wait(NOW + timedelta(minutes=1), short) == try_request(connection)
     assert Wait(NOW + timedelta(minutes=50), long) == refuse(connection, "t", long, NOW)
     assert Wait(NOW + timedelta(minutes=50), long) == refuse(connection, "t", short, NOW)
+    assert long == refuse(connection, "t", long._replace(message="as long"), NOW).problem
+    unlimited = short._replace(retry_at=None)
+    assert Wait(NOW, unlimited) == refuse(connection, "another", unlimited, NOW)
 
 
 # --- two ledgers ---------------------------------------------------------------------------------

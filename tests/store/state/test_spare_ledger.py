@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,6 @@ from tests.support.small_disk import small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.small_disk import SmallDisk
 
@@ -272,6 +272,46 @@ def test_a_live_process_that_becomes_alone_counts_its_own_requests_only(
     disk.fill()
     assert isinstance(request(live, NOW + FLOOR), Granted)
     assert Wait(NOW + FLOOR + HOUR) == request(live, NOW + 2 * FLOOR)
+
+
+def test_a_429_in_state_db_holds_for_a_process_that_becomes_alone(
+    disk: SmallDisk, path: Path
+) -> None:
+    live = StateStore(path, live=True)
+    request(live, NOW, problem=limited(NOW + 50 * MINUTE))
+    path.with_name(FILE_NAME).unlink()
+    disk.fill()
+    assert Wait(NOW + HOUR) == request(live, NOW, "another")  # finds that the disk is full
+    wait = Wait(NOW + 50 * MINUTE, limited(NOW + 50 * MINUTE))
+    assert wait == request(live, NOW + 49 * MINUTE)
+
+
+def test_the_spare_ledger_may_be_in_the_fallback_folder(disk: SmallDisk, unusable: Path) -> None:
+    fallback = disk.path / "fallback" / "state.db"
+    request(StateStore(unusable, fallback=fallback), NOW - timedelta(days=1))
+    disk.fill()
+    one, other = (StateStore(unusable, fallback=fallback) for _ in range(2))
+    assert isinstance(request(one, NOW), Granted)
+    assert Wait(NOW + FLOOR) == request(other, NOW)
+
+
+def test_a_spare_ledger_that_is_no_longer_used_is_closed(
+    disk: SmallDisk, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_store, "_RETRY_INTERVAL", 0.0)
+    disk.fill()
+    state = StateStore(path)
+    request(state, NOW)
+    assert FILE_NAME in open_files(disk)
+    disk.empty()
+    request(state, NOW)
+    assert FILE_NAME not in open_files(disk)
+
+
+def open_files(disk: SmallDisk) -> set[str]:
+    """Return the names of the files on a disk that this process has open."""
+    links = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return {link.name for link in links if link.is_relative_to(disk.path)}
 
 
 def test_what_a_process_sent_alone_counts_when_there_is_space(
