@@ -14,11 +14,11 @@ from claude_usage_monitor.store.state.identities import is_provisional
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem
 
-_LOCK_TIMEOUT = 0.25  # seconds that a prompt can wait for another process's write
+LOCK_TIMEOUT = 0.25  # seconds that a prompt can wait for another process's write
 _MAX_CONFIG_BYTES = 2 << 20  # of ~/.claude.json: parsing more would delay the prompt
 
 
-class _LoginState(NamedTuple):
+class LoginState(NamedTuple):
     """The identity of Claude Code's login, and the back-off of its token."""
 
     identity: str | None
@@ -32,8 +32,8 @@ def status_after_input(content: bytes, environ: Mapping[str, str], now: datetime
     Sends no request and reads no keychain. The figures are stored for the identity of the
     credentials file, else of ``~/.claude.json``, else of the last known login.
     """
-    state = StateStore(state_path(environ), _LOCK_TIMEOUT, fallback_path(environ))
-    login = _login_state(state, environ, now)
+    state = StateStore(state_path(environ), LOCK_TIMEOUT, fallback_path(environ))
+    login = login_state(state, environ, now)
     api_time = now - login.clock_skew
     line_input = parse_statusline_input(content, api_time)
     usage = line_input.usage
@@ -55,20 +55,21 @@ def status_after_input(content: bytes, environ: Mapping[str, str], now: datetime
     )
 
 
-def _login_state(state: StateStore, environ: Mapping[str, str], now: datetime) -> _LoginState:
+def login_state(state: StateStore, environ: Mapping[str, str], now: datetime) -> LoginState:
+    """Return whose login Claude Code has, without a request and without the keychain."""
     try:
         credential = CredentialFinder(environ, use_keychain=False).find(now)
     except UsageMonitorError:
         last_login = state.last_login(CLAUDE_CODE.name)
-        return _LoginState(_configured_identity(environ) or (last_login and last_login[0]))
+        return LoginState(_configured_identity(environ) or (last_login and last_login[0]))
     identity = state.identity_of(credential.fingerprint)
     if is_provisional(identity) and state.latest_usage(identity, now) is None:
         identity = _configured_identity(environ) or identity
     backoff = state.backoff_of(credential.fingerprint)
     if backoff is None:
-        return _LoginState(identity)
+        return LoginState(identity)
     problem = backoff.problem if backoff.next_request_at > now else None
-    return _LoginState(identity, problem, backoff.clock_skew)
+    return LoginState(identity, problem, backoff.clock_skew)
 
 
 def _configured_identity(environ: Mapping[str, str]) -> str | None:

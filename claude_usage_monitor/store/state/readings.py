@@ -62,9 +62,10 @@ def record_usage(connection: sqlite3.Connection, identity: str, usage: Usage) ->
             _store_window(connection, identity, window)
         if windows:
             # Takes 2 ms, which commands that only show stored figures save.
-            from claude_usage_monitor.store.state import history
+            from claude_usage_monitor.store.state import history, limit_events
 
             history.record(connection, identity, windows)
+            limit_events.count_confirmed(connection, identity, windows)
         if complete and _is_latest(connection, identity, usage, policy):
             _store_complete(connection, identity, usage, policy)
         _delete_old_rows(connection, usage.as_of)

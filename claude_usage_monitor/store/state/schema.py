@@ -223,6 +223,19 @@ _MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         as_of INTEGER,
         next_at INTEGER NOT NULL
     );
+    CREATE TABLE limit_event (      -- limits hit that Claude Code's hook reported
+        account TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        PRIMARY KEY (account, at)
+    ) WITHOUT ROWID;
+    CREATE TABLE alert (            -- the alerts that were sent, each once
+        account TEXT NOT NULL,
+        instance TEXT NOT NULL,     -- a window's id, or what else the alert is about
+        rule TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (account, instance, rule)
+    ) WITHOUT ROWID;
     """,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
