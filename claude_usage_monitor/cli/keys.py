@@ -6,11 +6,13 @@ import os
 import re
 import sys
 import time
-from typing import Self
+from typing import ClassVar, Self
 
 _MAX_KEYS = 64  # bytes at once; more is a paste, which is ignored
 _PAUSE = 0.1  # seconds; bytes that follow sooner belong to the previous paste or sequence
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_X].*?(?:\x07|\x1b\\)|.)", re.DOTALL)
+_ARROWS = re.compile(rb"\x1b[\[O]([CD])")
+LEFT, RIGHT, ESCAPE = "\x02", "\x06", "\x1b"  # arrows are what Ctrl+B and Ctrl+F are in shells
 _INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O|[\]P^_X](?:(?!\x07|\x1b\\).)*)?\Z", re.DOTALL)
 
 
@@ -39,7 +41,18 @@ class KeyParser:
         incomplete = _INCOMPLETE.search(data)
         if incomplete is not None:
             data, self._incomplete = data[: incomplete.start()], incomplete[0]
+        data = _ARROWS.sub(lambda arrow: b"\x06" if arrow[1] == b"C" else b"\x02", data)
         return _SEQUENCE.sub(b"", data).decode("ascii", "ignore")
+
+    @property
+    def may_be_escape(self) -> bool:
+        """Whether the last byte was Esc: the key, unless more of a sequence follows at once."""
+        return self._incomplete == b"\x1b"
+
+    def take_escape(self) -> str:
+        """Return the key Esc, because nothing has followed it."""
+        self._incomplete = b""
+        return ESCAPE
 
 
 if sys.platform == "win32":
@@ -50,7 +63,8 @@ if sys.platform == "win32":
         """The console's keys. Not tested on a real Windows console; see CONTRIBUTING."""
 
         _POLL_INTERVAL = 0.05  # seconds
-        _PREFIXES = ("\x00", "\xe0")  # of a function key: skip the letter that follows
+        _PREFIXES = ("\x00", "\xe0")  # of a function key; a letter follows
+        _ARROW_CODES: ClassVar = {"K": LEFT, "M": RIGHT}
 
         def __init__(self) -> None:
             self._woken = threading.Event()
@@ -76,7 +90,9 @@ if sys.platform == "win32":
                     key = msvcrt.getwch()
                     if key not in self._PREFIXES:
                         return key
-                    msvcrt.getwch()
+                    arrow = self._ARROW_CODES.get(msvcrt.getwch())
+                    if arrow is not None:
+                        return arrow
                 self._woken.wait(self._POLL_INTERVAL)
             self._woken.clear()
             return ""
@@ -130,7 +146,11 @@ else:
             Raises TerminalGone when the terminal was closed.
             """
             watched = [self._reader] if self._stdin is None else [self._reader, self._stdin]
+            if self._parser.may_be_escape:
+                timeout = min(timeout, _PAUSE)
             ready, _, _ = select.select(watched, [], [], timeout)
+            if not ready and self._parser.may_be_escape:
+                return self._parser.take_escape()
             if self._reader in ready:
                 os.read(self._reader, 4096)
             if self._stdin not in ready or self._stdin is None:

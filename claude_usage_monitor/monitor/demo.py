@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
+
+if TYPE_CHECKING:  # as in history_view
+    from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
 DEMO = Account("demo")
 _INTERVAL = timedelta(seconds=5)
@@ -56,6 +60,13 @@ class DemoReader(Reader):
             credential_origin="built-in demo",
             next_read_at=now + _INTERVAL,
         )
+
+    def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
+        """Return an invented past."""
+        # Takes 3 ms; only needed when the user opens the view.
+        from claude_usage_monitor.sources.demo_history import demo_history
+
+        return demo_history(shown, now)
 
     def request_refresh(self) -> None:
         """Do nothing: the account is read every few seconds."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from claude_usage_monitor.errors import RateLimited
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+
+if TYPE_CHECKING:  # only live mode needs it, which saves others 3 ms
+    from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
 
 class Reader(Protocol):
@@ -32,6 +35,15 @@ class Reader(Protocol):
 
     def changed(self) -> bool:
         """Return whether `cached_status` would return something new."""
+        ...
+
+
+@runtime_checkable
+class HasHistory(Protocol):
+    """A reader of an account that has windows, and so a history."""
+
+    def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
+        """Return what the history view shows; None if nothing was ever read."""
         ...
 
 

@@ -84,6 +84,10 @@ def _entries(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str,
     ]
     if topics.several:
         entries.append(("Tab", "next account", STRONG))
+    if topics.subscription:
+        entries.append(
+            ("h", "history; left and right change its range, h or Esc goes back", STRONG)
+        )
     entries.append(("?", "this help", STRONG))
     if topics.subscription:
         entries.append((glyphs.binding, "the limit that will stop you first", STRONG))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.cli.keys import KeyParser
+from claude_usage_monitor.cli.keys import ESCAPE, LEFT, RIGHT, KeyParser
 from tests.support.command import cpu_seconds
 
 if TYPE_CHECKING:
@@ -177,3 +177,13 @@ def test_without_a_keyboard_the_command_waits_and_does_not_spin(command: Command
 
     assert max(used) < 0.2
     assert [terminal.exit_code for terminal in terminals] == [None, None]
+
+
+def test_arrows_are_keys_and_esc_is_one_when_nothing_follows() -> None:
+    parser = KeyParser()
+    assert LEFT + RIGHT == parser.parse(b"\x1b[D\x1bOC", 0)
+    assert "" == parser.parse(b"\x1b", 1)
+    assert ESCAPE == parser.take_escape()
+    assert "" == parser.parse(b"\x1b", 2)
+    assert RIGHT == parser.parse(b"[C", 2.01)
+    assert not parser.may_be_escape

@@ -14,15 +14,18 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
-from claude_usage_monitor.cli.keys import Keyboard, TerminalGone
+from claude_usage_monitor.cli.keys import ESCAPE, LEFT, RIGHT, Keyboard, TerminalGone
 from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, terminal_size
 from claude_usage_monitor.monitor.live.poller import Poller
+from claude_usage_monitor.monitor.reader import HasHistory
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
+from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
 from claude_usage_monitor.render.theme import RenderOptions
+from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 # Ages and countdowns, rounded to the nearest second, change at multiples of 30 seconds, and every
@@ -100,13 +103,16 @@ class LiveSession:
         self._screen = screen
         self._render_options = render_options
         self._help_line: int | None = None  # the first line of the help; None if it is hidden
+        self._range = Range.DAY  # of the history view
+        self._shows_history = False
 
     def run(self) -> int:
         """Run until a key or a signal ends the session; return the exit code."""
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
             statuses, now = self._poller.statuses, utc_clock()
-            content = (statuses, self._help_line, self._render_options)
+            history = (self._shows_history, self._range)
+            content = (statuses, self._help_line, self._render_options, history)
             self._draw(statuses, now, changed=content != drawn)
             drawn = content
             if self._handle_keys(self._keyboard.wait(seconds_to_change(statuses, now))):
@@ -128,9 +134,21 @@ class LiveSession:
             lines, self._help_line = help_lines(
                 width, height, self._render_options, topics, self._help_line
             )
+        elif self._shows_history:
+            lines = self._history_lines(now, width, height)
         else:
             lines = dashboard(statuses, now, width, height, self._render_options)
         self._screen.paint(lines, (width, height), changed=changed)
+
+    def _history_lines(self, now: datetime, width: int, height: int) -> list[Text]:
+        """Return the history of the first displayed account that has one."""
+        for status, reader in zip(self._poller.statuses, self._poller.readers, strict=False):
+            view = reader.history_view(self._range, now) if isinstance(reader, HasHistory) else None
+            if view is not None:
+                window = status.usage.at(now).window(view.key) if status.usage else None
+                view = view._replace(forecast=window.forecast if window else None)
+                return history_lines(view, now, width, height, self._render_options)
+        return no_history_lines(width, height, self._render_options)
 
     def _handle_keys(self, keys: str) -> bool:
         """Handle the keys; return whether one of them was quit."""
@@ -145,11 +163,22 @@ class LiveSession:
             elif key in ("u", "U"):
                 options = self._render_options
                 self._render_options = replace(options, left=not options.left)
+            elif key in ("h", "H", ESCAPE, LEFT, RIGHT):
+                self._handle_history_key(key)
             elif key in ("r", "R"):
                 self._poller.read_now()
             elif key == "\t":
                 self._poller.show_next()
         return False
+
+    def _handle_history_key(self, key: str) -> None:
+        """Show or hide the history, or change its range."""
+        if key in ("h", "H"):
+            self._shows_history = not self._shows_history
+        elif key == ESCAPE:
+            self._shows_history = False
+        elif self._shows_history:
+            self._range = self._range.step(1 if key == RIGHT else -1)
 
     def _suspend(self) -> None:
         """Restore the terminal, stop the process until SIGCONT, then enter live mode again."""

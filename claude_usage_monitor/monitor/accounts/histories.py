@@ -22,4 +22,6 @@ def account_history(registry: AccountRegistry, name: str | None) -> tuple[str, A
             f"The account {listed.account.name} is an organization: it has no windows.",
             "Name a subscription with `--account NAME`.",
         )
-    return listed.account.name, AccountHistory(registry.services.state, reader, listed.key)
+    return listed.account.name, AccountHistory(
+        registry.services.state, reader.identity(), listed.key
+    )

@@ -12,7 +12,7 @@ from functools import partial
 
 from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
-from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
+from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -109,6 +109,11 @@ class Poller:
     def read_now(self) -> None:
         """Read the displayed accounts as soon as the request budget allows it."""
         self._send(self._request_refresh)
+
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        """The readers of the displayed accounts."""
+        return tuple(loop.reader for loop in self._displayed)
 
     def show_next(self) -> None:
         """Display the next account."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.state import history, merge
 from claude_usage_monitor.store.state.identities import WITHOUT_LOGIN
 from claude_usage_monitor.store.state.state_store import StateStore
@@ -16,19 +15,28 @@ from claude_usage_monitor.usage.limits.history import (
     history_of,
     sessions_left,
 )
+from claude_usage_monitor.usage.limits.history_view import (
+    SPARK_HOURS,
+    HistoryView,
+    Range,
+    key_of,
+    span_of,
+)
+from claude_usage_monitor.usage.limits.hours import HOUR
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import rank_for_display
 
+_MAX_COLUMNS = 192  # of a chart of readings: finer than any view is wide
 _RATES_FROM = timedelta(days=28)  # what a session costs is measured over this time
 
 
 class AccountHistory:
     """The history of one subscription, in the database that all processes share."""
 
-    def __init__(self, state: StateStore, reader: SubscriptionReader, key: str) -> None:
+    def __init__(self, state: StateStore, identity: str | None, key: str) -> None:
         self._state = state
         last_login = state.last_login(key)
-        self._identity = reader.identity() or (last_login[0] if last_login else WITHOUT_LOGIN)
+        self._identity = identity or (last_login[0] if last_login else WITHOUT_LOGIN)
 
     def summary(self, now: datetime, since: datetime, key: str | None = None) -> History:
         """Return the windows since an instant, of one key or of all, with what they add up to."""
@@ -47,6 +55,32 @@ class AccountHistory:
             for reading in self._state.run(history.readings, self._identity, each, since)
         ]
         return sorted(readings, key=lambda keyed: keyed[1].read_at)
+
+    def view(self, shown: Range, now: datetime) -> HistoryView | None:
+        """Return what the history view shows; None if nothing was ever read."""
+        keys = self._keys(None)
+        key = key_of(shown, keys)
+        if key is None:
+            return None
+        run, identity = self._state.run, self._identity
+        current = run(history.current_windows, identity).get(key)
+        start, end = span_of(shown, current, now)
+        recent = now - SPARK_HOURS * HOUR
+        view = HistoryView(
+            shown,
+            key,
+            {each: run(history.hours, identity, each, recent) for each in keys},
+            start,
+            end,
+            current=current,
+            sessions_left=self._sessions_left(now),
+        )
+        if shown in (Range.DAY, Range.WEEK):
+            bucket = (end - start) / _MAX_COLUMNS
+            return view._replace(levels=run(history.levels, identity, key, start, bucket))
+        if shown is Range.HEAT:
+            return view._replace(hours=run(history.hours, identity, key, start))
+        return view._replace(windows=run(history.windows, identity, start, key))
 
     def import_readings(
         self, readings: Iterable[tuple[str, Reading]], *, dry_run: bool

@@ -42,6 +42,7 @@ from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
 _IN_FLIGHT_POLL_SECONDS = 0.05
 _REFRESH_COOLDOWN = timedelta(seconds=30)  # newer figures are shown as "now"
@@ -144,6 +145,15 @@ class SubscriptionReader(Reader):
     def identity(self) -> str | None:
         """Return whose figures are stored for this account; ``None`` before its first login."""
         return self._login_source.snapshot(self._clock()).identity
+
+    def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
+        """Return what the history view shows; ``None`` if nothing was ever read."""
+        # Takes 4 ms; only needed when the user opens the view.
+        from claude_usage_monitor.monitor.subscription.history import AccountHistory
+
+        identity = self._identity or self.identity()
+        account = self._login_source.account
+        return AccountHistory(self._state, identity, account.name).view(shown, now)
 
     def request_refresh(self) -> None:
         """Request usage as soon as the budget allows, unless the last request was just now."""

@@ -16,6 +16,7 @@ from claude_usage_monitor.store.columns import (
     optional_instant,
     optional_milliseconds,
 )
+from claude_usage_monitor.usage.limits.history_view import Level
 from claude_usage_monitor.usage.limits.hours import HourUse, hours_of
 from claude_usage_monitor.usage.limits.reading_sources import Source
 from claude_usage_monitor.usage.limits.resets import (
@@ -179,6 +180,24 @@ def readings(
         (identity, key, 0 if since is None else milliseconds(since)),
     )
     return [_reading(*row) for row in rows]
+
+
+def levels(
+    connection: sqlite3.Connection,
+    identity: str,
+    key: str,
+    since: datetime,
+    bucket: timedelta,
+) -> list[Level]:
+    """Return the highest utilization of each window in each span of ``bucket`` length."""
+    rows = connection.execute(
+        "SELECT min(read_at), max(utilization), max(resets_at) FROM reading"
+        " WHERE account = ? AND key = ? AND read_at >= ? AND utilization IS NOT NULL"
+        # A reset lies on a 10-minute mark and wobbles by a second: half of that apart is the same.
+        " GROUP BY read_at / ?, (resets_at + 300000) / 600000 ORDER BY 1",
+        (identity, key, milliseconds(since), bucket // _MILLISECOND),
+    )
+    return [Level(instant(at), utilization, optional_instant(end)) for at, utilization, end in rows]
 
 
 def increments(

@@ -282,3 +282,20 @@ def test_the_screen_is_drawn_again_before_an_age_of_pace_makers_figures_is_wrong
     just_before = max(NOW, NOW + waited - timedelta(seconds=1.1))  # texts are exact to the second
     assert age(NOW - decided_at) == age(just_before - decided_at)
     assert countdown(until - NOW) == countdown(until - just_before)
+
+
+def test_h_shows_the_history_and_arrows_change_its_range(command: Command) -> None:
+    terminal = command.open("--demo", rows=16)
+    terminal.wait_for("78 %")
+    terminal.type("h")
+    terminal.wait_for("24 hours")
+    terminal.type("\x1b[C")
+    terminal.wait_for("7 days")
+    terminal.type("\x1b[D")
+    terminal.wait_for("24 hours")
+    terminal.type("\x1b")
+    terminal.wait_for("resets")
+    terminal.type("h")
+    terminal.wait_for("History")
+    terminal.type("h")
+    terminal.wait_for("resets")

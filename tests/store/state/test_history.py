@@ -151,3 +151,17 @@ def test_no_query_scans_the_history(connection: sqlite3.Connection) -> None:
             scans = [row[3] for row in plan if row[3].startswith("SCAN")]
             allowed = ("json_each", "identity", "CONSTANT ROW", "USING INDEX", "USING COVERING")
             assert all(any(word in scan for word in allowed) for scan in scans), (statement, scans)
+
+
+def test_levels_are_the_highest_figure_of_each_window_in_each_span(
+    connection: sqlite3.Connection,
+) -> None:
+    wobble = timedelta(seconds=0.4)
+    for at, utilization in ((10, 60), (12, 62), (30, 63)):
+        read(connection, at, utilization, RESET + wobble)
+        read(connection, at + 1, utilization, RESET - wobble)
+    read(connection, 301, 1, RESET + timedelta(hours=5))
+    since, bucket = START + timedelta(minutes=5), timedelta(minutes=10)
+    levels = history.levels(connection, ADA, "five_hour", since, bucket)
+    assert [62.0, 63.0, 1.0] == [level.utilization for level in levels]
+    assert START + timedelta(minutes=10) == levels[0].at
