@@ -103,6 +103,7 @@ class DashboardRequest(NamedTuple):
             ascii=self.settings.ascii,
             clock=clock_style(self.environ, utc_clock(), self.settings),
             left=self.settings.show == "left",
+            forecast=self.settings.forecast,
         )
 
     def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:

@@ -39,6 +39,7 @@ def open_console(
         live=live,
         theme=theme_for(settings.theme),
         left=settings.show == "left",
+        forecast=settings.forecast,
     )
 
 

@@ -14,7 +14,7 @@ class FormatOptions(NamedTuple):
     """How to write: the width in cells, color, ASCII only, the clock style, and the place.
 
     ``target`` is a name in `targets.TARGETS`. ``left`` is whether percentages are what is left
-    instead of what is used.
+    instead of what is used; ``forecast`` whether to say how windows will end.
     """
 
     width: int = 80
@@ -23,6 +23,7 @@ class FormatOptions(NamedTuple):
     clock: ClockStyle = ClockStyle()
     target: str = "ansi"
     left: bool = False
+    forecast: bool = True
 
 
 def line_width(columns: str) -> int:

@@ -136,7 +136,8 @@ def _window(window: UsageWindow, now: datetime, options: FormatOptions) -> Fact:
         left = countdown_phrase(window.resets_at - now)
         parts += [f"resets {clock_phrase(window.resets_at, now, options.clock)}", f"in {left}"]
         ending = outlook(window, now)
-        parts += [] if ending is None else [outlook_phrase(ending, now, options.clock)]
+        if ending is not None and (options.forecast or ending.kind == "reached"):
+            parts.append(outlook_phrase(ending, now, options.clock))
     if window.binding:
         parts.append("the first to stop you")
     value = (state, None if percent is None else whole_percent(percent))

@@ -96,6 +96,8 @@ def _entries(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str,
     entries.append(
         (glyphs.tick, "an even pace would be here now; use beyond it is ahead of the time", STRONG)
     )
+    if topics.subscription and options.forecast and options.color and glyphs.ahead:
+        entries.append((glyphs.ahead * 2, "the forecast for the reset", theme.decoration))
     if topics.throttling:
         both = f"Claude Pace Maker's target; {glyphs.tick_on_target} where both meet"
         entries.append((glyphs.target, both, theme.target))

@@ -274,7 +274,7 @@ def tiny(row: LimitRow, columns: LimitColumns, *, brief: bool = True) -> Text:
 
 
 def _bar(row: LimitRow, columns: LimitColumns, width: int) -> Text:
-    return bar(row.utilization, row.tick, max(0, width), columns.options, row.target)
+    return bar(row.utilization, row.tick, max(0, width), columns.options, row.target, row.expected)
 
 
 def _label(row: LimitRow, columns: LimitColumns) -> Text:

@@ -26,7 +26,7 @@ class LimitRow(NamedTuple):
     ``run_out`` words. A ``running`` window has a time of its reset. ``utilization`` is ``None``
     where no percent may be shown. ``tick`` is where an even pace would be now, ``target`` Claude
     Pace Maker's target, both in percent. ``key`` is a window's key. ``unlimited`` spend has no
-    percent.
+    percent. ``expected`` is the forecast for the reset, in percent.
     """
 
     label: str
@@ -44,6 +44,7 @@ class LimitRow(NamedTuple):
     key: str | None = None
     target: float | None = None
     unlimited: bool = False
+    expected: float | None = None
 
 
 def limit_rows(usage: Usage, now: datetime, options: RenderOptions) -> tuple[LimitRow, ...]:
@@ -60,8 +61,12 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
     if window.resets_at is None and not utilization:
         utilization = None
     ending = outlook(window, now)
+    if ending is not None and ending.kind != "reached" and not options.forecast:
+        ending = None
     running = window.state(now) == "running"
-    run_out = outlook_texts(ending, now, options.clock) if ending is not None else ()
+    run_out: tuple[str, ...] = ()
+    if ending is not None:
+        run_out = tuple(map(options.text, outlook_texts(ending, now, options.clock)))
     if running and window.utilization is None:
         run_out = ("no figure",)
     return LimitRow(
@@ -78,6 +83,7 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
         running=running,
         binding=window.binding,
         key=window.key,
+        expected=window.forecast.expected_at_reset if window.forecast else None,
     )
 
 

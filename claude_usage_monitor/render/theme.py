@@ -163,6 +163,7 @@ class Glyphs(NamedTuple):
     filled: str
     track: str
     unknown: str  # the track of a bar with unknown utilization
+    ahead: str  # the bar's extension to what is expected at the reset; empty: no extension
     tick: str
     target: str  # Claude Pace Maker's mark on a bar
     tick_on_target: str
@@ -173,10 +174,24 @@ class Glyphs(NamedTuple):
 
 
 UNICODE = Glyphs(
-    ("╭", "╮", "╰", "╯"), ("├", "┤"), "─", "│", "━", "─", "╌", "┃", "▾", "╋", "▸", "·", "—", "…"
+    ("╭", "╮", "╰", "╯"),
+    ("├", "┤"),
+    "─",
+    "│",
+    "━",
+    "─",
+    "╌",
+    "╍",
+    "┃",
+    "▾",
+    "╋",
+    "▸",
+    "·",
+    "—",
+    "…",
 )
 ASCII = Glyphs(
-    ("+", "+", "+", "+"), ("+", "+"), "-", "|", "=", "-", ".", "|", "v", "+", ">", "-", "-", "~"
+    ("+", "+", "+", "+"), ("+", "+"), "-", "|", "=", "-", ".", "", "|", "v", "+", ">", "-", "-", "~"
 )
 
 
@@ -184,7 +199,8 @@ ASCII = Glyphs(
 class RenderOptions:
     """How to draw: glyphs, color, theme, clock style, and whether the screen is live.
 
-    ``left`` is whether percentages are what is left instead of what is used.
+    ``left`` is whether percentages are what is left instead of what is used; ``forecast`` whether
+    to say how windows will end.
     """
 
     glyphs: Glyphs = UNICODE
@@ -193,6 +209,7 @@ class RenderOptions:
     live: bool = False
     theme: Theme = _ANY
     left: bool = False
+    forecast: bool = True
 
     @property
     def word(self) -> str:
@@ -216,7 +233,7 @@ class RenderOptions:
         """Return the text without characters that the glyphs' character set lacks."""
         if self.glyphs is not ASCII:
             return text
-        text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
+        text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash).replace("–", "-")
         return text.encode("ascii", "replace").decode("ascii")
 
     def fit(self, text: str, width: int) -> str:

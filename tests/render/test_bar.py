@@ -15,15 +15,32 @@ def plain_bar(utilization: float | None, tick: float | None, width: int = 20) ->
     return bar(utilization, tick, width, RenderOptions(glyphs=ASCII)).plain
 
 
-@given(PERCENTS, PERCENTS, PERCENTS, st.integers(0, 120), OPTIONS)
+@given(PERCENTS, PERCENTS, PERCENTS, PERCENTS, st.integers(0, 120), OPTIONS)
 def test_a_bar_has_exactly_the_given_width(
     utilization: float | None,
     tick: float | None,
     target: float | None,
+    expected: float | None,
     width: int,
     options: RenderOptions,
 ) -> None:
-    assert width == bar(utilization, tick, width, options, target).cell_len
+    assert width == bar(utilization, tick, width, options, target, expected).cell_len
+
+
+def test_what_is_expected_at_the_reset_extends_the_bar() -> None:
+    assert bar(40, None, 10, RenderOptions(), expected=62).plain == "━━━━╍╍────"
+    assert bar(40, None, 10, RenderOptions(), expected=130).plain == "━━━━╍╍╍╍╍╍"
+    assert bar(40, None, 10, RenderOptions(), expected=40).plain == "━━━━──────"
+    assert bar(40, 50, 10, RenderOptions(), expected=62).plain == "━━━━╍┃────"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [RenderOptions(color=False), RenderOptions(glyphs=ASCII), RenderOptions(left=True)],
+    ids=["no color", "ASCII", "what is left"],
+)
+def test_a_bar_has_no_extension_where_it_would_be_mistaken(options: RenderOptions) -> None:
+    assert bar(40, None, 10, options, expected=90) == bar(40, None, 10, options)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from claude_usage_monitor.render.panels import CUTOFFS, PANELS
 from claude_usage_monitor.render.panels.limits import NO_LIMITS
 from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account
 from tests.support import panes
@@ -367,3 +368,22 @@ def test_the_help_explains_only_what_the_user_has() -> None:
         assert all(word in text(topics) for word in words)
         nothing = HelpTopics(subscription=False)
         assert not any(word in text(nothing) for word in words)
+
+
+def test_a_forecast_is_said_in_a_sentence_unless_the_user_wants_none() -> None:
+    usage = NORMAL.usage
+    assert usage is not None
+    window = usage.windows[0]
+    assert window.resets_at is not None
+    assert window.utilization is not None
+    earliest = NOW + timedelta(minutes=66)
+    made = Forecast(
+        None, earliest, None, 0.3, 90, 80, 120, "", NOW, window.utilization, window.resets_at
+    )
+    status = NORMAL._replace(usage=usage.with_forecasts({window.key: made}, NOW))
+    for width in (28, 40, 60, 100):
+        assert "may run out" in frame_text(status, width, ONCE)
+        quiet = frame_text(status, width, replace(ONCE, forecast=False))
+        assert "run out" not in quiet
+        assert "lasts" not in quiet
+    assert "may run out" in frame_text(status, 60, PLAIN)

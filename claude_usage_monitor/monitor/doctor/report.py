@@ -63,6 +63,7 @@ def diagnose(
         *(Finding(accounts.AREA, "list", "note", notice) for notice in notices),
         *requests.stored_figures(status, now),
         requests.request_budget(request_count, status, now, style),
+        requests.forecast_intervals(services.state, now),
         requests.status_line(environ),
         requests.claude_json(environ, now),
         *pace_maker(environ, services.state, now, style),

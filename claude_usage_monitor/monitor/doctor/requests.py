@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from claude_usage_monitor.errors import ServiceError, error_of
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.sources.claude_code.installation import statusline_command
+from claude_usage_monitor.store.state.forecasts import interval_score
 from claude_usage_monitor.store.state.ledger import MAX_REQUESTS_PER_HOUR
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, ago, clock_time
 from claude_usage_monitor.usage.findings import Finding
@@ -68,6 +70,14 @@ def request_budget(
     if status.next_read_at is not None and status.next_read_at > now:
         detail += f"; next at {clock_time(status.next_read_at, now, style)}"
     return Finding(_AREA, name, "ok", detail)
+
+
+def forecast_intervals(state: StateStore, now: datetime) -> Finding:
+    """Return the finding about how often the forecasts were right."""
+    held, total = state.run(interval_score, now)
+    if not total:
+        return Finding(_AREA, "forecast", "note", "no window with a forecast has ended yet")
+    return Finding(_AREA, "forecast", "ok", f"80 % intervals held {held} of {total} times")
 
 
 def status_line(environ: Mapping[str, str]) -> Finding:

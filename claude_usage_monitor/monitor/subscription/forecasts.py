@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from claude_usage_monitor.store.state import history
 from claude_usage_monitor.store.state.forecasts import store_forecasts
@@ -13,11 +14,13 @@ from claude_usage_monitor.usage.limits.resets import ROUNDING
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 
 
-def with_new_forecasts(state: StateStore, identity: str, usage: Usage, now: datetime) -> Usage:
+def with_new_forecasts(
+    state: StateStore, identity: str, usage: Usage, now: datetime, timezone: str
+) -> Usage:
     """Return the usage with forecasts from its figures; they are stored for other processes.
 
-    ``now`` is the API's time. A figure that has fallen has no forecast before a second reading
-    confirms it.
+    ``now`` is the API's time, ``timezone`` a setting: ``local`` or a name. A figure that has fallen
+    has no forecast before a second reading confirms it.
     """
     instances = state.run(history.current_windows, identity)
 
@@ -28,7 +31,8 @@ def with_new_forecasts(state: StateStore, identity: str, usage: Usage, now: date
 
     windows = [window for window in usage.windows if not has_fallen(window)]
     starts = {key: instance.started_at for key, instance in instances.items()}
-    forecaster = Forecaster(state.run(use_histories, identity, now))
+    zone = None if timezone == "local" else ZoneInfo(timezone)
+    forecaster = Forecaster(state.run(use_histories, identity, now), zone)
     forecasts = forecaster.forecasts(windows, starts, now)
     state.run(store_forecasts, identity, forecasts)
     return usage.with_forecasts(forecasts, now)

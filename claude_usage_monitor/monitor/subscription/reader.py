@@ -183,7 +183,9 @@ class SubscriptionReader(Reader):
         from claude_usage_monitor.monitor.subscription import forecasts
 
         now = status.api_time(self._clock())
-        usage = forecasts.with_new_forecasts(self._state, self._identity, status.usage, now)
+        usage = forecasts.with_new_forecasts(
+            self._state, self._identity, status.usage, now, self._settings.timezone
+        )
         return status._replace(usage=usage)
 
     # --- the stored status ----------------------------------------------------------------------

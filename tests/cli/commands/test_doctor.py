@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor.sources.claude_code.installation import NEWEST_TRIED_VERSION
+from claude_usage_monitor.store.paths import state_path
+from claude_usage_monitor.store.state.state_store import StateStore
 from tests.support.command import PROGRAM
 from tests.support.login import TOKEN
 from tests.support.payloads import payload
@@ -317,3 +319,32 @@ def test_a_name_that_the_terminal_cannot_encode_is_shown_with_question_marks(
     done = command.run("doctor", environ={"PYTHONIOENCODING": "ascii", "COLUMNS": "80"})
     assert (0, "") == (done.returncode, done.stderr)
     assert "?? ?" in done.stdout
+
+
+def test_reports_how_often_forecasts_were_right(command: Command, store: Store) -> None:
+    store.login()
+    finding = findings(command)["forecast"]
+    assert ("note", "no window with a forecast has ended yet") == (
+        finding["state"],
+        finding["detail"],
+    )
+    state = StateStore(state_path(os.environ))
+    held_and_not = ((1, None), (2, 1))  # id, and when the interval ended before the reset
+    for window_id, latest in held_and_not:
+        state.run(
+            lambda connection, row: connection.execute(
+                "INSERT INTO window_instance (id, account, key, started_at, resets_at, first_seen,"
+                " last_seen, utilization, peak, full_at_is_latest, blocked, watched, lowered,"
+                " ending) VALUES (?, 'a', 'five_hour', 0, 100, 0, 99, 5, 5, 0, 0, 0, 0, 'reset')",
+                row,
+            ),
+            (window_id,),
+        )
+        state.run(
+            lambda connection, row: connection.execute(
+                "INSERT INTO forecast_log VALUES ('a', ?, 50, 50, 1, 1, ?, 0.9)", row
+            ),
+            (window_id, latest),
+        )
+    finding = findings(command)["forecast"]
+    assert ("ok", "80 % intervals held 1 of 2 times") == (finding["state"], finding["detail"])
