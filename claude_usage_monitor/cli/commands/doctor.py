@@ -20,6 +20,7 @@ from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style, output_width, terminal_size
 from claude_usage_monitor.formats import doctor_report
+from claude_usage_monitor.monitor.doctor import integrations
 from claude_usage_monitor.monitor.doctor.report import diagnose
 from claude_usage_monitor.monitor.doctor.versions import claude_code_version
 from claude_usage_monitor.store.paths import config_path
@@ -34,7 +35,13 @@ _COLOR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLORTERM")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``doctor``."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    outputs = parser.add_mutually_exclusive_group()
+    outputs.add_argument("--json", action="store_true", help="print one JSON document")
+    outputs.add_argument(
+        "--integrations",
+        action="store_true",
+        help="print what to add to the bars, prompts and editors on this computer, and exit",
+    )
     parser.add_argument(
         "--online", action="store_true", help="also try a request, if the request budget allows"
     )
@@ -44,6 +51,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the findings and return 0 if figures are available, else 3 or 4."""
     output.stdout()  # fails if it is closed
     environ = os.environ
+    if options.integrations:
+        found = integrations.installed(environ)
+        output.data("\n".join(map(integrations.text_of, found)))
+        if not found:
+            output.note("No bar, prompt or editor was found. docs/integrations.md has them all.")
+        return ExitCode.OK
     settings, _ = load_settings(config_path(environ))
     style = clock_style(environ, utc_clock(), settings)
     diagnosis = diagnose(environ, utc_clock, style, online=options.online)

@@ -19,8 +19,8 @@ _shtab_claude_usage_monitor_guard_option_strings=(-h --help --min-left --window 
 _shtab_claude_usage_monitor_usage_option_strings=(-h --help --window --last --since --until --by --account --hide-names --json --csv --forget --yes)
 _shtab_claude_usage_monitor_statusline_option_strings=(-h --help --format)
 _shtab_claude_usage_monitor_serve_option_strings=(-h --help --listen --demo)
-_shtab_claude_usage_monitor_doctor_option_strings=(-h --help --json --online)
-_shtab_claude_usage_monitor_option_strings=(-h --help --interval --mode --account --all-accounts --once --json --format --follow --output --demo --ascii --no-color --json-schema --print-completion --version)
+_shtab_claude_usage_monitor_doctor_option_strings=(-h --help --json --integrations --online)
+_shtab_claude_usage_monitor_option_strings=(-h --help --interval --mode --account --all-accounts --once --json --format --follow --output --demo --ascii --no-color --theme --plain --json-schema --print-completion --version)
 
 _shtab_claude_usage_monitor_accounts_add___credentials_file_COMPGEN=_shtab_compgen_files
 _shtab_claude_usage_monitor_accounts_use_pos_0_COMPGEN=_claude_usage_monitor_accounts
@@ -39,6 +39,7 @@ _shtab_claude_usage_monitor_accounts_pos_0_choices=(add list use rename remove)
 _shtab_claude_usage_monitor_usage___by_choices=(project session model agent hour day week)
 _shtab_claude_usage_monitor_pos_0_choices=(accounts history guard usage statusline serve doctor)
 _shtab_claude_usage_monitor___mode_choices=(auto code console)
+_shtab_claude_usage_monitor___theme_choices=(auto dark light colorblind high-contrast)
 _shtab_claude_usage_monitor___print_completion_choices=(bash zsh fish)
 
 _shtab_claude_usage_monitor_accounts_add__h_nargs=0
@@ -90,6 +91,7 @@ _shtab_claude_usage_monitor_serve___demo_nargs=0
 _shtab_claude_usage_monitor_doctor__h_nargs=0
 _shtab_claude_usage_monitor_doctor___help_nargs=0
 _shtab_claude_usage_monitor_doctor___json_nargs=0
+_shtab_claude_usage_monitor_doctor___integrations_nargs=0
 _shtab_claude_usage_monitor_doctor___online_nargs=0
 _shtab_claude_usage_monitor_pos_0_nargs=A...
 _shtab_claude_usage_monitor__h_nargs=0
@@ -101,6 +103,7 @@ _shtab_claude_usage_monitor___follow_nargs=0
 _shtab_claude_usage_monitor___demo_nargs=0
 _shtab_claude_usage_monitor___ascii_nargs=0
 _shtab_claude_usage_monitor___no_color_nargs=0
+_shtab_claude_usage_monitor___plain_nargs=0
 _shtab_claude_usage_monitor___json_schema_nargs=0
 _shtab_claude_usage_monitor___version_nargs=0
 

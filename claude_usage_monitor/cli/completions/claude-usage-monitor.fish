@@ -51,7 +51,7 @@ function _shtab_claude_usage_monitor_using
 end
 
 set -g _shtab_claude_usage_monitor_commands accounts 'accounts add' 'accounts list' 'accounts use' 'accounts rename' 'accounts remove' history guard usage statusline serve doctor
-set -g _shtab_claude_usage_monitor_opts_with_value --account --by --credentials-file --days --for --format --import --interval --last --listen --min-left --mode --output --print-completion --since --until --wait --window
+set -g _shtab_claude_usage_monitor_opts_with_value --account --by --credentials-file --days --for --format --import --interval --last --listen --min-left --mode --output --print-completion --since --theme --until --wait --window
 
 complete -c claude-usage-monitor -e
 complete -c claude-usage-monitor -f
@@ -69,6 +69,8 @@ complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l output 
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l demo -d 'show a simulated account: no login, no network, nothing stored'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l ascii -d 'draw with ASCII characters only'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l no-color -d 'draw without color'
+complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l theme -xka "auto dark light colorblind high-contrast" -d 'the colors; auto (default) asks the terminal for its background where that is safe'
+complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l plain -d 'print one fact a line, without frames and bars, for screen readers and logs'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l json-schema -d 'print the schema of --json and exit'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l print-completion -xka "bash zsh fish" -d 'print the completion script of a shell and exit'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l version -d 'show program'"'"'s version number and exit'
@@ -139,4 +141,5 @@ complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using serve' -l
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a doctor -d 'Check what works: logins, figures, files, network and terminal.'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using doctor' -l json -d 'print one JSON document'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using doctor' -l integrations -d 'print what to add to the bars, prompts and editors on this computer, and exit'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using doctor' -l online -d 'also try a request, if the request budget allows'
