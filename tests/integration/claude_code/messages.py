@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PATH = "/v1/messages"
 ANSWER = "hello from loopback"
+INPUT_TOKENS, OUTPUT_TOKENS = 300, 50  # of each reply
 _FIVE_HOURS_LEFT = 131 * 60  # seconds, as in the usage of the token server
 _WEEK_LEFT = (74 * 60 + 21) * 60  # seconds, as there
 
@@ -23,6 +25,7 @@ class Messages:
     five_hour: float = 0.41
     seven_day: float = 0.2
     limit_reached: bool = False
+    _ids: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
     def reply(self, document: dict[str, object]) -> tuple[int, bytes, Mapping[str, str]]:
         """Return status, body and headers of the reply to a prompt."""
@@ -31,20 +34,20 @@ class Messages:
             error = {"type": "rate_limit_error", "message": "This request would exceed the limit."}
             return 429, json.dumps({"type": "error", "error": error}).encode(), headers
         message = {
-            "id": "msg_1",
+            "id": f"msg_{next(self._ids)}",
             "type": "message",
             "role": "assistant",
             "model": document["model"],
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": 3, "output_tokens": 1},
+            "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": 1},
         }
         text = {"type": "text", "text": ANSWER}
         if not document.get("stream"):
             whole = {**message, "content": [text], "stop_reason": "end_turn"}
             return 200, json.dumps(whole).encode(), headers
-        end = {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}
+        end = {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": OUTPUT_TOKENS}}
         delta = {"type": "text_delta", "text": ANSWER}
         events: list[dict[str, object]] = [
             {"type": "message_start", "message": message},
