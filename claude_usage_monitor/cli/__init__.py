@@ -28,21 +28,15 @@ COMMANDS = {  # name: (module with ``arguments(parser)`` and ``run(options) -> e
     "doctor": (f"{_FOLDER}.doctor", "check what works, and say how to fix what does not"),
 }
 _WITHOUT_COMMAND = f"{_FOLDER}.dashboard"
-DASHBOARD_DEFAULTS: dict[str, object] = {  # the parser's result for an empty command line
-    "command": None,
-    "interval": None,
-    "mode": None,
-    "account": [],
-    "all_accounts": False,
-    "once": False,
-    "json": False,
-    "format": None,
-    "follow": False,
-    "output": None,
-    "demo": False,
-    "ascii": False,
-    "no_color": False,
-}
+
+
+class _OnlyFormat(SimpleNamespace):
+    """The options of ``--format NAME`` by itself: no other option is given."""
+
+    account: tuple[str, ...] = ()
+
+    def __getattr__(self, _name: str) -> None:
+        """Return ``None``, which is no option."""
 
 
 def command() -> NoReturn:
@@ -83,10 +77,9 @@ def _run(arguments: list[str]) -> int:
         # Claude Code waits for this line after every message: argparse would add 5 ms to its 50.
         options = SimpleNamespace(format=None, other_line=[])
         return _run_command(COMMANDS["statusline"][0], options)
-    if len(arguments) == 2 and arguments[0] == "--format":  # a bar may run it every few seconds
-        options = SimpleNamespace(**DASHBOARD_DEFAULTS)
-        options.format = arguments[1]
-        return _run_command(_WITHOUT_COMMAND, options)
+    if len(arguments) == 2 and arguments[0] == "--format":
+        # A bar may run this every few seconds.
+        return _run_command(_WITHOUT_COMMAND, _OnlyFormat(format=arguments[1]))
     from claude_usage_monitor.cli.parser import build_parser
 
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None

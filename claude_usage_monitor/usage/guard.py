@@ -81,7 +81,8 @@ def decide(status: AccountStatus, requirement: Requirement, now: datetime) -> De
 
 def run_out_at(window: UsageWindow, now: datetime) -> datetime | None:
     """Return when a window is expected to run out before its reset, ``None`` if it is not."""
-    return window.full_at(now)
+    forecast = window.at(now).forecast
+    return window.full_at(now) if forecast is None else forecast.run_out_at
 
 
 def _windows(

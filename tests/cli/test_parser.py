@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claude_usage_monitor import __version__
-from claude_usage_monitor.cli import COMMANDS, DASHBOARD_DEFAULTS
+from claude_usage_monitor.cli import COMMANDS
 from claude_usage_monitor.cli import parser as parser_module
 from claude_usage_monitor.cli.parser import build_parser
 
@@ -25,8 +25,24 @@ def parsed(*arguments: str) -> dict[str, Any]:
 
 
 def test_without_options_the_settings_decide() -> None:
-    """``--format NAME`` uses these without a parser."""
-    assert DASHBOARD_DEFAULTS == parsed()
+    expected: dict[str, Any] = {
+        "command": None,
+        "interval": None,
+        "mode": None,
+        "account": [],
+        "all_accounts": False,
+        "once": False,
+        "json": False,
+        "format": None,
+        "follow": False,
+        "output": None,
+        "demo": False,
+        "ascii": False,
+        "no_color": False,
+        "theme": None,
+        "plain": False,
+    }
+    assert expected == parsed()
 
 
 def test_every_option_is_parsed() -> None:
@@ -44,9 +60,11 @@ def test_every_option_is_parsed() -> None:
         "demo": True,
         "ascii": True,
         "no_color": True,
+        "theme": "dark",
+        "plain": True,
     }
     arguments = "--interval 5 --mode code --account A --account B --all-accounts --json --demo"
-    arguments += " --follow --output FILE"
+    arguments += " --follow --output FILE --theme dark --plain"
     assert expected == parsed(*arguments.split(), "--ascii", "--no-color")
 
 

@@ -15,6 +15,7 @@ from claude_usage_monitor.usage.guard import (
     Unknown,
     decide,
 )
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import NOW, as_bytes, usage_body
@@ -74,6 +75,19 @@ def test_it_must_last_for_the_duration() -> None:
         [window.key for window in found.windows if window.run_out_at],
     )
     assert "ok" == decision(NORMAL, 5, "seven_day", minutes=10_000).outcome
+
+
+@pytest.mark.parametrize(("hours", "outcome"), [(None, "ok"), (0.5, "not_enough"), (2, "ok")])
+def test_a_forecast_counts_instead_of_the_average_pace(hours: float | None, outcome: str) -> None:
+    """By its average pace, the 5-hour window is full in 47 minutes."""
+    assert NORMAL.usage is not None
+    window = NORMAL.usage.windows[0]
+    assert window.resets_at is not None
+    assert window.utilization is not None
+    at = None if hours is None else NOW + timedelta(hours=hours)
+    made = Forecast(at, at, at, 0.5, 90, 80, 100, "", NOW, window.utilization, window.resets_at)
+    usage = NORMAL.usage._replace(windows=(window.with_forecast(made, NOW),))
+    assert outcome == decision(NORMAL._replace(usage=usage), 5, minutes=60).outcome
 
 
 def test_an_idle_window_is_full_headroom_and_an_unknown_one_is_not() -> None:

@@ -22,7 +22,7 @@ from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import guard_decision
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
-from claude_usage_monitor.usage.durations import clock_time, countdown, parse_duration
+from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, parse_duration
 from claude_usage_monitor.usage.guard import Decision, Requirement, decide
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -85,12 +85,13 @@ def run(options: argparse.Namespace) -> int:
                 output.json(guard_decision.document(Decision("unknown", ()), options.min_left))
             raise
         output.error(error.message, error.hint)
-        _print(Decision("unknown", ()), options)
+        _print(Decision("unknown", ()), options, ClockStyle())
         return ExitCode.OK
 
 
 def _run(options: argparse.Namespace) -> int:
     request = _request(options)
+    clock = clock_style(os.environ, utc_clock(), request.settings)
     requirement = Requirement(options.min_left, options.window, options.duration)
     give_up_at = utc_clock() + (options.wait or timedelta())
     try:
@@ -102,16 +103,16 @@ def _run(options: argparse.Namespace) -> int:
             until = _next_try(decision, give_up_at)
             if code in {ExitCode.OK, ExitCode.LOGIN_NEEDED} or until is None:
                 break
-            _sleep(until, decision)
+            _sleep(until, decision, clock)
     except OSError as error:
         raise UsageMonitorError(output.describe(error), output.OS_ERROR_HINT) from error
-    _print(decision, options)
+    _print(decision, options, clock)
     if decision.outcome != "unknown":
         return code
     request.report((status,))
     if status.problem is None:
         reported = [window.key for window in status.usage.windows] if status.usage else []
-        output.error(_line(decision), f"Reported: {', '.join(reported) or 'nothing'}.")
+        output.error(_line(decision, clock), f"Reported: {', '.join(reported) or 'nothing'}.")
     return ExitCode.OK if options.fail_open else code
 
 
@@ -141,25 +142,24 @@ def _next_try(decision: Decision, give_up_at: datetime) -> datetime | None:
     return until if until <= give_up_at else None
 
 
-def _sleep(until: datetime, decision: Decision) -> None:
+def _sleep(until: datetime, decision: Decision, clock: ClockStyle) -> None:
     """Say until when and why, and sleep."""
     now = utc_clock()
-    at = clock_time(until, now, clock_style(os.environ, now))
-    output.message(f"waiting until {at} ({countdown(until - now)}): {_line(decision)}")
+    at = clock_time(until, now, clock)
+    output.message(f"waiting until {at} ({countdown(until - now)}): {_line(decision, clock)}")
     while (left := (until - utc_clock()).total_seconds()) > 0:
         time.sleep(min(left, _MAX_SLEEP))
 
 
-def _print(decision: Decision, options: argparse.Namespace) -> None:
+def _print(decision: Decision, options: argparse.Namespace, clock: ClockStyle) -> None:
     if options.json:
         output.json(guard_decision.document(decision, options.min_left))
     else:
-        output.data(f"{_line(decision)}\n")
+        output.data(f"{_line(decision, clock)}\n")
 
 
-def _line(decision: Decision) -> str:
-    now = utc_clock()
-    return guard_decision.line(decision, now, clock_style(os.environ, now))
+def _line(decision: Decision, clock: ClockStyle) -> str:
+    return guard_decision.line(decision, utc_clock(), clock)
 
 
 def _random_fraction() -> float:

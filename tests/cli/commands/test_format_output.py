@@ -43,6 +43,16 @@ def test_a_preset_prints_the_stored_figures_without_a_request(
     assert 1 == len(stored.usage_requests)
 
 
+def test_a_preset_by_itself_needs_no_parser_and_prints_the_same(
+    command: Command, stored: Api
+) -> None:
+    narrow = {"COLUMNS": "30"}  # without countdowns, which change meanwhile
+    for name in ("plain", "tmux", "{name} {five_hour.utilization}"):
+        expected = command.run("--format", name, "--mode", "auto", environ=narrow).stdout
+        assert expected == command.run("--format", name, environ=narrow).stdout
+    assert 1 == len(stored.usage_requests)
+
+
 def test_without_stored_figures_it_reads_first(command: Command, api: Api, store: Store) -> None:
     store.login()
     done = command.run("--format", "{five_hour.utilization}")
