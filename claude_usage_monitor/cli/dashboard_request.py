@@ -11,7 +11,7 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
-from claude_usage_monitor.errors import InvalidSetting, UnknownAccount, UsageMonitorError
+from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
@@ -49,12 +49,10 @@ class DashboardRequest(NamedTuple):
         """
         if self.demo:
             # Takes 4 ms; only needed with `--demo`.
-            from claude_usage_monitor.monitor.demo import DEMO, DemoAccounts
+            from claude_usage_monitor.monitor.demo import DemoAccounts
 
-            unknown = next((name for name in self.names if name != DEMO.name), None)
-            if unknown is not None:
-                raise UnknownAccount(f"There is no account {unknown!r}.", "Known accounts: demo.")
-            return DemoAccounts(utc_clock)
+            mode = self.settings.mode
+            return DemoAccounts(utc_clock, self.names, mode, every=self.all_accounts)
         services = Services(
             self.environ, self.settings, utc_clock, _random_fraction, announce, live=live
         )

@@ -15,15 +15,18 @@ _NAME_WIDTH = 24
 _INDENT = 8
 
 
-def report(findings: Sequence[Finding], width: int) -> str:
-    """Return the findings as text, by area, no line wider than ``width``."""
+def report(findings: Sequence[Finding], width: int, verdict: str = "") -> str:
+    """Return the verdict and the findings as text, by area.
+
+    No line is wider than ``width``, unless it is a text to copy or a word that is wider.
+    """
     beside = width >= 2 * (_INDENT + _NAME_WIDTH)  # whether details are beside the names
-    lines: list[str] = []
+    lines = [*_wrap(verdict, width, "", 0), ""] if verdict else []
     area = ""
     for finding in findings:
         if finding.area != area:
+            lines += [*([""] if area else []), finding.area]
             area = finding.area
-            lines += [*([""] if lines else []), area]
         name = f"  {_SIGNS[finding.state]}  {finding.name}"
         column = _INDENT + _NAME_WIDTH if beside else _INDENT
         if beside and len(name) < column:
@@ -33,6 +36,8 @@ def report(findings: Sequence[Finding], width: int) -> str:
             lines += _wrap(finding.detail, width, " " * column, column)
         if finding.hint:
             lines += _wrap(finding.hint, width, " " * column + "-> ", column + 3)
+        if finding.paste:
+            lines.append(finding.paste)
     return "\n".join(lines) + "\n"
 
 
@@ -50,5 +55,11 @@ def _wrap(text: str, width: int, start: str, indent: int) -> list[str]:
 
 def document(findings: Sequence[Finding], *, ok: bool) -> str:
     """Return the findings as a JSON document."""
-    report = {"version": VERSION, "ok": ok, "findings": [asdict(finding) for finding in findings]}
+    report = {"version": VERSION, "ok": ok, "findings": [_finding(each) for each in findings]}
     return json.dumps(report, indent=2, ensure_ascii=False)
+
+
+def _finding(finding: Finding) -> dict[str, str]:
+    fields = asdict(finding)
+    fields["hint"] = f"{finding.hint} {fields.pop('paste')}".strip()
+    return fields

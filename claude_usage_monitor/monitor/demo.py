@@ -1,44 +1,71 @@
-"""The simulated account of `--demo`, as a reader: no login, no network, no files."""
+"""The simulated accounts of `--demo`, as readers: no login, no network, no files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.errors import RateLimited, UnknownAccount
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage
-from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.store.settings import Mode
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:  # as in history_view
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
-DEMO = Account("demo")
+DEMO = Account("demo", email=PROFILE.email)
+WORK = Account("demo-work", email="ada@work.example", active=False)
+ORGANIZATION = Account("demo-organization", "console", active=False)
+EVERY = (DEMO, ORGANIZATION, WORK)
+
 _INTERVAL = timedelta(seconds=5)
+_REFUSED_AGO = timedelta(minutes=20)
+_ASKED = timedelta(minutes=32)
 
 
 class DemoAccounts(DisplayedAccounts):
-    """The simulated account, always displayed."""
+    """The simulated accounts that the command line selects: by default one subscription.
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._displayed = DisplayedAccount(DEMO.name, DEMO, DemoReader(clock))
+    Raises UnknownAccount.
+    """
+
+    def __init__(
+        self, clock: Callable[[], datetime], names: Sequence[str], mode: Mode, *, every: bool
+    ) -> None:
+        known = {account.name: account for account in EVERY}
+        unknown = next((name for name in names if name not in known), None)
+        if unknown is not None:
+            raise UnknownAccount(
+                f"There is no account {unknown!r}.", f"Known accounts: {', '.join(known)}."
+            )
+        of_mode = [each for each in EVERY if mode in ("auto", each.kind)]
+        selected = [known[name] for name in names] or (of_mode if every else of_mode[:1])
+        self._views = [selected, *([each] for each in of_mode if [each] != selected)]
+        self._readers = {each.name: DemoReader(each, clock) for each in EVERY}
 
     def current(self) -> tuple[DisplayedAccount, ...]:
-        """Return the simulated account."""
-        return (self._displayed,)
+        """Return the accounts to show now."""
+        return tuple(
+            DisplayedAccount(each.name, each, self._readers[each.name]) for each in self._views[0]
+        )
 
     def show_next(self) -> None:
-        """Do nothing: there is no other account."""
+        """Show the next account; after the last one, show the selected ones again."""
+        self._views.append(self._views.pop(0))
 
     def version(self) -> object:
-        """Return a constant: the account never changes."""
+        """Return a constant: the accounts never change."""
         return None
 
 
 class DemoReader(Reader):
-    """Reads the simulated account; its windows start when this reader is created."""
+    """Reads a simulated account; its windows start when this reader is created."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, account: Account, clock: Callable[[], datetime]) -> None:
+        self._account = account
         self._clock = clock
         self._started = clock()
 
@@ -53,16 +80,41 @@ class DemoReader(Reader):
     def cached_status(self, previous: AccountStatus) -> AccountStatus:  # noqa: ARG002 - part of the protocol
         """Return the simulated account's status."""
         now = self._clock()
-        return AccountStatus(
-            account=DEMO,
-            usage=demo_usage(now, self._started),
-            profile=PROFILE,
-            credential_origin="built-in demo",
-            next_read_at=now + _INTERVAL,
+        status = AccountStatus(
+            account=self._account, credential_origin="built-in demo", next_read_at=now + _INTERVAL
+        )
+        if self._account == ORGANIZATION:
+            # Takes 3 ms (calendar); only needed for the organization.
+            from claude_usage_monitor.sources.demo_organization import demo_spend
+
+            spend = demo_spend(now, PROFILE.email or "")
+            return status._replace(spend=spend, profile=Profile(organization=PROFILE.organization))
+        if self._account == WORK:
+            return self._refused(status)
+        return status._replace(usage=demo_usage(now, self._started), profile=PROFILE)
+
+    def _refused(self, status: AccountStatus) -> AccountStatus:
+        """Return a status with old figures, because the API has refused the last request."""
+        refused_at = self._started - _REFUSED_AGO
+        retry_at = refused_at + _ASKED
+        problem = Problem(
+            RateLimited.code,
+            "The API asked to wait 17m.",
+            RateLimited.default_hint,
+            retry_at,
+            retry_after=timedelta(minutes=17),
+        )
+        return status._replace(
+            usage=demo_usage(refused_at, refused_at),
+            profile=Profile(display_name="Ada", email=WORK.email, plan="Team Premium"),
+            problem=problem,
+            next_read_at=retry_at,
         )
 
     def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
-        """Return an invented past."""
+        """Return an invented past; an organization has none."""
+        if self._account == ORGANIZATION:
+            return None
         # Takes 3 ms; only needed when the user opens the view.
         from claude_usage_monitor.sources.demo_history import demo_history
 

@@ -10,10 +10,14 @@ FindingState = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check; ``hint`` says what to do, empty if there is nothing to do."""
+    """The result of one check.
+
+    ``hint`` says what to do, empty if there is nothing to do; ``paste`` is a text to copy as it is.
+    """
 
     area: str
     name: str
     state: FindingState
     detail: str
     hint: str = ""
+    paste: str = ""

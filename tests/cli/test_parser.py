@@ -174,3 +174,38 @@ def test_a_relative_folder_of_ours_is_an_error(command: Command) -> None:
         assert (2, "") == (done.returncode, done.stdout)
         assert "CLAUDE_USAGE_MONITOR_HOME is not an absolute path: 'ours'." in done.stderr
     assert not Path("ours").exists()
+
+
+# --- the demo -------------------------------------------------------------------------------------
+
+
+def demo(command: Command, *options: str) -> list[dict[str, Any]]:
+    done = command.run("--demo", "--json", *options)
+    accounts: list[dict[str, Any]] = json.loads(done.stdout)["accounts"]
+    assert 0 == done.returncode
+    return accounts
+
+
+def test_the_demo_has_an_organization(command: Command) -> None:
+    for options in (("--mode", "console"), ("--account", "demo-organization")):
+        (account,) = demo(command, *options)
+        assert ("console", "demo", None) == (account["kind"], account["source"], account["problem"])
+        assert account["spend"]["month_to_date"] > 0
+    shown = command.run("--demo", "--mode", "console", "--once").stdout
+    assert "Analytical Engines" in shown
+    assert "demo" in shown.splitlines()[-1]
+
+
+def test_the_demo_has_several_accounts_one_of_them_with_a_problem(command: Command) -> None:
+    accounts = demo(command, "--all-accounts")
+    assert ["demo", "demo-organization", "demo-work"] == [each["name"] for each in accounts]
+    problems = [each["problem"]["code"] for each in accounts if each["problem"]]
+    assert ["rate_limited"] == problems
+    shown = command.run("--demo", "--all-accounts", "--once").stdout
+    assert shown.count("demo") >= 3
+
+
+def test_the_demo_names_its_accounts(command: Command) -> None:
+    done = command.run("--demo", "--account", "claude-code")
+    assert 2 == done.returncode
+    assert "Known accounts: demo, demo-organization, demo-work." in done.stderr

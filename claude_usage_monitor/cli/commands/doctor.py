@@ -11,7 +11,7 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 from claude_usage_monitor import __version__
@@ -21,7 +21,7 @@ from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style, output_width, terminal_size
 from claude_usage_monitor.formats import doctor_report
 from claude_usage_monitor.monitor.doctor import integrations
-from claude_usage_monitor.monitor.doctor.report import diagnose
+from claude_usage_monitor.monitor.doctor.report import Diagnosis, diagnose
 from claude_usage_monitor.monitor.doctor.versions import claude_code_version
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
@@ -64,10 +64,22 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         output.json(doctor_report.document(findings, ok=diagnosis.ok))
     else:
-        output.data(doctor_report.report(findings, min(output_width(environ), _MAX_WIDTH)))
+        width = min(output_width(environ), _MAX_WIDTH)
+        output.data(doctor_report.report(findings, width, _verdict(findings, diagnosis)))
     if diagnosis.ok:
         return ExitCode.OK
     return ExitCode.NO_FIGURES if diagnosis.login_works else ExitCode.LOGIN_NEEDED
+
+
+def _verdict(findings: Sequence[Finding], diagnosis: Diagnosis) -> str:
+    """Return in one line whether figures are available, and how many problems there are."""
+    problems = sum(finding.state == "problem" for finding in findings)
+    count = f"{problems} problems are marked !!." if problems > 1 else "1 problem is marked !!."
+    verdict = "Figures are available."
+    if not diagnosis.ok:
+        reason = "the service gives none" if diagnosis.login_works else "a login is needed"
+        verdict = f"No figures: {reason}."
+    return f"{verdict} {count if problems else 'No problems.'}"
 
 
 def _versions(environ: Mapping[str, str]) -> Iterator[Finding]:

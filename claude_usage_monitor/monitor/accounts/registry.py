@@ -22,6 +22,7 @@ from claude_usage_monitor.sources.claude_code.credentials_file import (
 )
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
+from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus
 from claude_usage_monitor.usage.suggestions import did_you_mean
 
@@ -118,6 +119,24 @@ class AccountRegistry:
             status = self.reader(listed).cached_status(AccountStatus(listed.account))
             if status.profile is not None and status.profile.organization is not None:
                 yield status.profile.organization
+
+    def identity_of(self, listed: ListedAccount) -> str | None:
+        """Return whose login or organization an account is; ``None`` until the API has said so."""
+        if listed.saved is not None:
+            return listed.saved.profile.identity
+        services = self.services
+        try:
+            if listed.account.kind == "console":
+                # Takes 2 ms; only users with several accounts need it.
+                from claude_usage_monitor.monitor.organization.admin_key import find_admin_key
+
+                token = find_admin_key(services.environ).secret
+            else:
+                token = services.finder.find(services.clock()).token
+        except UsageMonitorError:
+            return None
+        identity = services.state.identity_of(token_fingerprint(token))
+        return None if is_provisional(identity) else identity
 
     def version(self) -> object:
         """Return a value that changes when an account is added, changed or removed."""

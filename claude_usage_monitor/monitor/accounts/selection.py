@@ -41,7 +41,7 @@ def _of_mode(
         # The organization's status says how to add a key, and shows figures once there is one.
         return (LISTED_CONSOLE,)
     if every:
-        return _without_logged_out(registry, listed)
+        return without_duplicates(registry, _without_logged_out(registry, listed))[0]
     organizations = [each for each in listed if each.account.kind == "console"]
     first = listed[0]
     if not first.account.active:  # the active account is of the other kind
@@ -49,6 +49,24 @@ def _of_mode(
     if not organizations or mode != "auto" or first.account.kind == "console":
         return (first,)
     return _without_logged_out(registry, (first, organizations[0]))
+
+
+def without_duplicates(
+    registry: AccountRegistry, listed: Sequence[ListedAccount]
+) -> tuple[tuple[ListedAccount, ...], tuple[str, ...]]:
+    """Leave out accounts that are the same login, or the same organization, as an earlier one.
+
+    Returns the others, and a note about each that was left out.
+    """
+    shown: dict[str, ListedAccount] = {}
+    notes = []
+    for each in listed:
+        identity = registry.identity_of(each) or each.key
+        first = shown.setdefault(identity, each)
+        if first is not each:
+            same = "the same organization" if each.account.kind == "console" else "the same login"
+            notes.append(f"{each.account.name} is {same} as {first.account.name}: shown once.")
+    return tuple(shown.values()), tuple(notes)
 
 
 def _without_logged_out(

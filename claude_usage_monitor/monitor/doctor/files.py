@@ -31,8 +31,8 @@ _AREA = "Files"
 class Condition(Enum):
     """The condition of a file or folder; the value is its description."""
 
-    GOOD = "only you can change it"
-    MISSING = "does not exist (not needed yet)"
+    GOOD = "good"
+    MISSING = "does not exist yet"
     INACCESSIBLE = "you have no access to it"
     WRONG_TYPE = "not a regular file"
     LINK = "a symbolic link, which is not followed"
@@ -124,7 +124,8 @@ def file_findings(
         if hint:
             problems.add(own.name)
         is_wrong_folder = own.is_folder and condition is Condition.WRONG_TYPE
-        detail = f"{own.path}: {'not a folder' if is_wrong_folder else condition.value}"
+        words = "not a folder" if is_wrong_folder else condition.value
+        detail = str(own.path) if condition is Condition.GOOD else f"{own.path}: {words}"
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
     if state_notice is not None and not problems & {"folder", "state"}:
         state: FindingState = "problem" if state_remedy else "note"

@@ -24,7 +24,7 @@ def pace_maker(
     monitor = PaceMakerMonitor(environ, state)
     snapshot, folder = monitor.read(now), monitor.folder
     if snapshot is None or folder is None:
-        yield Finding(_AREA, "Claude Pace Maker", "ok", "not installed (it is optional)")
+        yield Finding(_AREA, "Claude Pace Maker", "ok", "not installed")
         return
     yield Finding(_AREA, "Claude Pace Maker", "ok", f"{folder}: {installed_as(folder)}")
     yield Finding(_AREA, "throttling", "ok", _activity(snapshot.throttling, now))
@@ -32,7 +32,7 @@ def pace_maker(
     reason = monitor.why_unused(login, snapshot, now)
     if reason is None:
         read_at = "" if snapshot.polled_at is None else f", read {ago(now - snapshot.polled_at)}"
-        yield Finding(_AREA, "its figures", "ok", f"used{read_at}: they save a request")
+        yield Finding(_AREA, "its figures", "ok", f"used{read_at}")
     else:
         yield Finding(_AREA, "its figures", "note", f"not used: {reason}")
     problem = login.pace_maker_problem

@@ -20,6 +20,7 @@ from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _AREA = "Figures"
 _STATUS_LINE = "claude-usage-monitor statusline"
+_STATUS_LINE_SETTING = f'"statusLine": {{"type": "command", "command": "{_STATUS_LINE}"}}'
 
 
 def blocking_problem(status: AccountStatus, now: datetime) -> Problem | None:
@@ -84,8 +85,9 @@ def status_line(environ: Mapping[str, str]) -> Finding:
     """Return the finding about Claude Code's status line, a source that needs no request."""
     name, command = "status line", statusline_command(environ)
     if command is None:
-        hint = f"It provides figures without a request. Set it to `{_STATUS_LINE}`."
-        return Finding(_AREA, name, "note", "not set up in Claude Code", hint)
+        hint = "It provides figures without a request. Add this to ~/.claude/settings.json:"
+        detail = "not set up in Claude Code"
+        return Finding(_AREA, name, "note", detail, hint, _STATUS_LINE_SETTING)
     if "claude-usage-monitor" not in command or "statusline" not in command:
         hint = f"To keep it and add ours: `{_STATUS_LINE} -- COMMAND`."
         return Finding(_AREA, name, "note", "another command is set up", hint)
@@ -101,5 +103,5 @@ def claude_json(environ: Mapping[str, str], now: datetime) -> Finding:
     if config.profile is None or config.profile.account_uuid is None:
         return Finding(_AREA, name, "note", "does not say who is logged in")
     if config.usage is None:
-        return Finding(_AREA, name, "ok", "says who is logged in; has no figures")
+        return Finding(_AREA, name, "ok", "has no figures")
     return Finding(_AREA, name, "ok", f"has figures, read {ago(now - config.usage.as_of)}")

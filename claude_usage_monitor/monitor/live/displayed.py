@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 from claude_usage_monitor.errors import AccountsUnavailable, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
-from claude_usage_monitor.monitor.accounts.selection import selected, selected_without_list
+from claude_usage_monitor.monitor.accounts.selection import (
+    selected,
+    selected_without_list,
+    without_duplicates,
+)
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
 from claude_usage_monitor.store.settings import Mode
 
@@ -22,7 +26,7 @@ class SelectedAccounts(DisplayedAccounts):
         self, registry: AccountRegistry, names: Sequence[str], mode: Mode, *, every: bool = False
     ) -> None:
         self.warning: str | None = None
-        """Why saved accounts are missing, if their list cannot be read."""
+        """Why accounts are missing: their list cannot be read, or some are the same login."""
         self._registry = registry
         self._mode: Mode = mode
         self._every = every
@@ -33,6 +37,12 @@ class SelectedAccounts(DisplayedAccounts):
                 raise
             self.warning = f"{error.message} {error.hint}"
             self._shown = selected_without_list(registry, mode)
+        if every and not names:
+            listed = registry.all_accounts()
+            notes = without_duplicates(
+                registry, [e for e in listed if mode in ("auto", e.account.kind)]
+            )[1]
+            self.warning = " ".join(notes) or None
         self._named_keys = tuple(listed.key for listed in self._shown) if names else ()
         self._single_key: str | None = None  # of the account that `show_next` selected
 

@@ -168,7 +168,7 @@ def _claude_code(report: ClaudeCodeSpend, spend: Spend, options: RenderOptions) 
         figure = options.glyphs.ellipsis
         notes = (f"{report.missing_days} days not read yet", "not all read")
     elif rows:
-        notes = ("estimate, API-billed only, an hour late", "an hour late")
+        notes = ("estimate, API-billed only, an hour late", "estimate")
         if report.unpriced:
             unpriced = f"{report.unpriced} unpriced"
             notes = (*(f"{unpriced}, {note}" for note in notes), unpriced)

@@ -348,3 +348,23 @@ def test_reports_how_often_forecasts_were_right(command: Command, store: Store) 
         )
     finding = findings(command)["forecast"]
     assert ("ok", "80 % intervals held 1 of 2 times") == (finding["state"], finding["detail"])
+
+
+def test_the_report_begins_with_a_verdict(command: Command, api: Api, store: Store) -> None:
+    first = command.run("doctor").stdout.splitlines()[0]
+    assert first.startswith("No figures: a login is needed. ")
+    store.login()
+    command.run("--json")
+    done = command.run("doctor")
+    assert 0 == done.returncode
+    assert done.stdout.splitlines()[0].startswith("Figures are available. ")
+
+
+def test_the_setting_for_the_status_line_can_be_pasted(command: Command, store: Store) -> None:
+    """At every width on a line of its own; it is what Claude Code's settings need."""
+    store.login()
+    for columns in ("28", "60", "100"):
+        lines = command.run("doctor", environ={"COLUMNS": columns}).stdout.splitlines()
+        (setting,) = [line for line in lines if line.startswith('"statusLine"')]
+        parsed = json.loads("{" + setting + "}")
+        assert "claude-usage-monitor statusline" == parsed["statusLine"]["command"]

@@ -15,11 +15,15 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.selection import selected
+from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.payloads import as_bytes
 from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of
@@ -357,3 +361,38 @@ def test_the_reader_of_a_removed_account_is_forgotten() -> None:
     found.all_accounts()
     gc.collect()
     assert reader() is None
+
+
+# --- the same login twice -------------------------------------------------------------------------
+
+
+def test_two_accounts_that_are_the_same_login_are_shown_once_and_named(
+    server: TokenServer, store: Store
+) -> None:
+    save_account(server.issue("one"), "one")
+    store.write(as_bytes(server.issue("one")))
+    found = registry()
+    reader = found.reader(found.find("claude-code"))
+    reader.read(AccountStatus(CLAUDE_CODE))  # the API says whose login it is
+    assert ["claude-code"] == shown(every=True)
+    accounts = SelectedAccounts(registry(), (), "auto", every=True)
+    assert "one is the same login as claude-code: shown once." == accounts.warning
+    assert ["claude-code", "one"] == shown("claude-code", "one")  # the user names both
+
+
+def test_a_key_that_is_saved_and_in_the_environment_is_one_organization(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_admin_key("Org", monkeypatch)
+    key = "sk-ant-admin01-canary-5f2a91"
+    monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", key)
+    found = registry()
+    saved = next(each for each in found.all_accounts() if each.saved)
+    assert saved.saved is not None
+    fingerprint = token_fingerprint(Secret(key))
+    found.services.state.link_identity(fingerprint, "organization")
+    profile = Profile(account_uuid="organization")
+    found.services.accounts.store_profile(saved.saved.id, profile)
+    save_account(server.issue("one"), "one")
+    names = shown(every=True)
+    assert 1 == len({"Org", "console"} & set(names))

@@ -455,7 +455,7 @@ def test_doctor_says_why_no_request_is_sent(
 
 
 def test_doctor_says_if_it_is_not_installed(command: Command, login: Store) -> None:
-    assert "not installed (it is optional)" in command.run("doctor").stdout
+    assert "not installed" in command.run("doctor").stdout
 
 
 def test_its_secrets_are_never_shown_or_stored(
