@@ -40,6 +40,7 @@ def open_console(
         theme=theme_for(settings.theme),
         left=settings.show == "left",
         forecast=settings.forecast,
+        work=settings.work,
     )
 
 

@@ -9,6 +9,7 @@ from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.limits.extra_usage import off_text
 from claude_usage_monitor.usage.limits.outlook import outlook, outlook_texts, pace_texts
+from claude_usage_monitor.usage.limits.pace import worked_percent
 from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, Usage, UsageWindow
 from claude_usage_monitor.usage.money.money import money
 
@@ -64,6 +65,7 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
     if ending is not None and ending.kind != "reached" and not options.forecast:
         ending = None
     running = window.state(now) == "running"
+    even_pace = _even_pace(window, now, options)
     run_out: tuple[str, ...] = ()
     if ending is not None:
         run_out = tuple(map(options.text, outlook_texts(ending, now, options.clock)))
@@ -73,11 +75,11 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
         label=options.text(window.label),
         short_label=options.text(window.short_label),
         utilization=utilization,
-        tick=window.time_elapsed_percent(now) if utilization is not None else None,
+        tick=even_pace if utilization is not None else None,
         brief=brief,
         reset=reset,
         run_out=run_out,
-        pace=pace_texts(window, now),
+        pace=pace_texts(window, even_pace, now),
         money=(_amounts(*window.amounts, options)[1],) if window.amounts else (),
         ending=ending.kind if ending is not None else "",
         running=running,
@@ -85,6 +87,14 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
         key=window.key,
         expected=window.forecast.expected_at_reset if window.forecast else None,
     )
+
+
+def _even_pace(window: UsageWindow, now: datetime, options: RenderOptions) -> float | None:
+    """Return what an even pace would have used by now, of the user's working time if set."""
+    work, length = options.work, window.length
+    if work is None or length is None or window.resets_at is None:
+        return window.time_elapsed_percent(now)
+    return worked_percent(window.resets_at, length, now, work, options.clock.zone)
 
 
 def _reset(

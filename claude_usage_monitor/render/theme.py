@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.limits.pace import WorkWeek
 from claude_usage_monitor.usage.limits.windows import Severity, severity_of
 
 FAINT = "dim"  # for decoration and old figures only: dim text is hard to read
@@ -200,7 +201,7 @@ class RenderOptions:
     """How to draw: glyphs, color, theme, clock style, and whether the screen is live.
 
     ``left`` is whether percentages are what is left instead of what is used; ``forecast`` whether
-    to say how windows will end.
+    to say how windows will end; ``work`` is the time that the even pace counts, ``None`` for all.
     """
 
     glyphs: Glyphs = UNICODE
@@ -210,6 +211,7 @@ class RenderOptions:
     theme: Theme = _ANY
     left: bool = False
     forecast: bool = True
+    work: WorkWeek | None = None
 
     @property
     def word(self) -> str:

@@ -22,6 +22,9 @@ _MIN_FLOOR = 60  # seconds
 _MAX_SECONDS = 7 * 86_400  # older figures are not shown as current ones
 _MIN_AMOUNT, _MAX_AMOUNT = Decimal("0.01"), Decimal(10**12)
 _MAX_USER_AGENT = 200  # characters
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", re.ASCII)
+_DAY_MINUTES = 24 * 60
 _EMAIL_LENGTHS = range(3, 255)  # characters
 _MAX_SHOWN = 40  # characters of a wrong key or value
 _ADDRESS = re.compile(r"(?P<host>localhost|[0-9.]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
@@ -158,6 +161,24 @@ def _boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def _work_days(value: object) -> tuple[int, ...] | None:
+    if not isinstance(value, list) or not value or any(day not in _WEEKDAYS for day in value):
+        return None
+    return tuple(sorted({_WEEKDAYS.index(day) for day in value}))
+
+
+def _work_hours(value: object) -> tuple[int, int] | None:
+    """Return begin and end in minutes since midnight."""
+    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    hours, minutes, end_hours, end_minutes = map(int, match.groups())
+    begin, end = hours * 60 + minutes, end_hours * 60 + end_minutes
+    if max(minutes, end_minutes) > 59 or begin >= _DAY_MINUTES or end > _DAY_MINUTES:
+        return None
+    return None if begin == end else (begin, end)
+
+
 def listen_address(value: object) -> tuple[str, int] | None:
     """Return the IP address and the port in ``127.0.0.1:9464`` or ``[::1]:9464``."""
     match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
@@ -213,6 +234,8 @@ _KEYS = {
     "service_status": _Key("service_status", "true or false", _boolean),
     "color": _choice("color", "auto", "always", "never"),
     "forecast": _Key("forecast", "true or false", _boolean),
+    "work_days": _Key("work_days", 'a list of days such as ["mon", "tue"]', _work_days),
+    "work_hours": _Key("work_hours", 'a time span such as "09:00-18:00"', _work_hours),
     "theme": _choice("theme", "auto", "dark", "light", "colorblind", "high-contrast"),
     "plain": _Key("plain", "true or false", _boolean),
     "show": _choice("show", "used", "left"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.files import read_own_file
+from claude_usage_monitor.usage.limits.pace import WorkWeek
 
 if TYPE_CHECKING:
     from decimal import Decimal  # 1.3 ms
@@ -32,6 +33,8 @@ class Settings(NamedTuple):
     ascii: bool = False
     color: ColorChoice = "auto"
     forecast: bool = True
+    work_days: tuple[int, ...] | None = None  # Monday is 0
+    work_hours: tuple[int, int] | None = None  # minutes since midnight
     theme: ThemeChoice = "auto"
     plain: bool = False
     show: Literal["used", "left"] = "used"
@@ -42,6 +45,15 @@ class Settings(NamedTuple):
     transcripts: bool = True
     hide_names: bool = False
     service_status: bool = False
+
+    @property
+    def work(self) -> WorkWeek | None:
+        """The user's working time; ``None`` if neither days nor hours are set."""
+        if self.work_days is None and self.work_hours is None:
+            return None
+        begin, end = self.work_hours or (0, 24 * 60)
+        days = range(7) if self.work_days is None else self.work_days
+        return WorkWeek(frozenset(days), timedelta(minutes=begin), timedelta(minutes=end))
 
 
 def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:

@@ -20,6 +20,7 @@ from claude_usage_monitor.render.panels.limits import NO_LIMITS
 from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import WorkWeek
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account
 from tests.support import panes
@@ -387,3 +388,16 @@ def test_a_forecast_is_said_in_a_sentence_unless_the_user_wants_none() -> None:
         assert "run out" not in quiet
         assert "lasts" not in quiet
     assert "may run out" in frame_text(status, 60, PLAIN)
+
+
+def test_the_tick_and_the_pace_count_the_users_working_time() -> None:
+    """Saturday noon: a week that ends on Tuesday has two of its five working days left."""
+    usage = NORMAL.usage
+    assert usage is not None
+    week = usage.windows[1]
+    status = NORMAL._replace(usage=usage._replace(windows=(week._replace(utilization=80.0),)))
+    work = WorkWeek(frozenset(range(5)), timedelta(hours=9), timedelta(hours=18))
+    calendar = frame_text(status, 100, ONCE)
+    assert "ahead of an even pace" in calendar
+    by_work = frame_text(status, 100, replace(ONCE, work=work))
+    assert calendar.index("┃") < by_work.index("┃")

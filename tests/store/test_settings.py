@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.store.config_toml import LISTEN_REQUIREMENT, ServeSettings
 from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.usage.limits.pace import WorkWeek
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,9 @@ plain = true
 show = "left"
 clock = "12h"
 timezone = "Asia/Tokyo"
+forecast = false
+work_days = ["fri", "mon"]
+work_hours = "09:00-18:30"
 [serve]
 listen = "[::1]:9000"
 certfile = "/etc/ssl/metrics.pem"
@@ -52,6 +56,9 @@ ALL_SET = Settings(
     show="left",
     clock="12h",
     timezone="Asia/Tokyo",
+    forecast=False,
+    work_days=(0, 4),
+    work_hours=(540, 1110),
     serve=ServeSettings(
         listen=("::1", 9000),
         certfile="/etc/ssl/metrics.pem",
@@ -119,6 +126,12 @@ def test_every_key_is_read(path: Path, text: bytes) -> None:
         ("mode = []", '"auto", "code" or "console"'),
         ("ascii = 1", "true or false"),
         ('color = "blue"', '"auto", "always" or "never"'),
+        ("work_days = []", 'a list of days such as ["mon", "tue"]'),
+        ('work_days = ["monday"]', 'a list of days such as ["mon", "tue"]'),
+        ('work_hours = "9-18"', 'a time span such as "09:00-18:00"'),
+        ('work_hours = "09:00-25:00"', 'a time span such as "09:00-18:00"'),
+        ('work_hours = "09:60-18:00"', 'a time span such as "09:00-18:00"'),
+        ('work_hours = "09:00-09:00"', 'a time span such as "09:00-18:00"'),
         ('theme = "blue"', '"auto", "dark", "light", "colorblind" or "high-contrast"'),
         ("plain = 1", "true or false"),
         ('show = "both"', '"used" or "left"'),
@@ -281,3 +294,12 @@ def test_any_content_gives_settings(path: Path, content: bytes) -> None:
 def test_any_value_of_any_key_gives_settings(path: Path, key: str, value: object) -> None:
     path.write_text(f"{key} = {str(value).lower()}")
     load_settings(path)
+
+
+def test_days_or_hours_alone_are_a_work_week() -> None:
+    hours = timedelta(hours=1)
+    assert Settings().work is None
+    assert Settings(work_days=(0, 1)).work == WorkWeek(frozenset({0, 1}), 0 * hours, 24 * hours)
+    every_day = frozenset(range(7))
+    assert Settings(work_hours=(540, 1080)).work == WorkWeek(every_day, 9 * hours, 18 * hours)
+    assert Settings(work_hours=(1320, 360)).work == WorkWeek(every_day, 22 * hours, 6 * hours)

@@ -16,7 +16,7 @@ from claude_usage_monitor.usage.durations import (
     countdown,
 )
 from claude_usage_monitor.usage.limits.forecast import Forecast
-from claude_usage_monitor.usage.limits.pace import FULL
+from claude_usage_monitor.usage.limits.pace import FULL, classify
 from claude_usage_monitor.usage.limits.windows import UsageWindow, percent_text
 
 _MIN_ELAPSED_PERCENT = 1.0  # of a window's time: before that an average rate predicts nothing
@@ -176,12 +176,16 @@ def outlook_phrase(outlook: Outlook, now: datetime, clock: ClockStyle) -> str:
     return f"lasts until the reset with about {percent_text(outlook.expected)} percent used"
 
 
-def pace_texts(window: UsageWindow, now: datetime) -> tuple[str, ...]:
-    """Return how a window compares with an even pace, the longest text first; maybe nothing."""
-    delta, pace = window.pace_delta(now), window.pace(now)
+def pace_texts(window: UsageWindow, even_pace: float | None, now: datetime) -> tuple[str, ...]:
+    """Return how a window compares with an even pace, the longest text first; maybe nothing.
+
+    ``even_pace`` is the percentage that an even pace would have used by now.
+    """
     utilization = window.at(now).utilization
-    if delta is None or pace is None or (utilization is not None and utilization >= FULL):
+    if even_pace is None or utilization is None or utilization >= FULL:
         return ()
+    delta = utilization - even_pace
+    pace = classify(delta)
     if pace == "on":
         return ("on an even pace", "on pace")
     points = max(1, round(abs(delta)))

@@ -5,19 +5,62 @@ An even pace uses 50 % after half of the window and reaches 100 % exactly at the
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Literal, NamedTuple
 
 Pace = Literal["over", "on", "under"]
 
 ON_PACE_POINTS = 1.0  # the API reports whole percents: one point is its resolution
 FULL = 100.0
+_DAY = timedelta(days=1)
 
 
 def elapsed_percent(resets_at: datetime, length: timedelta, now: datetime) -> float:
     """Return how much of the window's time has passed, 0.0–100.0."""
     elapsed = length - (resets_at - now)
     return min(100.0, max(0.0, elapsed / length * 100.0))
+
+
+class WorkWeek(NamedTuple):
+    """When the user works: weekdays (Monday is 0), and the hours of a day since midnight.
+
+    Hours that end before they begin last until the next day.
+    """
+
+    days: frozenset[int] = frozenset(range(7))
+    begin: timedelta = timedelta()
+    end: timedelta = _DAY
+
+    def time_between(self, start: datetime, end: datetime, zone: tzinfo | None) -> timedelta:
+        """Return the working time between two instants; ``zone`` is ``None`` for the system's."""
+        lasts = (self.end - self.begin) % _DAY or _DAY
+        day = datetime.combine(start.astimezone(zone), time()) - _DAY  # its hours may reach today
+        total = timedelta()
+        while (begun := _instant(day + self.begin, zone)) < end:
+            if day.weekday() in self.days:
+                done = _instant(day + self.begin + lasts, zone)
+                total += max(timedelta(), min(done, end) - max(begun, start))
+            day += _DAY
+        return total
+
+
+def _instant(local: datetime, zone: tzinfo | None) -> datetime:
+    """Return the instant of a local time without a zone."""
+    return (local.replace(tzinfo=zone) if zone else local.astimezone()).astimezone(UTC)
+
+
+def worked_percent(
+    resets_at: datetime, length: timedelta, now: datetime, work: WorkWeek, zone: tzinfo | None
+) -> float:
+    """Return how much of the window's working time has passed, 0.0–100.0.
+
+    In a window without working time, all of its time counts.
+    """
+    start = resets_at - length
+    whole = work.time_between(start, resets_at, zone)
+    if not whole:
+        return elapsed_percent(resets_at, length, now)
+    return work.time_between(start, min(max(now, start), resets_at), zone) / whole * 100.0
 
 
 def classify(delta: float) -> Pace:

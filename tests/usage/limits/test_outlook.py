@@ -85,7 +85,8 @@ def test_a_window_runs_out_before_its_reset_or_lasts_with_less_than_100_percent(
 def test_says_how_a_window_compares_with_an_even_pace(
     utilization: float | None, expected: tuple[str, ...]
 ) -> None:
-    assert expected == pace_texts(five_hour(utilization, timedelta(hours=2.5)), NOW)
+    window = five_hour(utilization, timedelta(hours=2.5))
+    assert expected == pace_texts(window, window.elapsed_percent(NOW), NOW)
 
 
 # --- by a forecast -----------------------------------------------------------------------------
