@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from claude_usage_monitor.errors import CredentialsExpired, NoCredentials, RateLimited
+from claude_usage_monitor.errors import (
+    CredentialsExpired,
+    NoCredentials,
+    RateLimited,
+    RefreshTokenRevoked,
+    Unauthorized,
+)
 from claude_usage_monitor.monitor.login import stored
-from claude_usage_monitor.monitor.login.refresh import RefreshReason
+from claude_usage_monitor.monitor.login.refresh import RefreshReason, error_from_refresh_state
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from claude_usage_monitor.store.processes import this_process
@@ -177,6 +183,38 @@ def test_a_back_off_that_another_process_has_just_stored_counts(server: TokenSer
         )
     assert ("It asks to wait.", retry_at) == (caught.value.message, caught.value.retry_at)
     assert [] == server.refreshes
+
+
+@pytest.mark.parametrize(
+    ("reason", "minutes"),
+    [
+        (RefreshReason.EXPIRING, 5),
+        (RefreshReason.REFUSED, 5),
+        (RefreshReason.NEVER_ACCEPTED, 60),
+    ],
+)
+def test_a_login_that_was_just_refreshed_is_refreshed_again_after_the_cooldown(
+    server: TokenServer, reason: RefreshReason, minutes: int
+) -> None:
+    clock = Clock()
+    refresher = registry(clock).services.refresher
+    saved = expired(server)
+    refreshed_at = refresher.refresh(saved, access_fingerprint(saved), reason).refreshed_at
+    assert refreshed_at is not None
+    with pytest.raises((CredentialsExpired, Unauthorized)) as caught:
+        refresher.refresh(saved, access_fingerprint(saved), reason)
+    assert refreshed_at + timedelta(minutes=minutes) == caught.value.retry_at
+    assert 1 == len(server.refreshes)
+    clock.advance(minutes=minutes)
+    refresher.refresh(saved, access_fingerprint(saved), reason)
+    assert 2 == len(server.refreshes)
+
+
+def test_the_error_of_a_revoked_refresh_token_keeps_its_class() -> None:
+    final = RefreshState("print", 1, 0, None, RefreshTokenRevoked.code, "It is revoked.", "Log in.")
+    error = error_from_refresh_state(final)
+    assert isinstance(error, RefreshTokenRevoked)
+    assert ("It is revoked.", "Log in.", None) == (error.message, error.hint, error.retry_at)
 
 
 def test_a_refresh_in_the_future_delays_no_other_one(server: TokenServer) -> None:

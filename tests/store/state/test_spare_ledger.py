@@ -240,6 +240,7 @@ def test_a_command_that_is_alone_sends_nothing_and_says_why(unusable: Path) -> N
         assert problem is not None
         assert ("rate_limited", NOW + MINUTE) == (problem.code, problem.retry_at)
         assert f"{unusable} cannot be written" in problem.message
+        assert "one an hour" not in (state.notice or "")
         backoff = state.backoff_of("t")
         assert backoff is not None
         assert problem == backoff.problem
@@ -286,6 +287,17 @@ def test_a_429_in_state_db_holds_for_a_process_that_becomes_alone(
     assert wait == request(live, NOW + 49 * MINUTE)
 
 
+def test_a_fallback_folder_that_others_can_read_has_no_spare_ledger(
+    tmp_path: Path, unusable: Path
+) -> None:
+    fallback = tmp_path / "fallback" / "state.db"
+    fallback.parent.mkdir()
+    fallback.parent.chmod(0o755)
+    state = StateStore(unusable, fallback=fallback, live=True)
+    assert "one an hour is sent" in (state.notice or "")
+    assert [] == list(fallback.parent.iterdir())
+
+
 def test_the_spare_ledger_may_be_in_the_fallback_folder(disk: SmallDisk, unusable: Path) -> None:
     fallback = disk.path / "fallback" / "state.db"
     request(StateStore(unusable, fallback=fallback), NOW - timedelta(days=1))
@@ -293,6 +305,16 @@ def test_the_spare_ledger_may_be_in_the_fallback_folder(disk: SmallDisk, unusabl
     one, other = (StateStore(unusable, fallback=fallback) for _ in range(2))
     assert isinstance(request(one, NOW), Granted)
     assert Wait(NOW + FLOOR) == request(other, NOW)
+
+
+def test_live_mode_with_a_spare_ledger_sends_more_than_one_request_an_hour(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    live = StateStore(path, live=True)
+    assert isinstance(request(live, NOW), Granted)
+    assert "one an hour" not in (live.notice or "")
+    assert isinstance(request(live, NOW + FLOOR), Granted)
 
 
 def test_a_spare_ledger_that_is_no_longer_used_is_closed(
@@ -327,6 +349,8 @@ def test_what_a_process_sent_alone_counts_when_there_is_space(
     for state in (live, StateStore(path)):
         assert Wait(NOW + 50 * MINUTE, limited(NOW + 50 * MINUTE)) == request(state, NOW + MINUTE)
         assert state.notice is None
+    assert isinstance(request(live, NOW + MINUTE, "another"), Granted)
+    assert 2 == live.requests_in_last_hour("account", NOW + MINUTE)
 
 
 def test_a_process_whose_spare_ledger_breaks_goes_on_alone(disk: SmallDisk, path: Path) -> None:
