@@ -56,7 +56,8 @@ def outlook(window: UsageWindow, now: datetime) -> Outlook | None:
         return None
     full_at = window.full_at(now)
     if full_at is None:
-        return Outlook("lasts", expected=min(utilization * FULL / elapsed, FULL))
+        at_reset = max(0.0, utilization) * FULL / elapsed
+        return Outlook("lasts", expected=min(at_reset, FULL))
     return Outlook("runs_out", full_at) if window.pace(now) == "over" else None
 
 
