@@ -32,6 +32,7 @@ HEAVY = (
     "secretstorage",
     "cryptography",
     "platformdirs",
+    "prometheus_client",
     "tomllib",
     "ssl",
     "msgspec",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.claude_code.claude import TURN_TIMEOUT, send
-from tests.support.command import environ_with_short_floor
+from tests.support.command import TIMEOUT, environ_with_short_floor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,8 @@ import datetime
 import claude_usage_monitor.monitor.live.poller as poller
 poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.5)
 """
+
+LIFETIME = 20.0  # seconds of a login: three panes show figures before it ends, on a busy machine
 
 # A browser whose user consents at once, and whose page for the login is that of the test's server.
 BROWSER = """#!{python} -I
@@ -53,7 +55,7 @@ def add_copy(command: Command, environ: dict[str, str]) -> None:
 def test_claude_code_alone_refreshes_an_expired_login_and_everyone_follows(
     claude: ClaudeCode, command: Command, environ: dict[str, str]
 ) -> None:
-    family = claude.log_in(expires_in=8)
+    family = claude.log_in(expires_in=LIFETIME)
     add_copy(command, environ)
     panes = [
         command.open("--interval", "5", *more, rows=40, environ=environ)
@@ -62,7 +64,7 @@ def test_claude_code_alone_refreshes_an_expired_login_and_everyone_follows(
     for pane in panes:
         pane.wait_for("78 %")
     for pane in panes:
-        pane.wait_for("login expired")
+        pane.wait_for("expired", LIFETIME + TIMEOUT)
 
     claude.server.figures["work"] = 82.0
     claude.prompt()
