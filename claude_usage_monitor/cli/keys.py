@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -11,8 +12,10 @@ from typing import ClassVar, Self
 _MAX_KEYS = 64  # bytes at once; more is a paste, which is ignored
 _PAUSE = 0.1  # seconds; bytes that follow sooner belong to the previous paste or sequence
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_X].*?(?:\x07|\x1b\\)|.)", re.DOTALL)
-_ARROWS = re.compile(rb"\x1b[\[O]([CD])")
-LEFT, RIGHT, ESCAPE = "\x02", "\x06", "\x1b"  # arrows are what Ctrl+B and Ctrl+F are in shells
+# An arrow is the control character that does the same in shells: Ctrl+P, N, F and B.
+UP, DOWN, RIGHT, LEFT, ESCAPE = "\x10", "\x0e", "\x06", "\x02", "\x1b"
+_ARROW = re.compile(rb"\x1b[\[O]([A-D])")
+_ARROWS = {b"A": b"\x10", b"B": b"\x0e", b"C": b"\x06", b"D": b"\x02"}
 _INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O|[\]P^_X](?:(?!\x07|\x1b\\).)*)?\Z", re.DOTALL)
 
 
@@ -24,6 +27,8 @@ class KeyParser:
     """Separates keys from pastes and from escape sequences, which may arrive in several pieces."""
 
     def __init__(self) -> None:
+        self.sequences: list[bytes] = []
+        """The escape sequences that arrived, such as a terminal's replies; others may clear it."""
         self._incomplete = b""
         self._in_paste = False
         self._last_at = -_PAUSE
@@ -41,7 +46,8 @@ class KeyParser:
         incomplete = _INCOMPLETE.search(data)
         if incomplete is not None:
             data, self._incomplete = data[: incomplete.start()], incomplete[0]
-        data = _ARROWS.sub(lambda arrow: b"\x06" if arrow[1] == b"C" else b"\x02", data)
+        data = _ARROW.sub(lambda match: _ARROWS[match[1]], data)
+        self.sequences += (match[0] for match in _SEQUENCE.finditer(data))
         return _SEQUENCE.sub(b"", data).decode("ascii", "ignore")
 
     @property
@@ -81,6 +87,17 @@ if sys.platform == "win32":
 
         def restore(self) -> None:
             """Do nothing: the console's mode was not changed."""
+
+        def replies(self) -> list[bytes]:
+            """Return nothing: this program asks the console nothing."""
+            return []
+
+        def may_ask(self) -> bool:
+            """Return False: `msvcrt` would return a reply as keys."""
+            return False
+
+        def discard_input(self) -> None:
+            """Do nothing: there is no late reply."""
 
         def wait(self, timeout: float) -> str:
             """Return the keys pressed, or nothing after ``timeout`` seconds or a wake."""
@@ -162,3 +179,21 @@ else:
             if not data:
                 raise TerminalGone
             return self._parser.parse(data, time.monotonic())
+
+        def replies(self) -> list[bytes]:
+            """Return the terminal's replies, and other escape sequences, since the last call."""
+            replies, self._parser.sequences = self._parser.sequences, []
+            return replies
+
+        def may_ask(self) -> bool:
+            """Return whether a reply of the terminal would reach this process, and no other."""
+            try:
+                return self._stdin is not None and os.tcgetpgrp(self._stdin) == os.getpgrp()
+            except OSError:  # it is not the terminal that controls this process
+                return False
+
+        def discard_input(self) -> None:
+            """Discard what was typed and not read, such as a late reply of the terminal."""
+            if self._stdin is not None:
+                with contextlib.suppress(termios.error):
+                    termios.tcflush(self._stdin, termios.TCIFLUSH)

@@ -82,3 +82,7 @@ class DisplayedAccounts(Protocol):
     def version(self) -> object:
         """Return a value that changes when `current` may return other accounts."""
         ...
+
+    def position(self) -> tuple[int, int] | None:
+        """Return which of all accounts is the only one on the screen, and how many there are."""
+        return None

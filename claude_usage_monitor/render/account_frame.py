@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render import captions, frame
@@ -165,18 +166,40 @@ class AccountFrame:
 
     def _top(self) -> Text:
         title = self.title(self.width - frame.MARGIN)
-        right = captions.subtitle(self.status, self.options) if self._detailed else self._word
+        right = (
+            captions.subtitle(self.status, self.options)
+            if self._detailed
+            else self._narrow_subtitle
+        )
         return self._dimmed(frame.top_border(title, right, self.width, self.options))
 
     def _bottom(self) -> Text:
         candidates = captions.freshness(self.status, self.now, self.options)
         text = fitting_text(candidates, self.width - frame.MARGIN) or candidates[-1]
-        help_key = HELP if self.options.live and self._detailed and self.last else ""
+        help_key = ""
+        if self.options.live and self._detailed and self.last:
+            help_key = " · ".join(filter(None, (self._position, HELP)))
+            help_key = self.options.text(help_key)
         return self._dimmed(frame.bottom_border(text, help_key, self.width, self.options))
 
     @property
     def _detailed(self) -> bool:
         return self.width - frame.SIDES >= MIN_DETAILED_WIDTH
+
+    @property
+    def _narrow_subtitle(self) -> str:
+        """The position among the accounts, else the word that percentages lack."""
+        position = self._position
+        free = self.width - frame.MARGIN_OF_TWO - cell_len(self.title(self.width - frame.MARGIN))
+        return self.options.text(position) if position and len(position) <= free else self._word
+
+    @property
+    def _position(self) -> str:
+        """Which of all accounts this is, if it is the only one on the screen."""
+        if self.options.position is None or not self.options.live:
+            return ""
+        number, count = self.options.position
+        return f"{number} of {count} · Tab"
 
     @property
     def _word(self) -> str:
@@ -197,7 +220,8 @@ class AccountFrame:
         lines = [line for block in blocks for line in block]
         if self.several:
             lines.insert(0, self._dimmed(styled_text(self.title(self.width), STRONG)))
-        if age:
+        if age or self.options.answers:
+            lines = lines if age else lines[:-1]
             text = captions.freshness(self.status, self.now, self.options)[-1]
             lines.append(Text(self.options.fit(text, self.width)))
         return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import Spend
 
 READING = "Reading…"
+READING_NOW = "reading…"  # in a footer
 NO_LIMITS = "no limits"
 ADMIN_API = "Admin API"
 DEMO = "demo"  # shown at every width: these figures are simulated
@@ -102,6 +103,8 @@ def freshness(status: AccountStatus, now: datetime, options: RenderOptions) -> t
     """Return candidates for a frame's footer: source, age and when the next read is due."""
     figures_age = status.age(now)
     stale = status.stale(now)
+    if options.answers:
+        return _joined(_answer(figures_age, _next_request(status, now, options)), options)
     old = "no figures yet" if figures_age is None else age(figures_age)
     if stale and old != "now":
         old = f"{old} old"
@@ -145,12 +148,40 @@ def common_freshness(
     if old not in {"", "now"}:
         old = f"up to {old} old"
     reads = [s.next_read_at for s in statuses if s.next_read_at is not None]
-    soonest = f"next {due_in(min(reads) - now)}" if options.live and reads else ""
+    soonest = _due(min(reads) - now) if options.live and reads else ""
+    if options.live and any(status.reading for status in statuses):
+        soonest = READING_NOW
+    if options.answers:
+        ages_known = [span for s in statuses if (span := s.age(now)) is not None]
+        return _joined(_answer(max(ages_known, default=None), soonest), options)
     return _joined([(sources, old, soonest), (old, soonest), (soonest or old,)], options)
+
+
+def _answer(figures_age: timedelta | None, next_request: str) -> list[list[str]]:
+    """Return candidates for the answer to the key that asks for new figures."""
+    if figures_age is None:
+        return [["no figures yet", next_request], [next_request or "no figures yet"]]
+    old = age(figures_age)
+    read = "just read" if old == "now" else f"read {old} ago"
+    return [[read, next_request], [next_request or read]]
+
+
+def _next_request(status: AccountStatus, now: datetime, options: RenderOptions) -> str:
+    """Return when the next request is due, also while a problem delays it."""
+    problem = status.problem
+    if problem is not None and problem.retry_at is not None and not status.reading:
+        return f"next {clock_time(problem.retry_at, now, options.clock)}"
+    return _next_read(status, now, options)
 
 
 def _joined(candidates: Sequence[Sequence[str]], options: RenderOptions) -> tuple[str, ...]:
     return tuple(options.text(" · ".join(filter(None, parts))) for parts in candidates)
+
+
+def _due(span: timedelta) -> str:
+    """Return when the next read is due: ``next in 5m``, ``next soon`` under 30 s."""
+    text = due_in(span)
+    return "next soon" if text == "now" else f"next {text}"
 
 
 def _is_demo(status: AccountStatus) -> bool:
@@ -184,10 +215,12 @@ def _next_read(status: AccountStatus, now: datetime, options: RenderOptions) -> 
     problem = status.problem
     if not options.live or _is_demo(status):
         return ""
+    if status.reading:
+        return READING_NOW
     if problem is not None and problem.retry_at is not None:
         return ""  # the problem's text includes the time
     if status.next_read_at is not None:
-        return f"next {due_in(status.next_read_at - now)}"
+        return _due(status.next_read_at - now)
     if problem is None:
-        return "reading"
+        return READING_NOW
     return f"waiting for {'an Admin key' if status.account.kind == 'console' else 'a login'}"

@@ -63,7 +63,8 @@ def top_border(left: str, right: str, width: int, options: RenderOptions) -> Tex
 
 def bottom_border(left: str, right: str, width: int, options: RenderOptions) -> Text:
     """Draw the bottom border with a text and, if it fits, another at its right."""
-    return _edge(options.glyphs.corners[2:], Caption(left), right, width, options)
+    style = STRONG if options.answers else ""
+    return _edge(options.glyphs.corners[2:], Caption(left, style), right, width, options)
 
 
 def _edge(

@@ -202,6 +202,8 @@ class RenderOptions:
 
     ``left`` is whether percentages are what is left instead of what is used; ``forecast`` whether
     to say how windows will end; ``work`` is the time that the even pace counts, ``None`` for all.
+    ``answers`` is whether the user has just asked for new figures, so that the footer answers.
+    ``position`` is that of the only account on the screen among all accounts, and their number.
     """
 
     glyphs: Glyphs = UNICODE
@@ -212,6 +214,8 @@ class RenderOptions:
     left: bool = False
     forecast: bool = True
     work: WorkWeek | None = None
+    answers: bool = False
+    position: tuple[int, int] | None = None
 
     @property
     def word(self) -> str:
@@ -235,7 +239,8 @@ class RenderOptions:
         """Return the text without characters that the glyphs' character set lacks."""
         if self.glyphs is not ASCII:
             return text
-        text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash).replace("–", "-")
+        text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
+        text = text.replace("–", "-").replace("…", "...")
         return text.encode("ascii", "replace").decode("ascii")
 
     def fit(self, text: str, width: int) -> str:

@@ -88,7 +88,8 @@ class AccountStatus(NamedTuple):
     ``problem`` prevents a newer one. ``clock_skew`` is how far this computer's clock is ahead of
     the API's: ``resets_at`` and ``as_of`` are in the API's time, ``next_read_at`` in this
     computer's. ``identity`` is that of the person and the organization, if it is known; ``use`` is
-    what used the running windows, if transcripts were read.
+    what used the running windows, if transcripts were read. ``reading`` is whether a request is
+    under way.
     """
 
     account: Account
@@ -105,6 +106,7 @@ class AccountStatus(NamedTuple):
     identity: str | None = None
     use: tuple[WindowUse, ...] = ()
     service: ServiceStatus | None = None
+    reading: bool = False
 
     @property
     def has_figures(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.cli.keys import ESCAPE, LEFT, RIGHT, KeyParser
+from claude_usage_monitor.cli.keys import DOWN, ESCAPE, LEFT, RIGHT, UP, KeyParser
 from tests.support.command import cpu_seconds
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SEQUENCES = [
     b"\x1b[113;5u",
     b"\x1bq",
     b"\x1bOq",
-    b"\x1b[A",
+    b"\x1b[H",
 ]
 WITHIN_SEQUENCE = 0.01  # seconds between the pieces of one sequence
 NEXT_KEY = 0.5  # seconds until a person presses another key
@@ -62,7 +62,8 @@ def test_an_escape_sequence_is_not_a_key_in_one_piece_or_two(sequence: bytes) ->
 
 
 def test_keys_between_escape_sequences_are_keys() -> None:
-    assert KeyParser().parse(b"r\x1b[A?\x1b]0;x\x07q", 0.0) == "r?q"
+    assert KeyParser().parse(b"r\x1b[H?\x1b]0;x\x07q", 0.0) == "r?q"
+    assert KeyParser().parse(b"\x1b[A\x1b[B\x1bOAq", 0.0) == f"{UP}{DOWN}{UP}q"
 
 
 def test_the_escape_key_does_not_swallow_the_next_key() -> None:
@@ -103,6 +104,46 @@ def test_question_mark_shows_help_and_any_key_goes_back(command: Command) -> Non
 
     terminal.wait_for("Fable")
     assert "any key goes back" not in terminal.wait_until_quiet()
+
+
+def test_the_help_scrolls_and_escape_closes_it(command: Command) -> None:
+    terminal = command.open("--demo", rows=8)
+    terminal.wait_for("Fable")
+    terminal.type("?")
+    terminal.wait_for("1 to 6 of")
+    terminal.type("j")
+    terminal.wait_for("2 to 7 of")
+    terminal.type("\x1b[B")
+    terminal.wait_for("3 to 8 of")
+    terminal.type("\x1b[A")
+    terminal.wait_for("2 to 7 of")
+    terminal.type("k")
+    terminal.wait_for("1 to 6 of")
+    terminal.type("\x1b")
+
+    terminal.wait_for("Fable")
+
+
+def test_u_switches_between_used_and_left(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    terminal = command.open("--interval", "295")
+    terminal.wait_for("78 % used")
+    terminal.type("u")
+    terminal.wait_for("22 % left")
+    terminal.type("u")
+    terminal.wait_for("78 % used")
+    assert len(api.usage_requests) == 1
+
+
+def test_r_always_answers(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    terminal = command.open("--interval", "295")
+    terminal.wait_for("78 % used")
+    terminal.wait_until_quiet()
+    terminal.type("r")
+    terminal.wait_for("just read · next in ")
+
+    assert len(api.usage_requests) == 1
 
 
 def test_tab_with_one_account_changes_nothing(command: Command, api: Api, store: Store) -> None:

@@ -242,6 +242,28 @@ def test_the_footer_shows_source_age_and_next_read() -> None:
     assert "next" not in frame_text(NORMAL, options=ONCE)
 
 
+def test_the_footer_answers_the_key_r_and_says_when_a_request_is_under_way() -> None:
+    answering = replace(LIVE, answers=True)
+    soon = NORMAL._replace(next_read_at=NOW + timedelta(seconds=20))
+    reading = NORMAL._replace(reading=True)
+    for width, height in ((60, 24), (28, 12), (60, 5)):
+        footer = frame_lines((NORMAL,), width, height, answering)[-1]
+        assert "just read" in footer or "next in 5m" in footer
+    assert "just read · next in 5m" in frame_lines((NORMAL,), 60, None, answering)[-1]
+    assert "read 6m ago · next 12:50" in frame_lines((RATE_LIMITED,), 60, None, answering)[-1]
+    assert "API · now · reading…" in frame_lines((reading,))[-1]
+    assert "API · now · next soon" in frame_lines((soon,))[-1]
+    both = (NORMAL, reading._replace(account=Account("B")))
+    assert "reading…" in frame_lines(both, 60, 6, answering)[-1]
+
+
+def test_the_only_account_of_several_says_which_it_is() -> None:
+    options = replace(LIVE, position=(1, 4))
+    assert "1 of 4 · Tab · ? help" in frame_lines((NORMAL,), 60, None, options)[-1]
+    assert "1 of 4 · Tab" in frame_lines((NORMAL,), 28, 12, options)[0]
+    assert "of 4" not in "\n".join(frame_lines((NORMAL,), 60, None, replace(options, live=False)))
+
+
 def test_stale_figures_are_dimmed_and_the_problem_is_not() -> None:
     lines = dashboard((RATE_LIMITED,), NOW, 60, None, LIVE)
     bar_line = next(line for line in lines if "78 %" in line.plain)

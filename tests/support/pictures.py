@@ -6,7 +6,7 @@ They are SVG files of real frames, which load nothing from elsewhere.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
 from claude_usage_monitor.render.dashboard import dashboard
-from claude_usage_monitor.render.theme import RenderOptions
+from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN
 from tests.support.spends import OVER_BUDGET
@@ -29,20 +29,17 @@ FOLDER = Path(__file__).parent.parent.parent / "screenshots"
 _MARGIN = 14
 _CELL_WIDTH, _LINE_HEIGHT = 12.642, 24.4  # of DejaVu Sans Mono at 21 px, so that borders touch
 
-_THEME = TerminalTheme(
-    (24, 26, 31),
+_DARK, _LIGHT = (24, 26, 31), (253, 253, 250)
+_ANSI = [
+    (60, 64, 74),
+    (224, 96, 96),
+    (122, 190, 118),
+    (222, 192, 98),
+    (100, 150, 220),
+    (190, 130, 210),
+    (90, 190, 200),
     (214, 217, 224),
-    [
-        (60, 64, 74),
-        (224, 96, 96),
-        (122, 190, 118),
-        (222, 192, 98),
-        (100, 150, 220),
-        (190, 130, 210),
-        (90, 190, 200),
-        (214, 217, 224),
-    ],
-)
+]
 
 _SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" VIEW>
@@ -57,7 +54,7 @@ _SVG = """\
 <defs>
 {lines}
 </defs>
-<rect fill="#181a1f" x="-MARGIN" y="-MARGIN" width="100%" height="100%" rx="8" />
+<rect fill="BACKGROUND" x="-MARGIN" y="-MARGIN" width="100%" height="100%" rx="8" />
 <g>
 {backgrounds}
 <g class="{unique_id}-matrix">
@@ -68,19 +65,28 @@ _SVG = """\
 """
 
 
+DARK = replace(LIVE, theme=theme_for("dark"))
+
+
 @dataclass(frozen=True)
 class Picture:
     """A row in the table of pictures: the accounts, and the size of the pane."""
 
     statuses: tuple[AccountStatus, ...]
     columns: int
-    options: RenderOptions = LIVE
+    options: RenderOptions = DARK
     rows: int = 40
+    background: tuple[int, int, int] = _DARK
 
 
 PICTURES = {
     "normal": Picture((NORMAL,), 60),
-    "narrow": Picture((NORMAL,), 28),
+    "narrow": Picture((NORMAL,), 28, rows=12),
+    "narrow-tall": Picture((NORMAL,), 28, rows=24),
+    "light-theme": Picture((NORMAL,), 60, replace(LIVE, theme=theme_for("light")), 40, _LIGHT),
+    "colorblind-theme": Picture(
+        (NEAR_THE_LIMIT,), 60, replace(LIVE, theme=theme_for("colorblind", "dark"))
+    ),
     "medium": Picture((NORMAL,), 40),
     "near-the-limit": Picture((NEAR_THE_LIMIT,), 60),
     "problem": Picture((RATE_LIMITED,), 60),
@@ -114,7 +120,11 @@ def draw(name: str) -> str:
         console.print(Segments(shown), crop=False, end="")
     svg = console.export_svg(
         title="",
-        theme=_THEME,
+        theme=TerminalTheme(
+            picture.background,
+            (214, 217, 224) if picture.background == _DARK else (36, 39, 46),
+            _ANSI,
+        ),
         code_format=_SVG,
         font_aspect_ratio=_CELL_WIDTH / 20,  # Rich's own font size
         unique_id=f"picture-{name}",
@@ -122,6 +132,8 @@ def draw(name: str) -> str:
     width = round(picture.columns * _CELL_WIDTH) + 2 * _MARGIN
     height = round(len(lines) * _LINE_HEIGHT) + 2 * _MARGIN
     view = f'width="{width}" height="{height}" viewBox="-{_MARGIN} -{_MARGIN} {width} {height}"'
+    background = "#{:02x}{:02x}{:02x}".format(*picture.background)
+    svg = svg.replace("BACKGROUND", background)
     return svg.replace("VIEW", view).replace("-MARGIN", f"-{_MARGIN}")
 
 

@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from rich.text import Text
 
 from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.background import FENCE_TIMEOUT, BackgroundQuery, is_safe
 from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
-from claude_usage_monitor.cli.keys import ESCAPE, LEFT, RIGHT, Keyboard, TerminalGone
+from claude_usage_monitor.cli.keys import DOWN, ESCAPE, LEFT, RIGHT, UP, Keyboard, TerminalGone
 from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
@@ -24,7 +26,7 @@ from claude_usage_monitor.monitor.reader import HasHistory
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
-from claude_usage_monitor.render.theme import RenderOptions
+from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
 from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -33,7 +35,8 @@ from claude_usage_monitor.usage.status import AccountStatus
 _STEP = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
 _ROUNDING = timedelta(seconds=0.5)
-_HELP_STEPS = {"j": 1, "k": -1}  # keys that scroll the help, and by how many lines
+_ANSWER_SECONDS = 4.0  # how long the footer answers the key r
+_HELP_STEPS = {"j": 1, DOWN: 1, "k": -1, UP: -1}  # keys that scroll the help, and by how many lines
 _AFTER_CHANGE = 0.02  # seconds; draw just after a text changes, not just before
 _MIN_WAIT_PER_ACCOUNT = 0.1  # seconds; with many accounts, some text changes all the time
 
@@ -47,6 +50,10 @@ def show(request: DashboardRequest) -> int:
         request.settings, request.environ, utc_clock(), live=True
     )
     keyboard = Keyboard()
+    query: BackgroundQuery | None = None
+    theme = request.settings.theme
+    if render_options.color and depends_on_background(theme) and is_safe(request.environ):
+        query = BackgroundQuery(console.file, theme)
     poller = Poller(accounts, request.settings.interval, utc_clock, keyboard.wake)
     plain = console.is_dumb_terminal or not console.is_terminal
     screen = PlainScreen(console) if plain else Screen(console)
@@ -59,13 +66,15 @@ def show(request: DashboardRequest) -> int:
     signals = LiveSignals(keyboard.wake, abandon_terminal)
     try:
         with signals.handled(), keyboard:
-            session = LiveSession(poller, keyboard, signals, screen, render_options)
+            display = Display(screen, render_options, query)
+            session = LiveSession(poller, keyboard, signals, display)
             screen.enter()
             try:
                 with output.silent_libraries():
                     poller.start()
                     code = session.run()
             finally:
+                session.await_replies()
                 screen.leave()
             if poller.failure is not None:
                 raise poller.failure
@@ -73,7 +82,7 @@ def show(request: DashboardRequest) -> int:
                 output.note(note)
             if not plain:
                 width = (terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT))[0]
-                options = replace(render_options, live=False)
+                options = session.final_options
                 output.data(frame_text(console, poller.statuses, utc_clock(), width, options))
             return code
     except TerminalStalled:
@@ -86,6 +95,14 @@ def show(request: DashboardRequest) -> int:
         return ExitCode.HANGUP
 
 
+class Display(NamedTuple):
+    """The screen, how to draw on it, and the question for its background, if that is safe."""
+
+    screen: Screen
+    options: RenderOptions
+    query: BackgroundQuery | None
+
+
 class LiveSession:
     """The loop of live mode: draws, waits for a key, a signal or a new reading, and reacts."""
 
@@ -94,14 +111,13 @@ class LiveSession:
         poller: Poller,
         keyboard: Keyboard,
         signals: LiveSignals,
-        screen: Screen,
-        render_options: RenderOptions,
+        display: Display,
     ) -> None:
         self._poller = poller
         self._keyboard = keyboard
         self._signals = signals
-        self._screen = screen
-        self._render_options = render_options
+        self._screen, self._render_options, self._query = display
+        self._answers_until = 0.0  # by the monotonic clock
         self._help_line: int | None = None  # the first line of the help; None if it is hidden
         self._range = Range.DAY  # of the history view
         self._shows_history = False
@@ -111,11 +127,19 @@ class LiveSession:
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
             statuses, now = self._poller.statuses, utc_clock()
+            answers_for = self._answers_until - time.monotonic()
+            self._render_options = replace(
+                self._render_options, answers=answers_for > 0, position=self._poller.position
+            )
             history = (self._shows_history, self._range)
             content = (statuses, self._help_line, self._render_options, history)
             self._draw(statuses, now, changed=content != drawn)
             drawn = content
-            if self._handle_keys(self._keyboard.wait(seconds_to_change(statuses, now))):
+            self._ask_for_background()
+            wait = seconds_to_change(statuses, now)
+            keys = self._keyboard.wait(min(wait, answers_for) if answers_for > 0 else wait)
+            self._receive_replies()
+            if self._handle_keys(keys):
                 return ExitCode.OK
             if self._signals.suspend:
                 self._suspend()
@@ -124,13 +148,39 @@ class LiveSession:
                 self._screen.repaint()
         return self._signals.exit_code or ExitCode.OK
 
+    @property
+    def final_options(self) -> RenderOptions:
+        """The options of the frame that stays on the normal screen."""
+        return replace(self._render_options, live=False, answers=False, position=None)
+
+    def await_replies(self) -> None:
+        """Wait shortly for a reply of the terminal, so that no shell reads it as a command."""
+        if self._query is not None and self._query.pending:
+            self._keyboard.wait(FENCE_TIMEOUT)
+            self._keyboard.discard_input()
+
+    def _ask_for_background(self) -> None:
+        """Ask for the background once, after the first frame."""
+        if self._query is not None and not self._query.asked:
+            if self._keyboard.may_ask():
+                self._query.ask()
+            else:
+                self._query = None
+
+    def _receive_replies(self) -> None:
+        replies = self._keyboard.replies()
+        if self._query is not None:
+            self._query.receive(replies)
+            self._render_options = replace(self._render_options, theme=self._query.theme)
+
     def _draw(self, statuses: tuple[AccountStatus, ...], now: datetime, *, changed: bool) -> None:
         if hasattr(time, "tzset"):
             time.tzset()  # follows a change of the system's time zone
         width, height = terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT)
         lines: list[Text]
         if self._help_line is not None:
-            topics = HelpTopics.of(statuses, several=False)
+            several = self._poller.position is not None
+            topics = HelpTopics.of(statuses, several=several)
             lines, self._help_line = help_lines(
                 width, height, self._render_options, topics, self._help_line
             )
@@ -167,6 +217,7 @@ class LiveSession:
                 self._handle_history_key(key)
             elif key in ("r", "R"):
                 self._poller.read_now()
+                self._answers_until = time.monotonic() + _ANSWER_SECONDS
             elif key == "\t":
                 self._poller.show_next()
         return False

@@ -65,6 +65,17 @@ class SelectedAccounts(DisplayedAccounts):
         position = views.index(self._single_key) if self._single_key in views else 0
         self._single_key = views[(position + 1) % len(views)]
 
+    def position(self) -> tuple[int, int] | None:
+        """Return which of all accounts is the only one on the screen, and how many there are."""
+        if len(self._shown) != 1:
+            return None
+        try:
+            keys = [each.key for each in selected(self._registry, (), self._mode, every=True)]
+        except UsageMonitorError:  # the list cannot be read at the moment
+            return None
+        key = self._shown[0].key
+        return (keys.index(key) + 1, len(keys)) if key in keys and len(keys) > 1 else None
+
     def version(self) -> object:
         """Return a value that changes when `current` may return other accounts."""
         try:

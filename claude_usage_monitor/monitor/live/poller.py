@@ -80,6 +80,8 @@ class Poller:
         clock: Callable[[], datetime],
         changed: Callable[[], None],
     ) -> None:
+        self.position: tuple[int, int] | None = None
+        """Which of all accounts is the only one displayed, and how many there are."""
         self.statuses: tuple[AccountStatus, ...] = ()
         """The statuses of the displayed accounts. The tuple is replaced as a whole."""
         self._worker: Future[None] | None = None
@@ -168,6 +170,7 @@ class Poller:
         with self._lock:
             self._displayed = tuple(map(self._loop_of, self._accounts.current()))
             self.statuses = tuple(loop.status for loop in self._displayed)
+            self.position = self._accounts.position()
         self._changed()
 
     def _loop_of(self, displayed: DisplayedAccount) -> AccountLoop:

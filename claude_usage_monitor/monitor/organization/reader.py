@@ -95,8 +95,7 @@ class OrganizationReader(Reader):
             if isinstance(permission, Wait):
                 # Another process may have stored new reports since the snapshot was read.
                 return delayed(self.cached_status(previous), permission.until, _BUDGET_HINT)
-            if status.spend != previous.spend or previous.spend is None:
-                publish(status)
+            publish(status._replace(reading=True))
             if isinstance(permission, InFlight):
                 self._wait_for_other_process(permission, previous, publish)
                 continue  # the reports are stored now, or that process died

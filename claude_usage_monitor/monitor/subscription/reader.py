@@ -116,8 +116,7 @@ class SubscriptionReader(Reader):
                 # been set back, which shortens a stored wait.
                 status = self._cached_status(previous)
                 return delayed(status, permission.until, RateLimited.default_hint)
-            if previous.usage is None or status.usage != previous.usage:
-                publish(status)
+            publish(status._replace(reading=True))
             if isinstance(permission, InFlight):
                 self._wait_for(permission)
                 continue  # the figures are stored now, or that process died

@@ -197,3 +197,23 @@ def test_without_the_list_a_built_in_account_is_shown_with_a_warning(
     accounts = SelectedAccounts(registry(), (), mode)
     assert [expected] == displayed(accounts)
     assert "cannot be used" in (accounts.warning or "")
+
+
+def test_the_only_displayed_account_has_a_position_among_all(server: TokenServer) -> None:
+    accounts = selection()
+    positions = []
+    for _ in range(5):
+        accounts.current()
+        positions.append(accounts.position())
+        accounts.show_next()
+    assert [(1, 4), (2, 4), (3, 4), (4, 4), (1, 4)] == positions
+    several = selection(every=True)
+    several.current()
+    assert several.position() is None
+
+
+def test_an_account_without_others_has_no_position(store: Store) -> None:
+    store.login()
+    accounts = selection()
+    accounts.current()
+    assert accounts.position() is None

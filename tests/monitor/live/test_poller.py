@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
@@ -81,7 +81,7 @@ class Scripted:
 
 
 @dataclass
-class ScriptedAccounts:
+class ScriptedAccounts(DisplayedAccounts):
     """Displayed accounts by name; `show_next` goes through ``views``."""
 
     readers: dict[str, Scripted]
