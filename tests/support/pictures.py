@@ -19,7 +19,15 @@ from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN
 from tests.support.spends import OVER_BUDGET
-from tests.support.statuses import EXPIRED, NEAR_THE_LIMIT, NORMAL, PACED, RATE_LIMITED, SEVERAL
+from tests.support.statuses import (
+    EXPIRED,
+    FORECAST,
+    NEAR_THE_LIMIT,
+    NORMAL,
+    PACED,
+    RATE_LIMITED,
+    SEVERAL,
+)
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.status import AccountStatus
@@ -89,6 +97,7 @@ PICTURES = {
     ),
     "medium": Picture((NORMAL,), 40),
     "near-the-limit": Picture((NEAR_THE_LIMIT,), 60),
+    "forecast": Picture((FORECAST,), 60),
     "problem": Picture((RATE_LIMITED,), 60),
     "expired": Picture((EXPIRED,), 40),
     "pace-maker": Picture((PACED,), 60),

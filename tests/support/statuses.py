@@ -14,6 +14,8 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
+from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.windows import UsageWindow
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from claude_usage_monitor.usage.throttling import (
@@ -109,6 +111,34 @@ def saved(
     return status._replace(account=Account(name, email=email, active=active), profile=profile)
 
 
+def _forecast(
+    window: UsageWindow, probability: float, expected: float, *minutes: float | None
+) -> Forecast:
+    """Return a forecast; ``minutes`` are those until the median, earliest and latest run-out."""
+    assert window.utilization is not None
+    assert window.resets_at is not None
+    median, earliest, latest = (
+        None if each is None else NOW + timedelta(minutes=each) for each in minutes
+    )
+    return Forecast(
+        median, earliest, latest, probability, expected, expected - 10, expected + 10,
+        "hours of the week, 5 weeks of history", NOW, window.utilization, window.resets_at,
+    )  # fmt: skip
+
+
+def _with_forecasts(status: AccountStatus) -> AccountStatus:
+    """Return a status with the three answers: may run out, lasts, runs out."""
+    assert status.usage is not None
+    five_hour, week, fable = status.usage.windows
+    forecasts = {
+        five_hour.key: _forecast(five_hour, 0.66, 104, 110, 66, None),
+        week.key: _forecast(week, 0.03, 62, None, None, None),
+        fable.key: _forecast(fable, 0.95, 150, 360, 190, 1700),
+    }
+    return status._replace(usage=status.usage.with_forecasts(forecasts, NOW))
+
+
+FORECAST = _with_forecasts(NORMAL)
 NEAR_THE_LIMIT = with_body(
     {
         **usage_body(five_hour=98.0, fable=88),
