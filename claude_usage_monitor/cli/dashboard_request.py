@@ -104,6 +104,15 @@ class DashboardRequest(NamedTuple):
             forecast=self.settings.forecast,
         )
 
+    def shown(self, statuses: Sequence[AccountStatus]) -> Sequence[AccountStatus]:
+        """Return the statuses to show: without names, if the user wants that."""
+        if not self.settings.hide_names:
+            return statuses
+        # Takes 1 ms; only needed where names are hidden.
+        from claude_usage_monitor.usage.privacy import hidden
+
+        return hidden(statuses)
+
     def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
         """Write every account's notice and problem to standard error; return the exit code."""
         now = utc_clock()

@@ -179,6 +179,11 @@ def add_dashboard_options(parser: argparse.ArgumentParser) -> None:
         help="show a simulated account: no login, no network, nothing stored",
     )
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+    parser.add_argument(
+        "--hide-names",
+        action="store_true",
+        help="show placeholders for e-mails, organizations, accounts, projects and sessions",
+    )
     parser.add_argument("--no-color", action="store_true", help="draw without color")
     parser.add_argument(
         "--theme",

@@ -32,7 +32,7 @@ def text_of(
         clock=clock_style(environ, now, settings),
         left=settings.show == "left",
     )
-    return render(statuses, now, options, error)
+    return render(request.shown(statuses), now, options, error)
 
 
 def write(text: str, file: Path | None) -> None:

@@ -28,6 +28,7 @@ from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.usage.attribution.shown import WindowUse
     from claude_usage_monitor.usage.limits.saved_resets import SavedResets
     from claude_usage_monitor.usage.service import ServiceStatus
 
@@ -89,7 +90,7 @@ def _account(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json:
         "active": status.account.active,
         "credential_origin": status.credential_origin,
         "profile": _profile(status.profile),
-        "windows": [_window(window, api_now) for window in usage.windows] if usage else [],
+        "windows": [_window(w, status, api_now) for w in usage.windows] if usage else [],
         "extra_usage": _extra_usage(usage.extra_usage) if usage and usage.extra_usage else None,
         "credit_pools": [_pool(pool) for pool in usage.credit_pools] if usage else [],
         "saved_resets": _saved_resets(usage.saved_resets, api_now) if usage else None,
@@ -148,7 +149,7 @@ def _profile(profile: Profile | None) -> Json | None:
     }
 
 
-def _window(window: UsageWindow, now: datetime) -> Json:
+def _window(window: UsageWindow, status: AccountStatus, now: datetime) -> Json:
     return {
         "key": window.key,
         "label": window.label,
@@ -168,6 +169,22 @@ def _window(window: UsageWindow, now: datetime) -> Json:
         "source": window.source,
         "as_of": iso_instant(window.as_of),
         "amounts": _amounts(window.amounts) if window.amounts else None,
+        "use": next((_use(use) for use in status.use if use.key == window.key), None),
+    }
+
+
+def _use(use: WindowUse) -> Json:
+    return {
+        "rows": [
+            {"project": row.project, "points": rounded(row.points), "share": rounded(row.share)}
+            for row in use.rows
+        ],
+        "elsewhere": rounded(use.elsewhere),
+        "plus_minus": rounded(use.plus_minus, 1),
+        "basis": use.basis,
+        "subagents": rounded(use.subagents),
+        "rebuilds": use.rebuilds,
+        "as_of": iso_instant(use.as_of),
     }
 
 

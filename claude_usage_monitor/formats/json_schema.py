@@ -84,6 +84,17 @@ WINDOW = _object(
     amounts=_or_null(
         _object(used=_or_null(_AMOUNT), limit=_or_null(_AMOUNT), currency=_or_null(_STRING))
     ),
+    use=_or_null(
+        _object(
+            rows=_array(_object(project=_STRING, points=_PERCENT, share=_PERCENT)),
+            elsewhere=_or_null(_PERCENT),
+            plus_minus=_PERCENT,
+            basis=_STRING,
+            subagents=_PERCENT,
+            rebuilds=_INTEGER,
+            as_of=_INSTANT,
+        )
+    ),
 )
 
 _EXTRA_USAGE = _object(

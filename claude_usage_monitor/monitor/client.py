@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.monitor.accounts import add, manage
@@ -30,6 +31,10 @@ from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.history import History
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
+
+if TYPE_CHECKING:  # 20 ms that only `get_use` needs
+    from claude_usage_monitor.usage.attribution.report import UseReport
+    from claude_usage_monitor.usage.attribution.window_use import By
 
 LOGIN_TIMEOUT = 120.0  # seconds
 
@@ -165,6 +170,39 @@ class UsageClient:
         moment = now or utc_now()
         _, history = account_history(self._registry, name)
         return history.summary(moment, moment - timedelta(days=days), window)
+
+    def get_use(  # noqa: PLR0913 - every question is optional
+        self,
+        name: str | None = None,
+        *,
+        window: str | None = None,
+        last: int = 0,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        by: By = "project",
+    ) -> UseReport:
+        """Return what used a window of a subscription, in points of its percentage.
+
+        Without ``name`` it is the account that Claude Code is logged in as. ``window`` is a key,
+        by default the binding one; ``last`` counts back from the running window; ``since`` and
+        ``until`` ask for a period instead, which has tokens and no points. Reads what was appended
+        to Claude Code's transcripts; before the first time, a UserWarning says what is stored.
+
+        Raises UnknownAccount, AccountsUnavailable, and InvalidSetting for an unknown window or if
+        transcripts are turned off.
+        """
+        # Takes 20 ms (msgspec, the reader of transcripts); only this method needs it.
+        from claude_usage_monitor.monitor.attribution.read_use import read_use
+        from claude_usage_monitor.monitor.attribution.report import ReportRequest
+
+        listed = self._registry.find(name if name is not None else CLAUDE_CODE.name)
+        request = ReportRequest(by, window, last, since, until)
+        return read_use(
+            self._registry,
+            listed,
+            request,
+            announce=lambda notice: warnings.warn(notice, stacklevel=3),
+        ).report
 
     def get_system_token(self) -> str:
         """Return the OAuth access token that Claude Code has stored. Raises CredentialError.

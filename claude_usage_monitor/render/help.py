@@ -82,6 +82,8 @@ def _entries(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str,
         ("r", "read now, as soon as the request budget allows", STRONG),
         ("u", "show what is used, or what is left", STRONG),
     ]
+    if topics.subscription:
+        entries.append(("w", "what used a window; ← and → change it", STRONG))
     if topics.several:
         entries.append(("Tab", "next account", STRONG))
     if topics.subscription:

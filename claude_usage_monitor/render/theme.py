@@ -240,7 +240,7 @@ class RenderOptions:
         if self.glyphs is not ASCII:
             return text
         text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
-        text = text.replace("–", "-").replace("…", "...")
+        text = text.replace("–", "-").replace("…", "...").replace("±", "+-")
         return text.encode("ascii", "replace").decode("ascii")
 
     def fit(self, text: str, width: int) -> str:

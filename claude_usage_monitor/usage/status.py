@@ -88,8 +88,8 @@ class AccountStatus(NamedTuple):
     ``problem`` prevents a newer one. ``clock_skew`` is how far this computer's clock is ahead of
     the API's: ``resets_at`` and ``as_of`` are in the API's time, ``next_read_at`` in this
     computer's. ``identity`` is that of the person and the organization, if it is known; ``use`` is
-    what used the running windows, if transcripts were read. ``reading`` is whether a request is
-    under way.
+    what used the running windows, if transcripts were read; ``use_progress`` is the share (0 to 1)
+    of them that was read, while a long read runs. ``reading`` is whether a request is under way.
     """
 
     account: Account
@@ -105,6 +105,7 @@ class AccountStatus(NamedTuple):
     spend: Spend | None = None
     identity: str | None = None
     use: tuple[WindowUse, ...] = ()
+    use_progress: float | None = None
     service: ServiceStatus | None = None
     reading: bool = False
 

@@ -79,6 +79,7 @@ def test_the_document_has_the_documented_fields() -> None:
         "source": "api",
         "as_of": "2026-11-21T12:18:48Z",
         "amounts": None,
+        "use": None,
     }
     assert shown["extra_usage"] == {
         "enabled": True,

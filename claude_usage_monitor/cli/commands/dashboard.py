@@ -80,6 +80,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings = settings._replace(mode=options.mode)
     if options.ascii:
         settings = settings._replace(ascii=True)
+    if options.hide_names:
+        settings = settings._replace(hide_names=True)
     if options.no_color:
         settings = settings._replace(color="never")
     if options.theme is not None:

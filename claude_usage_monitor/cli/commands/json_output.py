@@ -17,7 +17,7 @@ from claude_usage_monitor.formats.options import FormatOptions
 def show(request: DashboardRequest) -> int:
     """Print the document of all accounts and return the exit code."""
     try:
-        statuses = request.read_accounts()
+        statuses = request.shown(request.read_accounts())
     except UsageMonitorError as error:
         show_error(error, request.output_file)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -21,12 +21,15 @@ from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, terminal_size
+from claude_usage_monitor.monitor.attribution.worker import UseWorker
+from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import HasHistory
+from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
 from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
+from claude_usage_monitor.render.use_view import use_view
 from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -35,6 +38,7 @@ from claude_usage_monitor.usage.status import AccountStatus
 _STEP = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
 _ROUNDING = timedelta(seconds=0.5)
+_ARROWS = {LEFT: -1, RIGHT: 1}
 _ANSWER_SECONDS = 4.0  # how long the footer answers the key r
 _HELP_STEPS = {"j": 1, DOWN: 1, "k": -1, UP: -1}  # keys that scroll the help, and by how many lines
 _AFTER_CHANGE = 0.02  # seconds; draw just after a text changes, not just before
@@ -55,6 +59,7 @@ def show(request: DashboardRequest) -> int:
     if render_options.color and depends_on_background(theme) and is_safe(request.environ):
         query = BackgroundQuery(console.file, theme)
     poller = Poller(accounts, request.settings.interval, utc_clock, keyboard.wake)
+    shown = ShownStatuses(poller, _use_worker(accounts, request, poller, keyboard), request.shown)
     plain = console.is_dumb_terminal or not console.is_terminal
     screen = PlainScreen(console) if plain else Screen(console)
 
@@ -67,11 +72,12 @@ def show(request: DashboardRequest) -> int:
     try:
         with signals.handled(), keyboard:
             display = Display(screen, render_options, query)
-            session = LiveSession(poller, keyboard, signals, display)
+            session = LiveSession(shown, keyboard, signals, display)
             screen.enter()
             try:
                 with output.silent_libraries():
                     poller.start()
+                    shown.start_worker()
                     code = session.run()
             finally:
                 session.await_replies()
@@ -83,7 +89,7 @@ def show(request: DashboardRequest) -> int:
             if not plain:
                 width = (terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT))[0]
                 options = session.final_options
-                output.data(frame_text(console, poller.statuses, utc_clock(), width, options))
+                output.data(frame_text(console, shown.current(), utc_clock(), width, options))
             return code
     except TerminalStalled:
         return signals.exit_code or ExitCode.OK
@@ -103,21 +109,57 @@ class Display(NamedTuple):
     query: BackgroundQuery | None
 
 
+class ShownStatuses(NamedTuple):
+    """The statuses on the screen: the poller's, with the progress of reading transcripts."""
+
+    poller: Poller
+    use_worker: UseWorker | None
+    hide_names: Callable[[Sequence[AccountStatus]], Sequence[AccountStatus]]
+
+    def current(self) -> tuple[AccountStatus, ...]:
+        """Return the statuses to show now."""
+        statuses = self.poller.statuses
+        if self.use_worker is not None:
+            statuses = self.use_worker.shown(statuses)
+        return tuple(self.hide_names(statuses))
+
+    def start_worker(self) -> None:
+        """Start to read transcripts once `announced` was called."""
+        if self.use_worker is not None:
+            self.use_worker.start()
+
+    def announced(self) -> None:
+        """Let transcripts be read: a frame with the notice was drawn."""
+        if self.use_worker is not None:
+            self.use_worker.announced()
+
+
+def _use_worker(
+    accounts: DisplayedAccounts, request: DashboardRequest, poller: Poller, keyboard: Keyboard
+) -> UseWorker | None:
+    """Return the reader of transcripts; ``None`` for the demo, or if the user turned it off."""
+    if not isinstance(accounts, SelectedAccounts) or not request.settings.transcripts:
+        return None
+    return UseWorker(accounts.services, lambda: poller.statuses, poller.use_cached, keyboard.wake)
+
+
 class LiveSession:
     """The loop of live mode: draws, waits for a key, a signal or a new reading, and reacts."""
 
     def __init__(
         self,
-        poller: Poller,
+        shown: ShownStatuses,
         keyboard: Keyboard,
         signals: LiveSignals,
         display: Display,
     ) -> None:
-        self._poller = poller
+        self._shown = shown
+        self._poller = shown.poller
         self._keyboard = keyboard
         self._signals = signals
         self._screen, self._render_options, self._query = display
         self._answers_until = 0.0  # by the monotonic clock
+        self._use_window: int | None = None  # the window that the view of the use shows
         self._help_line: int | None = None  # the first line of the help; None if it is hidden
         self._range = Range.DAY  # of the history view
         self._shows_history = False
@@ -126,15 +168,16 @@ class LiveSession:
         """Run until a key or a signal ends the session; return the exit code."""
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
-            statuses, now = self._poller.statuses, utc_clock()
+            statuses, now = self._shown.current(), utc_clock()
             answers_for = self._answers_until - time.monotonic()
             self._render_options = replace(
                 self._render_options, answers=answers_for > 0, position=self._poller.position
             )
-            history = (self._shows_history, self._range)
-            content = (statuses, self._help_line, self._render_options, history)
+            views = (self._help_line, self._use_window, self._shows_history, self._range)
+            content = (statuses, self._render_options, views)
             self._draw(statuses, now, changed=content != drawn)
             drawn = content
+            self._shown.announced()
             self._ask_for_background()
             wait = seconds_to_change(statuses, now)
             keys = self._keyboard.wait(min(wait, answers_for) if answers_for > 0 else wait)
@@ -186,6 +229,9 @@ class LiveSession:
             )
         elif self._shows_history:
             lines = self._history_lines(now, width, height)
+        elif self._use_window is not None:
+            size = (width, height)
+            lines = use_view(statuses, self._use_window, now, size, self._render_options)
         else:
             lines = dashboard(statuses, now, width, height, self._render_options)
         self._screen.paint(lines, (width, height), changed=changed)
@@ -213,23 +259,28 @@ class LiveSession:
             elif key in ("u", "U"):
                 options = self._render_options
                 self._render_options = replace(options, left=not options.left)
-            elif key in ("h", "H", ESCAPE, LEFT, RIGHT):
-                self._handle_history_key(key)
             elif key in ("r", "R"):
                 self._poller.read_now()
                 self._answers_until = time.monotonic() + _ANSWER_SECONDS
             elif key == "\t":
                 self._poller.show_next()
+            else:
+                self._handle_view_key(key)
         return False
 
-    def _handle_history_key(self, key: str) -> None:
-        """Show or hide the history, or change its range."""
+    def _handle_view_key(self, key: str) -> None:
+        """Show or hide the history or the use, or change its range or window."""
         if key in ("h", "H"):
-            self._shows_history = not self._shows_history
-        elif key == ESCAPE:
+            self._shows_history, self._use_window = not self._shows_history, None
+        elif key in ("w", "W"):
+            self._use_window = 0 if self._use_window is None else None
             self._shows_history = False
-        elif self._shows_history:
-            self._range = self._range.step(1 if key == RIGHT else -1)
+        elif key == ESCAPE:
+            self._shows_history, self._use_window = False, None
+        elif key in _ARROWS and self._use_window is not None:
+            self._use_window += _ARROWS[key]
+        elif key in _ARROWS and self._shows_history:
+            self._range = self._range.step(_ARROWS[key])
 
     def _suspend(self) -> None:
         """Restore the terminal, stop the process until SIGCONT, then enter live mode again."""

@@ -11,7 +11,7 @@ from claude_usage_monitor.formats import plain_text
 
 def show(request: DashboardRequest) -> int:
     """Print one frame of all accounts, if any of them has figures. Returns the exit code."""
-    statuses = request.read_accounts()
+    statuses = request.shown(request.read_accounts())
     shown = [status for status in statuses if status.has_figures]
     if shown and request.settings.plain:
         output.data(f"{plain_text.render(shown, utc_clock(), request.format_options())}\n")

@@ -11,7 +11,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import output
@@ -21,19 +22,18 @@ from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats import use_document, use_text
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.selection import selected
-from claude_usage_monitor.monitor.attribution.report import ReportRequest, make_report
-from claude_usage_monitor.monitor.attribution.scan import Progress, scan
-from claude_usage_monitor.monitor.attribution.transcripts import Transcripts
-from claude_usage_monitor.monitor.attribution.use import AccountUse
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
+from claude_usage_monitor.monitor.attribution.read_use import read_use
+from claude_usage_monitor.monitor.attribution.report import ReportRequest
+from claude_usage_monitor.monitor.attribution.scan import Progress
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.paths import config_path, transcripts_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.store.state.transcripts import delete_transcripts
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.attribution.window_use import BY
-from claude_usage_monitor.usage.durations import countdown
+from claude_usage_monitor.usage.durations import ClockStyle, countdown
+from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.status import AccountStatus
 
 _MIN_ANNOUNCED = 50_000_000  # bytes; less is read before a person could read the progress
@@ -81,41 +81,13 @@ def run(options: argparse.Namespace) -> int:
     settings, warnings = load_settings(config_path(os.environ))
     for warning in warnings:
         output.warning(warning)
-    if not settings.transcripts:
-        raise InvalidSetting(
-            "Reading transcripts is turned off.", "Remove `transcripts = false` from config.toml."
-        )
     return _report(options, settings)
 
 
 def _report(options: argparse.Namespace, settings: Settings) -> int:
     services = Services(os.environ, settings, utc_clock, announce=output.note)
     registry = AccountRegistry(services)
-    if options.account:
-        listed = registry.find(options.account)
-    else:
-        code_accounts = [e for e in selected(registry, (), "auto") if e.account.kind == "code"]
-        listed = code_accounts[0] if code_accounts else registry.all_accounts()[0]
-    if listed.account.kind == "console":
-        raise InvalidSetting(
-            f"{listed.account.name} is an organization, which has no such limits.",
-            "Name a subscription: `claude-usage-monitor accounts list` lists them.",
-        )
-    status = registry.reader(listed).read(AccountStatus(listed.account, interval=settings.interval))
-    transcripts = Transcripts(services)
-    roots = transcripts.roots()
-    if roots and not transcripts.was_announced:
-        output.note(transcripts.notice())
-    store = transcripts.open()
-    now = utc_clock()
-    if roots:
-        _read(lambda report: scan(store, roots, report))
-    api_now = status.api_time(now)
-    use = AccountUse(services.state, store, status.identity or "", transcripts.root_identities())
-    if roots and status.identity:
-        use.store_ended_windows(api_now)
-        use.store_shown(_utilizations(status, api_now), api_now)
-    style = clock_style(os.environ, now)
+    style = clock_style(os.environ, utc_clock(), settings)
     request = ReportRequest(
         options.by,
         options.window,
@@ -125,7 +97,14 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         style.zone,
         options.hide_names or settings.hide_names,
     )
-    report = make_report(listed.account.name, use, status.usage, request, api_now)
+    with _progress() as progress:
+        read = read_use(
+            registry, _account(registry, options.account), request, output.note, progress
+        )
+    report, status = read.report, read.status
+    if settings.hide_names or options.hide_names:
+        report = report._replace(account=hidden([status])[0].account.name)
+    now = utc_clock()
     if options.json:
         output.json(use_document.document(report))
     elif options.csv:
@@ -133,29 +112,36 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     else:
         plain = not output.can_encode("█░·±–▁")
         width = output_width(os.environ)
-        text = use_text.text(report, api_now, FormatOptions(width, ascii=plain, clock=style))
-        output.data(text)
-    return _exit_code(status, now, is_period=report.window is None and bool(options.since))
+        text_options = FormatOptions(width, ascii=plain, clock=style)
+        output.data(use_text.text(report, status.api_time(now), text_options))
+    needs_figures = read.found and not (options.since or options.until)
+    return _exit_code(status, now, style, needs_figures=needs_figures)
 
 
-def _exit_code(status: AccountStatus, now: datetime, *, is_period: bool) -> int:
-    """Report the account's problem; a period needs no figures."""
+def _account(registry: AccountRegistry, name: str | None) -> ListedAccount:
+    """Return the named account, else the active subscription."""
+    if name is not None:
+        return registry.find(name)
+    accounts = registry.all_accounts()
+    code = [listed for listed in accounts if listed.account.kind == "code"]
+    return next((listed for listed in code if listed.account.active), code[0])
+
+
+def _exit_code(
+    status: AccountStatus, now: datetime, style: ClockStyle, *, needs_figures: bool
+) -> int:
+    """Report the account's problem; without transcripts, or for a period, it does not count."""
     if status.problem is not None:
-        style = clock_style(os.environ, now)
         output.error(
             problem_text.message(status.problem, now, style),
             problem_text.hint(status, now, style, live=False),
         )
-    return ExitCode.OK if is_period else exit_code_of([status])
+    return exit_code_of([status]) if needs_figures else ExitCode.OK
 
 
-def _utilizations(status: AccountStatus, now: datetime) -> dict[str, float]:
-    windows = status.usage.at(now).windows if status.usage else ()
-    return {w.key: w.utilization for w in windows if w.utilization is not None}
-
-
-def _read(read: Callable[[Callable[[Progress], None]], object]) -> None:
-    """Read what is new; show the progress of a long read if standard error is a terminal."""
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """Show the progress of a long read if standard error is a terminal, and remove it after."""
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     began = drawn = time.monotonic()
     shown = False
@@ -168,7 +154,7 @@ def _read(read: Callable[[Callable[[Progress], None]], object]) -> None:
             output.prompt(f"\r\x1b[K{_progress_line(progress, now - began)}")
 
     try:
-        read(draw if is_terminal else lambda _: None)
+        yield draw if is_terminal else lambda _: None
     finally:
         if shown:
             output.prompt("\r\x1b[K")

@@ -21,7 +21,7 @@ _shtab_claude_usage_monitor_hook_option_strings=(-h --help)
 _shtab_claude_usage_monitor_statusline_option_strings=(-h --help --format)
 _shtab_claude_usage_monitor_serve_option_strings=(-h --help --listen --demo)
 _shtab_claude_usage_monitor_doctor_option_strings=(-h --help --json --integrations --online)
-_shtab_claude_usage_monitor_option_strings=(-h --help --interval --mode --account --all-accounts --once --json --format --follow --output --demo --ascii --no-color --theme --plain --json-schema --print-completion --version)
+_shtab_claude_usage_monitor_option_strings=(-h --help --interval --mode --account --all-accounts --once --json --format --follow --output --demo --ascii --hide-names --no-color --theme --plain --json-schema --print-completion --version)
 
 _shtab_claude_usage_monitor_accounts_add___credentials_file_COMPGEN=_shtab_compgen_files
 _shtab_claude_usage_monitor_accounts_use_pos_0_COMPGEN=_claude_usage_monitor_accounts
@@ -105,6 +105,7 @@ _shtab_claude_usage_monitor___json_nargs=0
 _shtab_claude_usage_monitor___follow_nargs=0
 _shtab_claude_usage_monitor___demo_nargs=0
 _shtab_claude_usage_monitor___ascii_nargs=0
+_shtab_claude_usage_monitor___hide_names_nargs=0
 _shtab_claude_usage_monitor___no_color_nargs=0
 _shtab_claude_usage_monitor___plain_nargs=0
 _shtab_claude_usage_monitor___json_schema_nargs=0

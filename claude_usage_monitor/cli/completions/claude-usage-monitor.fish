@@ -68,6 +68,7 @@ complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l follow 
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l output -xka "(__fish_complete_path (commandline -ct))" -d 'with --format or --json: replace this file instead of printing'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l demo -d 'show a simulated account: no login, no network, nothing stored'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l ascii -d 'draw with ASCII characters only'
+complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l hide-names -d 'show placeholders for e-mails, organizations, accounts, projects and sessions'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l no-color -d 'draw without color'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l theme -xka "auto dark light colorblind high-contrast" -d 'the colors; auto (default) asks the terminal for its background where that is safe'
 complete -c claude-usage-monitor -n _shtab_claude_usage_monitor_using -l plain -d 'print one fact a line, without frames and bars, for screen readers and logs'

@@ -134,12 +134,18 @@ class AccountUse(NamedTuple):
             return None
         rows = rows_by("project", attributed.uses, attributed.points)
         rebuilt = self.rebuilt(attributed)
+        numbers, _ = self.store.numbers()
         return WindowUse(
             window.key,
             datetime.fromtimestamp(window.resets_at, UTC),
             window.utilization,
             now,
-            _merged([ProjectUse(row.name, row.points or 0.0, row.share) for row in rows]),
+            _merged(
+                [
+                    ProjectUse(row.name, row.points or 0.0, row.share, numbers.get(row.name, 0))
+                    for row in rows
+                ]
+            ),
             attributed.elsewhere,
             attributed.plus_minus,
             attributed.basis,

@@ -27,6 +27,7 @@ class SelectedAccounts(DisplayedAccounts):
     ) -> None:
         self.warning: str | None = None
         """Why accounts are missing: their list cannot be read, or some are the same login."""
+        self.services = registry.services
         self._registry = registry
         self._mode: Mode = mode
         self._every = every

@@ -117,6 +117,10 @@ class Poller:
         """The readers of the displayed accounts."""
         return tuple(loop.reader for loop in self._displayed)
 
+    def use_cached(self) -> None:
+        """Publish the stored statuses again: another thread has stored something."""
+        self._send(self._update_all_from_cache)
+
     def show_next(self) -> None:
         """Display the next account."""
         self._send(self._show_next)
@@ -140,6 +144,11 @@ class Poller:
     def _show_next(self) -> None:
         self._accounts.show_next()
         self._update_displayed()
+
+    def _update_all_from_cache(self) -> None:
+        for loop in self._displayed:
+            if loop.read is None:
+                self._update_from_cache(loop)
 
     def _request_refresh(self) -> None:
         for loop in self._displayed:

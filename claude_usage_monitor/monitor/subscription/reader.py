@@ -34,6 +34,7 @@ from claude_usage_monitor.monitor.subscription.snapshot import (
     LoginSource,
     profile_of_login,
 )
+from claude_usage_monitor.store.paths import transcripts_path
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.usage.limits.windows import Usage
@@ -42,6 +43,7 @@ from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.usage.attribution.shown import WindowUse
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
 _IN_FLIGHT_POLL_SECONDS = 0.05
@@ -70,6 +72,8 @@ class SubscriptionReader(Reader):
         self._settings = services.settings
         self._is_live = services.live
         self._clock = services.clock
+        reads_transcripts = services.settings.transcripts
+        self._transcripts = transcripts_path(services.environ) if reads_transcripts else None
         self._random_fraction = services.random_fraction
         self._jitter = self._random_fraction()
         self._lock = threading.Lock()  # a second thread waits, and then finds new figures
@@ -254,7 +258,28 @@ class SubscriptionReader(Reader):
             interval=self._settings.interval,
             clock_skew=clock_skew,
             identity=snapshot.identity,
+            use=self._use(snapshot.identity, usage, now - clock_skew),
         )
+
+    def _use(
+        self, identity: str | None, usage: Usage | None, now: datetime
+    ) -> tuple[WindowUse, ...]:
+        """Return what used the running windows, as far as transcripts were read."""
+        path = self._transcripts
+        if path is None or identity is None or usage is None or not path.exists():
+            return ()
+        # Takes 2 ms; only users who have begun to read transcripts need it.
+        from claude_usage_monitor.store.state.shown_use import read_shown
+
+        shown = read_shown(path, identity)
+        found = (
+            shown[window.key].at(window.utilization, window.resets_at, now)
+            for window in usage.windows
+            if window.key in shown
+            and window.utilization is not None
+            and window.resets_at is not None
+        )
+        return tuple(use for use in found if use is not None)
 
     def _account(self, previous: AccountStatus, profile: Profile | None) -> Account:
         account = self._login_source.account

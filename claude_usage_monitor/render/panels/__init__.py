@@ -12,6 +12,7 @@ from claude_usage_monitor.render.panels import (
     spend,
     spend_tables,
     throttling,
+    use,
 )
 from claude_usage_monitor.render.panels.panel import Panel
 
@@ -30,6 +31,7 @@ PANELS = (
     Panel("spend", spend.draw_totals, (62, 80, 82, 84)),
     Panel("spend chart", spend.draw_chart, (6, 60)),
     Panel("spend tables", spend_tables.draw, (5, 7, 8, 9, 30, 50), grows=True),
+    Panel("use", use.draw, (10, 12)),
     Panel("throttling", throttling.draw, (3, 4), grows=True),
     Panel("problem", account.draw_problem, (70, 95)),  # the hint, then the sentence
     Panel("notices", account.draw_notices, (70,)),

@@ -14,11 +14,15 @@ _MAX_SCALED_AGE = timedelta(minutes=30)  # later, other projects may have been u
 
 
 class ProjectUse(NamedTuple):
-    """A project's points of a window, and its share of what was used on this machine in percent."""
+    """A project's points of a window, and its share of what was used on this machine in percent.
+
+    ``number`` replaces the name where names are hidden; 0 stands for several projects.
+    """
 
     project: str
     points: float
     share: float
+    number: int = 0
 
 
 class WindowUse(NamedTuple):

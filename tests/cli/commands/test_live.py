@@ -19,6 +19,7 @@ from claude_usage_monitor.usage.throttling import Throttling
 from tests.support.command import RESTORED, environ_running, environ_with_short_floor
 from tests.support.login import TOKEN
 from tests.support.payloads import payload, usage_body
+from tests.support.transcripts import generate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,3 +300,21 @@ def test_h_shows_the_history_and_arrows_change_its_range(command: Command) -> No
     terminal.wait_for("History")
     terminal.type("h")
     terminal.wait_for("resets")
+
+
+def test_w_shows_what_used_the_window(command: Command, api: Api, store: Store, home: Path) -> None:
+    end = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    generate(home / ".claude", 1, 1, 20, days=2, end=end)
+    store.login()
+    terminal = command.open(rows=40)
+    terminal.wait_for("What used")
+    terminal.type("w")
+    terminal.wait_for("1 of ")
+    terminal.type("\x1b[C")
+    terminal.wait_for("2 of ")
+    terminal.type("\x1b[D")
+    terminal.wait_for("1 of ")
+    terminal.type("\x1b")
+    terminal.wait_for("next in")
+    terminal.type("q")
+    assert 0 == terminal.wait_for_exit()

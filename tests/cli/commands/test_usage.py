@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_usage_monitor import UsageClient
 from tests.support.transcripts import generate
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def test_without_transcripts_there_are_no_rows(
 ) -> None:
     store.login()
     assert [] == document(command)["rows"]
+    assert not database(home).exists()
     assert "No use" in command.run("usage", "--since", "2026-01-01").stdout
 
 
@@ -169,7 +171,10 @@ def test_forgetting_deletes_everything(
         ("--json", "--csv"),
     ],
 )
-def test_wrong_usage(command: Command, api: Api, store: Store, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage(
+    command: Command, api: Api, store: Store, home: Path, arguments: tuple[str, ...]
+) -> None:
+    (home / ".claude" / "projects").mkdir(parents=True)
     store.login()
     done = command.run("usage", *arguments)
     assert (2, "") == (done.returncode, done.stdout)
@@ -230,3 +235,27 @@ def test_progress_is_shown_in_a_terminal_only(
     line = _progress_line(Progress(820, 2000, 410_000_000, 1_000_000_000), 10.0)
     assert "[########------------]  41%" in line
     assert "820 of 2,000 files, 410 of 1,000 MB, 14s left" in line
+
+
+def test_the_library_reports_the_same(
+    command: Command, api: Api, transcripts: object, store: Store
+) -> None:
+    store.login()
+    shown = document(command, "--window", "seven_day")
+    report = UsageClient().get_use(window="seven_day")
+    assert report.window is not None
+    assert shown["window"]["utilization"] == report.window.utilization
+    assert [row["name"] for row in shown["rows"]] == [row.name for row in report.rows]
+
+
+def test_the_documents_use_is_that_of_the_report(
+    command: Command, api: Api, transcripts: object, store: Store
+) -> None:
+    store.login()
+    shown = document(command, "--window", "seven_day")
+    account = json.loads(command.run("--json").stdout)["accounts"][0]
+    (window,) = [each for each in account["windows"] if each["key"] == "seven_day"]
+    assert [(row["name"], row["points"]) for row in shown["rows"]] == [
+        (row["project"], row["points"]) for row in window["use"]["rows"]
+    ]
+    assert shown["basis"] == window["use"]["basis"]

@@ -1,0 +1,79 @@
+"""Reads the transcripts' new parts and returns what used an account's window."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import NamedTuple
+
+from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
+from claude_usage_monitor.monitor.attribution.report import ReportRequest, make_report
+from claude_usage_monitor.monitor.attribution.scan import Progress, scan
+from claude_usage_monitor.monitor.attribution.transcripts import Transcripts
+from claude_usage_monitor.monitor.attribution.use import AccountUse
+from claude_usage_monitor.store.database import reason_for
+from claude_usage_monitor.usage.attribution.messages import Tokens
+from claude_usage_monitor.usage.attribution.report import UseReport
+from claude_usage_monitor.usage.status import AccountStatus
+
+
+class UseOfAccount(NamedTuple):
+    """The report and the status it was made for. ``found`` is whether there are transcripts."""
+
+    report: UseReport
+    status: AccountStatus
+    found: bool
+
+
+def read_use(
+    registry: AccountRegistry,
+    listed: ListedAccount,
+    request: ReportRequest,
+    announce: Callable[[str], None],
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> UseOfAccount:
+    """Return what was used; ``announce`` receives the notice before the first transcript is read.
+
+    Raises InvalidSetting, and UsageMonitorError if transcripts.db cannot be used.
+    """
+    services = registry.services
+    if not services.settings.transcripts:
+        raise InvalidSetting(
+            "Reading transcripts is turned off.", "Remove `transcripts = false` from config.toml."
+        )
+    if listed.account.kind == "console":
+        raise InvalidSetting(
+            f"{listed.account.name} is an organization, which has no such limits.",
+            "Name a subscription: `claude-usage-monitor accounts list` lists them.",
+        )
+    status = AccountStatus(listed.account, interval=services.settings.interval)
+    status = registry.reader(listed).read(status)
+    transcripts = Transcripts(services)
+    roots = transcripts.roots()
+    if not roots and not transcripts.was_announced:
+        report = UseReport(listed.account.name, request.by, None, (), Tokens())
+        return UseOfAccount(report, status, found=False)
+    if not transcripts.was_announced:
+        announce(transcripts.notice())
+    store = transcripts.open()
+    try:
+        scan(store, roots, progress)
+        now = status.api_time(services.clock())
+        identities = transcripts.root_identities()
+        use = AccountUse(services.state, store, status.identity or "", identities)
+        if status.identity:
+            use.store_ended_windows(now)
+            windows = status.usage.at(now).windows if status.usage else ()
+            use.store_shown(
+                {w.key: w.utilization for w in windows if w.utilization is not None}, now
+            )
+        report = make_report(listed.account.name, use, status.usage, request, now)
+    except sqlite3.Error as error:
+        raise UsageMonitorError(
+            f"{transcripts.path} cannot be used: {reason_for(error)}.",
+            "`claude-usage-monitor doctor` checks the files.",
+        ) from error
+    finally:
+        store.close()
+    return UseOfAccount(report, status, found=bool(roots))
