@@ -38,6 +38,7 @@ def test_without_options_the_settings_decide() -> None:
         "output": None,
         "demo": False,
         "ascii": False,
+        "hide_names": False,
         "no_color": False,
         "theme": None,
         "plain": False,
@@ -58,6 +59,7 @@ def test_every_option_is_parsed() -> None:
         "follow": True,
         "output": "FILE",
         "demo": True,
+        "hide_names": True,
         "ascii": True,
         "no_color": True,
         "theme": "dark",
@@ -65,7 +67,7 @@ def test_every_option_is_parsed() -> None:
     }
     arguments = "--interval 5 --mode code --account A --account B --all-accounts --json --demo"
     arguments += " --follow --output FILE --theme dark --plain"
-    assert expected == parsed(*arguments.split(), "--ascii", "--no-color")
+    assert expected == parsed(*arguments.split(), "--hide-names", "--ascii", "--no-color")
 
 
 @pytest.mark.parametrize("seconds", ["4", "4.99", "0", "-1", "nan", "inf", "1e99", "five", ""])
