@@ -68,6 +68,8 @@ def _window(window: UsageWindow, now: datetime, options: RenderOptions) -> Limit
     even_pace = _even_pace(window, now, options)
     run_out: tuple[str, ...] = ()
     if ending is not None:
+        if ending.expected is not None:  # as the percentage beside it: what is used, or left
+            ending = ending._replace(expected=options.shown(ending.expected))
         run_out = tuple(map(options.text, outlook_texts(ending, now, options.clock)))
     if running and window.utilization is None:
         run_out = ("no figure",)

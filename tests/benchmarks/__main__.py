@@ -22,7 +22,7 @@ from tests.support.api import Api
 from tests.support.command import PROGRAM, Command, cpu_seconds
 from tests.support.login import Store
 from tests.support.payloads import NOW, as_bytes
-from tests.support.statuses import TWELVE
+from tests.support.statuses import EVERY_STATE, TWELVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 RUNS = 21
 FRAME_MS = 30.0
+ACCOUNT_FRAME_MS = 10.0  # of one account, however many limits it has
 STATUSLINE = as_bytes(
     {"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": int(time.time()) + 7800}}}
 )
@@ -136,6 +137,9 @@ def frames() -> None:
         base = max(frame_ms(one, *size) for size in sizes)
         limit = f"of {FRAME_MS:.0f} ms" if height else "ms"
         print(f"{'50 accounts':12} {worst:.1f} {limit}, {shown} rows: {worst / base:.0f} times one")
+    sizes = [(width, height) for width in range(20, 201, 20) for height in range(1, 61, 6)]
+    busiest = max(frame_ms((EVERY_STATE,), *size) for size in sizes)
+    print(f"{'9 limits':12} {busiest:.1f} of {ACCOUNT_FRAME_MS:.0f} ms, any size")
     few = max(frame_ms(fifty[:count], 60, 60) for count in range(2, 50))
     print(f"{'2 to 49':12} {few:.1f} of {FRAME_MS:.0f} ms, 60 x 60")
 

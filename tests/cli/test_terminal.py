@@ -213,7 +213,7 @@ def test_a_time_zone_that_does_not_exist_is_shown_as_utc(
 ) -> None:
     done = command.run("--demo", environ={"TZ": zone})
 
-    assert re.search(rf"resets in 3m, {label} ", done.stdout)
+    assert re.search(rf"resets in [23]m, {label} ", done.stdout)
 
 
 @pytest.mark.parametrize("arguments", [("--demo",), ("--json",), ("--once",), ("doctor",)])
@@ -228,7 +228,7 @@ def test_a_time_zone_with_an_impossible_offset_is_shown_as_utc(
     assert "Traceback" not in done.stderr
     assert done.returncode in {0, 4}
     if arguments == ("--demo",):
-        assert re.search(r"resets in 3m, \d\d:\d\d UTC ", done.stdout)
+        assert re.search(r"resets in [23]m, \d\d:\d\d UTC ", done.stdout)
 
 
 def test_a_change_of_the_time_zone_is_followed_in_the_next_frame(

@@ -257,6 +257,12 @@ def test_the_footer_answers_the_key_r_and_says_when_a_request_is_under_way() -> 
     assert "reading…" in frame_lines(both, 60, 6, answering)[-1]
 
 
+def test_what_a_limit_ends_with_is_used_or_left_as_its_percentage() -> None:
+    text = frame_text(NORMAL, options=replace(LIVE, left=True))
+    assert "65 % left" in text
+    assert "lasts until the reset, about 37 % " in text
+
+
 def test_the_only_account_of_several_says_which_it_is() -> None:
     options = replace(LIVE, position=(1, 4))
     assert "1 of 4 · Tab · ? help" in frame_lines((NORMAL,), 60, None, options)[-1]
