@@ -139,11 +139,14 @@ def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) ->
 
 
 def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy the readings; a database in memory has only those of this process."""
+    """Copy the readings; a database in memory has only those of this process.
+
+    Raises sqlite3.Error if not all of them could be copied.
+    """
     # Takes 2 ms; only needed when a file can be used again.
     from claude_usage_monitor.store.state import merge
 
-    with suppress(sqlite3.Error), transaction(target):
+    with transaction(target):
         merge.merge_accounts(source, target)
 
 

@@ -206,8 +206,12 @@ class StateStore:
         if reopened.path is None or not is_writable(reopened.connection):
             reopened.connection.close()
             return
+        try:
+            copy_history(self._file.connection, reopened.connection)
+        except sqlite3.Error:  # the disk is full again: the readings stay in memory
+            reopened.connection.close()
+            return
         copy_current_rows(self._file.connection, reopened.connection)
-        copy_history(self._file.connection, reopened.connection)
         self._file.connection.close()
         self._file, self._is_locked = reopened, False
         self._spare_ledger.close()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
+from claude_usage_monitor.store.state import merge
 from claude_usage_monitor.store.state import state_store as subject
 from claude_usage_monitor.store.state.ledger import Granted
 from claude_usage_monitor.store.state.state_store import StateStore
@@ -99,6 +101,30 @@ def test_the_file_is_used_again_when_it_can_be(path: Path, monkeypatch: pytest.M
     again: str | None = state.notice
     assert again is None
     assert StateStore(path).latest_usage(ADA, NOW) is not None
+
+
+def test_a_disk_that_is_full_again_loses_no_reading(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The readings in memory are copied later, and until then the notice stays."""
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError
+
+    path.mkdir()
+    state = StateStore(path)
+    state.record_usage(ADA, USAGE)
+    path.rmdir()
+    monkeypatch.setattr(subject, "_RETRY_INTERVAL", 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(merge, "merge_accounts", fail)
+        assert state.latest_usage(ADA, NOW) is not None
+        assert state.notice is not None
+    assert state.latest_usage(ADA, NOW) is not None
+    again: str | None = state.notice
+    assert again is None
+    with closing(sqlite3.connect(path)) as stored:
+        assert [(len(USAGE.windows),)] == stored.execute("SELECT count(*) FROM reading").fetchall()
 
 
 def test_a_file_that_is_damaged_while_in_use_is_replaced(path: Path) -> None:
