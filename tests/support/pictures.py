@@ -23,6 +23,7 @@ from tests.support.statuses import (
     EXPIRED,
     FORECAST,
     NEAR_THE_LIMIT,
+    NO_FIVE_HOUR,
     NORMAL,
     PACED,
     RATE_LIMITED,
@@ -102,6 +103,7 @@ PICTURES = {
     "expired": Picture((EXPIRED,), 40),
     "pace-maker": Picture((PACED,), 60),
     "organization": Picture((OVER_BUDGET,), 60),
+    "no-5-hour-limit": Picture((NO_FIVE_HOUR,), 60),
     "no-color": Picture((NEAR_THE_LIMIT,), 60, PLAIN),
     "several-accounts": Picture(SEVERAL, 60, rows=24),
 }

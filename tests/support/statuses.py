@@ -15,6 +15,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -41,6 +42,16 @@ NORMAL = AccountStatus(
 def with_body(body: object) -> AccountStatus:
     """Return the status of an account for which the API sent this body."""
     return NORMAL._replace(usage=usage_from(as_bytes(body), NOW))
+
+
+# A plan of autumn 2026, with two saved resets.
+_WITHOUT_FIVE_HOUR = usage_from(as_bytes({**usage_body(), "five_hour": None}), NOW)
+NO_FIVE_HOUR = NORMAL._replace(
+    usage=_WITHOUT_FIVE_HOUR._replace(
+        saved_resets=SavedResets((ResetGrant(2, NOW + timedelta(days=12), ("seven_day",)),), NOW)
+    ),
+    profile=PROFILE._replace(plan="Ultra", rate_limit_tier=None),
+)
 
 
 def with_problem(
