@@ -79,8 +79,8 @@ def test_prometheus_scrapes_serve_and_every_expression_of_the_board_has_data(
     base = f"http://127.0.0.1:{theirs}"
     for expression in expressions():
         wait_until(lambda e=expression: bool(query(base, e)), expression)  # type: ignore[misc] # bound now
-    (alert,) = query(base, 'ALERTS{alertname="ClaudeLimitNearlyFull"}')
-    assert ("demo", "seven_day:fable") == (alert["metric"]["account"], alert["metric"]["window"])
+    nearly_full = query(base, 'ALERTS{alertname="ClaudeLimitNearlyFull"}')
+    assert "seven_day:fable" in {alert["metric"]["window"] for alert in nearly_full}
 
 
 def test_node_exporter_reads_the_file(programs: Programs, command: Command, tmp_path: Path) -> None:
