@@ -209,6 +209,8 @@ def _running(
         return None
     if window.resets_at is None or window.length is None:
         return None
+    if window.resets_at - now > window.length:
+        return None  # a wrong reset time; one in a thousand years would need millions of steps
     begun = started_at or window.resets_at - window.length
     old = now - window.as_of > max_age(window.length)
     if old or now - begun < MIN_ELAPSED:

@@ -157,6 +157,20 @@ def test_a_window_that_began_late_is_judged_by_its_own_start() -> None:
     assert forecaster.forecasts([row], {}, now) != {}
 
 
+def test_a_reset_in_a_thousand_years_is_no_reset_to_forecast() -> None:
+    now = MONDAY + timedelta(days=8, hours=11)
+    row = window(30, now, timedelta(days=365_000))
+    assert worked(8, 2).forecasts([row], {"five_hour": now - timedelta(hours=1)}, now) == {}
+
+
+@pytest.mark.parametrize("utilization", [-1e308, -1.0, 1e-300, 99.999999])
+def test_odd_figures_have_finite_forecasts(utilization: float) -> None:
+    now = MONDAY + timedelta(days=8, hours=11)
+    found = forecast(worked(8, 20), window(utilization, now, timedelta(hours=2)), now)
+    assert found is not None
+    assert 0 <= found.probability <= 1
+
+
 # --- what it says ------------------------------------------------------------------------------
 
 
