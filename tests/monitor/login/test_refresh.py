@@ -199,7 +199,9 @@ def test_a_login_that_was_just_refreshed_is_refreshed_again_after_the_cooldown(
     clock = Clock()
     refresher = registry(clock).services.refresher
     saved = expired(server)
-    refreshed_at = refresher.refresh(saved, access_fingerprint(saved), reason).refreshed_at
+    refreshed = refresher.refresh(saved, access_fingerprint(saved), reason)
+    assert saved.generation < refreshed.generation
+    refreshed_at = refreshed.refreshed_at
     assert refreshed_at is not None
     with pytest.raises((CredentialsExpired, Unauthorized)) as caught:
         refresher.refresh(saved, access_fingerprint(saved), reason)
@@ -386,6 +388,9 @@ def test_a_temporary_failure_makes_every_process_back_off(
         assert other is not None
         assert (code, found.problem.message) == (other.code, other.message)
         assert earlier + 1 == len(server.refreshes)
+        fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+        state = registry().services.accounts.refresh_state(saved.id, fingerprint)
+        assert len(server.refreshes) == state.failures
         clock.advance(hours=2)
     assert read(registry(clock), saved).problem is None
     assert server.accepts(refresh_token(saved))
