@@ -22,6 +22,7 @@ COMMANDS = {  # name: (module with ``arguments(parser)`` and ``run(options) -> e
     "history": (f"{_FOLDER}.history", "show past windows and limits hit, or import readings"),
     "guard": (f"{_FOLDER}.guard", "tell scripts by exit code whether enough is left"),
     "usage": (f"{_FOLDER}.usage", "show what used a limit: projects, sessions, models"),
+    "alerts": (f"{_FOLDER}.alerts", "send alerts about limits, without a dashboard"),
     "hook": (f"{_FOLDER}.hook", "store a limit hit that Claude Code's hook reports"),
     "statusline": (f"{_FOLDER}.statusline", "print Claude Code's status line"),
     "serve": (f"{_FOLDER}.serve", "serve the figures to Prometheus"),

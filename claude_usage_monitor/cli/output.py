@@ -120,6 +120,16 @@ def prompt(text: str) -> None:
         _redirect_to_null(sys.stderr)
 
 
+def terminal(sequences: str) -> None:
+    """Write control sequences to the terminal, if standard output or error is one."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and stream.isatty():
+            with contextlib.suppress(OSError):
+                stream.write(sequences)
+                stream.flush()
+            return
+
+
 def discard_terminal() -> None:
     """Discard output that the terminal has not accepted yet, and everything written later."""
     for stream in (sys.__stdout__, sys.__stderr__):  # `silent_libraries` may have replaced one

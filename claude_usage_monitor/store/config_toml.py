@@ -9,12 +9,13 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from claude_usage_monitor.usage.alerts import CHANNELS, EVENTS, AlertSettings
 from claude_usage_monitor.usage.suggestions import did_you_mean
 
 _MIN_INTERVAL = 5  # seconds
@@ -202,6 +203,45 @@ def _host_names(value: object) -> tuple[str, ...] | None:
     return tuple(name.lower() for name in value)
 
 
+def _texts(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+        return None
+    return tuple(value)
+
+
+def _names(allowed: tuple[str, ...], value: object) -> tuple[str, ...] | None:
+    names = _texts(value)
+    return names if names is not None and set(names) <= set(allowed) else None
+
+
+def _percentage(value: object) -> float | None:
+    number = _number(value, Decimal(0), Decimal(100))
+    return None if number is None else float(number)
+
+
+def _levels(value: object) -> tuple[float, ...] | None:
+    if not isinstance(value, list):
+        return None
+    levels = [_number(level, Decimal(1), Decimal(100)) for level in value]
+    return None if None in levels else tuple(float(level) for level in levels if level is not None)
+
+
+def _quiet(value: object) -> tuple[time, time] | None:
+    try:
+        start, end = str(value).split("-")
+        return time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
+    except ValueError:
+        return None
+
+
+def _command(value: object) -> tuple[str, ...] | None:
+    command = _texts(value)
+    if not command or "\0" in "".join(command):
+        return None
+    is_relative_path = "/" in command[0] and not command[0].startswith(("/", "~"))
+    return None if is_relative_path else command
+
+
 def _choice(setting: str, *choices: str) -> _Key:
     *others, last = (f'"{choice}"' for choice in choices)
     requirement = f"{', '.join(others)} or {last}"
@@ -251,6 +291,18 @@ _SERVE_KEYS = {
     "client_cafile": _Key("client_cafile", _FILE, _file),
     "hosts": _Key("hosts", "a list of host names", _host_names),
 }
+_ALERT_KEYS = {
+    "enabled": _Key("enabled", "true or false", _boolean),
+    "levels": _Key("levels", "a list of percentages from 1 to 100", _levels),
+    "windows": _Key("windows", "a list of window keys, such as five_hour", _texts),
+    "events": _Key("events", f"a list of {', '.join(EVENTS)}", partial(_names, EVENTS)),
+    "reset_after": _Key("reset_after", "a percentage from 0 to 100", _percentage),
+    "predict": _Key("predict", "true or false", _boolean),
+    "channels": _Key("channels", f"a list of {', '.join(CHANNELS)}", partial(_names, CHANNELS)),
+    "quiet": _Key("quiet", 'two local times, such as "22:00-08:00"', _quiet),
+    "command": _Key("command", "a list: an absolute path or a name, and arguments", _command),
+}
 _SECTIONS: dict[str, tuple[Callable[..., object], Mapping[str, _Key]]] = {
     "serve": (ServeSettings, _SERVE_KEYS),
+    "alerts": (AlertSettings, _ALERT_KEYS),
 }

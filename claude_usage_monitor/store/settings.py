@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from decimal import Decimal  # 1.3 ms
 
     from claude_usage_monitor.store.config_toml import ServeSettings  # 13 ms
+    from claude_usage_monitor.usage.alerts import AlertSettings
 
 Mode = Literal["auto", "code", "console"]
 ColorChoice = Literal["auto", "always", "never"]
@@ -41,6 +42,7 @@ class Settings(NamedTuple):
     clock: Literal["auto", "12h", "24h"] = "auto"
     timezone: str = "local"
     serve: ServeSettings | None = None  # None without a section [serve]
+    alerts: AlertSettings | None = None  # None without a section [alerts]
     saved_resets: bool = False
     transcripts: bool = True
     hide_names: bool = False

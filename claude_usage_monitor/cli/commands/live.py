@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
@@ -32,6 +32,9 @@ from claude_usage_monitor.render.theme import RenderOptions, depends_on_backgrou
 from claude_usage_monitor.render.use_view import use_view
 from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.status import AccountStatus
+
+if TYPE_CHECKING:  # see _alerting
+    from claude_usage_monitor.cli.alerting import Alerting
 
 # Ages and countdowns, rounded to the nearest second, change at multiples of 30 seconds, and every
 # second in the last minute.
@@ -73,6 +76,7 @@ def show(request: DashboardRequest) -> int:
         with signals.handled(), keyboard:
             display = Display(screen, render_options, query)
             session = LiveSession(shown, keyboard, signals, display)
+            session.alerting = _alerting(request, render_options)
             screen.enter()
             try:
                 with output.silent_libraries():
@@ -143,6 +147,17 @@ def _use_worker(
     return UseWorker(accounts.services, lambda: poller.statuses, poller.use_cached, keyboard.wake)
 
 
+def _alerting(request: DashboardRequest, render_options: RenderOptions) -> Alerting | None:
+    """Return the alerts, if the user has turned them on."""
+    settings = request.settings.alerts
+    if settings is None or not settings.enabled or request.demo:
+        return None
+    # Takes 12 ms (subprocess); only needed with alerts.
+    from claude_usage_monitor.cli.alerting import Alerting
+
+    return Alerting(settings, request.environ, render_options.clock)
+
+
 class LiveSession:
     """The loop of live mode: draws, waits for a key, a signal or a new reading, and reacts."""
 
@@ -163,6 +178,7 @@ class LiveSession:
         self._help_line: int | None = None  # the first line of the help; None if it is hidden
         self._range = Range.DAY  # of the history view
         self._shows_history = False
+        self.alerting: Alerting | None = None
 
     def run(self) -> int:
         """Run until a key or a signal ends the session; return the exit code."""
@@ -173,6 +189,8 @@ class LiveSession:
             self._render_options = replace(
                 self._render_options, answers=answers_for > 0, position=self._poller.position
             )
+            if self.alerting is not None:
+                self.alerting.check(statuses, self._poller.readers, now)
             views = (self._help_line, self._use_window, self._shows_history, self._range)
             content = (statuses, self._render_options, views)
             self._draw(statuses, now, changed=content != drawn)

@@ -9,6 +9,7 @@ from claude_usage_monitor.store.state import history, merge
 from claude_usage_monitor.store.state.identities import WITHOUT_LOGIN
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.limits.history import (
+    FIVE_HOUR,
     SEVEN_DAY,
     History,
     SessionsLeft,
@@ -100,7 +101,7 @@ class AccountHistory:
         changes = self._state.run(history.plan_changes, self._identity)
         since = max([now - _RATES_FROM, *(change.at for change in changes if change.at <= now)])
         return sessions_left(
-            self._state.run(history.windows, self._identity, since),
+            self._state.run(history.windows, self._identity, since, FIVE_HOUR),
             self._state.run(history.hours, self._identity, SEVEN_DAY, since),
             self._state.run(history.current_windows, self._identity).get(SEVEN_DAY),
             now,

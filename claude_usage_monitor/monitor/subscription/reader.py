@@ -147,7 +147,7 @@ class SubscriptionReader(Reader):
 
     def identity(self) -> str | None:
         """Return whose figures are stored for this account; ``None`` before its first login."""
-        return self._login_source.snapshot(self._clock()).identity
+        return self._identity or self._login_source.snapshot(self._clock()).identity
 
     def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
         """Return what the history view shows; ``None`` if nothing was ever read."""

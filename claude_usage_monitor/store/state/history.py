@@ -6,7 +6,7 @@ A window's row is never deleted before its account, and its id is the only ident
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -292,17 +292,28 @@ def _column(value: object) -> object:
     return value // _MILLISECOND if isinstance(value, timedelta) else value
 
 
-_INSTANTS = {"started_at", "resets_at", "first_seen", "last_seen"} | {
-    "full_at", "full_since", "full_until", "ended_at"
-}  # fmt: skip
-
-
-def _window(row: Iterable[Any]) -> WindowInstance:
-    values: dict[str, Any] = dict(zip(WindowInstance._fields, row, strict=True))
-    for name in _INSTANTS:
-        values[name] = optional_instant(values[name])
-    for name in ("blocked", "watched"):
-        values[name] = values[name] * _MILLISECOND
-    for name in ("full_at_is_latest", "lowered"):
-        values[name] = bool(values[name])
-    return WindowInstance(**values)
+def _window(row: Sequence[Any]) -> WindowInstance:
+    (
+        key, started_at, resets_at, first_seen, last_seen, utilization, peak, full_at, is_latest,
+        full_since, full_until, blocked, watched, lowered, ended_at, end, plan, row_id,
+    ) = row  # fmt: skip
+    return WindowInstance(
+        key,
+        instant(started_at),
+        instant(resets_at),
+        instant(first_seen),
+        instant(last_seen),
+        utilization,
+        peak,
+        optional_instant(full_at),
+        bool(is_latest),
+        optional_instant(full_since),
+        optional_instant(full_until),
+        blocked * _MILLISECOND,
+        watched * _MILLISECOND,
+        bool(lowered),
+        optional_instant(ended_at),
+        end,
+        plan,
+        row_id,
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import NamedTuple
 
 from claude_usage_monitor.usage.limits.hours import HourUse
@@ -133,13 +135,14 @@ def sessions_left(
     """
     if week is None or week.resets_at <= now:
         return None
-    costs = sorted(
-        cost
+    sessions = [
+        instance
         for instance in instances
-        if instance.key == FIVE_HOUR
-        and instance.peak >= _MIN_SESSION_PEAK
-        and (cost := _weekly_cost(instance, weekly_hours))
-    )
+        if instance.key == FIVE_HOUR and instance.peak >= _MIN_SESSION_PEAK
+    ]
+    starts = [row.hour for row in weekly_hours]
+    used = [0.0, *accumulate(row.used for row in weekly_hours)]
+    costs = sorted(cost for each in sessions if (cost := _weekly_cost(each, starts, used)))
     if len(costs) < _MIN_SESSIONS:
         return None
     cheap, dear = (costs[round(share * (len(costs) - 1))] for share in _SPREAD)
@@ -147,11 +150,16 @@ def sessions_left(
     return SessionsLeft(round(left / dear, 1), round(left / cheap, 1))
 
 
-def _weekly_cost(session: WindowInstance, weekly_hours: Sequence[HourUse]) -> float:
-    """Return the weekly points that a session would have used up to 100 %."""
-    ended_at = session.ended_at or session.last_seen
-    used = sum(row.used for row in weekly_hours if session.started_at <= row.hour < ended_at)
-    return used / session.peak * 100.0
+def _weekly_cost(
+    session: WindowInstance, starts: Sequence[datetime], used: Sequence[float]
+) -> float:
+    """Return the weekly points that a session would have used up to 100 %.
+
+    ``starts`` are the hours of the week's use, and ``used`` is how much was used before each.
+    """
+    first = bisect_left(starts, session.started_at)
+    end = bisect_left(starts, session.ended_at or session.last_seen)
+    return (used[end] - used[first]) / session.peak * 100.0
 
 
 def sessions_text(sessions: SessionsLeft) -> str:

@@ -1,0 +1,64 @@
+"""Checks the accounts for alerts after every change, and sends the ones that are due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from claude_usage_monitor.cli import alert_channels
+from claude_usage_monitor.monitor.reader import Reader
+from claude_usage_monitor.monitor.subscription.alerts import AccountAlerts
+from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
+from claude_usage_monitor.store.paths import fallback_path, state_path
+from claude_usage_monitor.store.state import alerts as store
+from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.usage.alerts import Alert, AlertSettings, budget_alert
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import AccountStatus
+
+_CHECK_INTERVAL = timedelta(minutes=1)
+
+
+class Alerting:
+    """The alerts of all displayed accounts."""
+
+    def __init__(
+        self, settings: AlertSettings, environ: Mapping[str, str], clock_style: ClockStyle
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._clock_style = clock_style
+        self._state = StateStore(state_path(environ), fallback=fallback_path(environ), live=True)
+        self._by_reader: dict[Reader, AccountAlerts] = {}
+        self._checked: tuple[Sequence[AccountStatus], datetime] | None = None
+
+    def check(
+        self, statuses: Sequence[AccountStatus], readers: Sequence[Reader], now: datetime
+    ) -> list[Alert]:
+        """Send the alerts that are due, and return them.
+
+        Checks after every change, and every minute, because quiet hours and windows end.
+        """
+        seen, checked_at = self._checked or (None, now)
+        if seen == statuses and now - checked_at < _CHECK_INTERVAL:
+            return []
+        self._checked = statuses, now
+        sent: list[Alert] = []
+        for status, reader in zip(statuses, readers, strict=False):
+            sent += self._due(status, reader, now)
+        for alert in sent:
+            alert_channels.send(alert, self._settings, self._environ)
+        return sent
+
+    def _due(self, status: AccountStatus, reader: Reader, now: datetime) -> list[Alert]:
+        if isinstance(reader, SubscriptionReader):
+            alerts = self._by_reader.get(reader)
+            if alerts is None:
+                alerts = self._by_reader[reader] = AccountAlerts(
+                    self._state, reader.identity, self._settings, self._clock_style
+                )
+            return alerts.due(status, now)
+        budget = budget_alert(status, self._settings, now)
+        if budget is None:
+            return []
+        return self._state.run(store.claim, f"account {status.account.name}", [budget], now)

@@ -1,0 +1,71 @@
+"""Which alerts of an account this process sends: each once across all, none when quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from claude_usage_monitor.store.state import alerts as store
+from claude_usage_monitor.store.state import history
+from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.usage.alerts import Alert, AlertRules, AlertSettings, is_quiet
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.status import AccountStatus
+
+_RESETS_SINCE = timedelta(hours=1)  # a reset that nobody saw for longer is no news
+
+
+class AccountAlerts:
+    """The alerts of one subscription. ``identity`` returns whose figures are stored for it."""
+
+    def __init__(
+        self,
+        state: StateStore,
+        identity: Callable[[], str | None],
+        settings: AlertSettings,
+        clock_style: ClockStyle,
+    ) -> None:
+        self._state = state
+        self._identity = identity
+        self._settings = settings
+        self._clock_style = clock_style
+        self._rules = AlertRules(settings)
+        self._held_back: list[Alert] = []
+
+    def due(self, status: AccountStatus, now: datetime) -> list[Alert]:
+        """Return the alerts to send now.
+
+        In quiet hours they are held back; one alert at their end says which of them still hold.
+        """
+        identity = self._identity()
+        if identity is None:
+            return []
+        api_now = status.api_time(now)
+        since = api_now - _RESETS_SINCE
+        current = self._state.run(history.current_windows, identity)
+        ended = [
+            window.at(api_now)
+            for window in self._state.run(history.windows, identity, since)
+            if window.at(api_now).end != "open"
+        ]
+        holding = self._rules.alerts(status, current, ended, now, self._clock_style)
+        stored = status.usage is not None and all(
+            window.key in current
+            for window in status.usage.at(api_now).windows
+            if window.utilization
+        )  # new figures are shown before they are stored
+        with_figures = stored and not status.stale(now)
+        claimed = self._state.run(store.claim, identity, holding, now, with_figures=with_figures)
+        if is_quiet(self._settings.quiet, now, self._clock_style):
+            self._held_back += claimed
+            return []
+        return [*self._after_quiet(holding), *claimed]
+
+    def _after_quiet(self, holding: list[Alert]) -> list[Alert]:
+        """Return one alert for those of the quiet hours that still hold."""
+        held_back, self._held_back = self._held_back, []
+        places = {(alert.instance, alert.rule) for alert in held_back}
+        still = [alert for alert in holding if (alert.instance, alert.rule) in places]
+        if not still:
+            return []
+        return [still[0]._replace(text="; ".join(alert.text for alert in still))]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.usage.alerts import EVENTS
+from tests.support.payloads import usage_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.api import Api
+    from tests.support.command import Command
+    from tests.support.login import Store
+
+LOG = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + '\\n')"
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Turn alerts on, with a command that appends them to this file."""
+    folder, log = tmp_path / "monitor", tmp_path / "alerts.jsonl"
+    folder.mkdir()
+    command = json.dumps([sys.executable, "-c", LOG, str(log)])
+    (folder / "config.toml").write_text(
+        f'[alerts]\nenabled = true\nchannels = ["command"]\ncommand = {command}\n'
+    )
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_HOME", str(folder))
+    return log
+
+
+def wait_for_lines(log: Path, count: int) -> list[str]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        lines = log.read_text().splitlines() if log.exists() else []
+        if len(lines) >= count:
+            break
+        time.sleep(0.1)
+    return [json.loads(line)["text"] for line in lines]
+
+
+def test_a_crossing_is_sent_once_by_a_dashboard_and_by_alerts(
+    command: Command, api: Api, store: Store, log: Path
+) -> None:
+    store.login()
+    api.answer(usage_body(datetime.now(UTC), five_hour=50.0))
+    panes = [command.open(), command.open("alerts")]
+    panes[0].wait_for("50 %")
+    panes[1].wait_for("Watching")
+    time.sleep(1.5)  # both have seen it below every level
+    status_line = {
+        "rate_limits": {"five_hour": {"used_percentage": 85, "resets_at": int(time.time()) + 7860}}
+    }
+    command.run("statusline", stdin=json.dumps(status_line).encode())
+    for pane in panes:
+        pane.read_for(3)
+    texts = wait_for_lines(log, 1)
+    assert 1 == len(texts)
+    assert texts[0].startswith("5-hour at 85 %, resets ")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_test_alert_is_sent_and_printed(command: Command, log: Path, event: str) -> None:
+    done = command.run("alerts", "--test", event)
+    assert (0, event) == (done.returncode, json.loads(done.stdout)["event"])
+    (text,) = wait_for_lines(log, 1)
+    assert text.startswith("Test: ")
+
+
+def test_without_the_setting_alerts_are_off(command: Command) -> None:
+    done = command.run("alerts")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "Alerts are off." in done.stderr
+    assert "enabled = true" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("levels = [0]", "alerts.levels"),
+        ('events = ["nothing"]', "alerts.events"),
+        ('channels = "bell"', "alerts.channels"),
+        ('quiet = "late"', "alerts.quiet"),
+        ('command = ["./here"]', "alerts.command"),
+        ("command = []", "alerts.command"),
+        ("reset_after = 101", "alerts.reset_after"),
+    ],
+)
+def test_an_unusable_setting_is_a_warning(
+    command: Command, tmp_path: Path, line: str, message: str
+) -> None:
+    (tmp_path / "config.toml").write_text(f"[alerts]\n{line}\n")
+    done = command.run("alerts", environ={"CLAUDE_USAGE_MONITOR_HOME": str(tmp_path)})
+    assert message in done.stderr

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from claude_usage_monitor.store.state.alerts import claim
+from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
+from claude_usage_monitor.usage.alerts import Alert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
+ADA = "uuid-of-ada"
+PROCESSES, CROSSINGS = 4, 50
+
+CLAIM = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from claude_usage_monitor.store.state.alerts import claim
+from claude_usage_monitor.store.state.state_file import open_state_file
+from claude_usage_monitor.usage.alerts import Alert
+connection = open_state_file(Path(sys.argv[1])).connection
+now = datetime.now(UTC)
+for number in range(int(sys.argv[2])):
+    alert = Alert("threshold", "a", str(number), "level 80", "", now)
+    for claimed in claim(connection, "uuid-of-ada", [alert], now):
+        print(claimed.instance)
+"""
+
+
+def alert(instance: str, rule: str = "level 80", *also: str) -> Alert:
+    return Alert("threshold", "a", instance, rule, "", NOW, also=also)
+
+
+def test_each_alert_is_claimed_once() -> None:
+    connection = open_in_memory().connection
+    assert [] == claim(connection, ADA, [], NOW)
+    assert [alert("1")] == claim(connection, ADA, [alert("1")], NOW)
+    assert [] == claim(connection, ADA, [alert("1")], NOW)
+    assert [alert("2")] == claim(connection, ADA, [alert("1"), alert("2")], NOW)
+    claim(connection, "uuid-of-bob", [], NOW)
+    assert [alert("1")] == claim(connection, "uuid-of-bob", [alert("1")], NOW)
+
+
+def test_what_holds_at_the_first_sight_is_no_news() -> None:
+    connection = open_in_memory().connection
+    assert [] == claim(connection, ADA, [alert("1")], NOW)
+    assert [] == claim(connection, ADA, [alert("1")], NOW)
+    assert [alert("2")] == claim(connection, ADA, [alert("2")], NOW)
+
+
+def test_without_figures_there_is_no_first_sight() -> None:
+    connection = open_in_memory().connection
+    assert [] == claim(connection, ADA, [alert("login")], NOW, with_figures=False)
+    assert [] == claim(connection, ADA, [alert("1")], NOW)
+    assert [alert("login")] == claim(connection, ADA, [alert("login")], NOW, with_figures=False)
+
+
+def test_a_milder_level_is_not_sent_after_a_higher_one() -> None:
+    connection = open_in_memory().connection
+    claim(connection, ADA, [], NOW)
+    assert claim(connection, ADA, [alert("1", "level 95", "level 80")], NOW)
+    assert [] == claim(connection, ADA, [alert("1", "level 80")], NOW)
+
+
+def test_every_crossing_is_sent_once_across_processes(tmp_path: Path) -> None:
+    """`tests.endurance.test_alerts` runs 8 processes and 200 crossings."""
+    path = tmp_path / "state.db"
+    assert list(range(CROSSINGS)) == crossings_sent(path, PROCESSES, CROSSINGS)
+
+
+def crossings_sent(path: Path, processes: int, crossings: int) -> list[int]:
+    claim(open_state_file(path).connection, ADA, [], NOW)
+    arguments = [sys.executable, "-c", CLAIM, str(path), str(crossings)]
+    running = [
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+    ]
+    return sorted(int(line) for each in running for line in each.communicate()[0].split())
