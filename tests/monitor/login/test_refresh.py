@@ -212,6 +212,23 @@ def test_a_login_that_was_just_refreshed_is_refreshed_again_after_the_cooldown(
     assert 2 == len(server.refreshes)
 
 
+@pytest.mark.parametrize("unanswered", [0, 1])
+def test_an_attempt_is_counted_before_its_response_arrives(
+    server: TokenServer, unanswered: int
+) -> None:
+    """So it also counts if the process is killed meanwhile."""
+    saved = expired(server)
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    accounts = registry().services.accounts
+    accounts.store_refresh_state(saved.id, RefreshState(fingerprint, unanswered, 0, None))
+    during: list[int] = []
+    server.after_rotation = lambda _: during.append(
+        accounts.refresh_state(saved.id, fingerprint).unanswered
+    )
+    assert read(registry(), saved).problem is None
+    assert [unanswered + 1] == during
+
+
 def test_the_error_of_a_revoked_refresh_token_keeps_its_class() -> None:
     final = RefreshState("print", 1, 0, None, RefreshTokenRevoked.code, "It is revoked.", "Log in.")
     error = error_from_refresh_state(final)
