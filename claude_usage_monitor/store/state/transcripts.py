@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -115,14 +116,14 @@ class TranscriptStore:
 
     def write(self, parts: Iterable[Part]) -> None:
         """Store what was read, all or nothing."""
-        try:
+        with ExitStack() as on_error:
+            # Their rows are rolled back.
+            on_error.callback(self._names.clear)
+            on_error.callback(self._owners.clear)
             with transaction(self._connection):
                 for part in parts:
                     self._write_part(part)
-        except BaseException:
-            self._names.clear()  # their rows may have been rolled back
-            self._owners.clear()
-            raise
+            on_error.pop_all()
 
     def _write_part(self, part: Part) -> None:
         file = part.file
@@ -352,12 +353,11 @@ def delete_transcripts(path: Path) -> bool:
 def _open(path: Path) -> sqlite3.Connection:
     create_private_file(path)
     connection = connect(path, _BUSY_TIMEOUT)
-    try:
+    with ExitStack() as on_error:
+        on_error.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         with transaction(connection):
             create_tables(connection)
-    except BaseException:
-        connection.close()
-        raise
+        on_error.pop_all()
     return connection
