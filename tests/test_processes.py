@@ -157,7 +157,7 @@ def test_a_used_up_hour_without_figures_is_a_problem_with_an_end(
     ledger.close()
     done = command.run("--json")
     assert (4, "rate_limited") == (done.returncode, document(done.stdout)["problem"]["code"])
-    assert "request budget is used up until" in done.stderr
+    assert "The request budget is used up. Next request " in done.stderr
     assert [] == api.usage_requests
 
 

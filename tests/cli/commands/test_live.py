@@ -150,7 +150,7 @@ live.dashboard = dashboard
 """,
         "in the worker": """
 import claude_usage_monitor.sources.anthropic.oauth_api as oauth_api
-def get_usage(client, token):
+def get_usage(client, token, **options):
     raise RuntimeError(f"a bug with {token}")
 oauth_api.get_usage = get_usage
 """,
