@@ -21,6 +21,7 @@ from claude_usage_monitor.store.paths import (
     locks_path,
     secrets_path,
     state_path,
+    transcripts_path,
 )
 from claude_usage_monitor.store.state import spare_ledger
 from claude_usage_monitor.usage.findings import Finding, FindingState
@@ -62,6 +63,7 @@ def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
         *folders,
         OwnPath("state", state),
         OwnPath("spare ledger", state.with_name(spare_ledger.FILE_NAME)),
+        OwnPath("transcripts", transcripts_path(environ)),
         OwnPath("accounts", accounts_path(environ)),
         OwnPath("copy of accounts", accounts_path(environ).with_name(backup.FILE_NAME)),
         OwnPath("encrypted file", secrets_path(environ)),

@@ -123,6 +123,7 @@ def test_every_file_of_this_program_is_named() -> None:
         "copy of accounts",
         "encrypted file",
         "spare ledger",
+        "transcripts",
         "locks",
         "fallback folder",
         "settings",
