@@ -12,7 +12,7 @@ from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import fallback_path, state_path
 from claude_usage_monitor.store.state import alerts as store
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.alerts import Alert, AlertSettings, budget_alert
+from claude_usage_monitor.usage.alerts import Alert, AlertSettings, budget_alert, marked_limits
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -31,6 +31,7 @@ class Alerting:
         self._state = StateStore(state_path(environ), fallback=fallback_path(environ), live=True)
         self._by_reader: dict[Reader, AccountAlerts] = {}
         self._checked: tuple[Sequence[AccountStatus], datetime] | None = None
+        self._marked: dict[str, frozenset[str]] = {}  # by the account's name
 
     def check(
         self, statuses: Sequence[AccountStatus], readers: Sequence[Reader], now: datetime
@@ -50,6 +51,14 @@ class Alerting:
             alert_channels.send(alert, self._settings, self._environ)
         return sent
 
+    def marked(self, statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
+        """Return the statuses with the limits whose alerts are not over."""
+        none: frozenset[str] = frozenset()
+        return tuple(
+            status._replace(alerts=self._marked.get(status.account.name, none))
+            for status in statuses
+        )
+
     def _due(self, status: AccountStatus, reader: Reader, now: datetime) -> list[Alert]:
         if isinstance(reader, SubscriptionReader):
             alerts = self._by_reader.get(reader)
@@ -57,8 +66,11 @@ class Alerting:
                 alerts = self._by_reader[reader] = AccountAlerts(
                     self._state, reader.identity, self._settings, self._clock_style
                 )
-            return alerts.due(status, now)
+            due = alerts.due(status, now)
+            self._marked[status.account.name] = alerts.marked
+            return due
         budget = budget_alert(status, self._settings, now)
+        self._marked[status.account.name] = marked_limits([budget] if budget else [])
         if budget is None:
             return []
         return self._state.run(store.claim, f"account {status.account.name}", [budget], now)

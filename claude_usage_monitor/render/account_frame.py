@@ -12,7 +12,7 @@ from rich.text import Text
 from claude_usage_monitor.render import captions, frame
 from claude_usage_monitor.render.layout import first_low_enough, fitting_text
 from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, ScreenColumns
-from claude_usage_monitor.render.limit_rows import LimitRow, limit_rows, month_row
+from claude_usage_monitor.render.limit_rows import LimitRow, limit_rows, month_row, with_alerts
 from claude_usage_monitor.render.panels import (
     AGE_WITHOUT_BORDER,
     BLANK_ROWS,
@@ -258,9 +258,10 @@ def account_rows(
     status: AccountStatus, now: datetime, options: RenderOptions
 ) -> tuple[LimitRow, ...]:
     """Return an account's limits as rows; for an organization, its month."""
+    rows: tuple[LimitRow, ...] = ()
     if status.spend is not None:
-        return (month_row(status.spend, status.api_time(now), options),)
-    if status.usage is None:
-        return ()
-    rows = limit_rows(status.usage, status.api_time(now), options)
-    return with_target(rows, status.throttling, now)
+        rows = (month_row(status.spend, status.api_time(now), options),)
+    elif status.usage is not None:
+        rows = limit_rows(status.usage, status.api_time(now), options)
+        rows = with_target(rows, status.throttling, now)
+    return with_alerts(rows, status.alerts) if status.alerts else rows

@@ -32,6 +32,7 @@ class HelpTopics(NamedTuple):
     organization: bool = False
     several: bool = False
     throttling: bool = False
+    alerts: bool = False
 
     @classmethod
     def of(cls, statuses: Sequence[AccountStatus], *, several: bool) -> HelpTopics:
@@ -42,6 +43,7 @@ class HelpTopics(NamedTuple):
             "console" in kinds,
             several or len(statuses) > 1,
             any(status.throttling is not None for status in statuses),
+            any(status.alerts for status in statuses),
         )
 
 
@@ -91,10 +93,7 @@ def _entries(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str,
             ("h", "history; left and right change its range, h or Esc goes back", STRONG)
         )
     entries.append(("?", "this help", STRONG))
-    if topics.subscription:
-        entries.append((glyphs.binding, "the limit that will stop you first", STRONG))
-    if topics.several:
-        entries.append((ACTIVE, "the active account, where several have a line each", STRONG))
+    entries += _label_marks(options, topics)
     entries.append(
         (glyphs.tick, "an even pace would be here now; use beyond it is ahead of the time", STRONG)
     )
@@ -114,3 +113,16 @@ def _entries(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str,
             ("est.", "Anthropic's estimate, about an hour late, of what the API bills", ""),
         ]
     return [*entries, ("dim", "old figures: the footer shows their age", FAINT)]
+
+
+def _label_marks(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str, str]]:
+    """Return the marks before labels and names."""
+    glyphs, entries = options.glyphs, []
+    if topics.subscription:
+        entries.append((glyphs.binding, "the limit that will stop you first", STRONG))
+    if topics.alerts:
+        meaning = f"an alert that is not over; {glyphs.binding_alert} also stops you first"
+        entries.append((f"{glyphs.alert} {glyphs.binding_alert}", meaning, STRONG))
+    if topics.several:
+        entries.append((ACTIVE, "the active account, where several have a line each", STRONG))
+    return entries

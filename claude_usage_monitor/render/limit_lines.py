@@ -263,7 +263,7 @@ def heading(row: LimitRow, columns: LimitColumns, *, brief: bool = True) -> Text
 
 def tiny(row: LimitRow, columns: LimitColumns, *, brief: bool = True) -> Text:
     """Draw ``▸Fable 94% 3d2h``, for panes with no cells to spare."""
-    line = styled_text(columns.options.glyphs.binding if row.binding else " ", STRONG)
+    line = styled_text(_marker(row, columns.options), STRONG)
     line.append(pad(columns.options.fit(row.short_label, columns.label), columns.label) + " ")
     line.append_text(_percent(row, columns))
     texts: Iterable[str] = reversed(row.brief)
@@ -277,9 +277,16 @@ def _bar(row: LimitRow, columns: LimitColumns, width: int) -> Text:
     return bar(row.utilization, row.tick, max(0, width), columns.options, row.target, row.expected)
 
 
+def _marker(row: LimitRow, options: RenderOptions) -> str:
+    """Return the mark before a label: whether the limit is binding, and whether an alert holds."""
+    if row.alert:
+        return options.glyphs.binding_alert if row.binding else options.glyphs.alert
+    return options.glyphs.binding if row.binding else " "
+
+
 def _label(row: LimitRow, columns: LimitColumns) -> Text:
     options = columns.options
-    marker = options.glyphs.binding if row.binding else " "
+    marker = _marker(row, options)
     line = styled_text(marker if columns.close else f"{marker} ", STRONG)
     label = options.fit(row.short_label if columns.short else row.label, columns.label)
     gap = " " if columns.close else "  "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,8 +27,9 @@ class LimitRow(NamedTuple):
     it: ``reset`` for a window, ``money`` for an amount. ``ending`` is the kind of the outlook that
     ``run_out`` words. A ``running`` window has a time of its reset. ``utilization`` is ``None``
     where no percent may be shown. ``tick`` is where an even pace would be now, ``target`` Claude
-    Pace Maker's target, both in percent. ``key`` is a window's key. ``unlimited`` spend has no
-    percent. ``expected`` is the forecast for the reset, in percent.
+    Pace Maker's target, both in percent. ``key`` is a window's key, ``extra_usage`` or ``budget``.
+    ``unlimited`` spend has no percent. ``expected`` is the forecast for the reset, in percent.
+    ``alert`` is whether an alert about this limit is not over.
     """
 
     label: str
@@ -46,6 +48,7 @@ class LimitRow(NamedTuple):
     target: float | None = None
     unlimited: bool = False
     expected: float | None = None
+    alert: bool = False
 
 
 def limit_rows(usage: Usage, now: datetime, options: RenderOptions) -> tuple[LimitRow, ...]:
@@ -129,7 +132,11 @@ def _extra_usage(extra: ExtraUsage, options: RenderOptions) -> list[LimitRow]:
         off = options.text(off_text(extra.disabled_reason))
         money.append((off,))
         brief = brief or (off, "off")
-    return [LimitRow("Extra", "Extra", extra.utilization, None, brief, money=tuple(money))]
+    return [
+        LimitRow(
+            "Extra", "Extra", extra.utilization, None, brief, money=tuple(money), key="extra_usage"
+        )
+    ]
 
 
 def _credit_pool(pool: CreditPool, now: datetime, options: RenderOptions) -> LimitRow:
@@ -157,7 +164,15 @@ def month_row(spend: Spend, now: datetime, options: RenderOptions) -> LimitRow:
         tick=None if spend.budget_percent is None else spend.elapsed_percent(now),
         brief=brief or ("no figure", "?"),
         money=(amounts,) if amounts else (),
+        key="budget",
         unlimited=spent is not None and spend.budget is None,
+    )
+
+
+def with_alerts(rows: Sequence[LimitRow], alerts: frozenset[str]) -> tuple[LimitRow, ...]:
+    """Mark the limits with an alert that is not over; after a reset it is over."""
+    return tuple(
+        row._replace(alert=row.key in alerts and row.utilization is not None) for row in rows
     )
 
 

@@ -169,6 +169,8 @@ class Glyphs(NamedTuple):
     target: str  # Claude Pace Maker's mark on a bar
     tick_on_target: str
     binding: str
+    alert: str  # in the place of the binding mark, where an alert holds
+    binding_alert: str
     dot: str
     dash: str
     ellipsis: str
@@ -187,12 +189,30 @@ UNICODE = Glyphs(
     "▾",
     "╋",
     "▸",
+    "◇",
+    "◆",
     "·",
     "—",
     "…",
 )
 ASCII = Glyphs(
-    ("+", "+", "+", "+"), ("+", "+"), "-", "|", "=", "-", ".", "", "|", "v", "+", ">", "-", "-", "~"
+    ("+", "+", "+", "+"),
+    ("+", "+"),
+    "-",
+    "|",
+    "=",
+    "-",
+    ".",
+    "",
+    "|",
+    "v",
+    "+",
+    ">",
+    "*",
+    "#",
+    "-",
+    "-",
+    "~",
 )
 
 

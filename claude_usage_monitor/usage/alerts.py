@@ -30,6 +30,9 @@ _LIKELY, _UNLIKELY = (
     0.5,
     0.3,
 )  # probabilities of running out: on from the first, off below the other
+_LASTING: frozenset[Event] = frozenset(  # about a limit, and over when it no longer holds
+    ("threshold", "exhausted", "runs_out", "extra_usage", "budget")
+)
 _CONFIRMED_AFTER = timedelta(minutes=5)
 _SILENT_SHARE = 0.05  # of a window's time before its reset: too late to act
 
@@ -65,6 +68,18 @@ class Alert(NamedTuple):
     level: float | None = None
     also: tuple[str, ...] = ()
 
+    @property
+    def marked_limit(self) -> str | None:
+        """The limit whose row shows this alert until it is over; ``None`` for a passing event."""
+        if self.event not in _LASTING:
+            return None
+        return self.event if self.window is None else self.window.key
+
+
+def marked_limits(alerts: Iterable[Alert]) -> frozenset[str]:
+    """Return the limits that these alerts mark."""
+    return frozenset(alert.marked_limit for alert in alerts if alert.marked_limit is not None)
+
 
 def is_quiet(quiet: tuple[time, time] | None, now: datetime, clock: ClockStyle) -> bool:
     """Return whether an instant lies in the quiet hours, which may span midnight."""
@@ -81,6 +96,7 @@ class AlertRules:
     def __init__(self, settings: AlertSettings) -> None:
         self._settings = settings
         self._likely_since: dict[str, datetime] = {}  # by instance
+        self._confirmed: set[str] = set()  # instances of `_likely_since`, until they are unlikely
 
     def alerts(
         self,
@@ -157,10 +173,12 @@ class AlertRules:
             return False
         if forecast.probability < _UNLIKELY:
             self._likely_since.pop(instance, None)
+            self._confirmed.discard(instance)
         elif forecast.probability >= _LIKELY:
             since = self._likely_since.setdefault(instance, window.as_of)
-            return window.as_of - since >= _CONFIRMED_AFTER
-        return False
+            if window.as_of - since >= _CONFIRMED_AFTER:
+                self._confirmed.add(instance)
+        return instance in self._confirmed
 
     def _resets(
         self, status: AccountStatus, ended: Sequence[WindowInstance], now: datetime

@@ -90,6 +90,8 @@ class AccountStatus(NamedTuple):
     computer's. ``identity`` is that of the person and the organization, if it is known; ``use`` is
     what used the running windows, if transcripts were read; ``use_progress`` is the share (0 to 1)
     of them that was read, while a long read runs. ``reading`` is whether a request is under way.
+    ``alerts`` names the limits with an alert that is not over: keys of windows, or the event
+    ``extra_usage`` or ``budget``.
     """
 
     account: Account
@@ -108,6 +110,7 @@ class AccountStatus(NamedTuple):
     use_progress: float | None = None
     service: ServiceStatus | None = None
     reading: bool = False
+    alerts: frozenset[str] = frozenset()
 
     @property
     def has_figures(self) -> bool:

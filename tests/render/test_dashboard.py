@@ -359,7 +359,9 @@ def test_markup_in_a_name_is_plain_text(name: str) -> None:
     assert name in frame_text(hostile)
 
 
-TOPICS = st.builds(HelpTopics, st.booleans(), st.booleans(), st.booleans(), st.booleans())
+TOPICS = st.builds(
+    HelpTopics, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans()
+)
 
 
 @settings(deadline=None, max_examples=50)
@@ -393,6 +395,7 @@ def test_the_help_explains_only_what_the_user_has() -> None:
         (HelpTopics(throttling=True), ("Claude Pace Maker", "▾")),
         (HelpTopics(organization=True), ("what the month will cost", "estimate")),
         (HelpTopics(subscription=True), ("▸",)),
+        (HelpTopics(alerts=True), ("◇ ◆", "an alert")),
     ):
         assert all(word in text(topics) for word in words)
         nothing = HelpTopics(subscription=False)
@@ -429,3 +432,31 @@ def test_the_tick_and_the_pace_count_the_users_working_time() -> None:
     assert "ahead of an even pace" in calendar
     by_work = frame_text(status, 100, replace(ONCE, work=work))
     assert calendar.index("┃") < by_work.index("┃")
+
+
+@pytest.mark.parametrize("options", [LIVE, PLAIN])
+@pytest.mark.parametrize("width", [20, 28, 40, 60, 120])
+def test_an_alert_marks_its_row_and_moves_nothing(width: int, options: RenderOptions) -> None:
+    """The mark replaces the binding mark or a blank: every other cell stays as it was."""
+    marked = NORMAL._replace(alerts=frozenset({"five_hour", "seven_day"}))
+    glyphs = options.glyphs
+    without = frame_lines((NORMAL,), width, 30, options)
+    lines = frame_lines((marked,), width, 30, options)
+    changed = [
+        (before, after)
+        for old, new in zip(without, lines, strict=True)
+        for before, after in zip(old, new, strict=True)
+        if before != after
+    ]
+    assert sorted([(glyphs.binding, glyphs.binding_alert), (" ", glyphs.alert)]) == sorted(changed)
+
+
+def test_a_reset_ends_the_mark_of_an_alert() -> None:
+    marked = NORMAL._replace(alerts=frozenset({"five_hour"}))
+    assert "◇" in frame_text(marked) or "◆" in frame_text(marked)
+    usage = marked.usage
+    assert usage is not None
+    resets_at = usage.windows[0].resets_at
+    assert resets_at is not None
+    lines = dashboard((marked,), resets_at + timedelta(seconds=1), 60, None, LIVE)
+    assert not any(mark in line.plain for line in lines for mark in "◇◆")

@@ -13,6 +13,7 @@ from claude_usage_monitor.usage.alerts import (
     AlertSettings,
     budget_alert,
     is_quiet,
+    marked_limits,
 )
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.forecast import Forecast
@@ -112,14 +113,23 @@ def test_a_missing_login_is_one_episode() -> None:
 def test_a_forecast_must_say_so_twice() -> None:
     rules = AlertRules(AlertSettings(predict=True, levels=()))
     found = []
-    for minutes, probability in ((0, 0.6), (3, 0.6), (6, 0.4), (7, 0.6), (8, 0.2), (9, 0.6)):
+    readings = ((0, 0.6), (3, 0.6), (6, 0.4), (7, 0.6), (8, 0.4), (9, 0.2), (10, 0.6), (11, 0.4))
+    for minutes, probability in readings:
         at = NOW + timedelta(minutes=minutes)
         forecast = Forecast(None, at, None, probability, 110, 90, 130, "", at, 60.0, RESET)
         window = UsageWindow("five_hour", "5-hour", 60.0, RESET, "api", at, forecast=forecast)
         shown = AccountStatus(CLAUDE_CODE, Usage((window,), "api", at))
         current = {"five_hour": instance(60.0)}
         found.append([alert.event for alert in rules.alerts(shown, current, (), at, CLOCK)])
-    assert [[], [], [], ["runs_out"], [], []] == found
+    assert [[], [], [], ["runs_out"], ["runs_out"], [], [], []] == found
+
+
+def test_an_alert_marks_its_limit_unless_it_is_about_a_passing_event() -> None:
+    found = alerts(status(96.0, extra=85.0), ended=[instance(95.0, end="early", ended_at=NOW)])
+    assert {"threshold", "extra_usage", "reset"} == {alert.event for alert in found}
+    assert {"five_hour", "extra_usage"} == marked_limits(found)
+    recovered = instance(70.0, full_at=NOW, full_until=NOW)
+    assert frozenset() == marked_limits(alerts(status(70.0), recovered))
 
 
 def test_an_organization_s_budget() -> None:

@@ -64,7 +64,12 @@ def show(request: DashboardRequest) -> int:
     if render_options.color and depends_on_background(theme) and is_safe(request.environ):
         query = BackgroundQuery(console.file, theme)
     poller = Poller(accounts, request.settings.interval, utc_clock, keyboard.wake)
-    shown = ShownStatuses(poller, _use_worker(accounts, request, poller, keyboard), request.shown)
+    shown = ShownStatuses(
+        poller,
+        _use_worker(accounts, request, poller, keyboard),
+        _alerting(request, render_options),
+        request.shown,
+    )
     plain = console.is_dumb_terminal or not console.is_terminal
     screen = PlainScreen(console) if plain else Screen(console)
 
@@ -78,7 +83,6 @@ def show(request: DashboardRequest) -> int:
         with signals.handled(), keyboard:
             display = Display(screen, render_options, query)
             session = LiveSession(shown, keyboard, signals, display)
-            session.alerting = _alerting(request, render_options)
             screen.enter()
             try:
                 with output.silent_libraries():
@@ -116,10 +120,11 @@ class Display(NamedTuple):
 
 
 class ShownStatuses(NamedTuple):
-    """The statuses on the screen: the poller's, with the progress of reading transcripts."""
+    """The statuses on the screen: the poller's, with the progress of transcripts and the alerts."""
 
     poller: Poller
     use_worker: UseWorker | None
+    alerting: Alerting | None
     hide_names: Callable[[Sequence[AccountStatus]], Sequence[AccountStatus]]
 
     def current(self) -> tuple[AccountStatus, ...]:
@@ -127,7 +132,14 @@ class ShownStatuses(NamedTuple):
         statuses = self.poller.statuses
         if self.use_worker is not None:
             statuses = self.use_worker.shown(statuses)
+        if self.alerting is not None:
+            statuses = self.alerting.marked(statuses)
         return tuple(self.hide_names(statuses))
+
+    def send_alerts(self, now: datetime) -> None:
+        """Send the alerts that are due."""
+        if self.alerting is not None:
+            self.alerting.check(self.poller.statuses, self.poller.readers, now)
 
     def start_worker(self) -> None:
         """Start to read transcripts once `announced` was called."""
@@ -180,19 +192,18 @@ class LiveSession:
         self._help_line: int | None = None  # the first line of the help; None if it is hidden
         self._range = Range.DAY  # of the history view
         self._shows_history = False
-        self.alerting: Alerting | None = None
 
     def run(self) -> int:
         """Run until a key or a signal ends the session; return the exit code."""
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
-            statuses, now = self._shown.current(), utc_clock()
+            now = utc_clock()
+            self._shown.send_alerts(now)
+            statuses = self._shown.current()
             answers_for = self._answers_until - time.monotonic()
             self._render_options = replace(
                 self._render_options, answers=answers_for > 0, position=self._poller.position
             )
-            if self.alerting is not None:
-                self.alerting.check(statuses, self._poller.readers, now)
             views = (self._help_line, self._use_window, self._shows_history, self._range)
             content = (statuses, self._render_options, views)
             self._draw(statuses, now, changed=content != drawn)

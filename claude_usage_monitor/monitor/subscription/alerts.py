@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from claude_usage_monitor.store.state import alerts as store
 from claude_usage_monitor.store.state import history
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.alerts import Alert, AlertRules, AlertSettings, is_quiet
+from claude_usage_monitor.usage.alerts import (
+    Alert,
+    AlertRules,
+    AlertSettings,
+    is_quiet,
+    marked_limits,
+)
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -31,6 +37,7 @@ class AccountAlerts:
         self._clock_style = clock_style
         self._rules = AlertRules(settings)
         self._held_back: list[Alert] = []
+        self.marked: frozenset[str] = frozenset()  # see `AccountStatus.alerts`
 
     def due(self, status: AccountStatus, now: datetime) -> list[Alert]:
         """Return the alerts to send now.
@@ -49,6 +56,8 @@ class AccountAlerts:
             if window.at(api_now).end != "open"
         ]
         holding = self._rules.alerts(status, current, ended, now, self._clock_style)
+        if not status.stale(now):  # old figures do not say that an alert is over
+            self.marked = marked_limits(holding)
         stored = status.usage is not None and all(
             window.key in current
             for window in status.usage.at(api_now).windows

@@ -59,6 +59,7 @@ def test_a_crossing_is_sent_once_by_a_dashboard_and_by_alerts(
     command.run("statusline", stdin=json.dumps(status_line).encode())
     for pane in panes:
         pane.read_for(3)
+    assert any(line.startswith(("│ ◇", "│ ◆")) for line in panes[0].lines), "marks its row"
     texts = wait_for_lines(log, 1)
     assert 1 == len(texts)
     assert texts[0].startswith("5-hour at 85 %, resets ")
