@@ -23,7 +23,6 @@ from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, terminal_size
 from claude_usage_monitor.monitor.attribution.worker import UseWorker
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
-from claude_usage_monitor.monitor.live.memory import use_one_arena
 from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory
 from claude_usage_monitor.render.dashboard import dashboard
@@ -52,7 +51,6 @@ _MIN_WAIT_PER_ACCOUNT = 0.1  # seconds; with many accounts, some text changes al
 def show(request: DashboardRequest) -> int:
     """Show the dashboard until q, Ctrl+C or a signal. Returns the exit code."""
     gc.enable()  # `cli.command` disabled it
-    use_one_arena()
     notes: list[str] = []  # written once the alternate screen is left
     accounts = request.open_accounts(notes.append, live=True)
     console, render_options = open_console(

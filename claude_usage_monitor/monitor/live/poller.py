@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 
+from claude_usage_monitor.monitor.live.memory import use_one_arena
 from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
@@ -99,6 +100,7 @@ class Poller:
 
     def start(self) -> None:
         """Start the worker. Its threads end with the process, even during a hung read."""
+        use_one_arena()
         self._worker = run_in_thread(self._run, "poller")
         self._worker.add_done_callback(lambda _: self._changed())
 
