@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.text import Text
 
 from claude_usage_monitor.render import frame, history_chart
+from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
 from claude_usage_monitor.usage.limits.history import SessionsLeft, sessions_text
 from claude_usage_monitor.usage.limits.history_view import (
@@ -47,9 +48,10 @@ def history_lines(
 
 
 def no_history_lines(width: int, height: int, options: RenderOptions) -> list[Text]:
-    """Return the lines for an account without windows: an organization."""
-    text = options.fit("An organization has no windows. Press h to go back.", width)
-    return [Text(text)][:height]
+    """Return the lines for an account without stored windows, such as an organization."""
+    return wrap("This account has no stored windows. Press h to go back.", width, options, "")[
+        :height
+    ]
 
 
 def _shown_range(view: HistoryView, width: int, height: int) -> Range:

@@ -95,6 +95,7 @@ def test_a_history_without_any_use(shown: Range) -> None:
         assert history_lines(view, NOW, *size, OPTIONS)
 
 
-def test_an_organization_has_no_history() -> None:
-    (line,) = no_history_lines(60, 10, OPTIONS)
-    assert "organization" in line.plain
+@pytest.mark.parametrize("width", [20, 28, 60])
+def test_an_account_without_windows_says_so_and_how_to_go_back(width: int) -> None:
+    lines = [line.plain.strip() for line in no_history_lines(width, 10, OPTIONS)]
+    assert "This account has no stored windows. Press h to go back." == " ".join(lines)
