@@ -6,7 +6,7 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_claude_usage_monitor_accounts_subparsers=(add list use rename remove)
-_shtab_claude_usage_monitor_subparsers=(accounts history guard usage hook statusline serve doctor)
+_shtab_claude_usage_monitor_subparsers=(accounts history guard usage alerts hook statusline serve doctor)
 
 _shtab_claude_usage_monitor_accounts_add_option_strings=(-h --help --login --from-claude-code --credentials-file --admin-key --no-browser --replace)
 _shtab_claude_usage_monitor_accounts_list_option_strings=(-h --help --json --names)
@@ -17,6 +17,7 @@ _shtab_claude_usage_monitor_accounts_option_strings=(-h --help)
 _shtab_claude_usage_monitor_history_option_strings=(-h --help --account --window --days --readings --json --jsonl --csv --import --dry-run)
 _shtab_claude_usage_monitor_guard_option_strings=(-h --help --min-left --window --for --wait --fail-open --json --account)
 _shtab_claude_usage_monitor_usage_option_strings=(-h --help --window --last --since --until --by --account --hide-names --json --csv --forget --yes)
+_shtab_claude_usage_monitor_alerts_option_strings=(-h --help --test)
 _shtab_claude_usage_monitor_hook_option_strings=(-h --help)
 _shtab_claude_usage_monitor_statusline_option_strings=(-h --help --format)
 _shtab_claude_usage_monitor_serve_option_strings=(-h --help --listen --demo)
@@ -38,7 +39,8 @@ _shtab_claude_usage_monitor___output_COMPGEN=_shtab_compgen_files
 
 _shtab_claude_usage_monitor_accounts_pos_0_choices=(add list use rename remove)
 _shtab_claude_usage_monitor_usage___by_choices=(project session model agent hour day week)
-_shtab_claude_usage_monitor_pos_0_choices=(accounts history guard usage hook statusline serve doctor)
+_shtab_claude_usage_monitor_alerts___test_choices=(threshold exhausted runs_out reset recovered extra_usage budget login)
+_shtab_claude_usage_monitor_pos_0_choices=(accounts history guard usage alerts hook statusline serve doctor)
 _shtab_claude_usage_monitor___mode_choices=(auto code console)
 _shtab_claude_usage_monitor___theme_choices=(auto dark light colorblind high-contrast)
 _shtab_claude_usage_monitor___print_completion_choices=(bash zsh fish)
@@ -83,6 +85,8 @@ _shtab_claude_usage_monitor_usage___json_nargs=0
 _shtab_claude_usage_monitor_usage___csv_nargs=0
 _shtab_claude_usage_monitor_usage___forget_nargs=0
 _shtab_claude_usage_monitor_usage___yes_nargs=0
+_shtab_claude_usage_monitor_alerts__h_nargs=0
+_shtab_claude_usage_monitor_alerts___help_nargs=0
 _shtab_claude_usage_monitor_hook__h_nargs=0
 _shtab_claude_usage_monitor_hook___help_nargs=0
 _shtab_claude_usage_monitor_statusline_pos_0_nargs='*'

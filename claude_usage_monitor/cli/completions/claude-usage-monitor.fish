@@ -50,8 +50,8 @@ function _shtab_claude_usage_monitor_using
   test "$_shtab_claude_usage_monitor_cmdpath" = "$argv"
 end
 
-set -g _shtab_claude_usage_monitor_commands accounts 'accounts add' 'accounts list' 'accounts use' 'accounts rename' 'accounts remove' history guard usage hook statusline serve doctor
-set -g _shtab_claude_usage_monitor_opts_with_value --account --by --credentials-file --days --for --format --import --interval --last --listen --min-left --mode --output --print-completion --since --theme --until --wait --window
+set -g _shtab_claude_usage_monitor_commands accounts 'accounts add' 'accounts list' 'accounts use' 'accounts rename' 'accounts remove' history guard usage alerts hook statusline serve doctor
+set -g _shtab_claude_usage_monitor_opts_with_value --account --by --credentials-file --days --for --format --import --interval --last --listen --min-left --mode --output --print-completion --since --test --theme --until --wait --window
 
 complete -c claude-usage-monitor -e
 complete -c claude-usage-monitor -f
@@ -132,6 +132,9 @@ complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l csv -d 'print the rows as CSV'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l forget -d 'delete everything that was stored of transcripts'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l yes -d 'with --forget: do not ask'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a alerts -d 'Send alerts about limits, without a dashboard, until Ctrl+C.'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using alerts' -s h -l help -d 'show this help message and exit'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using alerts' -l test -xka "threshold exhausted runs_out reset recovered extra_usage budget login" -d 'send an invented alert: threshold, exhausted, runs_out, reset, recovered, extra_usage, budget, login'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a hook -d 'Store that a limit was hit: reads the JSON of a Claude Code hook, prints nothing.'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using hook' -s h -l help -d 'show this help message and exit'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a statusline -d 'Print Claude Code'"'"'s status line: reads JSON, prints one line.'
