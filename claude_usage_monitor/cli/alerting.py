@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import alert_channels
@@ -23,11 +23,16 @@ class Alerting:
     """The alerts of all displayed accounts."""
 
     def __init__(
-        self, settings: AlertSettings, environ: Mapping[str, str], clock_style: ClockStyle
+        self,
+        settings: AlertSettings,
+        environ: Mapping[str, str],
+        clock_style: ClockStyle,
+        hide_names: Callable[[Sequence[AccountStatus]], Sequence[AccountStatus]],
     ) -> None:
         self._settings = settings
         self._environ = environ
         self._clock_style = clock_style
+        self._hide_names = hide_names
         self._state = StateStore(state_path(environ), fallback=fallback_path(environ), live=True)
         self._by_reader: dict[Reader, AccountAlerts] = {}
         self._checked: tuple[Sequence[AccountStatus], datetime] | None = None
@@ -45,8 +50,11 @@ class Alerting:
             return []
         self._checked = statuses, now
         sent: list[Alert] = []
-        for status, reader in zip(statuses, readers, strict=False):
-            sent += self._due(status, reader, now)
+        shown = self._hide_names(statuses)
+        for status, shown_status, reader in zip(statuses, shown, readers, strict=False):
+            problem, name = shown_status.problem, shown_status.account.name
+            due = self._due(status._replace(problem=problem), reader, now)
+            sent += [alert._replace(account=name) for alert in due]
         for alert in sent:
             alert_channels.send(alert, self._settings, self._environ)
         return sent

@@ -1,14 +1,16 @@
 """Placeholders instead of names, for screenshots: `--hide-names`.
 
-Imported only where names are hidden.
+The dashboard, `--once` and `--json` import it only where names are hidden.
 """
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus, Problem
 
 _BUILT_IN = (CLAUDE_CODE.name, CONSOLE.name, "demo")
 
@@ -18,9 +20,24 @@ def hidden(statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
     return tuple(_hidden(status, number) for number, status in enumerate(statuses, 1))
 
 
+def hidden_name(name: str) -> str:
+    """Return a placeholder for the name of the only account that a command is about."""
+    return hidden([AccountStatus(Account(name))])[0].account.name
+
+
+def _without_name(problem: Problem, name: str, placeholder: str) -> Problem:
+    """Return a problem whose texts do not name the account."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    hint = problem.hint.replace(f"accounts add {shlex.quote(name)}", "accounts add NAME")
+    message, hint = (word.sub(placeholder, text) for text in (problem.message, hint))
+    return problem._replace(message=message, hint=hint)
+
+
 def _hidden(status: AccountStatus, number: int) -> AccountStatus:
     account, profile, spend = status.account, status.profile, status.spend
+    problem = status.problem
     if account.name not in _BUILT_IN:
+        problem = problem and _without_name(problem, account.name, f"account {number}")
         account = account._replace(name=f"account {number}")
     account = account._replace(email=account.email and f"user {number}")
     if profile is not None:
@@ -47,4 +64,4 @@ def _hidden(status: AccountStatus, number: int) -> AccountStatus:
         )
         for each in status.use
     )
-    return status._replace(account=account, profile=profile, spend=spend, use=use)
+    return status._replace(account=account, profile=profile, spend=spend, use=use, problem=problem)

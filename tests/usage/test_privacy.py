@@ -5,7 +5,7 @@ import json
 from claude_usage_monitor.formats import load_format
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage.privacy import hidden
-from claude_usage_monitor.usage.status import Account
+from claude_usage_monitor.usage.status import Account, Problem
 from tests.support.payloads import NOW
 from tests.support.statuses import NORMAL
 
@@ -20,3 +20,17 @@ def test_no_name_is_left_in_the_document() -> None:
     assert ("claude-code", "account 2") == (first["name"], second["name"])
     assert "user 1" == first["profile"]["email"]
     assert first["windows"] == second["windows"]
+
+
+def test_a_problem_does_not_name_its_account() -> None:
+    hint = "Run `claude-usage-monitor accounts add 'Secret client' --login --replace`."
+    problem = Problem("credentials_expired", "The login of Secret client expired.", hint)
+    _, shown = hidden(
+        (
+            NORMAL,
+            NORMAL._replace(account=Account("Secret client"), problem=problem),
+        )
+    )
+    assert shown.problem is not None
+    assert "accounts add NAME --login --replace" in shown.problem.hint
+    assert "The login of account 2 expired." == shown.problem.message

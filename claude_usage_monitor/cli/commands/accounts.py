@@ -40,13 +40,18 @@ _MAX_WIDTH = 100  # columns
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``accounts`` and of its actions."""
-    parser.set_defaults(function=_list, json=False, names=False)
+    parser.set_defaults(function=_list, json=False, names=False, hide_names=False)
     actions = parser.add_subparsers(title="commands", dest="action", metavar=COMMAND)
     _add_arguments(actions.add_parser("add", help="add an account", description="Add an account."))
     listing = actions.add_parser("list", help="list the accounts")
     formats = listing.add_mutually_exclusive_group()
     formats.add_argument("--json", action="store_true", help="print one JSON document")
     formats.add_argument("--names", action="store_true", help="print the names only, one a line")
+    listing.add_argument(
+        "--hide-names",
+        action="store_true",
+        help="show placeholders for names and e-mails; not with --names",
+    )
     listing.set_defaults(function=_list)
     use = actions.add_parser("use", help="show an account by default")
     use.add_argument("name", metavar="NAME")
@@ -171,13 +176,15 @@ def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
         names = (listed.account.name for listed in registry.all_accounts())
         output.data("".join(f"{name}\n" for name in names))
         return ExitCode.OK
-    rows = [account_list.Row(*account) for account in manage.summaries(registry)]
     now, environ = utc_clock(), os.environ
+    settings = registry.services.settings
+    hide_names = options.hide_names or settings.hide_names
+    summaries = manage.summaries(registry, hide_names=hide_names)
+    rows = [account_list.Row(*account) for account in summaries]
     if options.json:
         output.json(account_list.document(rows, now, ClockStyle()))
     else:
         width = min(output_width(environ), _MAX_WIDTH)
-        settings, _ = load_settings(config_path(environ))
         output.data(account_list.table(rows, now, clock_style(environ, now, settings), width))
     return ExitCode.OK
 

@@ -39,6 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EVENT",
         help=f"send an invented alert: {', '.join(EVENTS)}",
     )
+    parser.add_argument(
+        "--hide-names", action="store_true", help="show placeholders for the names of accounts"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,12 +60,14 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidSetting(
             "Alerts are off.", "Set `enabled = true` in the section [alerts] of config.toml."
         )
+    if options.hide_names:
+        settings = settings._replace(hide_names=True)
     request = DashboardRequest(settings, os.environ, (), all_accounts=True, demo=False)
     gc.enable()  # `cli.command` disabled it
     wake = threading.Event()
     accounts = request.open_accounts(output.note, live=True)
     poller = Poller(accounts, settings.interval, utc_clock, wake.set)
-    alerting = Alerting(alerts, os.environ, clock_style(os.environ, utc_clock()))
+    alerting = Alerting(alerts, os.environ, clock_style(os.environ, utc_clock()), request.shown)
     output.note("Watching the limits. Ctrl+C ends it.")
     with end_signals.reaction(wake.set):
         poller.start()

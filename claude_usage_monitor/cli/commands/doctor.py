@@ -45,6 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--online", action="store_true", help="also try a request, if the request budget allows"
     )
+    parser.add_argument(
+        "--hide-names", action="store_true", help="show placeholders for the names of accounts"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
         return ExitCode.OK
     settings, _ = load_settings(config_path(environ))
     style = clock_style(environ, utc_clock(), settings)
-    diagnosis = diagnose(environ, utc_clock, style, online=options.online)
+    diagnosis = diagnose(
+        environ, utc_clock, style, online=options.online, hide_names=options.hide_names
+    )
     findings = [*_versions(environ), *diagnosis.findings, *_terminal(environ)]
     if options.json:
         output.json(doctor_report.document(findings, ok=diagnosis.ok))

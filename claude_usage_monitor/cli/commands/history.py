@@ -29,6 +29,7 @@ from claude_usage_monitor.sources.readings_file import parse_lines
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.privacy import hidden_name
 
 _DEFAULT_DAYS = 30.0
 _MAX_DAYS = 36_500.0
@@ -45,6 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULT_DAYS,
         metavar="N",
         help="how many days back; default 30",
+    )
+    parser.add_argument(
+        "--hide-names", action="store_true", help="show a placeholder for the account's name"
     )
     parser.add_argument("--readings", action="store_true", help="the readings, not the windows")
     formats_group = parser.add_mutually_exclusive_group()
@@ -70,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     settings, _ = load_settings(config_path(os.environ))
     services = Services(os.environ, settings, utc_clock, announce=output.note)
     name, history = account_history(AccountRegistry(services), options.account)
+    if options.hide_names or settings.hide_names:
+        name = hidden_name(name)
     if options.import_file is not None:
         return _import(history, name, options.import_file, dry_run=options.dry_run)
     output.stdout()  # fails if it is closed

@@ -167,7 +167,7 @@ def _alerting(request: DashboardRequest, render_options: RenderOptions) -> Alert
     # Takes 12 ms (subprocess); only needed with alerts.
     from claude_usage_monitor.cli.alerting import Alerting
 
-    return Alerting(settings, request.environ, render_options.clock)
+    return Alerting(settings, request.environ, render_options.clock, request.shown)
 
 
 class LiveSession:

@@ -44,11 +44,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve a simulated account: no login, no network, nothing stored",
     )
+    parser.add_argument(
+        "--hide-names", action="store_true", help="serve placeholders for the names of accounts"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; return 0 after Ctrl+C."""
     settings = _settings(demo=options.demo)
+    if options.hide_names:
+        settings = settings._replace(hide_names=True)
     request = DashboardRequest(
         settings=settings, environ=os.environ, names=(), all_accounts=True, demo=options.demo
     )
@@ -61,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     )
 
     def collect() -> Iterable[Metric]:
-        return metrics(poller.statuses, utc_clock())
+        return metrics(request.shown(poller.statuses), utc_clock())
 
     try:
         server = MetricsServer(address, collect, serve.hosts, _tls(serve))

@@ -14,6 +14,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.text import clean, contains_secret
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
+from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.status import (
     CLAUDE_CODE,
     CONSOLE,
@@ -100,9 +101,16 @@ def account_to_replace(
 # --- the list ------------------------------------------------------------------------------------
 
 
-def summaries(registry: AccountRegistry) -> tuple[AccountSummary, ...]:
+def summaries(registry: AccountRegistry, *, hide_names: bool = False) -> tuple[AccountSummary, ...]:
     """Return every account and the state of its login, without a request."""
-    return tuple(_summary(registry, listed) for listed in registry.all_accounts())
+    found = tuple(_summary(registry, listed) for listed in registry.all_accounts())
+    if not hide_names:
+        return found
+    shown = hidden([AccountStatus(each.account, problem=each.problem) for each in found])
+    return tuple(
+        each._replace(account=status.account, problem=status.problem)
+        for each, status in zip(found, shown, strict=True)
+    )
 
 
 def _summary(registry: AccountRegistry, listed: ListedAccount) -> AccountSummary:

@@ -43,6 +43,7 @@ def diagnose(
     style: ClockStyle,
     *,
     online: bool,
+    hide_names: bool = False,
 ) -> Diagnosis:
     """Check everything that figures depend on.
 
@@ -50,11 +51,14 @@ def diagnose(
     """
     now = clock()
     settings, settings_warnings = load_settings(config_path(environ))
+    hide_names = hide_names or settings.hide_names
     notices: list[str] = []
     services, is_url_valid = _services(environ, settings, clock, notices.append)
     reader = claude_code_reader(services)
     status = reader.cached_status(AccountStatus(CLAUDE_CODE, interval=settings.interval))
-    account_findings, saved_login_works = _saved_accounts(services, now, style)
+    account_findings, saved_login_works = _saved_accounts(
+        services, now, style, hide_names=hide_names
+    )
     request_count = _requests_in_last_hour(services, now)
     works = login_works(services.finder, now)
     findings = [
@@ -100,11 +104,11 @@ def _services(
 
 
 def _saved_accounts(
-    services: Services, now: datetime, style: ClockStyle
+    services: Services, now: datetime, style: ClockStyle, *, hide_names: bool
 ) -> tuple[list[Finding], bool]:
     """Return the findings about the saved accounts, and whether any of their logins works."""
     try:
-        summaries = manage.summaries(AccountRegistry(services))
+        summaries = manage.summaries(AccountRegistry(services), hide_names=hide_names)
     except UsageMonitorError as error:
         return [Finding(accounts.AREA, "list", "problem", error.message, error.hint)], False
     saved = [each for each in summaries if each.account.name != CLAUDE_CODE.name]

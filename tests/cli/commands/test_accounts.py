@@ -390,6 +390,32 @@ def test_the_list_as_text_and_as_json(command: Command, server: TokenServer, sto
     assert [] == server.requests
 
 
+@pytest.mark.parametrize("arguments", [("accounts", "list"), ("accounts", "list", "--json")])
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_hidden_names_are_not_listed(
+    command: Command,
+    server: TokenServer,
+    store: Store,
+    home: Path,
+    arguments: tuple[str, ...],
+    how: str,
+) -> None:
+    store.write(as_bytes(server.issue("mine")))
+    save_account(server.issue("Work"), "Work")
+    save_account({}, "Secret client")  # its problem names it, too
+    if how == "setting":
+        config = home / ".config" / "claude-usage-monitor" / "config.toml"
+        config.parent.mkdir(parents=True)
+        config.write_text("hide_names = true\n")
+    option = ("--hide-names",) if how == "option" else ()
+    done = command.run(*arguments, *option)
+    assert 0 == done.returncode
+    for name in ("Work", "work@", "Secret", "mine@"):
+        assert name not in done.stdout
+    for name in ("claude-code", "account 2", "account 3", "user 2"):
+        assert name in done.stdout
+
+
 def test_the_list_in_an_encoding_that_lacks_the_letters_of_a_name(
     command: Command, server: TokenServer
 ) -> None:

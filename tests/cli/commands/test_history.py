@@ -9,6 +9,7 @@ import pytest
 from claude_usage_monitor import InvalidSetting, UnknownAccount, UsageClient
 from tests.support.lives import life
 from tests.support.payloads import usage_body
+from tests.support.saved import save_account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,3 +174,25 @@ def test_the_library_returns_the_same_windows(
     monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", "sk-ant-admin01-canary")
     with pytest.raises(InvalidSetting):
         UsageClient().get_history("console")
+
+
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_hidden_names_are_in_no_form_of_the_history(
+    command: Command, home: Path, file: Path, how: str
+) -> None:
+    save_account({}, "Secret")
+    assert 0 == command.run("history", "--account", "Secret", "--import", str(file)).returncode
+    hide = ("--hide-names",) if how == "option" else ()
+    if how == "setting":
+        config = home / ".config" / "claude-usage-monitor" / "config.toml"
+        config.parent.mkdir(parents=True)
+        config.write_text("hide_names = true\n")
+    for what in ((), ("--readings",)):
+        for form in ((), ("--json",), ("--jsonl",), ("--csv",)):
+            done = command.run("history", "--account", "Secret", *ALL, *what, *form, *hide)
+            assert (0, "") == (done.returncode, done.stderr)
+            assert "Secret" not in done.stdout
+            if form and not what:  # readings are of the last eight days only
+                assert "account 1" in done.stdout
+    done = command.run("history", "--account", "Secret", "--import", str(file), *hide)
+    assert done.stderr.startswith("account 1: imported")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from claude_usage_monitor.cli.alerting import Alerting
+from claude_usage_monitor.usage.alerts import AlertSettings
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.privacy import hidden
+from claude_usage_monitor.usage.status import Account, AccountStatus
+from tests.support.payloads import NOW
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def spent(amount: int) -> AccountStatus:
+    """Return the status of an organization with a budget of 100."""
+    spend = SimpleNamespace(
+        budget=Decimal(100),
+        month_to_date=Decimal(amount),
+        period_start=NOW.date(),
+        claude_code=None,
+    )
+    status = AccountStatus(Account("Secret", "console"))
+    return status._replace(spend=cast("Any", spend))
+
+
+def test_names_are_hidden_in_alerts_and_the_alert_is_sent_once_all_the_same(home: Path) -> None:
+    """A process that hides names and one that shows them know an account by the same name."""
+    environ = {"HOME": str(home)}
+    settings = AlertSettings(enabled=True, channels=())
+    hiding = Alerting(settings, environ, ClockStyle(), hidden)
+    showing = Alerting(settings, environ, ClockStyle(), lambda statuses: statuses)
+    readers = [cast("Any", object())]
+    assert [] == hiding.check([spent(1)], readers, NOW)
+    (mark,) = hiding.marked([spent(1)])
+    assert frozenset() == mark.alerts
+    first = hiding.check([spent(85)], readers, NOW)
+    second = showing.check([spent(85)], readers, NOW)
+    assert [] == [alert for alert in (*first, *second) if alert.account == "Secret"]
+    assert {"budget"} == hiding.marked([spent(85)])[0].alerts
+    (sent,) = hiding.check([spent(96)], readers, NOW)
+    assert ("account 1", "level 95") == (sent.account, sent.rule)
+    assert [] == showing.check([spent(96)], readers, NOW)
