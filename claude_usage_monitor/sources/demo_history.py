@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from claude_usage_monitor.usage.limits.resets import Reading, WindowInstance, Wi
 _STEP = timedelta(minutes=10)
 _DAYS = 60
 _WORK_HOURS = ((8, 12, 2.6), (13, 18, 2.0))  # from, to, points in ten minutes
+# The simulated present, on any day: a Wednesday in office hours, so that there is recent use.
+_PRESENT = datetime(2026, 1, 7, 11, 20, tzinfo=UTC)
 _WEEK_SHARE = 0.13  # weekly points for one point of a session
 
 
@@ -66,7 +68,7 @@ def _past(last: datetime) -> _Past:
             days=7
         )
         readings = {}
-        points = _points(moment) if used[FIVE_HOUR] < 100 else 0.0
+        points = _points(_PRESENT + (moment - last)) if used[FIVE_HOUR] < 100 else 0.0
         for key, share in ((FIVE_HOUR, 1.0), (SEVEN_DAY, _WEEK_SHARE)):
             window = tracker.windows.get(key)
             if window is not None and moment >= window.resets_at:
