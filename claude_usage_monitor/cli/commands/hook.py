@@ -1,10 +1,12 @@
 """Store that a limit was hit: reads the JSON of a Claude Code hook, prints nothing.
 
 Claude Code calls the hook StopFailure when it stops because of an error. Only the
-kind of the error and the time are stored. In ~/.claude/settings.json:
+kind of the error and the time are stored. `claude -p` ends at once and sends
+SIGTERM to its hooks, so the shell ignores it. In ~/.claude/settings.json:
 
-  "hooks": {"StopFailure": [{"matcher": "rate_limit|usage_limit", "hooks":
-    [{"type": "command", "command": "claude-usage-monitor hook"}]}]}
+  "hooks": {"StopFailure": [{"matcher": "rate_limit|usage_limit", "hooks": [
+    {"type": "command",
+     "command": "trap '' TERM; claude-usage-monitor hook"}]}]}
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Store the event on standard input. Returns 0, whatever happens: Claude Code waits for it."""
+    """Store the event on standard input. Returns 0, whatever happens."""
     del options
     try:
         record_hook(read_input(), os.environ, utc_clock())
