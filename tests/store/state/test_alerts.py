@@ -31,6 +31,26 @@ for number in range(int(sys.argv[2])):
         print(claimed.instance)
 """
 
+# Sends each crossing by appending it to a file; stops for good before it sends number argv[3].
+SEND = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from claude_usage_monitor.store.state.alerts import claim
+from claude_usage_monitor.store.state.state_file import open_state_file
+from claude_usage_monitor.usage.alerts import Alert
+connection = open_state_file(Path(sys.argv[1])).connection
+now = datetime.now(UTC)
+for number in range(20):
+    alert = Alert("threshold", "a", str(number), "level 80", "", now)
+    for claimed in claim(connection, "uuid-of-ada", [alert], now):
+        if claimed.instance == sys.argv[3]:
+            print("claimed", flush=True)
+            time.sleep(60)
+        with open(sys.argv[2], "a") as log:
+            print(claimed.instance, file=log)
+"""
+
 
 def alert(instance: str, rule: str = "level 80", *also: str) -> Alert:
     return Alert("threshold", "a", instance, rule, "", NOW, also=also)
@@ -80,3 +100,20 @@ def crossings_sent(path: Path, processes: int, crossings: int) -> list[int]:
         subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]
     return sorted(int(line) for each in running for line in each.communicate()[0].split())
+
+
+def test_a_process_that_is_killed_before_it_sends_loses_one_alert_and_repeats_none(
+    tmp_path: Path,
+) -> None:
+    path, log = tmp_path / "state.db", tmp_path / "sent"
+    claim(open_state_file(path).connection, ADA, [], NOW)
+    arguments = [sys.executable, "-c", SEND, str(path), str(log)]
+    with subprocess.Popen([*arguments, "7"], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert "claimed\n" == killed.stdout.readline()
+        killed.kill()
+    assert list(range(7)) == [int(line) for line in log.read_text().split()]
+    for _ in range(2):  # as after a restart
+        subprocess.run([*arguments, "none"], check=True)
+        expected = [number for number in range(20) if number != 7]
+        assert expected == [int(line) for line in log.read_text().split()]
