@@ -48,7 +48,8 @@ def bars(
                 continue
             filled = max(1, round(min(level / highest, 1.0) * height * steps))
             cell = blocks[min(max(filled - row * steps, 0), steps)]
-            line.append(cell, style=options.theme.bar_style(level) if highest == 100.0 else "")
+            is_level = highest == 100.0 and cell != " "  # marks get no level's color
+            line.append(cell, style=options.theme.bar_style(level) if is_level else "")
         lines.append(line)
     return lines
 
@@ -109,7 +110,8 @@ def heat_rows(heat: HeatMap, width: int, options: RenderOptions) -> list[Text]:
         line = Text(f"{_WEEKDAYS[day]} ")
         for mean in means:
             share = mean / heat.highest if heat.highest > 0 else 0.0
-            line.append(shades[max(1, round(share * steps)) if mean > 0 else 0])
+            shade = shades[max(1, round(share * steps)) if mean > 0 else 0]
+            line.append(shade, style=options.theme.amount)
         if width >= 37:
             line.append(f"{sum(means):8.0f}")
         rows.append(line)

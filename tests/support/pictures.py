@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,16 @@ from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 
 from claude_usage_monitor.render.dashboard import dashboard
+from claude_usage_monitor.render.panels.history import history_lines
 from claude_usage_monitor.render.theme import RenderOptions, theme_for
+from claude_usage_monitor.sources.demo_history import demo_history
+from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.history_view import Range
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN
 from tests.support.spends import OVER_BUDGET
 from tests.support.statuses import (
+    ALERT,
     EXPIRED,
     FORECAST,
     NEAR_THE_LIMIT,
@@ -31,6 +37,9 @@ from tests.support.statuses import (
 )
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from claude_usage_monitor.usage.limits.resets import WindowInstance
     from claude_usage_monitor.usage.status import AccountStatus
 
 FOLDER = Path(__file__).parent.parent.parent / "screenshots"
@@ -74,18 +83,23 @@ _SVG = """\
 """
 
 
+_WORKDAY = NOW - timedelta(hours=21)  # a Friday afternoon
 DARK = replace(LIVE, theme=theme_for("dark"))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A row in the table of pictures: the accounts, and the size of the pane."""
+    """A row in the table of pictures: the accounts, and the size of the pane.
+
+    With ``history``, the picture shows that range of the simulated account instead.
+    """
 
     statuses: tuple[AccountStatus, ...]
     columns: int
     options: RenderOptions = DARK
     rows: int = 40
     background: tuple[int, int, int] = _DARK
+    history: Range | None = None
 
 
 PICTURES = {
@@ -106,13 +120,17 @@ PICTURES = {
     "no-5-hour-limit": Picture((NO_FIVE_HOUR,), 60),
     "no-color": Picture((NEAR_THE_LIMIT,), 60, PLAIN),
     "several-accounts": Picture(SEVERAL, 60, rows=24),
+    "alert": Picture((ALERT,), 60),
+    "history": Picture((), 80, rows=20, history=Range.WEEK),
+    "history-narrow": Picture((), 28, rows=12, history=Range.DAY),
+    "history-heat-map": Picture((), 44, rows=14, history=Range.HEAT),
 }
 
 
 def draw(name: str) -> str:
     """Return a picture as SVG."""
     picture = PICTURES[name]
-    lines = dashboard(picture.statuses, NOW, picture.columns, picture.rows, picture.options)
+    lines = _lines(picture)
     console = Console(
         file=io.StringIO(),
         record=True,
@@ -146,6 +164,25 @@ def draw(name: str) -> str:
     background = "#{:02x}{:02x}{:02x}".format(*picture.background)
     svg = svg.replace("BACKGROUND", background)
     return svg.replace("VIEW", view).replace("-MARGIN", f"-{_MARGIN}")
+
+
+def _lines(picture: Picture) -> list[Text]:
+    size = (picture.columns, picture.rows)
+    if picture.history is None:
+        return dashboard(picture.statuses, NOW, *size, picture.options)
+    view = demo_history(picture.history, _WORKDAY)
+    if view.current is not None:
+        view = view._replace(forecast=_forecast(view.current))
+    return history_lines(view, _WORKDAY, *size, picture.options)
+
+
+def _forecast(window: WindowInstance) -> Forecast:
+    """Return an invented forecast: it uses half as much again until the reset, more or less."""
+    used = window.utilization
+    expected, low, high = used * 1.5, used * 1.2, used * 1.8
+    return Forecast(
+        None, None, None, 0.1, expected, low, high, "", _WORKDAY, used, window.resets_at
+    )
 
 
 def main() -> None:

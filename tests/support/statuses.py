@@ -164,6 +164,8 @@ NEAR_THE_LIMIT = with_body(
     }
 )
 
+ALERT = NEAR_THE_LIMIT._replace(alerts=frozenset({"five_hour", "seven_day:fable"}))
+
 _CALM = with_body({**usage_body(five_hour=22.0, fable=17), "extra_usage": None})
 _STALE = _CALM._replace(
     usage=usage_from(as_bytes(usage_body(five_hour=64.0, fable=51)), NOW - timedelta(minutes=28)),

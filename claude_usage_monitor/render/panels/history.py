@@ -7,7 +7,7 @@ from datetime import datetime
 from rich.text import Text
 
 from claude_usage_monitor.render import frame, history_chart
-from claude_usage_monitor.render.layout import wrap
+from claude_usage_monitor.render.layout import fitting_text, wrap
 from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
 from claude_usage_monitor.usage.limits.history import SessionsLeft, sessions_text
 from claude_usage_monitor.usage.limits.history_view import (
@@ -135,6 +135,7 @@ def _narrow(view: HistoryView, now: datetime, width: int, options: RenderOptions
     lines.append(Text(options.fit("points used an hour", width), style=FAINT))
     if view.sessions_left is not None:
         text = _sessions(view.sessions_left, options)
-        text = text if len(text) <= width else text.removesuffix(" left this week") + " left"
-        lines.append(Text(options.fit(text, width)))
+        short = text.removesuffix(" this week")
+        wordings = (text, short, short.removeprefix("about "))
+        lines.append(Text(options.fit(fitting_text(wordings, width) or wordings[-1], width)))
     return lines
