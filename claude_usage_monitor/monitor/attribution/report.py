@@ -27,6 +27,7 @@ from claude_usage_monitor.usage.suggestions import did_you_mean
 
 _WITHOUT_FIGURES = timedelta(hours=5)  # reported while no window is known
 _LAG = 60  # seconds; the meter counts a message about this late
+_NO_END = 1 << 62  # seconds; the API's time may be behind that of the newest message
 
 
 class ReportRequest(NamedTuple):
@@ -50,13 +51,13 @@ def make_report(
     """
     key = _key(use, usage, request, now)
     if request.since is not None or request.until is not None:
-        report = _period(account, use, request, now)
+        report = _period(account, use, request)
     else:
         window = _window(use, usage, key, request.last, now)
         attributed = None if window is None else use.attribute(window, now)
         if window is None or attributed is None:
             recently = request._replace(since=now - _WITHOUT_FIGURES)
-            report = _period(account, use, recently, now)
+            report = _period(account, use, recently)
         else:
             report = _of_window(account, use, attributed, request, now)
     files, size, skipped = use.store.totals()
@@ -136,9 +137,9 @@ def _of_window(
     )
 
 
-def _period(account: str, use: AccountUse, request: ReportRequest, now: datetime) -> UseReport:
+def _period(account: str, use: AccountUse, request: ReportRequest) -> UseReport:
     begin = int(request.since.timestamp()) if request.since else 0
-    end = int((request.until or now).timestamp())
+    end = int(request.until.timestamp()) if request.until else _NO_END
     family = model_family(request.window) if request.window else ""
     by_time = request.by in ("hour", "day", "week")
     uses = [

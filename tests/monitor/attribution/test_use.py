@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
@@ -117,6 +119,16 @@ def test_a_period_has_tokens_and_no_points(world: World) -> None:
     assert {None} == {row.points for row in found.rows}
     assert found.totals.messages == sum(row.tokens.messages for row in found.rows)
     assert 100 == pytest.approx(sum(row.share for row in found.rows))
+
+
+def test_a_period_without_an_end_has_the_messages_of_this_second(world: World) -> None:
+    since = NOW - timedelta(days=3)
+    with closing(sqlite3.connect(world.path)) as connection:
+        (newest,) = connection.execute("SELECT max(at) FROM message").fetchone()
+    moment = datetime.fromtimestamp(newest, UTC)
+    found = make_report("a", world.use, world.usage, ReportRequest(since=since), moment)
+    whole = report(world, since=since, until=moment + timedelta(seconds=1))
+    assert whole.totals == found.totals
 
 
 def test_unknown_windows_are_refused(world: World) -> None:
