@@ -51,7 +51,7 @@ def test_a_tmux_popup_shows_the_dashboard(command: Command, tmp_path: Path) -> N
     tmux = [required("tmux", "tmux"), "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
     terminal = command.track(_terminal([*tmux, "new-session", "sleep 100"], rows=30))
     try:
-        terminal.wait_for("sleep")
+        terminal.wait_for("[0]")  # the status line
         popup = [*tmux, "display-popup", "-E", "-w", "64", "-h", "22", f"{PROGRAM} --demo"]
         shown = subprocess.Popen(popup)
         terminal.wait_for("Fable")
