@@ -156,7 +156,6 @@ def test_every_module_has_its_tests() -> None:
         "monitor/demo.py": "tried through the command",
         "monitor/doctor/pace_maker.py": "tried in monitor/subscription/test_pace_maker.py",
         "monitor/subscription/claude_code.py": "tried through monitor/subscription/reader.py",
-        "monitor/subscription/alerts.py": "tried in cli/commands/test_alerts.py",
         "monitor/subscription/hook.py": "tried through the command",
         "monitor/subscription/history.py": "tried through the command",
         "monitor/accounts/histories.py": "tried through the command",
