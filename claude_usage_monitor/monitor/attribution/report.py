@@ -25,7 +25,6 @@ from claude_usage_monitor.usage.attribution.window_use import (
 from claude_usage_monitor.usage.limits.windows import Usage, label_for
 from claude_usage_monitor.usage.suggestions import did_you_mean
 
-_NO_END = 1 << 40  # seconds since the epoch; the newest messages are ahead of the API's clock
 _WITHOUT_FIGURES = timedelta(hours=5)  # reported while no window is known
 _LAG = 60  # seconds; the meter counts a message about this late
 _NO_END = 1 << 62  # seconds; the API's time may be behind that of the newest message
