@@ -242,7 +242,7 @@ def test_the_footer_shows_source_age_and_next_read() -> None:
     assert "next" not in frame_text(NORMAL, options=ONCE)
 
 
-def test_the_footer_answers_the_key_r_and_says_when_a_request_is_under_way() -> None:
+def test_the_footer_answers_the_key_r_and_says_during_a_request_that_it_reads() -> None:
     answering = replace(LIVE, answers=True)
     soon = NORMAL._replace(next_read_at=NOW + timedelta(seconds=20))
     reading = NORMAL._replace(reading=True)
