@@ -38,7 +38,7 @@ def test_one_query_shows_each_person(programs: Programs, api: Api, tmp_path: Pat
         f"-httpListenAddr=127.0.0.1:{server}",
         "-search.latencyOffset=1s",
     )
-    figures = (("ada", "tower", 78.0), ("ada", "laptop", 40.0), ("bob", "tower", 12.0))
+    figures = (("ada", "workstation", 78.0), ("ada", "laptop", 40.0), ("bob", "workstation", 12.0))
     for person, machine, utilization in figures:
         start_computer(programs, api, tmp_path / f"{person}-{machine}", base, utilization)
     wait_until(lambda: by_person(base) == {"ada": 0.78, "bob": 0.12}, "one figure for each person")
@@ -67,7 +67,7 @@ def start_computer(
     for old, new in {
         "60s": "1s",
         "p17": person,
-        "tower": machine,
+        "workstation": machine,
         "127.0.0.1:9464": f"127.0.0.1:{port}",
         "http://10.0.0.5:8428": server,
     }.items():
