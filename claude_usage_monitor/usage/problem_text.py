@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.durations import (
 from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _RETRIED = frozenset(("unreachable", "server_error", "unexpected_response"))
-_LONG_AGO = 365 * DAY  # an exact age of an old login helps nobody
+_LONG_AGO = 365 * DAY  # from then on, the exact age of a login is not shown
 _SUMMARIES = {
     "no_credentials": "not logged in",
     "permission_denied": "no permission",

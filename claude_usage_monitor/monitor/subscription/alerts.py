@@ -18,7 +18,7 @@ from claude_usage_monitor.usage.alerts import (
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import AccountStatus
 
-_RESETS_SINCE = timedelta(hours=1)  # a reset that nobody saw for longer is no news
+_RESETS_SINCE = timedelta(hours=1)  # an older reset is not alerted
 
 
 class AccountAlerts:

@@ -21,10 +21,10 @@ def claim(
     *,
     with_figures: bool = True,
 ) -> list[Alert]:
-    """Return the alerts that no process has sent; the caller sends them, and nobody else will.
+    """Claim the alerts that no process has sent, and return them for the caller to send.
 
-    What holds when an account's figures are seen for the first time is no news: all of that counts
-    as sent. ``with_figures`` is whether there are any.
+    Conditions that hold when an account's first figures arrive are claimed, but not returned.
+    ``with_figures`` is whether the account has figures.
     """
     alerts = list(alerts)
     is_known = _is_known(connection, identity)

@@ -27,7 +27,7 @@ class Meter(IntEnum):
 
 
 class Owner(NamedTuple):
-    """Whose message it is.
+    """The session, project and agent that a message belongs to.
 
     ``agent`` is the subagent's type, empty if unknown or for the main conversation. ``forked`` is
     whether the line was copied from another session. ``account`` is the identity that the

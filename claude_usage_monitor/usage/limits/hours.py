@@ -15,7 +15,7 @@ class HourUse(NamedTuple):
     """One hour (of UTC) of one window key.
 
     ``used`` is in points; ``peak`` is the highest figure read, None if none was. ``reads`` is 0 for
-    an hour that nobody watched: its points come from readings before and after it.
+    an hour without readings: its points come from readings before and after it.
     """
 
     hour: datetime

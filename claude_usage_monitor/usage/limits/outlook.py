@@ -22,7 +22,7 @@ from claude_usage_monitor.usage.limits.windows import UsageWindow, percent_text
 _MIN_ELAPSED_PERCENT = 1.0  # of a window's time: before that an average rate predicts nothing
 _CALM_PROBABILITY = 0.1  # a smaller chance of running out is not worth a word
 _MAX_EXPECTED = 99.0  # percent: what lasts does not reach 100 %
-# What an instant of a forecast is rounded to: nobody knows it to the minute.
+# Forecast instants are rounded to these: they are not precise to the minute.
 _PRECISION, _LONG_PRECISION = timedelta(minutes=5), timedelta(hours=1)
 
 

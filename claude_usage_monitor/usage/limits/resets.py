@@ -86,7 +86,7 @@ class WindowInstance(NamedTuple):
     id: int | None = None
 
     def at(self, now: datetime) -> WindowInstance:
-        """Return the window as of ``now``: it ends at its reset, even if nobody reads then."""
+        """Return the window as of ``now``: it ends at its reset, also without a reading then."""
         if self.end == "open" and self.resets_at <= now:
             return self.closed(self.resets_at, "lowered" if self.lowered else "reset")
         return self
