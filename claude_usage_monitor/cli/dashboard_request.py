@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
@@ -20,6 +19,7 @@ from claude_usage_monitor.monitor.reader import DisplayedAccounts, Reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Mode, Settings
 from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 
 
@@ -52,9 +52,9 @@ class DashboardRequest(NamedTuple):
             from claude_usage_monitor.monitor.demo import DemoAccounts
 
             mode = self.settings.mode
-            return DemoAccounts(utc_clock, self.names, mode, every=self.all_accounts)
+            return DemoAccounts(utc_now, self.names, mode, every=self.all_accounts)
         services = Services(
-            self.environ, self.settings, utc_clock, _random_fraction, announce, live=live
+            self.environ, self.settings, utc_now, _random_fraction, announce, live=live
         )
         registry = AccountRegistry(services)
         self._require_mode(registry)
@@ -99,7 +99,7 @@ class DashboardRequest(NamedTuple):
         """Return the options of the settings for an output format."""
         return FormatOptions(
             ascii=self.settings.ascii,
-            clock=clock_style(self.environ, utc_clock(), self.settings),
+            clock=clock_style(self.environ, utc_now(), self.settings),
             left=self.settings.show == "left",
             forecast=self.settings.forecast,
         )
@@ -115,7 +115,7 @@ class DashboardRequest(NamedTuple):
 
     def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
         """Write every account's notice and problem to standard error; return the exit code."""
-        now = utc_clock()
+        now = utc_now()
         style = clock_style(self.environ, now, self.settings)
         for status in statuses:
             prefix = f"{status.account.name}: " if len(statuses) > 1 else ""

@@ -14,7 +14,7 @@ from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.formats import PRESETS
-from claude_usage_monitor.usage.suggestions import did_you_mean
+from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

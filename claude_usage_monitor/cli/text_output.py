@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.files import replace_file
 from claude_usage_monitor.formats import Render
 from claude_usage_monitor.formats.options import FormatOptions, line_width
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 
 
@@ -23,7 +23,7 @@ def text_of(
     error: UsageMonitorError | None = None,
 ) -> str:
     """Return statuses as text as of now, or the error that prevented reading any."""
-    environ, settings, now = request.environ, request.settings, utc_clock()
+    environ, settings, now = request.environ, request.settings, utc_now()
     no_color = settings.color == "never" or (settings.color == "auto" and environ.get("NO_COLOR"))
     options = FormatOptions(
         width=line_width(environ.get("COLUMNS", "")),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from claude_usage_monitor.usage.suggestions import did_you_mean
+from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # --help needs the table only, not the 5 ms of datetime
     from datetime import datetime

@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.durations import (
     countdown_phrase,
     month_names,
 )
-from claude_usage_monitor.usage.limits.outlook import outlook, outlook_phrase
+from claude_usage_monitor.usage.forecast.outlook import outlook, outlook_phrase
 from claude_usage_monitor.usage.limits.reading_sources import source_label
 from claude_usage_monitor.usage.limits.windows import (
     CreditPool,

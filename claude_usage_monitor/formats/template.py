@@ -19,11 +19,11 @@ from claude_usage_monitor.formats.json_schema import ACCOUNT, DOCUMENT, WINDOW, 
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.statusline import unknown
 from claude_usage_monitor.formats.targets import TARGETS, Style
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.durations import calendar_day, clock_time, countdown
 from claude_usage_monitor.usage.limits.windows import percent_text, severity_of
 from claude_usage_monitor.usage.money.money import money
 from claude_usage_monitor.usage.status import AccountStatus
-from claude_usage_monitor.usage.suggestions import did_you_mean
 
 _WINDOW_KEYS = ("five_hour", "seven_day")  # what a window's key starts with
 _PATH = re.compile(r"(\w+)((?:\.\w+|\[[^\]]+\])*)")

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from claude_usage_monitor.render import captions, frame
 from claude_usage_monitor.render.layout import first_low_enough, fitting_text
-from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, ScreenColumns
-from claude_usage_monitor.render.limit_rows import LimitRow, limit_rows, month_row, with_alerts
+from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH, ScreenColumns
+from claude_usage_monitor.render.limits.rows import LimitRow, limit_rows, month_row, with_alerts
 from claude_usage_monitor.render.panels import (
     AGE_WITHOUT_BORDER,
     BLANK_ROWS,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render import frame
 from claude_usage_monitor.render.layout import fitting_text, indent_lines, wrap
-from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH
+from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH
 from claude_usage_monitor.render.panels.use import use_lines
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown

@@ -15,8 +15,8 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.alerts import CHANNELS, EVENTS, AlertSettings
-from claude_usage_monitor.usage.suggestions import did_you_mean
 
 _MIN_INTERVAL = 5  # seconds
 _MIN_FLOOR = 60  # seconds

@@ -1,4 +1,4 @@
-"""The clock for library calls without ``now``. Otherwise, only ``cli/`` reads a clock."""
+"""The clock of ``cli/``, and of library calls without ``now``. No other module reads one."""
 
 from datetime import UTC, datetime
 

@@ -1,7 +1,9 @@
 """Claude Pace Maker's state: how long it delays this login's tool uses, and why.
 
 Fields are values that Pace Maker has stored. Methods compute further figures for a given time by
-Pace Maker's rules; outputs mark these figures as computed.
+Pace Maker's rules; outputs mark these figures as computed. Its targets are not this package's
+pace: the five-hour target begins at 10 %, the seven-day target does not rise on Saturdays and
+Sundays (in UTC) and begins with a preload.
 """
 
 from __future__ import annotations
@@ -14,20 +16,22 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import given_or_current
+from claude_usage_monitor.usage.limits.pace import elapsed_percent
 from claude_usage_monitor.usage.limits.windows import label_for
-from claude_usage_monitor.usage.throttling_targets import (
-    DEFAULT_PRELOAD,
-    five_hour_target,
-    seven_day_target,
-)
 
 Tempo = Literal["on", "off", "auto"]
 Mode = Literal["normal", "fallback"]
 
+FIVE_HOURS = timedelta(hours=5)
+SEVEN_DAYS = timedelta(days=7)
+DEFAULT_PRELOAD = timedelta(hours=12)
 DEFAULT_POLL_INTERVAL = timedelta(seconds=300)
 DEFAULT_TEMPO_THRESHOLD = timedelta(minutes=10)
 COMPUTED = ("window", "target", "deviation", "tempo_engaged")  # figures that are not stored
 
+_FIVE_HOUR_PRELOAD = 10.0  # percent: half an hour of the window
+_DAY = timedelta(days=1)
+_SATURDAY = 5
 _RESET_GRACE = timedelta(minutes=5)  # Pace Maker ignores a window that reset longer ago
 _DECISION_POLLS = 2  # Pace Maker applies a decision until two of its polls have passed
 _BLOCKAGE_PERIOD = timedelta(hours=1)
@@ -224,3 +228,32 @@ class Throttling:
     def instants(self) -> Iterator[datetime]:
         """Yield the times from which ages and countdowns are counted."""
         yield from (at for at in (self.decided_at, self.as_of, self.backoff_until) if at)
+
+
+def five_hour_target(resets_at: datetime, now: datetime) -> float:
+    """Return the target in percent: proportional to the time, but 10 in the first half hour."""
+    return max(_FIVE_HOUR_PRELOAD, elapsed_percent(resets_at, FIVE_HOURS, now))
+
+
+def seven_day_target(resets_at: datetime, now: datetime, preload: timedelta) -> float:
+    """Return the target in percent: the elapsed share of the window's weekday time.
+
+    At least ``preload``, a span of weekday time, counts as elapsed.
+    """
+    start = resets_at - SEVEN_DAYS
+    whole = weekday_time(start, resets_at)
+    elapsed = weekday_time(start, min(now, resets_at))
+    return min(100.0, max(preload, elapsed) / whole * 100.0)
+
+
+def weekday_time(start: datetime, end: datetime) -> timedelta:
+    """Return how much of a span of a few weeks is on Mondays to Fridays, in its own time zone."""
+    total = timedelta()
+    moment = start
+    while moment < end:
+        midnight = (moment + _DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        until = min(midnight, end)
+        if moment.weekday() < _SATURDAY:
+            total += until - moment
+        moment = until
+    return total

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from claude_usage_monitor.monitor.attribution.scan import scan
 from claude_usage_monitor.sources.claude_code.transcript_files import transcript_roots
-from claude_usage_monitor.store.state.transcripts import TranscriptStore
+from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 from claude_usage_monitor.usage.attribution import window_use
 from claude_usage_monitor.usage.attribution.attribution import Sample, Window, rises_of
 from claude_usage_monitor.usage.attribution.messages import Tokens, Use

@@ -21,7 +21,7 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from claude_usage_monitor.usage.limits.forecast_estimate import (
+from claude_usage_monitor.usage.forecast.estimate import (
     EARLIEST,
     LATEST,
     LONGER_KEY,

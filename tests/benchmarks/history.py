@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.monitor.subscription.history import AccountHistory
-from claude_usage_monitor.store.state import merge
 from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import merge
 from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow

@@ -35,7 +35,7 @@ def first(folder: str) -> None:
     """Read into a new database, scan again, and report by project."""
     from claude_usage_monitor.monitor.attribution.scan import scan
     from claude_usage_monitor.sources.claude_code.transcript_files import transcript_roots
-    from claude_usage_monitor.store.state.transcripts import TranscriptStore
+    from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
     from claude_usage_monitor.usage.attribution.window_use import rows_by
 
     with tempfile.TemporaryDirectory() as temporary:

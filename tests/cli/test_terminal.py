@@ -239,12 +239,12 @@ def test_a_change_of_the_time_zone_is_followed_in_the_next_frame(
     code = f"""
 import os, pathlib
 import claude_usage_monitor.cli.commands.live as live
-clock = live.utc_clock
-def utc_clock():
+clock = live.utc_now
+def utc_now():
     if pathlib.Path({str(changed)!r}).exists():
         os.environ["TZ"] = "XXX-5:30"
     return clock()
-live.utc_clock = utc_clock
+live.utc_now = utc_now
 """
     terminal = command.open("--demo", environ=environ_running(tmp_path, code))
     terminal.wait_for("Fable")

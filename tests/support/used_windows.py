@@ -7,8 +7,8 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from claude_usage_monitor.store.state import history
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, label_for
 from tests.support.transcripts import generate
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.usage.throttling_targets import (
+from claude_usage_monitor.usage.throttling import (
     DEFAULT_PRELOAD,
     FIVE_HOURS,
     SEVEN_DAYS,

@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.parser import COMMAND
 from claude_usage_monitor.cli.signals import end_signals
@@ -31,6 +30,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.credentials_file import read_credentials_file
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import Kind
 
@@ -103,7 +103,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the action and return the exit code."""
     settings, _ = load_settings(config_path(os.environ))
-    services = Services(os.environ, settings, utc_clock, announce=output.note)
+    services = Services(os.environ, settings, utc_now, announce=output.note)
     code: int = options.function(AccountRegistry(services), options)
     return code
 
@@ -136,7 +136,7 @@ def _log_in(registry: AccountRegistry, *, browser: bool) -> dict[str, object]:
     services = registry.services
     prompter = Prompter(output.message, read_line)
     return log_in(
-        services.token_client(), services.environ, prompter, browser=browser, clock=utc_clock
+        services.token_client(), services.environ, prompter, browser=browser, clock=utc_now
     )
 
 
@@ -176,7 +176,7 @@ def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
         names = (listed.account.name for listed in registry.all_accounts())
         output.data("".join(f"{name}\n" for name in names))
         return ExitCode.OK
-    now, environ = utc_clock(), os.environ
+    now, environ = utc_now(), os.environ
     settings = registry.services.settings
     hide_names = options.hide_names or settings.hide_names
     summaries = manage.summaries(registry, hide_names=hide_names)

@@ -13,9 +13,9 @@ import os
 import threading
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.cli import alert_channels, output
-from claude_usage_monitor.cli.alerting import Alerting
-from claude_usage_monitor.cli.clock import utc_clock
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.cli.alerts import channels
+from claude_usage_monitor.cli.alerts.alerting import Alerting
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.signals import end_signals
@@ -25,6 +25,7 @@ from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.alerts import EVENTS, Alert, AlertSettings, Event
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import iso_instant
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
@@ -51,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
         output.warning(warning)
     alerts = settings.alerts or AlertSettings()
     if options.test is not None:
-        alert = _invented(options.test, utc_clock())
-        alert_channels.send(alert, alerts, os.environ)
-        output.json(json.dumps(alert_channels.document(alert), indent=2, ensure_ascii=False))
-        alert_channels.wait()
+        alert = _invented(options.test, utc_now())
+        channels.send(alert, alerts, os.environ)
+        output.json(json.dumps(channels.document(alert), indent=2, ensure_ascii=False))
+        channels.wait()
         return ExitCode.OK
     if not alerts.enabled:
         raise InvalidSetting(
@@ -66,15 +67,15 @@ def run(options: argparse.Namespace) -> int:
     gc.enable()  # `cli.command` disabled it
     wake = threading.Event()
     accounts = request.open_accounts(output.note, live=True)
-    poller = Poller(accounts, settings.interval, utc_clock, wake.set)
-    alerting = Alerting(alerts, os.environ, clock_style(os.environ, utc_clock()), request.shown)
-    output.note("Watching the limits. Ctrl+C ends it.")
+    poller = Poller(accounts, settings.interval, utc_now, wake.set)
+    alerting = Alerting(alerts, os.environ, clock_style(os.environ, utc_now()), request.shown)
     with end_signals.reaction(wake.set):
+        output.note("Watching the limits. Ctrl+C ends it.")
         poller.start()
         while end_signals.exit_code is None and poller.failure is None:
             wake.wait(_WAIT)
             wake.clear()
-            now = utc_clock()
+            now = utc_now()
             for alert in alerting.check(poller.statuses, poller.readers, now):
                 output.data(f"{iso_instant(now)} {alert.account}: {alert.text}\n")
     if poller.failure is not None:

@@ -16,7 +16,6 @@ from importlib.metadata import version
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style, output_width, terminal_size
 from claude_usage_monitor.formats import doctor_report
@@ -25,6 +24,7 @@ from claude_usage_monitor.monitor.doctor.report import Diagnosis, diagnose
 from claude_usage_monitor.monitor.doctor.versions import claude_code_version
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.findings import Finding
 
 _MAX_WIDTH = 100  # columns
@@ -61,9 +61,9 @@ def run(options: argparse.Namespace) -> int:
             output.note("No bar, prompt or editor was found. docs/integrations.md has them all.")
         return ExitCode.OK
     settings, _ = load_settings(config_path(environ))
-    style = clock_style(environ, utc_clock(), settings)
+    style = clock_style(environ, utc_now(), settings)
     diagnosis = diagnose(
-        environ, utc_clock, style, online=options.online, hide_names=options.hide_names
+        environ, utc_now, style, online=options.online, hide_names=options.hide_names
     )
     findings = [*_versions(environ), *diagnosis.findings, *_terminal(environ)]
     if options.json:

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.cli.text_output import text_of, write
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import Render, format_named, load_format
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 
 _CHECK_SECONDS = 2.0  # between two looks at what other processes have stored
@@ -75,7 +75,7 @@ class _Account:
     def due(self) -> bool:
         """Whether a request is due."""
         next_read_at = self.status.next_read_at
-        return next_read_at is not None and next_read_at <= utc_clock()
+        return next_read_at is not None and next_read_at <= utc_now()
 
 
 class _Stream:
@@ -137,7 +137,7 @@ class _Stream:
 
 def _lasting(statuses: Sequence[AccountStatus]) -> object:
     """Return what must change before a JSON document is printed again: not only ages and times."""
-    now = utc_clock()
+    now = utc_now()
     return [
         (
             status,

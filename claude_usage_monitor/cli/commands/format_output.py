@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.cli.text_output import text_of, write
@@ -13,6 +12,7 @@ from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import format_named
 from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 
 
@@ -59,7 +59,7 @@ def _read_due(
     statuses: Sequence[AccountStatus],
 ) -> None:
     """Read the accounts whose next read is due: the next run prints what they store."""
-    now = utc_clock()
+    now = utc_now()
     due = [
         displayed
         for displayed, status in zip(accounts, statuses, strict=True)

@@ -14,7 +14,6 @@ import time
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.cli.terminal import clock_style
@@ -22,6 +21,7 @@ from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import guard_decision
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, parse_duration
 from claude_usage_monitor.usage.guard import Decision, Requirement, decide
 from claude_usage_monitor.usage.status import AccountStatus
@@ -91,14 +91,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     request = _request(options)
-    clock = clock_style(os.environ, utc_clock(), request.settings)
+    clock = clock_style(os.environ, utc_now(), request.settings)
     requirement = Requirement(options.min_left, options.window, options.duration)
-    give_up_at = utc_clock() + (options.wait or timedelta())
+    give_up_at = utc_now() + (options.wait or timedelta())
     try:
         reader, status = request.first_account()
         while True:
             status = reader.read(status)
-            decision = decide(status, requirement, utc_clock())
+            decision = decide(status, requirement, utc_now())
             code = _exit_code(decision, status)
             until = _next_try(decision, give_up_at)
             if code in {ExitCode.OK, ExitCode.LOGIN_NEEDED} or until is None:
@@ -137,17 +137,17 @@ def _next_try(decision: Decision, give_up_at: datetime) -> datetime | None:
     """Return until when to wait, ``None`` if there is nothing to wait for in the allowed time."""
     if decision.retry_at is None:
         return None
-    earliest = utc_clock() + _MIN_WAIT
+    earliest = utc_now() + _MIN_WAIT
     until = max(decision.retry_at, earliest) + timedelta(seconds=_MAX_JITTER) * _random_fraction()
     return until if until <= give_up_at else None
 
 
 def _sleep(until: datetime, decision: Decision, clock: ClockStyle) -> None:
     """Say until when and why, and sleep."""
-    now = utc_clock()
+    now = utc_now()
     at = clock_time(until, now, clock)
     output.message(f"waiting until {at} ({countdown(until - now)}): {_line(decision, clock)}")
-    while (left := (until - utc_clock()).total_seconds()) > 0:
+    while (left := (until - utc_now()).total_seconds()) > 0:
         time.sleep(min(left, _MAX_SLEEP))
 
 
@@ -159,7 +159,7 @@ def _print(decision: Decision, options: argparse.Namespace, clock: ClockStyle) -
 
 
 def _line(decision: Decision, clock: ClockStyle) -> str:
-    return guard_decision.line(decision, utc_clock(), clock)
+    return guard_decision.line(decision, utc_now(), clock)
 
 
 def _random_fraction() -> float:

@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import BinaryIO
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.formats import history as formats
@@ -28,6 +27,7 @@ from claude_usage_monitor.monitor.subscription.history import AccountHistory
 from claude_usage_monitor.sources.readings_file import parse_lines
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.privacy import hidden_name
 
@@ -72,14 +72,14 @@ def run(options: argparse.Namespace) -> int:
         output.error("--dry-run goes with --import FILE.", "Add it, or leave out --dry-run.")
         return ExitCode.USAGE
     settings, _ = load_settings(config_path(os.environ))
-    services = Services(os.environ, settings, utc_clock, announce=output.note)
+    services = Services(os.environ, settings, utc_now, announce=output.note)
     name, history = account_history(AccountRegistry(services), options.account)
     if options.hide_names or settings.hide_names:
         name = hidden_name(name)
     if options.import_file is not None:
         return _import(history, name, options.import_file, dry_run=options.dry_run)
     output.stdout()  # fails if it is closed
-    clock = clock_style(os.environ, utc_clock(), settings)
+    clock = clock_style(os.environ, utc_now(), settings)
     text = (_readings if options.readings else _windows)(name, history, options, clock)
     if options.json:
         output.json(text)
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
 def _windows(
     name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
 ) -> str:
-    now = utc_clock()
+    now = utc_now()
     found = history.summary(now, now - timedelta(days=options.days), options.window)
     if options.json:
         return formats.document(name, found)
@@ -107,7 +107,7 @@ def _windows(
 def _readings(
     name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
 ) -> str:
-    now = utc_clock()
+    now = utc_now()
     found = history.readings(now - timedelta(days=options.days), options.window)
     if options.json:
         return formats.readings_document(name, found)

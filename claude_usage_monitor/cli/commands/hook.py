@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import os
 
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import read_input
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.subscription.hook import record_hook
+from claude_usage_monitor.usage.clock import utc_now
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """Store the event on standard input. Returns 0, whatever happens."""
     del options
     try:
-        record_hook(read_input(), os.environ, utc_clock())
+        record_hook(read_input(), os.environ, utc_now())
     except (UsageMonitorError, OSError):
         return ExitCode.OK  # the figures will show the limit, too
     return ExitCode.OK

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.cli.text_output import write
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import load_format
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.usage.clock import utc_now
 
 
 def show(request: DashboardRequest) -> int:
@@ -21,15 +21,15 @@ def show(request: DashboardRequest) -> int:
     except UsageMonitorError as error:
         show_error(error, request.output_file)
         raise
-    clock = clock_style(request.environ, utc_clock(), request.settings)._replace(twelve_hour=False)
-    document = load_format("json")(statuses, utc_clock(), FormatOptions(clock=clock))
+    clock = clock_style(request.environ, utc_now(), request.settings)._replace(twelve_hour=False)
+    document = load_format("json")(statuses, utc_now(), FormatOptions(clock=clock))
     _write(document, request.output_file)
     return request.report(statuses)
 
 
 def show_error(error: UsageMonitorError, file: Path | None = None) -> None:
     """Print a document without accounts, which says why there are none."""
-    _write(load_format("json")((), utc_clock(), FormatOptions(), error), file)
+    _write(load_format("json")((), utc_now(), FormatOptions(), error), file)
 
 
 def _write(document: str, file: Path | None) -> None:

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.background import FENCE_TIMEOUT, BackgroundQuery, is_safe
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.keys import DOWN, ESCAPE, LEFT, RIGHT, UP, Keyboard, TerminalGone
@@ -30,11 +29,12 @@ from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
 from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
 from claude_usage_monitor.render.use_view import use_view
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:  # see _alerting
-    from claude_usage_monitor.cli.alerting import Alerting
+    from claude_usage_monitor.cli.alerts.alerting import Alerting
 
 # Ages and countdowns, rounded to the nearest second, change at multiples of 30 seconds, and every
 # second in the last minute.
@@ -53,15 +53,13 @@ def show(request: DashboardRequest) -> int:
     gc.enable()  # `cli.command` disabled it
     notes: list[str] = []  # written once the alternate screen is left
     accounts = request.open_accounts(notes.append, live=True)
-    console, render_options = open_console(
-        request.settings, request.environ, utc_clock(), live=True
-    )
+    console, render_options = open_console(request.settings, request.environ, utc_now(), live=True)
     keyboard = Keyboard()
     query: BackgroundQuery | None = None
     theme = request.settings.theme
     if render_options.color and depends_on_background(theme) and is_safe(request.environ):
         query = BackgroundQuery(console.file, theme)
-    poller = Poller(accounts, request.settings.interval, utc_clock, keyboard.wake)
+    poller = Poller(accounts, request.settings.interval, utc_now, keyboard.wake)
     shown = ShownStatuses(
         poller,
         _use_worker(accounts, request, poller, keyboard),
@@ -97,7 +95,7 @@ def show(request: DashboardRequest) -> int:
             if not plain:
                 width = (terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT))[0]
                 options = session.final_options
-                output.data(frame_text(console, shown.current(), utc_clock(), width, options))
+                output.data(frame_text(console, shown.current(), utc_now(), width, options))
             return code
     except TerminalStalled:
         return signals.exit_code or ExitCode.OK
@@ -165,7 +163,7 @@ def _alerting(request: DashboardRequest, render_options: RenderOptions) -> Alert
     if settings is None or not settings.enabled or request.demo:
         return None
     # Takes 12 ms (subprocess); only needed with alerts.
-    from claude_usage_monitor.cli.alerting import Alerting
+    from claude_usage_monitor.cli.alerts.alerting import Alerting
 
     return Alerting(settings, request.environ, render_options.clock, request.shown)
 
@@ -195,7 +193,7 @@ class LiveSession:
         """Run until a key or a signal ends the session; return the exit code."""
         drawn: tuple[object, ...] = ()
         while self._signals.exit_code is None and self._poller.failure is None:
-            now = utc_clock()
+            now = utc_now()
             self._shown.send_alerts(now)
             statuses = self._shown.current()
             answers_for = self._answers_until - time.monotonic()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.terminal import output_width
 from claude_usage_monitor.formats import plain_text
+from claude_usage_monitor.usage.clock import utc_now
 
 
 def show(request: DashboardRequest) -> int:
@@ -14,12 +14,12 @@ def show(request: DashboardRequest) -> int:
     statuses = request.shown(request.read_accounts())
     shown = [status for status in statuses if status.has_figures]
     if shown and request.settings.plain:
-        output.data(f"{plain_text.render(shown, utc_clock(), request.format_options())}\n")
+        output.data(f"{plain_text.render(shown, utc_now(), request.format_options())}\n")
     elif shown:
         # Importing Rich takes 40 ms, and only a frame needs it.
         from claude_usage_monitor.cli.rich_console import frame_text, open_console
 
-        now, environ = utc_clock(), request.environ
+        now, environ = utc_now(), request.environ
         console, render_options = open_console(request.settings, environ, now, live=False)
         output.data(frame_text(console, statuses, now, output_width(environ), render_options))
     return request.report(statuses)

@@ -6,7 +6,6 @@ import gc
 from collections.abc import Sequence
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.keys import Keyboard, TerminalGone
@@ -14,6 +13,7 @@ from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.formats import plain_text
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.live.poller import Poller
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 
 _MAX_WAIT = 5.0  # seconds until a reset is noticed
@@ -24,7 +24,7 @@ def show(request: DashboardRequest) -> int:
     gc.enable()  # `cli.command` disabled it
     accounts = request.open_accounts(output.note, live=True)
     keyboard = Keyboard()
-    poller = Poller(accounts, request.settings.interval, utc_clock, keyboard.wake)
+    poller = Poller(accounts, request.settings.interval, utc_now, keyboard.wake)
 
     def abandon_terminal() -> None:
         keyboard.restore()
@@ -71,7 +71,7 @@ class PlainSession:
         return self._signals.exit_code or ExitCode.OK
 
     def _print_news(self, statuses: Sequence[AccountStatus]) -> None:
-        now = utc_clock()
+        now = utc_now()
         known = [s for s in statuses if s.account.name in self._printed]
         before = [self._printed[status.account.name] for status in known]
         for line in plain_text.changes(before, known, now, self._options):
@@ -84,7 +84,7 @@ class PlainSession:
     def _handle_key(self, key: str) -> None:
         if key in ("r", "R"):
             self._poller.read_now()
-            for line in plain_text.answers(self._poller.statuses, utc_clock(), self._options):
+            for line in plain_text.answers(self._poller.statuses, utc_now(), self._options):
                 output.data(f"{line}\n")
         elif key in ("u", "U"):
             self._options = self._options._replace(left=not self._options.left)

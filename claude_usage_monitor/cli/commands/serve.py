@@ -16,7 +16,6 @@ import threading
 from collections.abc import Iterable
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.signals import end_signals
@@ -27,6 +26,7 @@ from claude_usage_monitor.sources.metrics_server import PATH, MetricsServer, Tls
 from claude_usage_monitor.store.config_toml import LISTEN_REQUIREMENT, ServeSettings, listen_address
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.usage.clock import utc_now
 
 _WAIT = 1.0  # seconds between checks of the poller
 
@@ -62,11 +62,11 @@ def run(options: argparse.Namespace) -> int:
     address = options.listen or serve.listen
     wake = threading.Event()
     poller = Poller(
-        request.open_accounts(output.note, live=True), settings.interval, utc_clock, wake.set
+        request.open_accounts(output.note, live=True), settings.interval, utc_now, wake.set
     )
 
     def collect() -> Iterable[Metric]:
-        return metrics(request.shown(poller.statuses), utc_clock())
+        return metrics(request.shown(poller.statuses), utc_now())
 
     try:
         server = MetricsServer(address, collect, serve.hosts, _tls(serve))
@@ -80,10 +80,10 @@ def run(options: argparse.Namespace) -> int:
     scheme = "http" if serve.certfile is None else "https"
     if not ipaddress.ip_address(address[0]).is_loopback:
         output.warning(f"Everyone who can reach {_text(address)} can read your figures.")
-    output.note(f"Serving {scheme}://{_text(address)}{PATH}. Ctrl+C ends it.")
     with end_signals.reaction(wake.set):
         poller.start()
         server.start()
+        output.note(f"Serving {scheme}://{_text(address)}{PATH}. Ctrl+C ends it.")
         while end_signals.exit_code is None and poller.failure is None:
             wake.wait(_WAIT)
             wake.clear()

@@ -21,12 +21,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import output_of, read_input
 from claude_usage_monitor.formats import Render, format_named, load_format
 from claude_usage_monitor.formats.options import FormatOptions, line_width
 from claude_usage_monitor.monitor.subscription.statusline import status_after_input
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle
 
 if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
         settings, _ = load_settings(config_path(os.environ))
         render = format_named(options.format)
-        clock = clock_style(os.environ, utc_clock(), settings)
+        clock = clock_style(os.environ, utc_now(), settings)
     content = read_input()
     other_line = output_of(options.other_line, content) if options.other_line else ""
     try:
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _line(render: Render, clock: ClockStyle, content: bytes, environ: Mapping[str, str]) -> str:
-    now = utc_clock()
+    now = utc_now()
     status = status_after_input(content, environ, now)
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
     options = FormatOptions(

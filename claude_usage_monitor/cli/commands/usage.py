@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.clock import utc_clock
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
@@ -29,9 +28,10 @@ from claude_usage_monitor.monitor.attribution.scan import Progress
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.paths import config_path, transcripts_path
 from claude_usage_monitor.store.settings import Settings, load_settings
-from claude_usage_monitor.store.state.transcripts import delete_transcripts
+from claude_usage_monitor.store.transcripts.transcript_store import delete_transcripts
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.attribution.window_use import BY
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle, countdown
 from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.status import AccountStatus
@@ -85,9 +85,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace, settings: Settings) -> int:
-    services = Services(os.environ, settings, utc_clock, announce=output.note)
+    services = Services(os.environ, settings, utc_now, announce=output.note)
     registry = AccountRegistry(services)
-    style = clock_style(os.environ, utc_clock(), settings)
+    style = clock_style(os.environ, utc_now(), settings)
     request = ReportRequest(
         options.by,
         options.window,
@@ -104,7 +104,7 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     report, status = read.report, read.status
     if settings.hide_names or options.hide_names:
         report = report._replace(account=hidden([status])[0].account.name)
-    now = utc_clock()
+    now = utc_now()
     if options.json:
         output.json(use_document.document(report))
     elif options.csv:

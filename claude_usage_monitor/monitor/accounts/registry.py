@@ -23,8 +23,8 @@ from claude_usage_monitor.sources.claude_code.credentials_file import (
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus
-from claude_usage_monitor.usage.suggestions import did_you_mean
 
 
 class ListedAccount(NamedTuple):

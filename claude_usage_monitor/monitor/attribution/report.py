@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.monitor.attribution.use import AccountUse
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.attribution.attribution import Window
 from claude_usage_monitor.usage.attribution.report import (
     LastRise,
@@ -23,7 +24,6 @@ from claude_usage_monitor.usage.attribution.window_use import (
     total_tokens,
 )
 from claude_usage_monitor.usage.limits.windows import Usage, label_for
-from claude_usage_monitor.usage.suggestions import did_you_mean
 
 _WITHOUT_FIGURES = timedelta(hours=5)  # reported while no window is known
 _LAG = 60  # seconds; the meter counts a message about this late

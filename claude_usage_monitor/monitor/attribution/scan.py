@@ -18,7 +18,7 @@ from claude_usage_monitor.sources.claude_code.transcript_lines import (
     Position,
     read_transcript,
 )
-from claude_usage_monitor.store.state.transcripts import (
+from claude_usage_monitor.store.transcripts.transcript_store import (
     Part,
     StoredFile,
     TranscriptStore,

@@ -10,7 +10,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.transcript_files import transcript_roots
 from claude_usage_monitor.store.database import UnusableDatabase, reason_for
 from claude_usage_monitor.store.paths import transcripts_path
-from claude_usage_monitor.store.state.transcripts import TranscriptStore
+from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 
 _FOLDER_VARIABLE = "CLAUDE_CONFIG_DIR"
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from claude_usage_monitor.store.state import history, identities
+from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.store.state.transcripts import (
+from claude_usage_monitor.store.state.windows import history
+from claude_usage_monitor.store.transcripts.transcript_store import (
     RETENTION_SECONDS,
     EndedWindow,
     TranscriptStore,

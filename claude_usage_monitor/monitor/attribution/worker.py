@@ -13,7 +13,7 @@ from claude_usage_monitor.monitor.attribution.transcripts import Transcripts
 from claude_usage_monitor.monitor.attribution.use import AccountUse
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.services import Services
-from claude_usage_monitor.store.state.transcripts import TranscriptStore
+from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 

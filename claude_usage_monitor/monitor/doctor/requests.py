@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from claude_usage_monitor.errors import ServiceError, error_of
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.sources.claude_code.installation import statusline_command
-from claude_usage_monitor.store.state.forecasts import interval_score
 from claude_usage_monitor.store.state.ledger import MAX_REQUESTS_PER_HOUR
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows.forecasts import interval_score
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle, ago, clock_time
 from claude_usage_monitor.usage.findings import Finding

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.store.state import alerts as store
-from claude_usage_monitor.store.state import history
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.alerts import (
     Alert,
     AlertRules,

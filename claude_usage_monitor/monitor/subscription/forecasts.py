@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from claude_usage_monitor.store.state import history
-from claude_usage_monitor.store.state.forecasts import store_forecasts
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.store.state.use_history import use_histories
-from claude_usage_monitor.usage.limits.forecast_estimate import Forecaster
+from claude_usage_monitor.store.state.windows import history
+from claude_usage_monitor.store.state.windows.forecasts import store_forecasts
+from claude_usage_monitor.store.state.windows.use_history import use_histories
+from claude_usage_monitor.usage.forecast.estimate import Forecaster
 from claude_usage_monitor.usage.limits.resets import ROUNDING
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 

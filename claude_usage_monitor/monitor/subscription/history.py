@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.store.state import history, merge
 from claude_usage_monitor.store.state.identities import WITHOUT_LOGIN
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import history, merge
 from claude_usage_monitor.usage.limits.history import (
     FIVE_HOUR,
     SEVEN_DAY,

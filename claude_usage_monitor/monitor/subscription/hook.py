@@ -8,8 +8,8 @@ from datetime import datetime
 from claude_usage_monitor.monitor.subscription.statusline import LOCK_TIMEOUT, login_state
 from claude_usage_monitor.sources.values import parse_json_object
 from claude_usage_monitor.store.paths import fallback_path, state_path
-from claude_usage_monitor.store.state import limit_events
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import limit_events
 
 _EVENT = "StopFailure"
 

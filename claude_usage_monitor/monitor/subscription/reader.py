@@ -269,7 +269,7 @@ class SubscriptionReader(Reader):
         if path is None or identity is None or usage is None or not path.exists():
             return ()
         # Takes 2 ms; only users who have begun to read transcripts need it.
-        from claude_usage_monitor.store.state.shown_use import read_shown
+        from claude_usage_monitor.store.transcripts.shown_use import read_shown
 
         shown = read_shown(path, identity)
         found = (

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render import captions, frame, limit_lines
+from claude_usage_monitor.render import captions, frame
 from claude_usage_monitor.render.account_frame import HELP, AccountFrame
 from claude_usage_monitor.render.captions import Note
 from claude_usage_monitor.render.frame import Caption
 from claude_usage_monitor.render.layout import first_fitting, fitting_text, pad, set_width
-from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, LimitColumns
-from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH, LimitColumns, tiny
+from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.panels.limits import most_urgent
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
@@ -244,6 +244,6 @@ class _LineColumns(NamedTuple):
 
 def _cell(row: LimitRow, cell: LimitColumns) -> Text:
     if cell.width > cell.percent:
-        return limit_lines.tiny(row, cell)
-    whole = limit_lines.tiny(row, cell._replace(width=cell.label + cell.percent + 2))
+        return tiny(row, cell)
+    whole = tiny(row, cell._replace(width=cell.label + cell.percent + 2))
     return whole[-cell.percent :]

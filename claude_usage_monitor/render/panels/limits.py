@@ -8,8 +8,8 @@ from rich.text import Text
 
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.layout import fitting_text
-from claude_usage_monitor.render.limit_lines import Part
-from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.limits.lines import Part
+from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.panels.panel import PanelContext
 
 NO_LIMITS = ("This account reports no limits.", "No limits reported.")

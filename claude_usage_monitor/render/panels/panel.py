@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH, ScreenColumns
-from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH, ScreenColumns
+from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.theme import FAINT, RenderOptions
 from claude_usage_monitor.usage.status import AccountStatus
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render.bar import bar
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.chart import chart
 from claude_usage_monitor.render.layout import first_fitting, indent_lines, pad, set_width
+from claude_usage_monitor.render.limits.bar import bar
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.panels.spend_tables import shown_money
 from claude_usage_monitor.render.theme import (

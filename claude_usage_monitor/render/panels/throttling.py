@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import wrap
-from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.panels.panel import PanelContext, dim
 from claude_usage_monitor.render.panels.throttling_text import Part, ThrottlingText
 from claude_usage_monitor.render.theme import ASCII, RenderOptions, styled_text

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import fitting_text, indent_lines, wrap
-from claude_usage_monitor.render.limit_lines import MIN_DETAILED_WIDTH
+from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.attribution.report import short_names, whole_points

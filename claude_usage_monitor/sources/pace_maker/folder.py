@@ -15,13 +15,13 @@ from claude_usage_monitor.files import NotARegularFile, read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.throttling import (
     DEFAULT_POLL_INTERVAL,
+    DEFAULT_PRELOAD,
     DEFAULT_TEMPO_THRESHOLD,
     Gap,
     GapReason,
     Limiters,
     Tempo,
 )
-from claude_usage_monitor.usage.throttling_targets import DEFAULT_PRELOAD
 
 CONFIG = "config.json"
 STATE = "state.json"

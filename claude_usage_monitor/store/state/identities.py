@@ -79,7 +79,7 @@ def link_identity(connection: sqlite3.Connection, fingerprint: str, identity: st
 def _move_data(connection: sqlite3.Connection, source: str, target: str) -> None:
     """Move an identity's rows to another; where both have a row, the target's stays."""
     # Takes 2 ms; only needed when an identity becomes known.
-    from claude_usage_monitor.store.state import merge
+    from claude_usage_monitor.store.state.windows import merge
 
     merge.merge_history(connection, source, target)
     for table in (*_DATA_TABLES, "request"):

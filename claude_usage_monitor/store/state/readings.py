@@ -20,7 +20,7 @@ from claude_usage_monitor.store.columns import (
     optional_milliseconds,
 )
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.store.state.forecasts import stored_forecasts
+from claude_usage_monitor.store.state.windows.forecasts import stored_forecasts
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, UpdatePolicy
 from claude_usage_monitor.usage.limits.windows import (
     SPEND_LIMIT,
@@ -62,7 +62,7 @@ def record_usage(connection: sqlite3.Connection, identity: str, usage: Usage) ->
             _store_window(connection, identity, window)
         if windows:
             # Takes 2 ms, which commands that only show stored figures save.
-            from claude_usage_monitor.store.state import history, limit_events
+            from claude_usage_monitor.store.state.windows import history, limit_events
 
             history.record(connection, identity, windows)
             limit_events.count_confirmed(connection, identity, windows)

@@ -136,7 +136,7 @@ def _add_history(connection: sqlite3.Connection) -> None:
     """Create the tables of windows and hours, and fill them from the stored readings."""
     create_tables(connection, _HISTORY_TABLES)
     # Takes 2 ms; only needed once, for a file of an older version.
-    from claude_usage_monitor.store.state.merge import follow_stored_readings
+    from claude_usage_monitor.store.state.windows.merge import follow_stored_readings
 
     follow_stored_readings(connection)
 

@@ -144,7 +144,7 @@ def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None
     Raises sqlite3.Error if not all of them could be copied.
     """
     # Takes 2 ms; only needed when a file can be used again.
-    from claude_usage_monitor.store.state import merge
+    from claude_usage_monitor.store.state.windows import merge
 
     with transaction(target):
         merge.merge_accounts(source, target)

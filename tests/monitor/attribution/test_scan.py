@@ -13,7 +13,7 @@ import pytest
 
 from claude_usage_monitor.monitor.attribution import scan as scan_module
 from claude_usage_monitor.monitor.attribution.scan import Progress, scan
-from claude_usage_monitor.store.state.transcripts import TranscriptStore
+from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 from tests.support.transcripts import (
     GrowingTree,
     by_hour,
@@ -146,7 +146,7 @@ SCANNER = """
 import sys
 from pathlib import Path
 from claude_usage_monitor.monitor.attribution import scan
-from claude_usage_monitor.store.state.transcripts import TranscriptStore
+from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 scan._MAX_PARTS = 3
 scan.scan(TranscriptStore(Path(sys.argv[1])), [Path(sys.argv[2])])
 """

@@ -15,9 +15,9 @@ from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.monitor.attribution.report import ReportRequest, make_report
 from claude_usage_monitor.monitor.attribution.scan import scan
 from claude_usage_monitor.monitor.attribution.use import AccountUse
-from claude_usage_monitor.store.state.shown_use import read_shown
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.store.state.transcripts import TranscriptStore
+from claude_usage_monitor.store.transcripts.shown_use import read_shown
+from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 from claude_usage_monitor.usage.attribution.window_use import BY, rows_by
 from claude_usage_monitor.usage.limits.windows import Usage
 from tests.support.transcripts import roots

@@ -6,9 +6,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.monitor.subscription.alerts import AccountAlerts
-from claude_usage_monitor.store.state import history
 from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow, label_for

@@ -13,7 +13,7 @@ from claude_usage_monitor.render.account_frame import account_rows
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.frame import SIDES
 from claude_usage_monitor.render.help import HelpTopics, help_lines
-from claude_usage_monitor.render.limit_lines import ScreenColumns
+from claude_usage_monitor.render.limits.lines import ScreenColumns
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.panels.throttling import draw, with_target
 from claude_usage_monitor.render.theme import RenderOptions, theme_for

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.store.state import merge
 from claude_usage_monitor.store.state import state_store as subject
 from claude_usage_monitor.store.state.ledger import Granted
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.store.state.windows import merge
 from tests.support.payloads import NOW, as_bytes, usage_body
 
 if TYPE_CHECKING:

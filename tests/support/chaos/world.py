@@ -46,7 +46,7 @@ def now():
     with open({path!r}) as file:
         offset = float(file.read())
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=offset)
-command.utc_clock = library.utc_now = now
+command.utc_now = library.utc_now = now
 """
 
 

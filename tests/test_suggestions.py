@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.usage.suggestions import did_you_mean
+from claude_usage_monitor.suggestions import did_you_mean
 
 KNOWN = ("interval", "api_floor_seconds", "mode", "claude-code", "Work")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.cli import alert_channels
+from claude_usage_monitor.cli.alerts import channels
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.subscription.alerts import AccountAlerts
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
@@ -56,7 +56,7 @@ class Alerting:
             due = self._due(status._replace(problem=problem), reader, now)
             sent += [alert._replace(account=name) for alert in due]
         for alert in sent:
-            alert_channels.send(alert, self._settings, self._environ)
+            channels.send(alert, self._settings, self._environ)
         return sent
 
     def marked(self, statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:

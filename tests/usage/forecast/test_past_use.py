@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.usage.limits.forecast_history import (
+from claude_usage_monitor.usage.forecast.past_use import (
     DAY,
     DETAIL_SPAN,
     HOUR,

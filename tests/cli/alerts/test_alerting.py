@@ -4,7 +4,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from claude_usage_monitor.cli.alerting import Alerting
+from claude_usage_monitor.cli.alerts.alerting import Alerting
 from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.privacy import hidden

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from claude_usage_monitor.render.bar import bar
 from claude_usage_monitor.render.frame import MIN_WIDTH, body_width
 from claude_usage_monitor.render.layout import fitting_text, indent_lines, pad, set_width
-from claude_usage_monitor.render.limit_rows import LimitRow
+from claude_usage_monitor.render.limits.bar import bar
+from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.theme import STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.limits.pace import FULL
 from claude_usage_monitor.usage.limits.windows import percent_text

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claude_usage_monitor.store.database import UnusableDatabase, connect
-from claude_usage_monitor.store.state.transcripts import (
+from claude_usage_monitor.store.transcripts.transcript_store import (
     EndedWindow,
     Part,
     StoredFile,

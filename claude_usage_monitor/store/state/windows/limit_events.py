@@ -14,7 +14,7 @@ from typing import Literal
 
 from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.store.state import history
+from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 
 Kind = Literal["rate_limit", "usage_limit"]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.store.state import history, identities
+from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_file import open_in_memory
+from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown
+from claude_usage_monitor.usage.forecast.outlook import outlook, outlook_texts, pace_texts
 from claude_usage_monitor.usage.limits.extra_usage import off_text
-from claude_usage_monitor.usage.limits.outlook import outlook, outlook_texts, pace_texts
 from claude_usage_monitor.usage.limits.pace import worked_percent
 from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, Usage, UsageWindow
 from claude_usage_monitor.usage.money.money import money

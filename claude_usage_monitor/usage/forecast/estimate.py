@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
-from claude_usage_monitor.usage.limits.forecast_history import (
+from claude_usage_monitor.usage.forecast.past_use import (
     DAY,
     HOUR,
     UseHistory,
     UseProfile,
 )
+from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 EARLIEST, MEDIAN, LATEST = 0.075, 0.5, 0.925

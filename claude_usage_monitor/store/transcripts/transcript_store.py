@@ -25,7 +25,7 @@ from claude_usage_monitor.store.database import (
     is_corrupt,
     transaction,
 )
-from claude_usage_monitor.store.state.transcript_tables import (
+from claude_usage_monitor.store.transcripts.tables import (
     OWNERS,
     REBUILDS,
     SUMS,

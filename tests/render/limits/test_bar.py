@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.render.bar import bar
+from claude_usage_monitor.render.limits.bar import bar
 from claude_usage_monitor.render.theme import ASCII, UNICODE, RenderOptions
 
 OPTIONS = st.sampled_from([RenderOptions(), RenderOptions(glyphs=ASCII, color=False)])

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_usage_monitor.usage.limits.forecast import Forecast
-from claude_usage_monitor.usage.limits.forecast_estimate import (
+from claude_usage_monitor.usage.forecast.estimate import (
     Curve,
     Forecaster,
     RunningWindow,
     estimate_window,
 )
-from claude_usage_monitor.usage.limits.forecast_history import DAY, HOUR, UseHistory, UseProfile
+from claude_usage_monitor.usage.forecast.past_use import DAY, HOUR, UseHistory, UseProfile
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)

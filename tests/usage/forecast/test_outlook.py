@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.limits.forecast import Forecast
-from claude_usage_monitor.usage.limits.outlook import (
+from claude_usage_monitor.usage.forecast.outlook import (
     outlook,
     outlook_phrase,
     outlook_texts,
     pace_texts,
 )
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.store.state import history, identities, merge
-from claude_usage_monitor.store.state.merge import import_readings
+from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_file import copy_history, open_in_memory
+from claude_usage_monitor.store.state.windows import history, merge
+from claude_usage_monitor.store.state.windows.merge import import_readings
 from claude_usage_monitor.usage.limits.resets import Reading, WindowInstance
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.lives import life
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.store.state.merge import KeyedReading
+    from claude_usage_monitor.store.state.windows.merge import KeyedReading
 
 ADA = "uuid-of-ada"
 KEYS = ("five_hour", "seven_day")

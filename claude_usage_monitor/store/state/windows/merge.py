@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from claude_usage_monitor.store.columns import milliseconds, optional_milliseconds
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.store.state import history
+from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.limits.hours import HourTable, HourUse
 from claude_usage_monitor.usage.limits.resets import (
     SAME_RESET,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from claude_usage_monitor.cli import alert_channels
-from claude_usage_monitor.cli.alert_channels import terminal_sequences, variables
+from claude_usage_monitor.cli.alerts import channels
+from claude_usage_monitor.cli.alerts.channels import terminal_sequences, variables
 from claude_usage_monitor.usage.alerts import Alert, AlertSettings
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
@@ -61,8 +61,8 @@ def test_the_command_gets_the_alert_on_standard_input(tmp_path: Path) -> None:
     code = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
     command = (sys.executable, "-c", code, str(path))
     settings = AlertSettings(channels=("command",), command=command)
-    alert_channels.send(ALERT, settings, {})
-    alert_channels.wait()
+    channels.send(ALERT, settings, {})
+    channels.wait()
     document = cast("dict[str, Any]", json.loads(path.read_text()))
     assert (1, "threshold", "Work", "five_hour", 80.0) == (
         document["version"],
@@ -75,5 +75,5 @@ def test_the_command_gets_the_alert_on_standard_input(tmp_path: Path) -> None:
 
 def test_a_command_that_cannot_start_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     settings = AlertSettings(channels=("command",), command=("/nowhere/at/all",))
-    alert_channels.send(ALERT, settings, {})
+    channels.send(ALERT, settings, {})
     assert "cannot be started" in capsys.readouterr().err

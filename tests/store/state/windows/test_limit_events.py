@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.store.state import history
-from claude_usage_monitor.store.state.limit_events import record_event
 from claude_usage_monitor.store.state.readings import latest_usage, record_usage
 from claude_usage_monitor.store.state.state_file import open_in_memory
+from claude_usage_monitor.store.state.windows import history
+from claude_usage_monitor.store.state.windows.limit_events import record_event
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from claude_usage_monitor.store.state.limit_events import Kind
+    from claude_usage_monitor.store.state.windows.limit_events import Kind
     from claude_usage_monitor.usage.limits.reading_sources import Source
 
 ADA = "uuid-of-ada"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.store.state import history
-from claude_usage_monitor.store.state.merge import import_readings
 from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_file import open_in_memory
-from claude_usage_monitor.store.state.use_history import use_histories
-from claude_usage_monitor.usage.limits.forecast_estimate import Forecaster
+from claude_usage_monitor.store.state.windows import history
+from claude_usage_monitor.store.state.windows.merge import import_readings
+from claude_usage_monitor.store.state.windows.use_history import use_histories
+from claude_usage_monitor.usage.forecast.estimate import Forecaster
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from tests.benchmarks.forecast import Replay, load_rows, window_of

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from claude_usage_monitor.store.columns import milliseconds
-from claude_usage_monitor.store.state import history
-from claude_usage_monitor.usage.limits.forecast_estimate import LONGER_KEY
-from claude_usage_monitor.usage.limits.forecast_history import (
+from claude_usage_monitor.store.state.windows import history
+from claude_usage_monitor.usage.forecast.estimate import LONGER_KEY
+from claude_usage_monitor.usage.forecast.past_use import (
     DAY,
     DETAIL_SPAN,
     HOUR,

@@ -1,0 +1,1 @@
+"""Alerts: which are due, and the channels that show them."""

@@ -1,0 +1,1 @@
+"""The rows of limits: their texts, bars and lines."""

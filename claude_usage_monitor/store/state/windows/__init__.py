@@ -1,0 +1,1 @@
+"""Window instances and what happened in them: history, hits, forecasts, use."""

@@ -1,0 +1,1 @@
+"""transcripts.db: the counts in Claude Code's transcripts, and what used each window."""
