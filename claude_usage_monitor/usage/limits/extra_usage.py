@@ -7,7 +7,7 @@ _REASONS = {  # the API's reasons
     "org_level_disabled_until": "off: your organization has paused it",
     "org_spend_cap_reached": "off: your organization has reached its spend cap",
     "out_of_credits": "off: out of credits",
-    "seat_tier_level_disabled": "off: your seat does not include it",
+    "seat_tier_level_disabled": "off: your tier does not include it",
 }
 
 
