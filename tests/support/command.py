@@ -327,9 +327,24 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
+_RUN_OR_END = """
+import os, traceback
+from pathlib import Path
+try:
+    exec(Path(__file__).with_name("code.txt").read_text(), globals())
+except Exception:
+    traceback.print_exc()
+    os._exit(99)
+"""
+
+
 def environ_running(folder: Path, code: str) -> dict[str, str]:
-    """Return an environment in which Python runs some code before the command."""
-    (folder / "sitecustomize.py").write_text(code)
+    """Return an environment in which Python runs some code before the command.
+
+    Python itself goes on after an error in ``sitecustomize``; here the process ends.
+    """
+    (folder / "code.txt").write_text(code)
+    (folder / "sitecustomize.py").write_text(_RUN_OR_END)
     return {"PYTHONPATH": str(folder)}
 
 

@@ -38,15 +38,14 @@ _MAX_SECONDS_TO_SERVER = 2.0  # real ones from the permission to send a request 
 # full disk again every second, not every minute.
 _CLOCK = """
 import datetime
-import claude_usage_monitor.cli.clock as command
-import claude_usage_monitor.usage.clock as library
+import claude_usage_monitor.usage.clock as clock
 from claude_usage_monitor.store.state import state_store
 state_store._RETRY_INTERVAL = 1
 def now():
     with open({path!r}) as file:
         offset = float(file.read())
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=offset)
-command.utc_now = library.utc_now = now
+clock.utc_now = now
 """
 
 
