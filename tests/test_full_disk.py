@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,56 @@ def test_where_the_disk_was_full_from_the_start_the_fallback_folder_serves(
     assert [None] * 4 == [*run_together(2), *run_together(2)]
     assert 1 == len(api.usage_requests)
     assert (fallback / "state.db").exists()
+
+
+def doctor_problems(command: Command) -> dict[str, tuple[str, str]]:
+    """Return what ``doctor`` says is a problem, with its remedy."""
+    document = json.loads(command.run("doctor", "--json").stdout)
+    return {
+        finding["name"]: (finding["detail"], finding["hint"])
+        for finding in document["findings"]
+        if finding["state"] == "problem"
+    }
+
+
+def test_doctor_names_a_full_disk(
+    command: Command, api: Api, store: Store, disk: SmallDisk
+) -> None:
+    store.login()
+    command.run("--json")
+    assert {} == doctor_problems(command)
+    disk.fill()
+    detail, hint = doctor_problems(command)["state"]
+    assert "state.db cannot be used (the disk is full" in detail
+    assert "Until it can, nothing is stored." in detail
+    assert hint.startswith("Free space.")
+
+
+def test_doctor_names_a_full_disk_on_which_a_write_still_succeeds(
+    command: Command, api: Api, store: Store, disk: SmallDisk
+) -> None:
+    """As long as another process has the database open, its log may have space for more."""
+    store.login()
+    command.run("--json")
+    with closing(sqlite3.connect(disk.path / "ours" / "state.db", isolation_level=None)) as open_:
+        open_.execute("CREATE TABLE more AS SELECT zeroblob(500000)")
+        open_.execute("PRAGMA wal_checkpoint(RESTART)")
+        disk.fill()
+        assert {"space": (f"0 KiB are left for {disk.path / 'ours'}", "Free space.")} == (
+            doctor_problems(command)
+        )
+
+
+def test_doctor_names_a_locked_database(
+    command: Command, api: Api, store: Store, disk: SmallDisk
+) -> None:
+    store.login()
+    command.run("--json")
+    with closing(sqlite3.connect(disk.path / "ours" / "state.db", isolation_level=None)) as locker:
+        locker.execute("BEGIN IMMEDIATE")
+        detail, hint = doctor_problems(command)["state"]
+    assert "another program has locked it" in detail
+    assert "Try again in a moment." == hint
 
 
 @pytest.fixture(params=["full", "another user's"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from claude_usage_monitor.store.state import spare_ledger
 from claude_usage_monitor.usage.findings import Finding, FindingState
 
 _AREA = "Files"
+_MIN_FREE_BYTES = 1 << 20  # a write needs up to a few hundred KiB for the database and its log
 
 
 class Condition(Enum):
@@ -116,8 +118,9 @@ def file_findings(
 ) -> Iterator[Finding]:
     """Yield the findings about our files.
 
-    ``state_notice`` describes a problem with state.db, ``settings_warnings`` problems in
-    config.toml. They are left out if the condition of the file or its folder explains them.
+    ``state_notice`` describes a problem with state.db and its consequence, ``settings_warnings``
+    problems in config.toml. Where the condition of the file or its folder is the cause, only the
+    finding about that has a remedy, and the warnings are left out.
     """
     problems = set()
     for own in own_paths(environ):
@@ -129,12 +132,25 @@ def file_findings(
         words = "not a folder" if is_wrong_folder else condition.value
         detail = str(own.path) if condition is Condition.GOOD else f"{own.path}: {words}"
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
-    if state_notice is not None and not problems & {"folder", "state"}:
+    if state_notice is None:
+        yield from _space_findings(state_path(environ).parent)
+    elif problems & {"folder", "state"}:
+        yield Finding(_AREA, "storage", "note", state_notice)
+    else:
         state: FindingState = "problem" if state_remedy else "note"
         yield Finding(_AREA, "state", state, state_notice, state_remedy)
     if not problems & {"folder", "settings"}:
         for warning in settings_warnings:
             yield Finding(_AREA, "settings", "problem", warning, "Correct or remove that line.")
+
+
+def _space_findings(folder: Path) -> Iterator[Finding]:
+    """Yield a finding if the disk has little space; a write may still succeed then."""
+    with suppress(OSError):
+        free = shutil.disk_usage(folder).free
+        if free < _MIN_FREE_BYTES:
+            detail = f"{free // 1024} KiB are left for {folder}"
+            yield Finding(_AREA, "space", "problem", detail, "Free space.")
 
 
 def _take_over_command(path: Path) -> str:

@@ -54,6 +54,7 @@ def diagnose(
     hide_names = hide_names or settings.hide_names
     notices: list[str] = []
     services, is_url_valid = _services(environ, settings, clock, notices.append)
+    services.state.try_write()
     reader = claude_code_reader(services)
     status = reader.cached_status(AccountStatus(CLAUDE_CODE, interval=settings.interval))
     account_findings, saved_login_works = _saved_accounts(

@@ -46,6 +46,8 @@ _CURRENT_TABLES = {
     "forecast": "excluded.made_at > made_at",
 }
 _BUSY_INTERVAL = 0.02  # seconds
+# SQLite's page cache would grow with the history to 2,000 KiB in every process.
+_MAX_CACHE_KIB = 400
 _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 
 
@@ -168,11 +170,19 @@ def _copy_tables(
             )
 
 
+def try_write(connection: sqlite3.Connection) -> None:
+    """Write without a change, because a full disk shows only on an attempt.
+
+    Raises sqlite3.Error if that fails.
+    """
+    with transaction(connection):
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
 def is_writable(connection: sqlite3.Connection) -> bool:
-    """Return whether a write succeeds, because a full disk shows only on an attempt."""
+    """Return whether a write succeeds."""
     try:
-        with transaction(connection):
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        try_write(connection)
     except sqlite3.Error:
         return False
     return True
@@ -190,6 +200,7 @@ def _open(path: Path, timeout: float) -> StateFile:
     connection = connect(path, timeout)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_MAX_CACHE_KIB}")  # negative: in KiB
         _migrate(connection, timeout)
     except sqlite3.Error as error:
         damaged = is_damage(error, connection)

@@ -28,6 +28,7 @@ from claude_usage_monitor.store.state.state_file import (
     open_in_memory,
     open_state_file,
     replace_damaged_file,
+    try_write,
 )
 from claude_usage_monitor.usage.limits.windows import Usage
 
@@ -156,6 +157,10 @@ class StateStore:
     def remedy(self) -> str:
         """What to do about the notice; empty if nothing has to be done."""
         return self._file.remedy
+
+    def try_write(self) -> None:
+        """Write without a change, so that `notice` also describes a file that is only readable."""
+        self.run(try_write)
 
     def run(self, operation: _Operation[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run an operation on the database; if that fails, once more on what replaces it."""

@@ -114,6 +114,17 @@ def test_what_the_stores_say_is_a_problem() -> None:
     assert all(finding.hint for finding in problems)
 
 
+def test_the_consequence_of_a_refused_file_is_a_note_beside_the_finding_with_the_remedy() -> None:
+    own = next(own for own in own_paths(os.environ) if own.name == "state")
+    own.path.parent.mkdir(parents=True)
+    os.mkfifo(own.path)
+    notice = "Until it can, nothing is stored."
+    findings = {f.name: f for f in file_findings(os.environ, notice, "Mend it.", ())}
+    refused, consequence = findings["state"], findings["storage"]
+    assert ("problem", f"mv {own.path} {own.path}.old") == (refused.state, refused.hint)
+    assert ("note", notice, "") == (consequence.state, consequence.detail, consequence.hint)
+
+
 def test_every_file_of_this_program_is_named() -> None:
     names = [finding.name for finding in file_findings(os.environ, None, "", ())]
     assert {
