@@ -93,17 +93,22 @@ def message(text: str) -> None:
 
 def note(text: str) -> None:
     """Write a note to standard error."""
-    message(f"note: {text}")
+    message(f"note: {_on_one_line(text)}")
 
 
 def warning(text: str) -> None:
     """Write a warning to standard error."""
-    message(f"warning: {text}")
+    message(f"warning: {_on_one_line(text)}")
 
 
 def error(text: str, hint: str = "") -> None:
     """Write an error, and a hint on how to fix it, to standard error."""
-    message(f"error: {text}" + (f"\nhint: {hint}" if hint else ""))
+    message(f"error: {_on_one_line(text)}" + (f"\nhint: {_on_one_line(hint)}" if hint else ""))
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text with ``?`` for control characters, which arguments and paths may contain."""
+    return re.sub("[\0-\x1f\x7f-\x9f]", "?", text)
 
 
 def prompt(text: str) -> None:

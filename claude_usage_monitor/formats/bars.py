@@ -45,16 +45,16 @@ def waybar(
         classes.append("stale")
     if severity != "problem" and status is not None and status.problem is not None:
         classes.append("problem")
+    module: dict[str, object] = {
+        "text": render(statuses, now, options, error),
+        "alt": severity,
+        "tooltip": escape_markup("\n".join(_details(status, now, options, error))),
+        "class": classes,
+    }
     percent = _percent(status, now)
-    return json.dumps(
-        {
-            "text": render(statuses, now, options, error),
-            "alt": severity,
-            "tooltip": escape_markup("\n".join(_details(status, now, options, error))),
-            "class": classes,
-            "percentage": 0 if percent is None else min(round(percent), 100),
-        }
-    )
+    if percent is not None:
+        module["percentage"] = min(round(percent), 100)
+    return json.dumps(module)
 
 
 def i3blocks(

@@ -118,7 +118,10 @@ def _spend(spend: Spend, options: FormatOptions) -> _Part:
 
 
 def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
-    """Return the age of old figures, the problem, or that there are no figures or limits."""
+    """Return the age of old figures, the problem, or that there are no figures or limits.
+
+    Simulated figures are marked, too.
+    """
     windows = status.usage.windows if status.usage else ()
     parts = []
     if status.as_of is None:
@@ -130,6 +133,9 @@ def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
         old = age(status.api_time(now) - as_of)
         if status.stale(now) and old != "now":
             parts.append(_Part(f"{old} old", "dim"))
+        reading = status.usage or status.spend
+        if reading is not None and reading.source == "demo":
+            parts.append(_Part("demo", "dim"))
     if status.problem is not None:
         parts.append(_Part(problem_text.short(status.problem, now), "problem"))
     return parts

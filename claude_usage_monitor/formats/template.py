@@ -28,6 +28,7 @@ from claude_usage_monitor.usage.status import AccountStatus
 _WINDOW_KEYS = ("five_hour", "seven_day")  # what a window's key starts with
 _PATH = re.compile(r"(\w+)((?:\.\w+|\[[^\]]+\])*)")
 _STEP = re.compile(r"\.(\w+)|\[([^\]]+)\]")
+_HUGE_WIDTH = re.compile(r"\d{4}")  # would take all memory: a width of 10 billion is valid
 _SAMPLE_TIME = datetime(2026, 1, 1)  # noqa: DTZ001 - only to try format specs
 _HINT = "docs/outputs.md lists the fields; `claude-usage-monitor --json-schema` describes them."
 
@@ -118,13 +119,23 @@ def _field(name: str, spec: str, conversion: str | None) -> _Field:
     path = (matched[1], *(key or index for key, index in _STEP.findall(matched[2])))
     schema = _schema_of(path, name)
     try:
-        format(_sample(schema), spec)
+        _check_spec(spec, schema)
     except ValueError as error:
         raise InvalidSetting(
             f"`:{spec}` in the template does not fit {name}: {error}.",
             "Format specs are Python's: `:.1f` for numbers, `:%H:%M` for times.",
         ) from None
     return _Field(path, schema, spec, conversion == "c")
+
+
+def _check_spec(spec: str, schema: Schema) -> None:
+    """Raise ValueError if a format spec does not fit the values of a schema."""
+    if "format" in schema:
+        if spec and "%" not in spec:
+            raise ValueError("it shows no part of the time")
+    elif _HUGE_WIDTH.search(spec):
+        raise ValueError("its width or precision is over 999")
+    format(_sample(schema), spec)
 
 
 def _schema_of(path: tuple[str, ...], name: str) -> Schema:

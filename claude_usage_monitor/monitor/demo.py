@@ -41,7 +41,7 @@ class DemoAccounts(DisplayedAccounts):
             raise UnknownAccount(
                 f"There is no account {unknown!r}.", f"Known accounts: {', '.join(known)}."
             )
-        of_mode = [each for each in EVERY if mode in ("auto", each.kind)]
+        self._of_mode = of_mode = [each for each in EVERY if mode in ("auto", each.kind)]
         selected = [known[name] for name in names] or (of_mode if every else of_mode[:1])
         self._views = [selected, *([each] for each in of_mode if [each] != selected)]
         self._readers = {each.name: DemoReader(each, clock) for each in EVERY}
@@ -55,6 +55,12 @@ class DemoAccounts(DisplayedAccounts):
     def show_next(self) -> None:
         """Show the next account; after the last one, show the selected ones again."""
         self._views.append(self._views.pop(0))
+
+    def position(self) -> tuple[int, int] | None:
+        """Return which of all accounts is the only one on the screen, and how many there are."""
+        if len(self._views[0]) != 1 or len(self._of_mode) == 1:
+            return None
+        return self._of_mode.index(self._views[0][0]) + 1, len(self._of_mode)
 
     def version(self) -> object:
         """Return a constant: the accounts never change."""

@@ -46,7 +46,9 @@ def _reading(fields: values.JsonObject) -> tuple[str, Reading] | None:
     read_at = values.instant(fields.get("read_at"))
     if key is None or read_at is None or "utilization" not in fields:
         return None
+    utilization = values.percent(fields["utilization"])
+    if utilization is None and fields["utilization"] is not None:
+        return None
     source = fields.get("source")
     known: Source = next((name for name in SOURCES if name == source), "api")
-    utilization = values.percent(fields["utilization"])
     return key, Reading(read_at, utilization, values.instant(fields.get("resets_at")), known)

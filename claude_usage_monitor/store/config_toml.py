@@ -228,10 +228,10 @@ def _levels(value: object) -> tuple[float, ...] | None:
 
 def _quiet(value: object) -> tuple[time, time] | None:
     try:
-        start, end = str(value).split("-")
-        return time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
+        start, end = (time.fromisoformat(part.strip()) for part in str(value).split("-"))
     except ValueError:
         return None
+    return None if start.tzinfo or end.tzinfo else (start, end)  # a time zone as in 22:00Z
 
 
 def _command(value: object) -> tuple[str, ...] | None:

@@ -24,7 +24,15 @@ CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 # Problems that only a login solves.
 _LOGIN_PROBLEMS = frozenset(
-    ("no_credentials", "credentials_expired", "unauthorized", "missing_scope", "forbidden")
+    (
+        "no_credentials",
+        "permission_denied",
+        "credentials_expired",
+        "unauthorized",
+        "missing_scope",
+        "forbidden",
+        "secret_store_unavailable",
+    )
 )
 _LIKELY, _UNLIKELY = (
     0.5,

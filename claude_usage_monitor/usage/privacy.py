@@ -10,9 +10,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from claude_usage_monitor.usage.money.spend import UserSpend
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus, Problem
 
 _BUILT_IN = (CLAUDE_CODE.name, CONSOLE.name, "demo")
+_YOU = "you"  # instead of the name and the address of the user
 
 
 def hidden(statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
@@ -33,6 +35,10 @@ def _without_name(problem: Problem, name: str, placeholder: str) -> Problem:
     return problem._replace(message=message, hint=hint)
 
 
+def _without_user_name(user: UserSpend, placeholder: str) -> UserSpend:
+    return user._replace(name=placeholder, email=user.email and placeholder)
+
+
 def _hidden(status: AccountStatus, number: int) -> AccountStatus:
     account, profile, spend = status.account, status.profile, status.spend
     problem = status.problem
@@ -50,10 +56,11 @@ def _hidden(status: AccountStatus, number: int) -> AccountStatus:
         you, users = spend.claude_code.you, spend.claude_code.by_user
         claude_code = replace(
             spend.claude_code,
-            you=you and you._replace(email="you"),
-            by_user=users
-            and tuple(
-                user._replace(name=f"user {place}", email=f"user {place}")
+            you=you and you._replace(email=_YOU),
+            by_user=tuple(
+                _without_user_name(
+                    user, _YOU if you and user.email == you.email else f"user {place}"
+                )
                 for place, user in enumerate(users, 1)
             ),
         )

@@ -16,6 +16,8 @@ from tests.support.organization import ADMIN_KEY, COSTS, AdminApi, Invented
 from tests.support.payloads import payload
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_httpserver import HTTPServer
 
     from tests.support.command import Command
@@ -56,6 +58,16 @@ def test_once_shows_the_organization(command: Command, api: AdminApi) -> None:
     assert "Acme Corporation" in done.stdout
     assert month_to_date(api) in done.stdout
     assert "Grace Hopper" in done.stdout
+
+
+def test_names_can_be_hidden(command: Command, api: AdminApi, home: Path) -> None:
+    (home / "config.toml").write_text(f'email = "{api.organization.users[1]["email"]}"')
+    environ = {"COLUMNS": "80", "CLAUDE_USAGE_MONITOR_HOME": str(home)}
+    for form in ("--once", "--json", "--plain"):
+        done = command.run("--mode", "console", "--hide-names", form, environ=environ)
+        assert (0, "") == (done.returncode, done.stderr)
+        for name in ("Acme", "Ada", "ada0@", "Grace", "grace1@"):
+            assert name not in done.stdout
 
 
 def test_the_json_document_has_the_organizations_figures(command: Command, api: AdminApi) -> None:

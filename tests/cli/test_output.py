@@ -51,6 +51,13 @@ def test_an_error_is_one_line_and_its_hint_another(monkeypatch: pytest.MonkeyPat
     assert f"{expected}note: By the way.\nDone.\n".encode() == stream.content
 
 
+def test_control_characters_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = stderr(monkeypatch)
+    output.error("No file a\nb.", "Not \x1b[2J, but \x9b.")
+    output.warning("a\rb\x07")
+    assert b"error: No file a?b.\nhint: Not ?[2J, but ?.\nwarning: a?b?\n" == stream.content
+
+
 @pytest.mark.parametrize("text", [KEY, KEY.upper(), f"name={KEY}.", f"'{KEY}'"])
 def test_a_key_is_redacted_on_both_streams(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     out, err = stdout(monkeypatch), stderr(monkeypatch)

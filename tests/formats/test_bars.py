@@ -63,6 +63,11 @@ def test_the_class_says_what_is_wrong(status: AccountStatus, classes: list[str])
     assert classes == block("waybar", status)["class"]
 
 
+@pytest.mark.parametrize("status", [NOT_LOGGED_IN, READING])
+def test_an_unknown_percentage_is_absent_not_zero(status: AccountStatus) -> None:
+    assert "percentage" not in block("waybar", status)
+
+
 def test_the_problem_is_in_the_tooltip_with_what_to_do() -> None:
     tooltip = block("waybar", NOT_LOGGED_IN)["tooltip"]
     assert "Not logged in" in tooltip

@@ -49,6 +49,9 @@ def test_a_line_without_account_type_and_source() -> None:
         line(read_at=None),
         line(read_at="yesterday"),
         line(read_at="1970-01-01T00:00:00Z"),
+        line(utilization="12"),
+        line(utilization=-1),
+        line(utilization=1e9),
         json.dumps({"key": "five_hour", "read_at": LINE["read_at"]}).encode(),
     ],
 )

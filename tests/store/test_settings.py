@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.store.config_toml import LISTEN_REQUIREMENT, ServeSettings
 from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.limits.pace import WorkWeek
 
 if TYPE_CHECKING:
@@ -173,6 +175,14 @@ def test_an_unusable_value_in_a_section_is_a_warning_and_its_default(
     loaded, (shown,) = load_settings(path)
     assert Settings(serve=ServeSettings()) == loaded
     assert shown.startswith(f"{path}: {warning}")
+
+
+@pytest.mark.parametrize("value", ["22:00", "22:00Z-08:00", "22:00-08:00Z", "late-early", 5])
+def test_unusable_quiet_hours_are_a_warning_and_none(path: Path, value: object) -> None:
+    path.write_text(f"[alerts]\nquiet = {json.dumps(value)}")
+    loaded, (shown,) = load_settings(path)
+    assert AlertSettings() == loaded.alerts
+    assert 'but must be two local times, such as "22:00-08:00"' in shown
 
 
 def test_a_section_must_be_a_table(path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.usage.alerts import (
     Alert,
     AlertRules,
@@ -108,6 +109,15 @@ def test_a_missing_login_is_one_episode() -> None:
     shown = status(10.0, problem=Problem("unauthorized", "Refused.", "Log in."))
     (alert,) = alerts(shown)
     assert ("login", "Refused. Log in.") == (alert.event, alert.text)
+
+
+@pytest.mark.parametrize(
+    "code", ["no_credentials", "permission_denied", "secret_store_unavailable"]
+)
+def test_every_problem_that_needs_a_login_is_worth_a_word(code: str) -> None:
+    assert exit_code_for(code) is ExitCode.LOGIN_NEEDED
+    (alert,) = alerts(status(10.0, problem=Problem(code, "Refused.", "Log in.")))
+    assert "login" == alert.event
 
 
 def test_a_forecast_must_say_so_twice() -> None:

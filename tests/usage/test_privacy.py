@@ -7,6 +7,7 @@ from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.status import Account, Problem
 from tests.support.payloads import NOW
+from tests.support.spends import ORGANIZATION
 from tests.support.statuses import NORMAL
 
 NAMES = ("Ada", "ada@example.com", "Analytical Engines", "Secret client")
@@ -20,6 +21,18 @@ def test_no_name_is_left_in_the_document() -> None:
     assert ("claude-code", "account 2") == (first["name"], second["name"])
     assert "user 1" == first["profile"]["email"]
     assert first["windows"] == second["windows"]
+
+
+def test_the_user_of_an_organization_stays_the_same_person() -> None:
+    (shown,) = hidden((ORGANIZATION,))
+    assert shown.spend is not None
+    report = shown.spend.claude_code
+    assert report is not None
+    assert report.you is not None
+    assert "you" == report.you.email
+    assert [("user 1", "user 1"), ("you", "you"), ("user 3", None)] == [
+        (user.name, user.email) for user in report.by_user
+    ]
 
 
 def test_a_problem_does_not_name_its_account() -> None:

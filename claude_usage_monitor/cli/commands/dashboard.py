@@ -31,10 +31,12 @@ _HELP_HINT = "`claude-usage-monitor --help` lists the options."
 
 def run(options: argparse.Namespace) -> int:
     """Show the dashboard and return the exit code."""
-    if (options.follow or options.output) and not (options.format or options.json):
+    has_format = options.format is not None
+    if (options.follow or options.output is not None) and not (has_format or options.json):
         raise InvalidSetting("--follow and --output need --format or --json.", _HELP_HINT)
     default = "live" if output.stdout().isatty() else "once"
-    name = next((name for name in OUTPUTS if getattr(options, name, False)), default)
+    chosen = (name for name in OUTPUTS if getattr(options, name, None) not in (None, False))
+    name = next(chosen, default)
     try:
         request = _request(options)
     except UsageMonitorError as error:
@@ -63,7 +65,7 @@ def _request(options: argparse.Namespace) -> DashboardRequest:
         required_mode=options.mode,
         format=options.format,
         follow=options.follow,
-        output_file=Path(options.output) if options.output else None,
+        output_file=None if options.output is None else Path(options.output),
     )
 
 

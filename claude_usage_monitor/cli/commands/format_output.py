@@ -22,7 +22,7 @@ def show(request: DashboardRequest) -> int:
     An account without stored figures is read first. Returns 0 once the text is printed, because
     bars hide a module whose command fails: the text says what is wrong.
     """
-    render = format_named(request.format or "plain")
+    render = format_named("plain" if request.format is None else request.format)
     try:
         accounts, statuses = _stored(request)
     except UsageMonitorError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug import Response
 
+from claude_usage_monitor.formats import PRESETS
 from claude_usage_monitor.usage.clock import utc_now
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, payload, usage_body
@@ -122,6 +123,8 @@ def test_every_problem_is_exit_0_and_its_class_is_problem(
         ),
         (["--format", "{five_hour.utilisation}"], "not a field", "--json-schema"),
         (["--format", "{five_hour.utilization:d}"], "does not fit", "Format specs"),
+        (["--format", ""], "There is no format ''.", "Formats: plain, ansi, tmux"),
+        (["--format", "{name\n\x1b}"], "`{name??}` in the template is not a field", "docs"),
         (["--format", "plain", "--account", "x"], "no account 'x'", "Known accounts"),
         (["--follow"], "--follow and --output need --format or --json.", "--help"),
         (["--output", "x"], "--follow and --output need --format or --json.", "--help"),
@@ -186,6 +189,16 @@ def test_the_demo_says_demo_and_stores_nothing(command: Command, home: Path) -> 
         == command.run("--demo", "--format", "{name} {windows[seven_day:fable].utilization}").stdout
     )
     assert [] == list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", [row.name for row in PRESETS if row.name not in ("prometheus", "xbar")]
+)
+@pytest.mark.parametrize("mode", ["code", "console"])
+def test_every_preset_says_demo(command: Command, name: str, mode: str) -> None:
+    done = command.run("--demo", "--mode", mode, "--format", name)
+    shown = json.loads(done.stdout) if done.stdout.startswith("{") else {"text": done.stdout}
+    assert "demo" in (shown.get("text") or shown["full_text"])
 
 
 def test_the_status_line_has_formats_too(command: Command, store: Store) -> None:

@@ -218,6 +218,14 @@ def test_leaving_restores_the_terminal_and_prints_the_last_frame(
     assert (frame[0], frame[-1]) == ("╭", "╰")
 
 
+def test_the_demo_has_several_accounts(command: Command) -> None:
+    terminal = command.open("--demo", rows=30)
+    terminal.wait_for("1 of 3")
+    terminal.press_until("\t", "2 of 3")
+    terminal.type("?")
+    terminal.wait_for("next account")
+
+
 def test_the_content_of_the_terminal_is_kept(command: Command) -> None:
     """The last frame is printed below it."""
     terminal = command.open("--demo", through=("sh", "-c", 'echo "$ command"; exec "$@"', "sh"))
