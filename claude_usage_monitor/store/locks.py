@@ -39,6 +39,15 @@ def locked(path: Path, timeout: float, give_up: threading.Event) -> Iterator[Non
         lock.release()
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a process has locked an existing file. Raises OSError as `locked`."""
+    try:
+        with FileLock(path, 0, mode=0o600):
+            return False
+    except Timeout:
+        return True
+
+
 def _acquired(path: Path, timeout: float, give_up: threading.Event) -> FileLock:
     make_private_folder(path.parent)
     lock = FileLock(path, _POLL_SECONDS, mode=0o600)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from claude_usage_monitor.monitor.accounts.manage import AccountSummary
 from claude_usage_monitor.usage import problem_text
@@ -29,6 +30,18 @@ def account_findings(
         yield Finding(AREA, "damaged", "problem", detail, "Add the missing accounts again.")
     if not summaries:
         yield Finding(AREA, "saved accounts", "ok", "none")
+
+
+def lock_findings(locked_files: Iterable[Path]) -> Iterator[Finding]:
+    """Yield a finding for each login that a process has locked."""
+    for path in locked_files:
+        yield Finding(
+            AREA,
+            "lock",
+            "note",
+            "a process is refreshing or changing a login",
+            f"That takes a second. If it lasts, end the process that has {path} open.",
+        )
 
 
 def _without_domain(name: str) -> str:

@@ -110,11 +110,13 @@ def _saved_accounts(
     """Return the findings about the saved accounts, and whether any of their logins works."""
     try:
         summaries = manage.summaries(AccountRegistry(services), hide_names=hide_names)
+        locked_files = services.credentials.locked_files(services.accounts.all())
     except UsageMonitorError as error:
         return [Finding(accounts.AREA, "list", "problem", error.message, error.hint)], False
     saved = [each for each in summaries if each.account.name != CLAUDE_CODE.name]
     damaged = services.accounts.unreadable_count
     findings = list(accounts.account_findings(saved, damaged, now, style))
+    findings.extend(accounts.lock_findings(locked_files))
     location = services.secrets.location_for_new_logins()
     findings.append(Finding(accounts.AREA, "new logins", "ok", f"stored in: {location}"))
     return findings, any(each.problem is None for each in saved)

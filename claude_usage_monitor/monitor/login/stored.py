@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from claude_usage_monitor.errors import (
     SecretStoreUnavailable,
     UsageMonitorError,
 )
+from claude_usage_monitor.files import require_own_file
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file
@@ -155,6 +156,20 @@ class CredentialStore:
                     "Free disk space, or give yourself access.",
                 ) from None
             yield
+
+    def locked_files(self, accounts: Iterable[SavedAccount]) -> list[Path]:
+        """Return the lock files of these accounts that a process has locked."""
+        # See `_locked`.
+        from claude_usage_monitor.store.locks import is_locked
+
+        locked_files = []
+        for account in accounts:
+            path = self._locks / f"{account.id}.lock"
+            with suppress(OSError):
+                require_own_file(path)
+                if is_locked(path):
+                    locked_files.append(path)
+        return locked_files
 
     def busy(self, name: str, retry_at: datetime | None = None) -> CredentialsExpired:
         """Return the error for a login that another process is refreshing."""

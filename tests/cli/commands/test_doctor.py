@@ -9,9 +9,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
 from claude_usage_monitor.sources.claude_code.installation import NEWEST_TRIED_VERSION
-from claude_usage_monitor.store.paths import state_path
+from claude_usage_monitor.store.paths import locks_path, state_path
 from claude_usage_monitor.store.state.state_store import StateStore
 from tests.support.command import PROGRAM
 from tests.support.login import TOKEN
@@ -246,6 +247,22 @@ def test_a_home_of_another_user_is_a_problem_with_the_command_that_mends_it(
     checks = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
     for name in ("folder", "state", "accounts", "settings"):
         assert f"sudo chown 0 {home}" == checks[name]["hint"]
+
+
+def test_a_login_that_a_process_has_locked_is_a_note_with_the_file(
+    command: Command, store: Store
+) -> None:
+    store.login()
+    saved = save_account(json.loads(store.path.read_bytes()), "work")
+    path = locks_path(os.environ) / f"{saved.id}.lock"
+    path.parent.mkdir(mode=0o700)
+    assert "lock" not in findings(command)
+    assert not path.exists()
+    with FileLock(path, mode=0o600):
+        finding = findings(command)["lock"]
+    assert "note" == finding["state"]
+    assert f"end the process that has {path} open" in finding["hint"]
+    assert "lock" not in findings(command)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("state.db", "state"), ("accounts.db", "list")])

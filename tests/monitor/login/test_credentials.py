@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,8 +19,12 @@ from claude_usage_monitor.monitor.login.credentials import (
     ENVIRONMENT,
     FILE,
     KEYCHAIN,
+    Credential,
     CredentialFinder,
 )
+from claude_usage_monitor.sources.claude_code import keychain
+from claude_usage_monitor.sources.claude_code.credentials_file import Login
+from claude_usage_monitor.usage.secret import Secret
 from tests.support.login import TOKEN, Store
 
 if TYPE_CHECKING:
@@ -57,6 +62,9 @@ class Mac:
     def deny(self) -> None:
         self._item.write_text("exit 51")
 
+    def remove(self) -> None:
+        self._item.unlink()
+
     @property
     def reads(self) -> int:
         return len(self._reads.read_text().splitlines()) if self._reads.exists() else 0
@@ -92,6 +100,14 @@ def test_returns_an_expired_credential_and_says_that_it_has_expired(
     store.login(expires_in=expires_in)
     credential = finder().find(now())
     assert expired is credential.expired(now())
+
+
+@pytest.mark.parametrize(("left", "expired"), [(5.0, True), (5.001, False), (None, False)], ids=str)
+def test_a_login_expires_five_seconds_early_or_never(left: float | None, expired: bool) -> None:
+    moment = now()
+    expires_at = None if left is None else moment + timedelta(seconds=left)
+    credential = Credential(Login(Secret(TOKEN), expires_at=expires_at), FILE)
+    assert expired is credential.expired(moment)
 
 
 def test_uses_the_last_good_login_while_the_file_is_truncated(store: Store) -> None:
@@ -184,26 +200,64 @@ def test_reads_a_valid_login_from_the_keychain_once(mac: Mac) -> None:
     assert mac.reads == 1
 
 
+def test_reads_a_keychain_on_a_mac_only(mac: Mac, store: Store) -> None:
+    mac.login("in-the-keychain")
+    store.login("in-the-file")
+    CredentialFinder(os.environ, security=mac.tool).find(now())
+    assert (mac.reads > 0) is (sys.platform == "darwin")
+    subject = CredentialFinder(os.environ, use_keychain=False, security=mac.tool)
+    assert FILE == subject.find(now()).origin
+
+
+def test_reads_the_keychain_with_the_systems_tool(
+    mac: Mac, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mac.login("in-the-keychain")
+    monkeypatch.setattr(keychain, "SECURITY", mac.tool)
+    assert KEYCHAIN == CredentialFinder(os.environ, use_keychain=True).find(now()).origin
+
+
+def test_returns_the_stored_bytes_of_the_file_if_the_item_was_just_removed(
+    mac: Mac, store: Store
+) -> None:
+    mac.login("in-the-keychain")
+    subject = mac.finder()
+    subject.find(now())
+    mac.remove()
+    store.login("in-the-file")
+    content, credential = subject.stored_content(now())
+    assert (store.path.read_bytes(), FILE) == (content, credential.origin)
+
+
 def test_reads_a_denied_keychain_again_after_an_hour_or_if_forced(mac: Mac) -> None:
     """Each read may open a dialog on the screen."""
     mac.deny()
-    subject = mac.finder()
-    for moment in (now(), now() + timedelta(minutes=59)):
+    subject, denied_at = mac.finder(), now()
+    for minutes, reads in ((0, 1), (59, 1), (60, 2), (119, 2)):
         with pytest.raises(SecretStoreUnavailable):
-            subject.find(moment)
-    assert mac.reads == 1
-    with pytest.raises(SecretStoreUnavailable):
-        subject.find(now() + timedelta(minutes=61))
-    assert mac.reads == 2
+            subject.find_stored(denied_at + timedelta(minutes=minutes))
+        assert reads == mac.reads
     mac.login("in-the-keychain")
-    assert subject.find(now(), force=True).token.reveal() == "in-the-keychain"
+    forced = subject.find(denied_at + timedelta(minutes=120), force=True)
+    assert forced.token.reveal() == "in-the-keychain"
 
 
 def test_reads_an_expired_item_again_after_a_minute(mac: Mac) -> None:
     mac.login("old", expires_in=-60)
-    subject = mac.finder()
-    for seconds in (0, 20, 40, 59):
-        assert subject.find(now() + timedelta(seconds=seconds)).expired(now())
+    subject, read_at = mac.finder(), now()
+    for seconds in (0, 20, 40, 59.9):
+        assert subject.find(read_at + timedelta(seconds=seconds)).expired(read_at)
     assert mac.reads == 1
     mac.login("fresh")
-    assert subject.find(now() + timedelta(seconds=70)).token.reveal() == "fresh"
+    assert subject.find(read_at + timedelta(seconds=60)).token.reveal() == "fresh"
+
+
+def test_looks_for_a_missing_item_again_after_a_minute(mac: Mac, store: Store) -> None:
+    store.login("in-the-file")
+    subject, read_at = mac.finder(), now()
+    assert FILE == subject.find(read_at).origin
+    reads = mac.reads
+    assert FILE == subject.find(read_at + timedelta(seconds=59.9)).origin
+    assert reads == mac.reads
+    mac.login("in-the-keychain")
+    assert KEYCHAIN == subject.find(read_at + timedelta(seconds=60)).origin

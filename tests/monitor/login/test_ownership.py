@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from claude_usage_monitor.errors import CredentialsExpired
+from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.monitor.login.ownership import (
     Ownership,
     OwnershipCheck,
@@ -17,6 +18,7 @@ from claude_usage_monitor.monitor.login.ownership import (
     location_of,
     refresh_problem,
 )
+from claude_usage_monitor.sources.claude_code import keychain
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.clock import utc_now
@@ -439,6 +441,37 @@ def test_a_token_is_not_ours_while_claude_code_writes_its_store(
     truncated(claude)
     with pytest.raises(CredentialsExpired):
         subject.require_ours(account, token, utc_now())
+
+
+@pytest.mark.parametrize("origin", ["login", "claude-code"])
+def test_a_token_that_claude_code_has_is_not_ours_in_any_account(
+    claude: ClaudeCode, origin: Origin
+) -> None:
+    login = claude.store_login(OURS)["claudeAiOauth"]
+    account = imported(account=THEIRS)._replace(origin=origin)
+    with pytest.raises(CredentialsExpired):
+        registry().services.ownership.require_ours(
+            account, Secret(login["refreshToken"]), utc_now()
+        )
+
+
+def test_the_keychain_is_read_again_only_if_forced_or_to_confirm(
+    claude: ClaudeCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read may open a dialog on the screen."""
+    content = json.dumps(claude.server.issue(OURS))
+    reads, tool = tmp_path / "reads", tmp_path / "security"
+    tool.write_text(f"#!/bin/sh\necho >> {reads}\nprintf %s '{content}'\n")
+    tool.chmod(0o700)
+    monkeypatch.setattr(keychain, "SECURITY", tool)
+    monkeypatch.setitem(
+        cast("dict[str, object]", CredentialFinder.__init__.__kwdefaults__), "use_keychain", True
+    )
+    subject, count = registry().services.ownership, []
+    for arguments in ({}, {}, {"force": True}, {}, {"confirm": True}):
+        subject.check(imported(), utc_now(), **arguments)
+        count.append(reads.read_text().count("\n"))
+    assert [1, 1, 2, 2, 3] == count
 
 
 # --- several locations ---------------------------------------------------------------------------
