@@ -1,7 +1,5 @@
 """A request for the dashboard: opens its accounts, reads them, and reports their problems."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

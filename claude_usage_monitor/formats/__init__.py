@@ -4,8 +4,6 @@ A new format is one module here with a function ``render``, and one row in the t
 imports no format: `load_format` does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
@@ -63,10 +61,10 @@ class Render(Protocol):
 
     def __call__(
         self,
-        statuses: Sequence[AccountStatus],
-        now: datetime,
-        options: FormatOptions,
-        error: UsageMonitorError | None = None,
+        statuses: "Sequence[AccountStatus]",
+        now: "datetime",
+        options: "FormatOptions",
+        error: "UsageMonitorError | None" = None,
     ) -> str:
         """Return the text for all statuses, or for the error that prevented reading any."""
 
@@ -77,10 +75,10 @@ def load_format(name: str) -> Render:
     function = cast("Render", getattr(import_module(row.module), row.function))
 
     def render(
-        statuses: Sequence[AccountStatus],
-        now: datetime,
-        options: FormatOptions,
-        error: UsageMonitorError | None = None,
+        statuses: "Sequence[AccountStatus]",
+        now: "datetime",
+        options: "FormatOptions",
+        error: "UsageMonitorError | None" = None,
     ) -> str:
         return function(statuses, now, options._replace(target=row.target), error)
 

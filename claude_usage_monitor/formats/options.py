@@ -1,7 +1,5 @@
 """The options that every output format understands."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from claude_usage_monitor.usage.durations import ClockStyle

@@ -1,7 +1,5 @@
 """Linear text for screen readers and logs: one fact a line, without frames, bars and signs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -181,7 +179,7 @@ def _amounts(used: Decimal | None, limit: Decimal | None, currency: str | None) 
     return [f"{amount} used" if shown_limit is None else f"{amount} of {shown_limit} used"]
 
 
-def _spend(spend: Spend) -> Iterator[Fact]:
+def _spend(spend: "Spend") -> Iterator[Fact]:
     currency, month = spend.currency, month_names(spend.period_start)[0]
     amounts = ", ".join(_amounts(spend.month_to_date, spend.budget, currency)) or "unknown"
     whole = None if spend.month_to_date is None else int(spend.month_to_date)
@@ -204,7 +202,7 @@ def _spend(spend: Spend) -> Iterator[Fact]:
     yield from _named("Model", spend.by_model or (), currency)
 
 
-def _named(kind: str, rows: Sequence[NamedAmount], currency: str | None) -> Iterator[Fact]:
+def _named(kind: str, rows: "Sequence[NamedAmount]", currency: str | None) -> Iterator[Fact]:
     for row in rows:
         amount = "unknown" if row.amount is None else money(row.amount, currency)
         yield Fact(f"{kind} {row.name}", f"{kind} {row.name or 'unknown'}: {amount}")

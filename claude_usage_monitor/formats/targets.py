@@ -1,7 +1,5 @@
 """Places that show our text, each with its syntax for color and for literal characters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 

@@ -1,7 +1,5 @@
 """How accounts are read and displayed: the protocols, and the status of a delayed read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -42,7 +40,7 @@ class Reader(Protocol):
 class HasHistory(Protocol):
     """A reader of an account that has windows, and so a history."""
 
-    def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
+    def history_view(self, shown: "Range", now: datetime) -> "HistoryView | None":
         """Return what the history view shows; None if nothing was ever read."""
         ...
 

@@ -1,7 +1,5 @@
 """Texts about an account: its name and title, the age and source of its figures, its problem."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -81,7 +79,7 @@ def title(
 
 
 def _month_title(
-    spend: Spend, organization: str, width: int, options: RenderOptions, saved_as: str = ""
+    spend: "Spend", organization: str, width: int, options: RenderOptions, saved_as: str = ""
 ) -> str:
     months = month_names(spend.period_start)
     names = [organization]

@@ -1,7 +1,5 @@
 """Borders: around an account, or around several that share a frame."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Tables: a name, a figure, and a bar or a note in each row, with common columns."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
@@ -48,7 +46,7 @@ class Table(NamedTuple):
     short_heading: str = ""
     remark: str = ""
 
-    def cut(self, count: int) -> Table:
+    def cut(self, count: int) -> "Table":
         """Return the table with its first rows, and a note on how many there are."""
         if not self.rows:
             return self
@@ -68,7 +66,7 @@ class TableColumns(NamedTuple):
     options: RenderOptions
 
     @classmethod
-    def of(cls, tables: Sequence[Table], width: int, options: RenderOptions) -> TableColumns:
+    def of(cls, tables: Sequence[Table], width: int, options: RenderOptions) -> "TableColumns":
         """Return the columns for these tables in ``width`` cells."""
         rows = [row for table in tables for row in table.rows]
         figures = [row.figure for row in rows] + [table.figure for table in tables]

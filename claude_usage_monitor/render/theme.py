@@ -1,7 +1,5 @@
 """Colors and glyphs, and which of them the terminal can show."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 

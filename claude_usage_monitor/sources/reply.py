@@ -1,7 +1,5 @@
 """A complete HTTP reply, and the dates and waits in its headers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple

@@ -8,8 +8,8 @@ reject a whole reply for one ``NaN``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import TypeAlias
 
@@ -32,7 +32,7 @@ def parse_json(body: bytes, *, exact: bool = False) -> object:
     deeply.
     """
     encoding = json.detect_encoding(body)
-    parse_float = _decimal_parser() if exact else None
+    parse_float = _decimal if exact else None
     try:
         return json.loads(
             body.decode(encoding, errors="replace"), parse_int=_integer, parse_float=parse_float
@@ -49,16 +49,11 @@ def parse_json_object(body: bytes, *, exact: bool = False) -> JsonObject | None:
         return None
 
 
-def _decimal_parser() -> Callable[[str], object]:
-    from decimal import Decimal, InvalidOperation  # 5 ms; only amounts of money need it
-
-    def parse(number: str) -> object:
-        try:
-            return Decimal(number)
-        except InvalidOperation:  # the exponent has too many digits
-            return float("nan")
-
-    return parse
+def _decimal(number: str) -> Decimal | float:
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # the exponent has too many digits
+        return float("nan")
 
 
 def _integer(digits: str) -> float:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from decimal import Decimal  # an import costs 1.3 ms
+from decimal import Decimal
 
 
 def milliseconds(moment: datetime) -> int:
@@ -36,8 +33,4 @@ def amount_text(amount: Decimal | None) -> str | None:
 
 def amount(text: object) -> Decimal | None:
     """Return the amount in a text, ``None`` for NULL."""
-    if text is None:
-        return None
-    from decimal import Decimal  # 1.3 ms; only accounts with money need it
-
-    return Decimal(str(text))
+    return None if text is None else Decimal(str(text))

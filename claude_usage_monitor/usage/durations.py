@@ -1,7 +1,5 @@
 """Durations and instants as text: countdowns, ages, clock times."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 

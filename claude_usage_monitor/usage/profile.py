@@ -1,7 +1,5 @@
 """The profile of an account and the label of its plan."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

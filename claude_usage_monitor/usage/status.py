@@ -1,7 +1,5 @@
 """The status of an account: its last good reading, and what has gone wrong since."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import Spend
     from claude_usage_monitor.usage.service import ServiceStatus
     from claude_usage_monitor.usage.throttling import Throttling
+else:  # only for annotations, which a NamedTuple evaluates: these modules take 10 ms
+    WindowUse = Spend = ServiceStatus = Throttling = object
 
 Kind = Literal["code", "console"]
 
@@ -58,7 +58,7 @@ class Problem(NamedTuple):
     error_class: type[UsageMonitorError] | None = None
 
     @classmethod
-    def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> Problem:
+    def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> "Problem":
         """Return the problem that an error describes."""
         return cls(
             error.code,

@@ -1,7 +1,5 @@
 """Lists the accounts of this user, and determines the active one."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Finds the credential of the account ``claude-code``."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta

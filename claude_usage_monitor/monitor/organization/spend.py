@@ -5,8 +5,8 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.sources.anthropic.admin_reports import CURRENCY
 from claude_usage_monitor.store.state.reports import COST_REPORTS, StoredReports, day_report
@@ -26,9 +26,6 @@ from claude_usage_monitor.usage.money.spend import (
     merge_user_rows,
     sort_by_amount,
 )
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 BY_WORKSPACE, BY_MODEL = COST_REPORTS
 CONSOLE_PLAYGROUND = "Console Playground"  # the reports give no key for it
@@ -144,8 +141,6 @@ def _projected(
     stored: StoredReports, as_of: datetime, counts: Callable[[UserSpend], bool]
 ) -> Decimal | None:
     """Return the projection for the month of some users' rows; ``None`` while days are missing."""
-    from decimal import Decimal  # only an organization needs it
-
     days = sorted(stored.days)
     if len(days) < as_of.day:
         return None

@@ -1,7 +1,5 @@
 """Claude Code's status line: store the figures in its input, return the newest stored ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple

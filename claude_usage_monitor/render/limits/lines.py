@@ -3,8 +3,6 @@
 Every line is as wide as its columns say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
@@ -73,7 +71,7 @@ class LimitColumns(NamedTuple):
         *,
         brief: bool = True,
         tiny: bool = False,
-    ) -> LimitColumns:
+    ) -> "LimitColumns":
         """Return the columns for these rows in ``width`` cells."""
         digits = max([3, *(len(_number(row, options)) for row in rows)])  # as wide as 100
         close = tiny or width < MIN_DETAILED_WIDTH

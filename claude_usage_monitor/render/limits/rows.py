@@ -1,7 +1,5 @@
 """The text of a limit's row: a window, extra usage, a credit pool, or a month's budget."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -149,7 +147,7 @@ def _credit_pool(pool: CreditPool, now: datetime, options: RenderOptions) -> Lim
     return LimitRow(label, label, pool.utilization, None, brief, money=tuple(money))
 
 
-def month_row(spend: Spend, now: datetime, options: RenderOptions) -> LimitRow:
+def month_row(spend: "Spend", now: datetime, options: RenderOptions) -> LimitRow:
     """Return an organization's month as a row, against its budget if it has one."""
     spent = spend.month_to_date
     brief, amounts = _amounts(spent, spend.budget, spend.currency, options)
@@ -177,7 +175,7 @@ def with_alerts(rows: Sequence[LimitRow], alerts: frozenset[str]) -> tuple[Limit
 
 
 def _amounts(
-    used: Decimal | None, limit: Decimal | None, currency: str | None, options: RenderOptions
+    used: "Decimal | None", limit: "Decimal | None", currency: str | None, options: RenderOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return an amount used and its limit, for a heading and for a line of its own."""
     shown_limit = None if limit is None else _money(limit, currency, options)
@@ -193,5 +191,5 @@ def _amounts(
     return (ratio, amount), (used_of_limit, ratio)
 
 
-def _money(amount: Decimal, currency: str | None, options: RenderOptions) -> str:
+def _money(amount: "Decimal", currency: str | None, options: RenderOptions) -> str:
     return money(amount, currency, ascii_only=options.glyphs is ASCII)

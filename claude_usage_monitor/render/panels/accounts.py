@@ -3,8 +3,6 @@
 They share a frame, each with a heading and its most urgent rows, or have one line each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -183,7 +181,9 @@ class _LineColumns(NamedTuple):
     options: RenderOptions
 
     @classmethod
-    def of(cls, frames: Sequence[AccountFrame], notes: Sequence[Note], width: int) -> _LineColumns:
+    def of(
+        cls, frames: Sequence[AccountFrame], notes: Sequence[Note], width: int
+    ) -> "_LineColumns":
         """Return the columns: as many windows as leave enough cells for the names."""
         options = frames[0].options
         rows = [row for account in frames for row in account.rows]

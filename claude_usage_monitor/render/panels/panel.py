@@ -1,7 +1,5 @@
 """A panel: a section of an account's frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import NamedTuple

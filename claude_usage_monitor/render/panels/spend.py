@@ -1,7 +1,5 @@
 """An organization's spend: the month so far, its budget and projection, and a chart of its days."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -91,7 +89,7 @@ def _indent(context: PanelContext) -> tuple[int, int]:
     return indent, context.width - indent
 
 
-def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
+def _facts(spend: "Spend", options: RenderOptions) -> list[_Fact]:
     """Return the month to date, its projection, and when the budget is used up."""
     facts = [_Fact(_period(spend, options), _month_to_date(spend, options))]
     month_end = calendar_day(spend.period_end)
@@ -113,7 +111,7 @@ def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     return facts
 
 
-def _period(spend: Spend, options: RenderOptions) -> tuple[str, ...]:
+def _period(spend: "Spend", options: RenderOptions) -> tuple[str, ...]:
     """Return the label of the month to date, with its first and last day."""
     today = spend.daily[-1].date if spend.daily else spend.as_of.date()
     _, month = month_names(today)
@@ -122,7 +120,7 @@ def _period(spend: Spend, options: RenderOptions) -> tuple[str, ...]:
     return (f"Month to date, {days}", "Month to date", "To date", "MTD")
 
 
-def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
+def _month_to_date(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
     if spend.month_to_date is None:
         return (styled_text(options.text("—"), ""),)
     amount = styled_text(shown_money(spend.month_to_date, spend.currency, options), STRONG)
@@ -133,7 +131,7 @@ def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     return (amount.copy().append(budget), amount)
 
 
-def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
+def _projection(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
     projected, budget = spend.projected, spend.budget
     over = projected is not None and budget is not None and projected >= budget
     amount = styled_text(
@@ -150,7 +148,7 @@ def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     return (with_interval.copy().append(to_come), amount.copy().append(to_come), amount)
 
 
-def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
+def _budget(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
     """Return whether, and when, the month reaches the budget."""
     if spend.budget is None or spend.month_to_date is None:
         return ()

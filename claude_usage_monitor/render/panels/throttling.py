@@ -4,8 +4,6 @@ The heading has its activity and the age of its decision. Below, the parts of th
 another on as many lines as they need; in a narrow panel each part is shorter.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,7 +26,7 @@ _MAX_GAPS = 2  # `doctor` and the JSON document list all of them
 
 
 def with_target(
-    rows: Sequence[LimitRow], throttling: Throttling | None, now: datetime
+    rows: Sequence[LimitRow], throttling: "Throttling | None", now: datetime
 ) -> tuple[LimitRow, ...]:
     """Return the rows, with Pace Maker's target on the window that it paces by."""
     if throttling is None or throttling.enabled is False:

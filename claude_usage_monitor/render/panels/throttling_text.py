@@ -1,7 +1,5 @@
 """The text of Claude Pace Maker's section, in parts that are never split over two lines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +10,8 @@ from claude_usage_monitor.usage.limits.windows import percent_text
 
 if TYPE_CHECKING:  # 4 ms that only users of Claude Pace Maker need to pay
     from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
+else:
+    PacedWindow = Throttling = object
 
 _FAR_OVER_TARGET = 5.0  # points
 _MAX_FRESH_SECONDS = 360.0  # figures that are older are shown with their age

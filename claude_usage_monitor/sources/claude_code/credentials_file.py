@@ -5,8 +5,6 @@ keychain on macOS (`sources.claude_code.keychain`). Its refresh token works once
 needs it, so nothing here writes, refreshes or stores a login.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping

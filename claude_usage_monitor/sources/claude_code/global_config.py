@@ -4,8 +4,6 @@ The cached figures cost no request, but they can be days old or of another accou
 returned with their time and with the uuid of their account.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple

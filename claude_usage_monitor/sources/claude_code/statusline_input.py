@@ -4,10 +4,9 @@ Percentages are 0-100 with floating-point noise, resets are epoch seconds. Each 
 them, can be missing. An idle session repeats old figures, and the input does not say how old.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from claude_usage_monitor.sources import values
@@ -74,8 +73,6 @@ def _window(raw_key: str, value: object, now: datetime) -> UsageWindow | None:
 
 def _amounts(fields: values.JsonObject) -> Amounts | None:
     """Return the amounts of a spend limit, which older versions of Claude Code do not send."""
-    from decimal import Decimal  # 1.3 ms; only members with a spend limit need it
-
     used, limit = (values.number(fields.get(key)) for key in ("used_usd", "limit_usd"))
     if used is None and limit is None:
         return None

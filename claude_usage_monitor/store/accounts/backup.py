@@ -4,8 +4,6 @@ The secrets alone are not enough: a keyring returns the secret of an account id,
 the ids, and no secret contains the name of its account.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The state of a saved account's token refreshes."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """An account that the user added, and its row in accounts.db."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import datetime

@@ -6,8 +6,6 @@ attempt, and applies to every process. A back-off that the API gave another prog
 applies to all tokens of the identity.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from contextlib import suppress

@@ -4,8 +4,6 @@ Opening never fails: a damaged file is renamed and a new one created, a newer ve
 alone, and where nothing can be written a database in memory ends with the process.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from collections.abc import Mapping

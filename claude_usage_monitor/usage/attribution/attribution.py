@@ -5,8 +5,6 @@ Weights of messages have no absolute meaning. What they are worth is learned per
 elsewhere: on another device, on the web, or by a transcript that is gone.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

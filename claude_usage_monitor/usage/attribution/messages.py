@@ -1,7 +1,5 @@
 """Messages of the API as transcripts record them: who sent them, and how many tokens they used."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -52,7 +50,7 @@ class Tokens(NamedTuple):
     cache_write_1h: int = 0
     searches: int = 0
 
-    def plus(self, other: Tokens) -> Tokens:
+    def plus(self, other: "Tokens") -> "Tokens":
         """Return the sum of both."""
         return Tokens(*map(int.__add__, self, other))
 

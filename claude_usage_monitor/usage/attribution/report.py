@@ -1,7 +1,5 @@
 """What the command `usage` reports, and the whole points that add up to the shown percent."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple

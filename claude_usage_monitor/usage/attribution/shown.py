@@ -3,8 +3,6 @@
 This module is imported by `--json` once transcripts were read: it imports little.
 """
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -45,7 +43,7 @@ class WindowUse(NamedTuple):
     rebuilds: int
     rebuilt: float
 
-    def at(self, utilization: float, resets_at: datetime, now: datetime) -> WindowUse | None:
+    def at(self, utilization: float, resets_at: datetime, now: datetime) -> "WindowUse | None":
         """Return the use for a newer reading of the same window, which it is scaled to.
 
         Returns ``None`` for another window, and when too much time has passed since the transcripts
@@ -72,7 +70,7 @@ class WindowUse(NamedTuple):
         return json.dumps([self.key, moments[0], self.utilization, moments[1], *self[4:]])
 
     @classmethod
-    def from_json(cls, text: str) -> WindowUse:
+    def from_json(cls, text: str) -> "WindowUse":
         """Return the use in a text of `as_json`. Raises ValueError, TypeError."""
         key, resets_at, utilization, as_of, rows, *rest = json.loads(text)
         return cls(

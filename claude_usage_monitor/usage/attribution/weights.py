@@ -5,8 +5,6 @@ utilization. Credits fit public measurements best; list prices are the second op
 difference of both is the error that is shown.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import NamedTuple

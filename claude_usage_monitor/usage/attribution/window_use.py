@@ -1,7 +1,5 @@
 """The use of a window or a period, in rows: by project, session, model, agent or time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Literal, NamedTuple, get_args

@@ -3,8 +3,6 @@
 Every output that says this calls `outlook`, so that all of them say the same.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 

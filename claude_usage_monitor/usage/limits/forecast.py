@@ -1,7 +1,5 @@
 """The forecast of a window: whether it lasts until its reset, else when it runs out."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 An even pace uses 50 % after half of the window and reaches 100 % exactly at the reset.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Literal, NamedTuple
 

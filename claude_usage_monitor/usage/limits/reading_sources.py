@@ -1,7 +1,5 @@
 """Where readings come from: one row for each source."""
 
-from __future__ import annotations
-
 from enum import Enum, auto
 from typing import Literal, NamedTuple
 

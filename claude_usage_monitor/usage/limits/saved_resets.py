@@ -1,7 +1,5 @@
 """Saved resets: what the API grants to clear limits before their reset. We never use one."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Forecasts: the newest one of each window, and what was said earlier, to compare with the end."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
