@@ -13,14 +13,16 @@ import json
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from claude_usage_monitor.sources import values
+from claude_usage_monitor.sources.readings_file import parse_lines
 from claude_usage_monitor.usage.forecast.estimate import (
     EARLIEST,
     LATEST,
@@ -55,13 +57,26 @@ class Truth(NamedTuple):
     end: str
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> Truth:
-        """Return the truth in a line of the file."""
-        started_at, resets_at, ended_at = (
-            instant(row[name]).timestamp() for name in ("started_at", "resets_at", "ended_at")
+    def parse(cls, row: values.JsonObject) -> Truth | None:
+        """Return the truth in a line of the file; ``None`` if the line lacks an instant.
+
+        Without ``ended_at`` and ``end`` the window ended with its reset.
+        """
+        started_at, resets_at = (
+            values.instant(row.get("started_at")),
+            values.instant(row.get("resets_at")),
         )
-        run_out_at = instant(row["run_out_at"]).timestamp() if row["run_out_at"] else None
-        return cls(started_at, resets_at, ended_at, run_out_at, row["end"])
+        if started_at is None or resets_at is None:
+            return None
+        ended_at = values.instant(row.get("ended_at")) or resets_at
+        run_out_at = values.instant(row.get("run_out_at"))
+        return cls(
+            started_at.timestamp(),
+            resets_at.timestamp(),
+            ended_at.timestamp(),
+            None if run_out_at is None else run_out_at.timestamp(),
+            values.text(row.get("end")) or "reset",
+        )
 
 
 class Answer(NamedTuple):
@@ -143,33 +158,49 @@ class Line(NamedTuple):
     reading: Reading
 
 
-def load(path: Path) -> tuple[list[Line], dict[str, list[Truth]]]:
-    """Return the readings of a file in order of time, and the truth about its windows, by key."""
-    with path.open(encoding="utf-8") as lines:
-        return load_rows(map(json.loads, lines))
+Truths = dict[str, list[Truth]]  # by key, in order of time
 
 
-def load_rows(rows: Iterable[dict[str, Any]]) -> tuple[list[Line], dict[str, list[Truth]]]:
-    """Return the readings of a life in order of time, and the truth about its windows, by key."""
-    readings = []
-    truths: dict[str, list[Truth]] = {key: [] for key in KEYS}
-    for row in rows:
-        if row["type"] == "reading" and row["utilization"] is not None:
-            read_at = instant(row["read_at"])
-            resets_at = instant(row["resets_at"]) if row["resets_at"] else None
-            reading = Reading(read_at, row["utilization"], resets_at, row["source"])
-            readings.append(Line(read_at, row["key"], reading))
-        elif row["type"] == "window" and row["key"] in truths:
-            truths[row["key"]].append(Truth.of(row))
-    readings.sort(key=lambda line: line.read_at)
-    for windows in truths.values():
-        windows.sort()
+class UnusableFileError(Exception):
+    """A file that is not a life; the message says why."""
+
+
+def load(path: Path) -> tuple[list[Line], Truths]:
+    """Return the readings of a file in order of time, and the truth about its windows."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UnusableFileError(f"{path} cannot be read: {error.strerror}") from None
+    readings, truths = parse_life(lines)
+    if not readings:
+        raise UnusableFileError(f"{path} has no readings")
+    if not any(truths.values()):
+        keys = " or ".join(KEYS)
+        raise UnusableFileError(f'{path} has no truth: no line of "type": "window" for {keys}')
     return readings, truths
 
 
-def instant(text: str) -> datetime:
-    """Return the instant in an ISO 8601 text."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+def parse_life(lines: Sequence[bytes]) -> tuple[list[Line], Truths]:
+    """Return the readings of a life in order of time, and the truth about its windows.
+
+    Readings are parsed as ``history --import`` does: any order, any window, ``source`` and
+    ``resets_at`` may be absent.
+    """
+    readings = [
+        Line(reading.read_at, key, reading)
+        for key, reading in parse_lines(lines).readings
+        if reading.utilization is not None
+    ]
+    truths: Truths = {key: [] for key in KEYS}
+    for row in map(values.parse_json_object, lines):
+        if row is not None and row.get("type") == "window" and row.get("key") in truths:
+            truth = Truth.parse(row)
+            if truth is not None:
+                truths[str(row["key"])].append(truth)
+    readings.sort(key=lambda line: line.read_at)
+    for windows in truths.values():
+        windows.sort(key=lambda truth: truth.started_at)
+    return readings, truths
 
 
 def truth_at(truths: Sequence[Truth], at: float) -> Truth | None:
@@ -196,7 +227,7 @@ class Replay:
         self._judged_at = dict.fromkeys(KEYS, 0.0)
 
     def answers(
-        self, readings: Sequence[Line], truths: dict[str, list[Truth]]
+        self, readings: Sequence[Line], truths: Truths
     ) -> Iterator[tuple[str, Truth, Answer, Answer]]:
         """Yield key, truth, our answer and that of average pace."""
         for read_at, lines in groupby(readings, key=lambda line: line.read_at):
@@ -326,7 +357,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--tz", type=ZoneInfo, metavar="ZONE", help="where the users live")
     chosen = parser.parse_args()
-    scores, seconds = back_test(chosen.files, chosen.tz)
+    try:
+        scores, seconds = back_test(chosen.files, chosen.tz)
+    except UnusableFileError as error:
+        parser.error(f"{error}.")
     if chosen.json:
         document = {
             key: {name: scored.as_json() for name, scored in methods.items()}

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC
 from pathlib import Path
 
+import pytest
+
+from tests.benchmarks import forecast
 from tests.support.lives import life
 
+START = "2026-09-07T08:00:00Z"
 ROOT = Path(__file__).parent.parent.parent.parent
 FIELDS = {
     "pinball_seconds", "median_error_seconds", "brier", "false_warning_share", "caught_share",
@@ -39,6 +44,53 @@ def test_the_back_test_of_small_lives(tmp_path: Path) -> None:
     assert five_hour["caught_share"] >= 0.6
     assert week["pinball_seconds"] <= 1.45 * 3600
     assert week["brier"] <= 0.072
+
+
+def test_any_life_is_judged_that_can_be_imported(tmp_path: Path) -> None:
+    plain, odd = tmp_path / "plain.jsonl", tmp_path / "odd.jsonl"
+    rows = list(life("office", 7, 1))
+    plain.write_text("\n".join(map(json.dumps, rows)))
+    for row in rows:
+        row["unknown"] = {"nested": [1]}
+        if row["type"] == "reading":
+            row.pop("source")
+            if row["resets_at"] is None:
+                row.pop("resets_at")
+    rows.append({"type": "reading", "key": "thirty_day", "read_at": START, "utilization": 12.0})
+    rows.append({"type": "window", "key": "thirty_day", "started_at": START, "resets_at": START})
+    rows.append({"type": "reading", "key": "five_hour", "read_at": None, "utilization": "much"})
+    lines = ["", "not JSON", *map(json.dumps, reversed(rows))]
+    odd.write_text("\n".join(lines) + "\n")
+    expected, scores = scores_of(plain), scores_of(odd)
+    assert expected["five_hour"]["ours"]["pinball_seconds"] is not None
+    assert expected == scores
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "has no readings"),
+        ('{"type": "window", "key": "five_hour"}', "has no readings"),
+        ('{"key": "five_hour", "read_at": "2026-09-07T08:00:00Z", "utilization": 1}', "no truth"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_life_is_named(
+    tmp_path: Path, content: str | None, expected: str
+) -> None:
+    path = tmp_path / "life.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(forecast.UnusableFileError, match=expected):
+        forecast.back_test([path], UTC)
+
+
+def scores_of(path: Path) -> dict[str, dict[str, dict[str, float | None]]]:
+    scores, _ = forecast.back_test([path], UTC)
+    return {
+        key: {name: method.as_json() for name, method in methods.items()}
+        for key, methods in scores.items()
+    }
 
 
 # The command needs what the program needs, and nothing else.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from claude_usage_monitor.store.state.windows.use_history import use_histories
 from claude_usage_monitor.usage.forecast.estimate import Forecaster
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
-from tests.benchmarks.forecast import Replay, load_rows, window_of
+from tests.benchmarks.forecast import Replay, parse_life, window_of
 from tests.support.lives import life
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def read(connection: sqlite3.Connection, hours: float, **figures: float) -> None
 def test_the_stored_history_gives_the_forecasts_of_every_reading_seen(
     profile: str, connection: sqlite3.Connection
 ) -> None:
-    readings, truths = load_rows(life(profile, 5, 2))
+    readings, truths = parse_life([json.dumps(row).encode() for row in life(profile, 5, 2)])
     replay = Replay(UTC)
     for _ in replay.answers(readings, truths):
         pass
