@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.alerts import channels
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.subscription.alerts import AccountAlerts
@@ -12,7 +13,13 @@ from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import fallback_path, state_path
 from claude_usage_monitor.store.state import alerts as store
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.alerts import Alert, AlertSettings, budget_alert, marked_limits
+from claude_usage_monitor.usage.alerts import (
+    Alert,
+    AlertSettings,
+    budget_alert,
+    is_quiet,
+    marked_limits,
+)
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -37,6 +44,7 @@ class Alerting:
         self._by_reader: dict[Reader, AccountAlerts] = {}
         self._checked: tuple[Sequence[AccountStatus], datetime] | None = None
         self._marked: dict[str, frozenset[str]] = {}  # by the account's name
+        self._has_changed_title = False
 
     def check(
         self, statuses: Sequence[AccountStatus], readers: Sequence[Reader], now: datetime
@@ -55,9 +63,17 @@ class Alerting:
             problem, name = shown_status.problem, shown_status.account.name
             due = self._due(status._replace(problem=problem), reader, now)
             sent += [alert._replace(account=name) for alert in due]
+        if sent and "title" in self._settings.channels and not self._has_changed_title:
+            self._has_changed_title = True
+            output.terminal(channels.SAVE_TITLE)
         for alert in sent:
             channels.send(alert, self._settings, self._environ)
         return sent
+
+    def restore_title(self) -> None:
+        """Restore the title that the terminal had before the first alert."""
+        if self._has_changed_title:
+            output.terminal(channels.RESTORE_TITLE)
 
     def marked(self, statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
         """Return the statuses with the limits whose alerts are not over."""
@@ -77,8 +93,14 @@ class Alerting:
             due = alerts.due(status, now)
             self._marked[status.account.name] = alerts.marked
             return due
-        budget = budget_alert(status, self._settings, now)
-        self._marked[status.account.name] = marked_limits([budget] if budget else [])
-        if budget is None:
+        if status.spend is None:
             return []
-        return self._state.run(store.claim, f"account {status.account.name}", [budget], now)
+        budget = budget_alert(status, self._settings, now)
+        holding = [budget] if budget else []
+        self._marked[status.account.name] = marked_limits(holding)
+        account = f"account {status.account.name}"
+        claimed = self._state.run(store.claim, account, holding, now)
+        if is_quiet(self._settings.quiet, now, self._clock_style):
+            self._state.run(store.hold_back, account, claimed)
+            return []
+        return [*self._state.run(store.release, account, holding, with_figures=True), *claimed]

@@ -16,6 +16,9 @@ from claude_usage_monitor.usage.alerts import Alert, AlertSettings
 TITLE = "Claude usage"
 _COMMAND_TIMEOUT = 30.0  # seconds; then it is killed
 _BELL, _ESC, _ST = "\a", "\x1b", "\x1b\\"
+SAVE_TITLE = f"{_ESC}[22;2t"
+# The empty title is for terminals that cannot restore one.
+RESTORE_TITLE = f"{_ESC}]2;{_BELL}{_ESC}[23;2t"
 # The command gets these variables and ours: never a token or key of the user's.
 _PASSED_ON = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "DISPLAY", "WAYLAND_DISPLAY",

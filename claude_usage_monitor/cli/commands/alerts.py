@@ -68,16 +68,21 @@ def run(options: argparse.Namespace) -> int:
     wake = threading.Event()
     accounts = request.open_accounts(output.note, live=True)
     poller = Poller(accounts, settings.interval, utc_now, wake.set)
-    alerting = Alerting(alerts, os.environ, clock_style(os.environ, utc_now()), request.shown)
-    with end_signals.reaction(wake.set):
-        output.note("Watching the limits. Ctrl+C ends it.")
-        poller.start()
-        while end_signals.exit_code is None and poller.failure is None:
-            wake.wait(_WAIT)
-            wake.clear()
-            now = utc_now()
-            for alert in alerting.check(poller.statuses, poller.readers, now):
-                output.data(f"{iso_instant(now)} {alert.account}: {alert.text}\n")
+    alerting = Alerting(
+        alerts, os.environ, clock_style(os.environ, utc_now(), settings), request.shown
+    )
+    try:
+        with end_signals.reaction(wake.set):
+            output.note("Watching the limits. Ctrl+C ends it.")
+            poller.start()
+            while end_signals.exit_code is None and poller.failure is None:
+                wake.wait(_WAIT)
+                wake.clear()
+                now = utc_now()
+                for alert in alerting.check(poller.statuses, poller.readers, now):
+                    output.data(f"{iso_instant(now)} {alert.account}: {alert.text}\n")
+    finally:
+        alerting.restore_title()
     if poller.failure is not None:
         raise poller.failure
     interrupted = end_signals.exit_code == ExitCode.INTERRUPTED

@@ -88,6 +88,7 @@ def show(request: DashboardRequest) -> int:
             finally:
                 session.await_replies()
                 screen.leave()
+                shown.restore_title()
             if poller.failure is not None:
                 raise poller.failure
             for note in notes:
@@ -136,6 +137,11 @@ class ShownStatuses(NamedTuple):
         """Send the alerts that are due."""
         if self.alerting is not None:
             self.alerting.check(self.poller.statuses, self.poller.readers, now)
+
+    def restore_title(self) -> None:
+        """Restore the terminal's title if an alert has changed it."""
+        if self.alerting is not None:
+            self.alerting.restore_title()
 
     def start_worker(self) -> None:
         """Start to read transcripts once `announced` was called."""

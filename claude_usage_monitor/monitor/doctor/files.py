@@ -153,6 +153,39 @@ def _space_findings(folder: Path) -> Iterator[Finding]:
             yield Finding(_AREA, "space", "problem", detail, "Free space.")
 
 
+def alert_command_findings(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding about the user's alert command: alerts run it, so no one else may change it.
+
+    ``command`` is empty if alerts run none.
+    """
+    if not command:
+        return
+    name = "alert command"
+    program = shutil.which(os.path.expanduser(command[0]), path=environ.get("PATH"))  # noqa: PTH111
+    if program is None:
+        detail = f"{command[0]}: does not exist, or is not executable"
+        yield Finding(_AREA, name, "problem", detail, "Correct `command` in config.toml.")
+        return
+    own = OwnPath(name, Path(program), is_private=False, may_be_link=True)
+    condition = condition_of(own)
+    if condition is Condition.GOOD and _anyone_can_replace(own.path):
+        detail = f"{program}: other users can write to its folder"
+        hint = (
+            "Move it to a folder that only you can write to, and correct `command` in config.toml."
+        )
+        yield Finding(_AREA, name, "problem", detail, hint)
+    else:
+        detail = program if condition is Condition.GOOD else f"{program}: {condition.value}"
+        hint = remedy(own, condition)
+        yield Finding(_AREA, name, "problem" if hint else "ok", detail, hint)
+
+
+def _anyone_can_replace(path: Path) -> bool:
+    """Return whether every user can replace a file, by the permissions of its folder."""
+    mode = path.resolve().parent.stat().st_mode
+    return sys.platform != "win32" and bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
 def _take_over_command(path: Path) -> str:
     user = os.getuid() if hasattr(os, "getuid") else ""
     return f"sudo chown {user} {shlex.quote(str(path))}"

@@ -16,7 +16,7 @@ from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.doctor import accounts, requests
 from claude_usage_monitor.monitor.doctor.credentials import credential_findings, login_works
-from claude_usage_monitor.monitor.doctor.files import file_findings
+from claude_usage_monitor.monitor.doctor.files import alert_command_findings, file_findings
 from claude_usage_monitor.monitor.doctor.network import network_findings, request_finding
 from claude_usage_monitor.monitor.doctor.pace_maker import pace_maker
 from claude_usage_monitor.monitor.services import Services
@@ -73,6 +73,7 @@ def diagnose(
         requests.claude_json(environ, now),
         *pace_maker(environ, services.state, now, style),
         *file_findings(environ, services.state.notice, services.state.remedy, settings_warnings),
+        *alert_command_findings(_alert_command(settings), environ),
         *network_findings(environ),
     ]
     problem = requests.blocking_problem(status, now) if request_count is not None else None
@@ -88,6 +89,14 @@ def diagnose(
     can_request = (works or saved_login_works) and problem is None
     ok = is_url_valid and (status.usage is not None or can_request)
     return Diagnosis(tuple(map(_printable, findings)), ok, works)
+
+
+def _alert_command(settings: Settings) -> tuple[str, ...]:
+    """Return the command that alerts run; empty if they run none."""
+    alerts = settings.alerts
+    if alerts is None or not alerts.enabled or "command" not in alerts.channels:
+        return ()
+    return alerts.command
 
 
 def _services(

@@ -1,4 +1,4 @@
-"""Which alerts of an account this process sends: each once across all, none when quiet."""
+"""Which alerts of a subscription this process sends."""
 
 from __future__ import annotations
 
@@ -36,13 +36,12 @@ class AccountAlerts:
         self._settings = settings
         self._clock_style = clock_style
         self._rules = AlertRules(settings)
-        self._held_back: list[Alert] = []
         self.marked: frozenset[str] = frozenset()  # see `AccountStatus.alerts`
 
     def due(self, status: AccountStatus, now: datetime) -> list[Alert]:
         """Return the alerts to send now.
 
-        In quiet hours they are held back; one alert at their end says which of them still hold.
+        In quiet hours they are stored; one alert at their end says which of them still hold.
         """
         identity = self._identity()
         if identity is None:
@@ -63,18 +62,10 @@ class AccountAlerts:
             for window in status.usage.at(api_now).windows
             if window.utilization
         )  # new figures are shown before they are stored
-        with_figures = stored and not status.stale(now)
-        claimed = self._state.run(store.claim, identity, holding, now, with_figures=with_figures)
+        has_figures = stored and not status.stale(now)
+        claimed = self._state.run(store.claim, identity, holding, now, with_figures=has_figures)
         if is_quiet(self._settings.quiet, now, self._clock_style):
-            self._held_back += claimed
+            self._state.run(store.hold_back, identity, claimed)
             return []
-        return [*self._after_quiet(holding), *claimed]
-
-    def _after_quiet(self, holding: list[Alert]) -> list[Alert]:
-        """Return one alert for those of the quiet hours that still hold."""
-        held_back, self._held_back = self._held_back, []
-        places = {(alert.instance, alert.rule) for alert in held_back}
-        still = [alert for alert in holding if (alert.instance, alert.rule) in places]
-        if not still:
-            return []
-        return [still[0]._replace(text="; ".join(alert.text for alert in still))]
+        held = self._state.run(store.release, identity, holding, with_figures=has_figures)
+        return [*held, *claimed]

@@ -1,9 +1,9 @@
-"""The alerts that were sent: each once for its instance, whichever process is the first."""
+"""The alerts that were sent or held back: each once for its instance, across all processes."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from claude_usage_monitor.store.columns import milliseconds
@@ -16,17 +16,16 @@ _BASELINE = "baseline"
 def claim(
     connection: sqlite3.Connection,
     identity: str,
-    alerts: Iterable[Alert],
+    alerts: Sequence[Alert],
     now: datetime,
     *,
     with_figures: bool = True,
 ) -> list[Alert]:
-    """Claim the alerts that no process has sent, and return them for the caller to send.
+    """Claim the alerts that no process has sent or held back, and return them.
 
     Conditions that hold when an account's first figures arrive are claimed, but not returned.
     ``with_figures`` is whether the account has figures.
     """
-    alerts = list(alerts)
     is_known = _is_known(connection, identity)
     if not is_known and not with_figures:
         return []
@@ -43,11 +42,49 @@ def claim(
     return [] if is_new else claimed
 
 
+def hold_back(connection: sqlite3.Connection, identity: str, alerts: Sequence[Alert]) -> None:
+    """Store claimed alerts until the quiet hours end."""
+    if alerts:
+        connection.executemany(
+            "INSERT OR IGNORE INTO held_alert VALUES (?, ?, ?)",
+            [(identity, alert.instance, alert.rule) for alert in alerts],
+        )
+
+
+def release(
+    connection: sqlite3.Connection, identity: str, holding: Sequence[Alert], *, with_figures: bool
+) -> list[Alert]:
+    """Delete the alerts of the quiet hours, and return one alert for those that still hold.
+
+    Without current figures it is unknown whether the others still hold: they stay stored.
+    """
+    if not _held(connection, identity):
+        return []  # almost always: without a lock
+    with transaction(connection):
+        held = _held(connection, identity)  # another process may have deleted them meanwhile
+        still = [alert for alert in holding if (alert.instance, alert.rule) in held]
+        known = held if with_figures else {(alert.instance, alert.rule) for alert in still}
+        connection.executemany(
+            "DELETE FROM held_alert WHERE account = ? AND instance = ? AND rule = ?",
+            [(identity, *each) for each in known],
+        )
+    if not still:
+        return []
+    return [still[0]._replace(text="; ".join(alert.text for alert in still))]
+
+
+def _held(connection: sqlite3.Connection, identity: str) -> set[tuple[str, str]]:
+    """Return instance and rule of the alerts that quiet hours have held back."""
+    return set(
+        connection.execute("SELECT instance, rule FROM held_alert WHERE account = ?", (identity,))
+    )
+
+
 def _is_known(connection: sqlite3.Connection, identity: str) -> bool:
     return _is_sent(connection, identity, _BASELINE, _BASELINE)
 
 
-def _unsent(connection: sqlite3.Connection, identity: str, alerts: Iterable[Alert]) -> bool:
+def _unsent(connection: sqlite3.Connection, identity: str, alerts: Sequence[Alert]) -> bool:
     return not all(_is_sent(connection, identity, each.instance, each.rule) for each in alerts)
 
 

@@ -25,7 +25,7 @@ else:
 
 _DATA_TABLES = (
     "reading", "newest", "complete", "login", "spend_part", "spend_trouble", "forecast",
-    "forecast_log", "limit_event", "alert",
+    "forecast_log", "limit_event", "alert", "held_alert",
 )  # fmt: skip
 _HISTORY_TABLES = ("hourly", "window_instance", "tracking", "plan_change")
 _PROVISIONAL_PREFIX = "token:"

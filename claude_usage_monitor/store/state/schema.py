@@ -237,6 +237,14 @@ _MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         PRIMARY KEY (account, instance, rule)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE held_alert (       -- the alerts of quiet hours, until they end
+        account TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        PRIMARY KEY (account, instance, rule)
+    ) WITHOUT ROWID;
+    """,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 

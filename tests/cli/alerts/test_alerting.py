@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC, time, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.alerts.alerting import Alerting
 from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.durations import ClockStyle
@@ -13,6 +15,8 @@ from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def spent(amount: int) -> AccountStatus:
@@ -44,3 +48,36 @@ def test_names_are_hidden_in_alerts_and_the_alert_is_sent_once_all_the_same(home
     (sent,) = hiding.check([spent(96)], readers, NOW)
     assert ("account 1", "level 95") == (sent.account, sent.rule)
     assert [] == showing.check([spent(96)], readers, NOW)
+
+
+def test_an_alert_of_quiet_hours_is_sent_at_their_end_by_the_next_process(home: Path) -> None:
+    settings = AlertSettings(enabled=True, channels=(), quiet=(NOW.time(), time(20, 0)))
+    processes = [
+        Alerting(settings, {"HOME": str(home)}, ClockStyle(UTC), lambda statuses: statuses)
+        for _ in range(3)
+    ]
+    readers = [cast("Any", object())]
+    before, morning = NOW - timedelta(hours=1), NOW.replace(hour=20)
+    assert [] == processes[0].check([spent(1)], readers, before)
+    assert [] == processes[0].check([spent(85)], readers, NOW)
+    sent = [processes[number].check([spent(86)], readers, morning) for number in (1, 2)]
+    assert [["86 % of the monthly budget is spent"], []] == [
+        [alert.text for alert in alerts] for alerts in sent
+    ]
+
+
+def test_the_terminal_gets_its_title_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(output, "terminal", written.append)
+    settings = AlertSettings(enabled=True, channels=("title",))
+    alerting = Alerting(settings, {"HOME": str(home)}, ClockStyle(), lambda statuses: statuses)
+    readers = [cast("Any", object())]
+    alerting.check([spent(1)], readers, NOW)
+    alerting.restore_title()
+    assert [] == written, "no alert has changed it"
+    for amount in (85, 96):
+        alerting.check([spent(amount)], readers, NOW)
+    alerting.restore_title()
+    save, first, second, restore = written
+    assert ("\x1b[22;2t", "\x1b]2;\a\x1b[23;2t") == (save, restore)
+    assert all(title.startswith("\x1b]2;Secret: ") for title in (first, second))

@@ -10,6 +10,7 @@ import pytest
 from claude_usage_monitor.monitor.doctor.files import (
     Condition,
     OwnPath,
+    alert_command_findings,
     condition_of,
     file_findings,
     own_paths,
@@ -139,3 +140,26 @@ def test_every_file_of_this_program_is_named() -> None:
         "fallback folder",
         "settings",
     } == set(names)
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "state", "detail"),
+    [
+        (0o755, 0o755, "ok", "notify"),
+        (0o777, 0o755, "problem", "other users can write to it"),
+        (0o755, 0o777, "problem", "other users can write to its folder"),
+        (0o755, 0o1777, "ok", "notify"),
+        (0o644, 0o755, "problem", "not executable"),
+    ],
+)
+def test_an_alert_command_that_others_can_change_is_a_problem(
+    tmp_path: Path, file_mode: int, folder_mode: int, state: str, detail: str
+) -> None:
+    folder = tmp_path / "bin"
+    create_folder(folder, folder_mode)
+    create(folder / "notify", file_mode)
+    (found,) = alert_command_findings(["notify", "--now"], {"PATH": str(folder)})
+    assert state == found.state
+    assert detail in found.detail
+    assert bool(found.hint) is (state == "problem")
+    assert [] == list(alert_command_findings((), {}))

@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.store.state.alerts import claim
+from claude_usage_monitor.store.state.alerts import claim, hold_back, release
 from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
 from claude_usage_monitor.usage.alerts import Alert
 
@@ -85,6 +85,28 @@ def test_a_milder_level_is_not_sent_after_a_higher_one() -> None:
     claim(connection, ADA, [], NOW)
     assert claim(connection, ADA, [alert("1", "level 95", "level 80")], NOW)
     assert [] == claim(connection, ADA, [alert("1", "level 80")], NOW)
+
+
+def test_alerts_of_quiet_hours_are_released_once_if_they_still_hold(tmp_path: Path) -> None:
+    first = open_state_file(tmp_path / "state.db").connection
+    claim(first, ADA, [], NOW)
+    hold_back(first, ADA, claim(first, ADA, [alert("1"), alert("2"), alert("3")], NOW))
+    first.close()  # the process that held them back ends
+    second = open_state_file(tmp_path / "state.db").connection
+    holding = [alert("1")._replace(text="one"), alert("3")._replace(text="three"), alert("4")]
+    assert [] == release(second, "uuid-of-bob", holding, with_figures=True)
+    (sent,) = release(second, ADA, holding, with_figures=True)
+    assert ("1", "one; three") == (sent.instance, sent.text)
+    assert [] == release(second, ADA, holding, with_figures=True)
+
+
+def test_without_figures_only_what_still_holds_is_released() -> None:
+    connection = open_in_memory().connection
+    hold_back(connection, ADA, [alert("1"), alert("login")])
+    (sent,) = release(connection, ADA, [alert("login")], with_figures=False)
+    assert "login" == sent.instance
+    (sent,) = release(connection, ADA, [alert("1")], with_figures=True)
+    assert "1" == sent.instance
 
 
 def test_every_crossing_is_sent_once_across_processes(tmp_path: Path) -> None:
