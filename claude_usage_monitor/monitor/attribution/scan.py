@@ -25,8 +25,8 @@ from claude_usage_monitor.store.transcripts.transcript_store import (
     path_hash,
 )
 
-_MAX_PARTS = 50  # of a transaction
-_MAX_BYTES = 32 << 20  # of a transaction
+_MAX_PARTS = 200  # of a transaction
+_MAX_BYTES = 64 << 20  # of a transaction
 
 
 class Progress(NamedTuple):

@@ -26,8 +26,10 @@ from claude_usage_monitor.sources.claude_code.transcript_types import (
     AGENT_DECODER,
     FOLDER_DECODER,
     LINE_DECODER,
+    ApiMessage,
     Counts,
     Line,
+    Usage,
     repaired_line,
 )
 from claude_usage_monitor.sources.text import clean
@@ -38,7 +40,7 @@ from claude_usage_monitor.usage.attribution.messages import (
     Owner,
 )
 
-CHUNK = 1 << 20  # bytes of one read
+CHUNK = 1 << 18  # bytes of one read; more would not fit in a processor's cache
 _SLICE = 16 << 20  # bytes after which the messages so far are returned, to be stored
 _MAX_LINE = 256 << 20  # bytes; a longer line is skipped, because it would fill the memory
 _CHECKED = 256  # bytes before the offset that show whether a file was replaced
@@ -51,9 +53,10 @@ _ACCOUNT_MARKER = b'"type":"session-owner"'
 _ACCOUNT_SEARCH = 1 << 16
 _SYNTHETIC = "<synthetic>"  # the model of a message that Claude Code wrote itself
 _OTHER_PROVIDERS = ("msg_vrtx_", "msg_bdrk_")
+_MAIN = FileKind.MAIN
+_LIMITS, _FAST, _OTHER_PROVIDER = Meter.LIMITS, Meter.FAST, Meter.OTHER_PROVIDER
 _WORKTREES = ("/.claude/worktrees/", "\\.claude\\worktrees\\")
 _MAX_FOLDER = 1000  # characters
-_MAX_TOKENS = 1 << 40  # of one message; more is not a count
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
@@ -89,8 +92,9 @@ class Slice(NamedTuple):
 def read_transcript(file: TranscriptFile, position: Position, buffer: bytearray) -> Iterator[Slice]:
     """Yield what was appended since a position; everything if the file was replaced.
 
-    All reads of a scan share the ``buffer``, which grows to the longest line. Raises OSError.
+    All reads of a scan share the ``buffer``, which grows to a file's longest line. Raises OSError.
     """
+    del buffer[CHUNK:]
     with open_regular_file(Path(file.path)) as opened:
         stream = cast("BufferedReader", opened)
         if position.offset and _checksum(stream, position.offset) != position.checksum:
@@ -220,41 +224,38 @@ class _Reader:
                 return
 
     def _finish_messages(self) -> None:
+        """Turn the best line of each message into a message."""
+        add = self._messages.append
         for name, line in self._found.items():
-            self._finish_message(name, line)
+            at = _seconds(line.timestamp)
+            if not name or at is None:
+                self._skipped += 1
+                continue
+            api_message = cast("ApiMessage", line.message)
+            usage = cast("Usage", api_message.usage)
+            owner = self._owner_of(line)
+            meter = _FAST if usage.speed == "fast" else _LIMITS
+            if name.startswith(_OTHER_PROVIDERS):
+                meter = _OTHER_PROVIDER
+            model = _cleaned(api_message.model or "")
+            add(Message(_hashed(name), at, owner, model, meter, 1, *_tokens(usage)))
+            for number, iteration in enumerate(usage.iterations or ()):
+                if iteration.type == "advisor_message":
+                    key = _hashed(f"{name} advisor {number}")
+                    advisor = _cleaned(iteration.model or "")
+                    add(Message(key, at, owner, advisor, meter, 0, *_tokens(iteration)))
         self._found = {}
 
-    def _finish_message(self, name: str, line: Line) -> None:
-        message = line.message
-        if message is None or message.usage is None:
-            return
-        at = _seconds(line.timestamp)
-        if not name or at is None:
-            self._skipped += 1
-            return
-        usage, kind = message.usage, self._kind
-        if line.isSidechain and kind is FileKind.MAIN:
-            kind = FileKind.SUBAGENT
-        owner = _owner(
-            line.sessionId or self._session,
-            kind,
-            "" if kind is FileKind.MAIN else line.attributionAgent or self._agent_type(),
-            bool(line.forkedFrom) and bytes(line.forkedFrom) != b"null",
-            self._account,
-        )
+    def _owner_of(self, line: Line) -> Owner:
+        kind, agent = self._kind, ""
+        if kind is not _MAIN or line.isSidechain:
+            kind = kind or FileKind.SUBAGENT
+            agent = line.attributionAgent or self._agent_type()
+        session, is_copy = line.sessionId or self._session, line.forkedFrom is not None
+        owner = _owner(session, kind, agent, is_copy, self._account)
         if line.cwd and owner.session not in self._folders:
             self._folders[owner.session] = project_of(line.cwd)
-        meter = Meter.FAST if usage.speed == "fast" else Meter.LIMITS
-        if name.startswith(_OTHER_PROVIDERS):
-            meter = Meter.OTHER_PROVIDER
-        model = _cleaned(message.model or "")
-        self._messages.append(Message(_hashed(name), at, owner, model, meter, 1, *_tokens(usage)))
-        for number, iteration in enumerate(usage.iterations or ()):
-            if iteration.type == "advisor_message":
-                key, advisor = _hashed(f"{name} advisor {number}"), _cleaned(iteration.model or "")
-                self._messages.append(
-                    Message(key, at, owner, advisor, meter, 0, *_tokens(iteration))
-                )
+        return owner
 
     def _agent_type(self) -> str:
         if self._agent is None:
@@ -337,22 +338,18 @@ def _tokens(usage: Counts) -> tuple[int, int, int, int, int, int]:
     nested, searches = usage.cache_creation, usage.server_tool_use
     hour = minutes = 0
     if nested is not None:
-        hour = _count(nested.ephemeral_1h_input_tokens)
-        minutes = _count(nested.ephemeral_5m_input_tokens)
+        hour = nested.ephemeral_1h_input_tokens or 0
+        minutes = nested.ephemeral_5m_input_tokens or 0
     # Versions before 2.1.152 wrote 0 in the flat field, although the nested ones were not 0.
-    flat = _count(usage.cache_creation_input_tokens)
+    rest = (usage.cache_creation_input_tokens or 0) - hour
     return (
-        _count(usage.input_tokens),
-        _count(usage.output_tokens),
-        _count(usage.cache_read_input_tokens),
-        max(flat - hour, minutes),
+        usage.input_tokens or 0,
+        usage.output_tokens or 0,
+        usage.cache_read_input_tokens or 0,
+        max(rest, minutes),
         hour,
-        _count(searches.web_search_requests) if searches is not None else 0,
+        (searches.web_search_requests or 0) if searches is not None else 0,
     )
-
-
-def _count(value: int | None) -> int:
-    return value if value is not None and 0 <= value < _MAX_TOKENS else 0
 
 
 def _kind_of(inside: list[str]) -> FileKind:

@@ -7,66 +7,76 @@ documents none of this: every field may be missing, and one of an unexpected typ
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TypeVar, get_type_hints
+from typing import Annotated, TypeVar, get_type_hints
 
 import msgspec
 
 _T = TypeVar("_T")
-
-
-class Counts(msgspec.Struct, gc=False):
-    """The counts of a message, or of an iteration inside it."""
-
-    type: str | None = None
-    model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation: CacheWrites | None = None
-    server_tool_use: Searches | None = None
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 40)]  # a larger number is no count of tokens
 
 
 class CacheWrites(msgspec.Struct, gc=False):
     """Tokens written to the cache, by its lifetime."""
 
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class Searches(msgspec.Struct, gc=False):
     """Requests of the server's tools."""
 
-    web_search_requests: int | None = None
+    web_search_requests: Count | None = None
+
+
+class Counts(msgspec.Struct, gc=False):
+    """The counts of a message, or of an iteration inside it."""
+
+    input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation: CacheWrites | None = None
+    output_tokens: Count | None = None
+    server_tool_use: Searches | None = None
+
+
+class Iteration(Counts, gc=False):
+    """An iteration inside a message."""
+
+    type: str | None = None
+    model: str | None = None
 
 
 class Usage(Counts, gc=False):
     """The usage of a message."""
 
     speed: str | None = None
-    iterations: list[Counts] | None = None
+    iterations: list[Iteration] | None = None
 
 
 class ApiMessage(msgspec.Struct, gc=False):
     """A message of the API."""
 
-    id: str | None = None
     model: str | None = None
+    id: str | None = None
     usage: Usage | None = None
 
 
-class Line(msgspec.Struct, gc=False):
-    """An assistant line."""
+class ForkedFrom(msgspec.Struct, gc=False):
+    """The original of a line that was copied from another session."""
 
-    type: str | None = None
-    sessionId: str | None = None  # noqa: N815 - the names in the file, as below
-    isSidechain: bool | None = None  # noqa: N815
+
+class Line(msgspec.Struct, gc=False):
+    """An assistant line. msgspec is faster with fields in the order of the file."""
+
+    isSidechain: bool | None = None  # noqa: N815 - the names in the file, as below
     attributionAgent: str | None = None  # noqa: N815
     cwd: str | None = None
-    timestamp: str = ""
-    uuid: str = ""
-    forkedFrom: msgspec.Raw = msgspec.Raw()  # noqa: N815
+    sessionId: str | None = None  # noqa: N815
     message: ApiMessage | None = None
+    type: str | None = None
+    uuid: str = ""
+    timestamp: str = ""
+    forkedFrom: ForkedFrom | None = None  # noqa: N815
 
 
 class FolderLine(msgspec.Struct, gc=False):
@@ -112,7 +122,7 @@ def repaired_line(raw: memoryview) -> Line | None:
         message.usage.server_tool_use = _converted(usage.get("server_tool_use"), Searches)
         iterations = usage.get("iterations")
         each = iterations if isinstance(iterations, list) else []
-        message.usage.iterations = [c for c in (_converted(i, Counts) for i in each) if c]
+        message.usage.iterations = [i for i in (_converted(i, Iteration) for i in each) if i]
     line.message = message
     return line
 
@@ -122,8 +132,8 @@ def _converted(document: object, kind: type[_T]) -> _T | None:
     if not isinstance(document, dict):
         return None
     result = kind()
-    for name, annotation in get_type_hints(kind).items():
-        if name in document and name != "forkedFrom":
+    for name, annotation in get_type_hints(kind, include_extras=True).items():
+        if name in document:
             with suppress(msgspec.ValidationError):
                 setattr(result, name, msgspec.convert(document[name], annotation, strict=False))
     return result

@@ -86,13 +86,16 @@ _MERGED = (
     "cache_write_1h",
     "searches",
 )
-_IS_BETTER = """(
-    SELECT new.rank < old.rank OR new.id = old.id AND excluded.output > message.output
-    FROM owner AS new, owner AS old WHERE new.id = excluded.owner AND old.id = message.owner)"""
 UPSERT = f"""
     INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET at = min(at, excluded.at), output = max(output, excluded.output),
-    {", ".join(f"{name} = iif({_IS_BETTER}, excluded.{name}, {name})" for name in _MERGED)}
+    ({", ".join(_MERGED)}) = (
+        SELECT {", ".join(f"iif(is_better, excluded.{name}, message.{name})" for name in _MERGED)}
+        FROM (
+            SELECT new.rank < old.rank OR new.id = old.id AND excluded.output > message.output
+                AS is_better
+            FROM owner AS new, owner AS old
+            WHERE new.id = excluded.owner AND old.id = message.owner))
 """  # noqa: S608 - constants
 OWNERS = """
     SELECT owner.id, session.session, ifnull(project.text, ''), kind, ifnull(agent.text, ''),

@@ -275,6 +275,8 @@ def test_another_login_in_the_same_session(main: Path) -> None:
 def test_a_long_line_and_a_far_too_long_one(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = line(message={"id": "long", "content": "x" * (3 * CHUNK)})
     assert 2 == len(read(main, encode(long, line())).messages)
+    copy = line(forkedFrom={"sessionId": "s", "messageUuid": "u"})
+    assert 2 == len(read(main, encode(copy, long)).messages)
     monkeypatch.setattr(transcript_lines, "_MAX_LINE", 2 * CHUNK)
     found = read(main, encode(line(), long, line(message={"id": "last"})))
     assert 2 == len(found.messages)
@@ -282,7 +284,7 @@ def test_a_long_line_and_a_far_too_long_one(main: Path, monkeypatch: pytest.Monk
 
 
 def test_large_files_come_in_slices(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transcript_lines, "_SLICE", CHUNK)
+    monkeypatch.setattr(transcript_lines, "_SLICE", 7 * CHUNK)
     main.parent.mkdir(parents=True)
     filler = {"type": "user", "text": "x" * 1000}
     lines = [line(message={"id": f"msg_{number}"}) for number in range(40)]
