@@ -37,7 +37,7 @@ _PRESENT_SPAN = 3 * HOUR
 _PRESENT_LASTS = HOUR  # the time constant with which the present rate returns to the usual one
 _MIN_SHARE = 0.02  # of the usual use: the least that is expected
 _NOTHING = 1e-6  # points: a smaller expected use is none, and dividing by it could overflow
-_NO_HISTORY_SPREAD = 0.5  # added to the spread without any history; a day halves it
+_NO_HISTORY_CAUTION = 0.3  # share off the probability without any history; a day halves it
 _CURVE_WEIGHT = 15.0  # past days that the curve counts as
 _Z80 = 1.2816  # standard deviations on both sides that include 80 %
 
@@ -55,13 +55,15 @@ class _Kind(NamedTuple):
 
     step: float  # seconds between the points of the curve
     level_points: float  # points of use that pull the level towards 1
+    typical_rate: float  # points that a typical user uses in an hour, nights included
     scatter: float  # variance per expected point: use comes in turns and bursts
     spread: float  # variance per squared expected point: days differ
+    no_history_spread: float  # added to it without any history; a day halves it
     short: bool
 
 
-_SHORT = _Kind(600.0, 10.0, 14.0, 0.40, short=True)
-_LONG = _Kind(HOUR, 12.0, 3.0, 0.05, short=False)
+_SHORT = _Kind(600.0, 10.0, 2.3, 14.0, 0.40, 0.5, short=True)
+_LONG = _Kind(HOUR, 12.0, 0.3, 3.0, 0.05, 0.35, short=False)
 
 
 class RunningWindow(NamedTuple):
@@ -185,7 +187,10 @@ class Forecaster:
         profile = self._profiles.get(key)
         seconds = now.timestamp()
         if profile is None or profile.hour != int(seconds // HOUR):
-            profile = UseProfile(self.histories[key], seconds, self._zone, window.kind.level_points)
+            kind = window.kind
+            profile = UseProfile(
+                self.histories[key], seconds, self._zone, kind.level_points, kind.typical_rate
+            )
             self._profiles[key] = profile
         return profile
 
@@ -258,13 +263,15 @@ def estimate_window(
 ) -> Estimate:
     """Return the estimate for a window; ``longer`` is the curve of a limit that can stop it."""
     kind = window.kind
-    spread = kind.spread + _NO_HISTORY_SPREAD / (1 + profile.history_hours / 24)
+    newness = 1 / (1 + profile.history_hours / 24)
+    spread = kind.spread + kind.no_history_spread * newness
+    caution = 1 - _NO_HISTORY_CAUTION * newness
     need = _FULL - window.utilization
     expected = _expected_use(window, history, profile, now)
     full_by = []
     highest = 0.0
     for mean in expected:
-        highest = max(highest, _probability(need, mean, kind.scatter, spread))
+        highest = max(highest, caution * _probability(need, mean, kind.scatter, spread))
         full_by.append(highest)
     if kind.short and window.blocked_until <= now:
         days = past_days(history, profile.zone, now, window.resets_at - now, need)

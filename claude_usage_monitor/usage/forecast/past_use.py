@@ -5,12 +5,12 @@ Instants are seconds since the epoch, use is in points (percent of the limit).
 
 from __future__ import annotations
 
+import operator
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from math import exp2
-from operator import itemgetter
 
 HOUR = 3600.0
 DAY = 86_400.0
@@ -24,8 +24,13 @@ HOURS_OF_WEEK = 168
 _PROFILE_HALF_LIFE = 28 * DAY
 _LEVEL_HALF_LIFE = 4 * DAY
 _LEVEL_HOURS = 20 * 24  # older hours count less than 3 % of the newest for the level
-_CLASS_WEIGHT = 4.0  # hours that the mean of all working days (weekend days) counts as
-_OVERALL_WEIGHT = 1.0  # hours that the overall mean counts as
+_CLASS_WEIGHT = 3.0  # hours that the mean of all working days (weekend days) counts as
+_OVERALL_WEIGHT = 0.5  # hours that the overall mean counts as
+_TYPICAL_HOURS = 72.0  # hours that the typical rate counts as
+# What is usual, compared with a working day's daytime, before the user's own week is known.
+_TYPICAL_WEEKEND = 0.6
+_TYPICAL_NIGHT = 0.3
+_NIGHT = range(1, 8)  # hours
 _MIN_HOURS = 1 / 6  # a rate is not judged by less time than ten minutes
 
 
@@ -170,7 +175,7 @@ class UseHistory:
 
     def first_blocked(self, start: float, end: float) -> float | None:
         """Return when the limit was first full between two instants; ``None`` if it was not."""
-        after = bisect_right(self._blocked_spans, start, key=itemgetter(1))
+        after = bisect_right(self._blocked_spans, start, key=operator.itemgetter(1))
         if after == len(self._blocked_spans) or self._blocked_spans[after][0] >= end:
             return None
         return max(start, self._blocked_spans[after][0])
@@ -192,21 +197,58 @@ def hour_of_week(instant: float, zone: tzinfo | None) -> int:
     return local.weekday() * 24 + local.hour
 
 
+_TYPICAL_SHAPE = tuple(
+    (_TYPICAL_WEEKEND if day >= 5 else 1.0) * (_TYPICAL_NIGHT if hour in _NIGHT else 1.0)
+    for day in range(7)
+    for hour in range(24)
+)
+
+
+def _shape(points: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Return the points per hour for each hour of the week.
+
+    Hours with little history follow the same hour of the other working (weekend) days, and those
+    follow the typical week.
+    """
+    typical_hours = sum(map(operator.mul, weights, _TYPICAL_SHAPE))
+    overall = sum(points) / max(typical_hours, _MIN_HOURS)
+    rates = [0.0] * HOURS_OF_WEEK
+    for days in (range(5), range(5, 7)):
+        for hour in range(24):
+            slots = [day * 24 + hour for day in days]
+            usual = overall * _TYPICAL_SHAPE[slots[0]]
+            class_points = sum(points[slot] for slot in slots) + _OVERALL_WEIGHT * usual
+            class_weight = sum(weights[slot] for slot in slots) + _OVERALL_WEIGHT
+            class_rate = class_points / class_weight
+            for slot in slots:
+                rates[slot] = (points[slot] + _CLASS_WEIGHT * class_rate) / (
+                    weights[slot] + _CLASS_WEIGHT
+                )
+    return rates
+
+
 class UseProfile:
     """The usual points per hour for each hour of the week, and the level of the last days.
 
     It is built for an hour and serves until the hour is over; ``history_hours`` is how much history
-    it has, where older hours count less.
+    it has, where older hours count less. ``typical_rate`` is what users use in a mean hour, in
+    points: it counts while there is little history.
     """
 
     def __init__(
-        self, history: UseHistory, now: float, zone: tzinfo | None, level_points: float
+        self,
+        history: UseHistory,
+        now: float,
+        zone: tzinfo | None,
+        level_points: float,
+        typical_rate: float,
     ) -> None:
         self.hour = int(now // HOUR)
         self.rates = [0.0] * HOURS_OF_WEEK
         self.history_hours = 0.0
         self.zone = zone
         self._level_points = level_points
+        self._typical_rate = typical_rate
         self._used = self._expected = 0.0
         self._build(history, now)
 
@@ -232,17 +274,13 @@ class UseProfile:
         self._built_at = now
 
     def _rates(self, points: list[float], weights: list[float]) -> None:
-        overall = sum(points) / max(self.history_hours, _MIN_HOURS)
-        for days in (range(5), range(5, 7)):
-            for hour in range(24):
-                slots = [day * 24 + hour for day in days]
-                class_points = sum(points[slot] for slot in slots) + _OVERALL_WEIGHT * overall
-                class_weight = sum(weights[slot] for slot in slots) + _OVERALL_WEIGHT
-                class_rate = class_points / class_weight
-                for slot in slots:
-                    self.rates[slot] = (points[slot] + _CLASS_WEIGHT * class_rate) / (
-                        weights[slot] + _CLASS_WEIGHT
-                    )
+        """Set the rates: the user's week, at a level between theirs and a typical user's."""
+        hours = max(self.history_hours, _MIN_HOURS)
+        used = sum(points)
+        mean = (used + _TYPICAL_HOURS * self._typical_rate) / (hours + _TYPICAL_HOURS)
+        shape = _shape(points, weights) if used else _TYPICAL_SHAPE
+        own_mean = used / hours if used else 1.0
+        self.rates = [mean * rate / own_mean for rate in shape]
 
     def rate_at(self, instant: float) -> float:
         """Return the usual points per hour at an instant."""

@@ -20,6 +20,7 @@ from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
+TYPICAL_RATE = 2.3  # points an hour
 
 
 def window(
@@ -279,7 +280,7 @@ def test_the_cost_does_not_grow_with_the_readings_of_a_window() -> None:
     now = MONDAY.timestamp() + 20_000 * 30
     since = now - 3 * HOUR
     assert len(list(history.uses_since(since))) == 360
-    profile = UseProfile(history, now, UTC, 10)
+    profile = UseProfile(history, now, UTC, 10, TYPICAL_RATE)
     running = RunningWindow(40, now - 3 * HOUR, now + 2 * HOUR, 5 * HOUR)
     assert len(estimate_window(running, history, profile, now).curve.full_by) == 12
 

@@ -20,6 +20,7 @@ from claude_usage_monitor.usage.forecast.past_use import (
 )
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC).timestamp()
+TYPICAL_RATE = 2.3  # points an hour
 
 uses = st.lists(
     st.tuples(st.floats(0, 3 * HOUR), st.floats(1, 4 * HOUR), st.floats(0, 100)),
@@ -125,20 +126,41 @@ def office_weeks(weeks: int, points: float = 10) -> UseHistory:
 
 def test_the_profile_learns_the_hours_of_the_week() -> None:
     now = MONDAY + 4 * 7 * DAY
-    profile = UseProfile(office_weeks(4), now, UTC, 10)
+    profile = UseProfile(office_weeks(4), now, UTC, 10, TYPICAL_RATE)
     assert profile.rate_at(now + 12 * HOUR) == pytest.approx(10, rel=0.1)
     assert profile.rate_at(now + 3 * HOUR) < 0.3
     assert profile.rate_at(now + 5 * DAY + 12 * HOUR) < 0.5
     assert profile.history_hours == pytest.approx(4 * 7 * 24, rel=0.3)
 
 
-def test_a_weekend_that_nobody_has_seen_is_not_taken_for_a_working_day() -> None:
+def test_an_unseen_weekend_is_not_forecast_as_working_days() -> None:
     history = UseHistory()
     for day in range(3):
         history.add_use(MONDAY + day * DAY + 9 * HOUR, MONDAY + day * DAY + 17 * HOUR, 80)
-    profile = UseProfile(history, MONDAY + 3 * DAY, UTC, 10)
+    profile = UseProfile(history, MONDAY + 3 * DAY, UTC, 10, TYPICAL_RATE)
     thursday, saturday = MONDAY + 3 * DAY + 12 * HOUR, MONDAY + 5 * DAY + 12 * HOUR
     assert profile.rate_at(saturday) < 0.6 * profile.rate_at(thursday)
+
+
+@pytest.mark.parametrize(
+    ("days", "low", "high"), [(1, 1.0, 2.0), (7, 2.0, 3.0), (28, 2.8, 80 / 24)]
+)
+def test_a_short_history_is_pulled_towards_a_typical_rate(
+    days: int, low: float, high: float
+) -> None:
+    history = UseHistory()
+    history.add_use(MONDAY, MONDAY + days * DAY, 80 * days)
+    profile = UseProfile(history, MONDAY + days * DAY, UTC, 10, 1.0)
+    assert low < sum(profile.rates) / len(profile.rates) < high
+
+
+def test_no_use_yet_is_forecast_as_a_typical_week() -> None:
+    history = UseHistory()
+    history.add_use(MONDAY, MONDAY + HOUR, 0)
+    profile = UseProfile(history, MONDAY + HOUR, UTC, 10, 1.0)
+    noon = MONDAY + 12 * HOUR
+    assert profile.rate_at(noon) > profile.rate_at(noon + 5 * DAY) > 0
+    assert profile.rate_at(noon) > profile.rate_at(noon - 8 * HOUR) > 0
 
 
 def test_hours_at_the_limit_do_not_lower_what_is_usual() -> None:
@@ -155,8 +177,8 @@ def test_hours_at_the_limit_do_not_lower_what_is_usual() -> None:
         begun = MONDAY + day * DAY + 9 * HOUR
         idle.add_use(begun, begun + HOUR, 20)
         idle.add_use(begun + HOUR, begun + 5 * HOUR, 0)
-    taken_for_idle = UseProfile(idle, now, UTC, 10).rate_at(noon)
-    assert UseProfile(blocked, now, UTC, 10).rate_at(noon) > 3 * taken_for_idle
+    taken_for_idle = UseProfile(idle, now, UTC, 10, TYPICAL_RATE).rate_at(noon)
+    assert UseProfile(blocked, now, UTC, 10, TYPICAL_RATE).rate_at(noon) > 3 * taken_for_idle
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.0, 0.4), (1.0, 1.0), (2.0, 1.33)])
@@ -167,14 +189,14 @@ def test_the_level_follows_the_last_days(factor: float, expected: float) -> None
         begun = now + day * DAY
         history.add_use(begun + 9 * HOUR, begun + 17 * HOUR, 80 * factor)
     now += 5 * DAY
-    profile = UseProfile(history, now, UTC, 10)
+    profile = UseProfile(history, now, UTC, 10, TYPICAL_RATE)
     assert profile.level(history, now) == pytest.approx(expected, abs=0.1)
 
 
 def test_the_level_counts_the_present_hour_before_the_profile_is_built_again() -> None:
     history = office_weeks(4)
     now = MONDAY + 4 * 7 * DAY + 9 * HOUR
-    profile = UseProfile(history, now, UTC, 10)
+    profile = UseProfile(history, now, UTC, 10, TYPICAL_RATE)
     calm = profile.level(history, now + 1800)
     history.add_use(now, now + 1800, 30)
     assert profile.level(history, now + 1800) > 1.1 * calm
@@ -185,7 +207,7 @@ def test_the_use_ahead_follows_the_clock_of_the_user_through_a_time_change() -> 
     sunday = datetime(2026, 10, 25, 0, 30, tzinfo=zone)  # clocks are set back at 3:00
     hours = [hour_of_week(sunday.timestamp() + hour * HOUR, zone) % 24 for hour in range(5)]
     assert hours == [0, 1, 2, 2, 3]
-    profile = UseProfile(office_weeks(4), MONDAY + 28 * DAY, UTC, 10)
+    profile = UseProfile(office_weeks(4), MONDAY + 28 * DAY, UTC, 10, TYPICAL_RATE)
     ahead = profile.use_after(MONDAY + 28 * DAY + 8.5 * HOUR, [1800, HOUR, 9 * HOUR], 0)
     assert ahead == sorted(ahead)
     assert ahead[1] - ahead[0] == pytest.approx(profile.rates[9] / 2)
