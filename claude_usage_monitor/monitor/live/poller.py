@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 
-from claude_usage_monitor.monitor.live.memory import use_one_arena
+from claude_usage_monitor.monitor.live.memory import release_free_memory, use_one_arena
 from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
@@ -200,6 +200,7 @@ class Poller:
                 status, loop.read = loop.read.result(), None
                 self._publish(loop, status)
                 loop.schedule()
+                release_free_memory()
 
     def _start_reads(self) -> None:
         for loop in self._displayed:

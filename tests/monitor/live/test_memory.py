@@ -36,3 +36,27 @@ def arenas(setting: str) -> int:
 def test_all_threads_allocate_from_one_arena() -> None:
     assert arenas("several") > 1
     assert 1 == arenas("one")
+
+
+_FREE_MEMORY = """
+import re
+from pathlib import Path
+from claude_usage_monitor.monitor.live.memory import release_free_memory
+
+def kibibytes():
+    return int(re.findall(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[0])
+
+blocks = [bytes(1000) for _ in range(30_000)]
+last = bytes(1000)  # behind the others, so that the heap cannot shrink by itself
+del blocks
+before = kibibytes()
+release_free_memory()
+print(before - kibibytes())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_freed_memory_is_returned_to_the_system() -> None:
+    command = [sys.executable, "-c", _FREE_MEMORY]
+    released = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert int(released) > 20_000

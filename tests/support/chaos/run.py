@@ -131,6 +131,8 @@ def _report(stage: Stage) -> dict[str, object]:
     for pane in stage.panes:
         sizes = [size >> 10 for _, size in pane.memory]
         report[f"memory of {pane.name} in KiB"] = sizes[:: max(1, len(sizes) // 20)]
+        late = [size >> 10 for size in pane.memory_by_minute()]
+        report[f"least memory of {pane.name} in each minute in KiB"] = late
         files = pane.descriptors
         report[f"open files of {pane.name}"] = [files[0], max(files), files[-1]]
     return report
