@@ -135,7 +135,7 @@ def _window(window: UsageWindow, now: datetime, options: FormatOptions) -> Fact:
         parts += [f"resets {clock_phrase(window.resets_at, now, options.clock)}", f"in {left}"]
         ending = outlook(window, now)
         if ending is not None and (options.forecast or ending.kind == "reached"):
-            parts.append(outlook_phrase(ending, now, options.clock))
+            parts.append(outlook_phrase(ending, now, options.clock, left=options.left))
     if window.binding:
         parts.append("the first to stop you")
     value = (state, None if percent is None else whole_percent(percent))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from claude_usage_monitor.usage.money.spend import UserSpend
@@ -27,12 +27,25 @@ def hidden_name(name: str) -> str:
     return hidden([AccountStatus(Account(name))])[0].account.name
 
 
+def without_names(text: str, names: Iterable[str]) -> str:
+    """Return a text with placeholders for the names of accounts."""
+    for number, name in enumerate(names, 1):
+        if name not in _BUILT_IN:
+            text = _with_placeholder(text, name, f"account {number}")
+    return text
+
+
+def _with_placeholder(text: str, name: str, placeholder: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", placeholder, text)
+
+
 def _without_name(problem: Problem, name: str, placeholder: str) -> Problem:
     """Return a problem whose texts do not name the account."""
-    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     hint = problem.hint.replace(f"accounts add {shlex.quote(name)}", "accounts add NAME")
-    message, hint = (word.sub(placeholder, text) for text in (problem.message, hint))
-    return problem._replace(message=message, hint=hint)
+    return problem._replace(
+        message=_with_placeholder(problem.message, name, placeholder),
+        hint=_with_placeholder(hint, name, placeholder),
+    )
 
 
 def _without_user_name(user: UserSpend, placeholder: str) -> UserSpend:

@@ -46,6 +46,7 @@ def test_each_limit_is_a_sentence() -> None:
 def test_percentages_are_what_is_left_if_the_user_wants_that() -> None:
     lines = lines_of(NORMAL, OPTIONS._replace(left=True))
     assert lines[1].startswith("5-hour limit: 22 percent left, ")
+    assert lines[2].endswith("lasts until the reset with about 37 percent left")
     assert lines[4].startswith("Extra usage: 66 percent left, ")
 
 

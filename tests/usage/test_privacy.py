@@ -4,7 +4,7 @@ import json
 
 from claude_usage_monitor.formats import load_format
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.usage.privacy import hidden
+from claude_usage_monitor.usage.privacy import hidden, without_names
 from claude_usage_monitor.usage.status import Account, Problem
 from tests.support.payloads import NOW
 from tests.support.spends import ORGANIZATION
@@ -33,6 +33,14 @@ def test_the_user_of_an_organization_stays_the_same_person() -> None:
     assert [("user 1", "user 1"), ("you", "you"), ("user 3", None)] == [
         (user.name, user.email) for user in report.by_user
     ]
+
+
+def test_a_text_does_not_name_accounts() -> None:
+    text = "Work is the same login as claude-code. Working: Secret client, claude-code."
+    assert (
+        "account 2 is the same login as claude-code. Working: account 3, claude-code."
+        == without_names(text, ("claude-code", "Work", "Secret client"))
+    )
 
 
 def test_a_problem_does_not_name_its_account() -> None:

@@ -153,8 +153,11 @@ def _span(span: timedelta, precision: timedelta) -> str:
     return countdown(max(1, round(span / precision)) * precision)
 
 
-def outlook_phrase(outlook: Outlook, now: datetime, clock: ClockStyle) -> str:
-    """Return an outlook in words without signs, for speech and logs."""
+def outlook_phrase(outlook: Outlook, now: datetime, clock: ClockStyle, *, left: bool) -> str:
+    """Return an outlook in words without signs, for speech and logs.
+
+    With ``left``, a percentage is what is left, not what is used.
+    """
     if outlook.kind == "reached":
         return "limit reached"
     if outlook.runs_out_at is not None and outlook.kind == "may_run_out":
@@ -172,7 +175,8 @@ def outlook_phrase(outlook: Outlook, now: datetime, clock: ClockStyle) -> str:
         return f"runs out {clock_phrase(outlook.runs_out_at, now, clock)}"
     if not outlook.expected:
         return "lasts until the reset"
-    return f"lasts until the reset with about {percent_text(outlook.expected)} percent used"
+    expected = percent_text(max(0.0, FULL - outlook.expected) if left else outlook.expected)
+    return f"lasts until the reset with about {expected} percent {'left' if left else 'used'}"
 
 
 def pace_texts(window: UsageWindow, even_pace: float | None, now: datetime) -> tuple[str, ...]:

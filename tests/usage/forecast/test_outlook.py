@@ -190,7 +190,7 @@ def test_forecasts_in_words_for_speech() -> None:
     def phrase(window: UsageWindow) -> str:
         ending = outlook(window, NOW)
         assert ending is not None
-        return outlook_phrase(ending, NOW, UTC_24H)
+        return outlook_phrase(ending, NOW, UTC_24H, left=False)
 
     assert phrase(by_forecast(0.66, 124, 180)) == (
         "may run out at 14:00 at the earliest, with a chance of 65 percent"
