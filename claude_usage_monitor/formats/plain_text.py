@@ -15,9 +15,11 @@ from claude_usage_monitor.usage.durations import (
 )
 from claude_usage_monitor.usage.forecast.outlook import outlook, outlook_phrase
 from claude_usage_monitor.usage.limits.reading_sources import source_label
+from claude_usage_monitor.usage.limits.saved_resets import SavedResets, cleared_limits
 from claude_usage_monitor.usage.limits.windows import (
     CreditPool,
     ExtraUsage,
+    Usage,
     UsageWindow,
     percent_text,
     whole_percent,
@@ -27,6 +29,8 @@ from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.spend import NamedAmount, Spend
+    from claude_usage_monitor.usage.service import ServiceStatus
+    from claude_usage_monitor.usage.throttling import Throttling
 
 _NOW_SECONDS = 30  # figures that are younger were read "now"
 _FRESHNESS = ("age", "next", "problem")  # names of facts
@@ -96,19 +100,14 @@ def heading(status: AccountStatus) -> str:
 
 def facts(status: AccountStatus, now: datetime, options: FormatOptions) -> Iterator[Fact]:
     """Yield what there is to say about an account."""
-    api_now = status.api_time(now)
     if status.usage is not None:
-        usage = status.usage.at(api_now)
-        for window in usage.windows:
-            yield _window(window, api_now, options)
-        if usage.extra_usage is not None:
-            yield _extra_usage(usage.extra_usage, options)
-        for pool in usage.credit_pools:
-            yield _credit_pool(pool, api_now, options)
-        if not usage.windows:
-            yield Fact("no limits", "This account reports no limits.", value=True)
+        yield from _usage(status.usage, status.api_time(now), options)
     if status.spend is not None:
         yield from _spend(status.spend)
+    if status.throttling is not None:
+        yield _throttling(status.throttling, now)
+    if status.service is not None:
+        yield from _service(status.service, now)
     yield from _freshness(status, now)
     if status.problem is not None:
         message = problem_text.message(status.problem, now, options.clock)
@@ -121,6 +120,22 @@ def facts(status: AccountStatus, now: datetime, options: FormatOptions) -> Itera
 def ascii_text(text: str, options: FormatOptions) -> str:
     """Return the text, in ASCII if the options say so."""
     return text.encode("ascii", "replace").decode("ascii") if options.ascii else text
+
+
+def _usage(usage: Usage, now: datetime, options: FormatOptions) -> Iterator[Fact]:
+    usage = usage.at(now)
+    for window in usage.windows:
+        yield _window(window, now, options)
+    if usage.extra_usage is not None:
+        yield _extra_usage(usage.extra_usage, options)
+    for pool in usage.credit_pools:
+        yield _credit_pool(pool, now, options)
+    if not usage.windows:
+        yield Fact("no limits", "This account reports no limits.", value=True)
+    if usage.lacks_five_hour_limit:
+        yield Fact("no 5-hour limit", "This plan has no 5-hour limit.", value=True)
+    if usage.saved_resets is not None:
+        yield from _saved_resets(usage.saved_resets, now, options)
 
 
 def _window(window: UsageWindow, now: datetime, options: FormatOptions) -> Fact:
@@ -169,6 +184,39 @@ def _credit_pool(pool: CreditPool, now: datetime, options: FormatOptions) -> Fac
         parts.append(f"{verb} {clock_phrase(pool.expires_at, now, options.clock)}")
     percent = None if pool.utilization is None else whole_percent(pool.utilization)
     return Fact(f"pool {pool.key}", f"{pool.label}: {', '.join(parts) or 'no figures'}", (percent,))
+
+
+def _saved_resets(saved: SavedResets, now: datetime, options: FormatOptions) -> Iterator[Fact]:
+    count, use_by = saved.count(now), saved.use_by(now)
+    if not count:
+        return
+    parts = [str(count)]
+    if use_by is not None:
+        parts.append(f"use by {calendar_day(use_by.astimezone(options.clock.zone).date())}")
+    limits = cleared_limits(saved.clears(now))
+    if limits:
+        parts.append(f"{'clears' if count == 1 else 'clear'} {limits}")
+    yield Fact("saved resets", f"Saved resets: {', '.join(parts)}", (count, use_by))
+
+
+def _throttling(throttling: "Throttling", now: datetime) -> Fact:
+    throttles, delay = throttling.throttling(now), throttling.delay_seconds
+    if throttling.enabled is False:
+        text = "switched off"
+    elif throttles and delay is not None:
+        text = f"throttling, {delay:g} seconds a tool use"
+    elif throttles is None:
+        text = "at rest"
+    else:
+        text = "throttling" if throttles else "not throttling"
+    return Fact("throttling", f"Claude Pace Maker: {text}", text)
+
+
+def _service(service: "ServiceStatus", now: datetime) -> Iterator[Fact]:
+    trouble = service.trouble(now)
+    if trouble is not None:
+        text = trouble.replace(" · ", ", ")
+        yield Fact("service", f"Service: {text}", (service.components, service.incidents))
 
 
 def _amounts(used: Decimal | None, limit: Decimal | None, currency: str | None) -> list[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +13,22 @@ from claude_usage_monitor.errors import Unreachable
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.plain_text import answers, changes, render
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
+from claude_usage_monitor.usage.service import Component, Incident, ServiceStatus
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import NOW, usage_body
 from tests.support.spends import ORGANIZATION, ORGANIZATIONS, OVER_BUDGET
-from tests.support.statuses import EVERY_STATE, LOGINS, NORMAL, TWO, with_body, with_problem
+from tests.support.statuses import (
+    EVERY_STATE,
+    LOGINS,
+    NORMAL,
+    THROTTLING,
+    TWO,
+    with_body,
+    with_problem,
+)
 
+HOUR = timedelta(hours=1)
 OPTIONS = FormatOptions(clock=ClockStyle(UTC))
 STATUSES = {**LOGINS, **ORGANIZATIONS}
 OFFLINE = with_problem(Unreachable(), retry_in=timedelta(seconds=30))
@@ -137,3 +150,41 @@ def test_an_answer_says_how_fresh_the_figures_are() -> None:
     )
     assert ["No figures yet"] == answers((LOGINS["reading"],), NOW, OPTIONS)
     assert 2 == len(answers((NORMAL, ORGANIZATION), NOW, OPTIONS))
+
+
+def test_what_the_plan_allows_beyond_its_limits_is_said() -> None:
+    assert NORMAL.usage is not None
+    weekly = tuple(window for window in NORMAL.usage.windows if window.key != "five_hour")
+    grant = ResetGrant(1, NOW + timedelta(days=5), ("five_hour", "seven_day"))
+    usage = NORMAL.usage._replace(windows=weekly, saved_resets=SavedResets((grant,), NOW))
+    lines = lines_of(NORMAL._replace(usage=usage))
+    assert "This plan has no 5-hour limit." in lines
+    assert "Saved resets: 1, use by 26 Nov, clears 5-hour and week" in lines
+    expired = usage._replace(saved_resets=SavedResets((grant._replace(left=0),), NOW))
+    assert "Saved" not in render((NORMAL._replace(usage=expired),), NOW, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"should_throttle": True, "delay_seconds": 45.0}, "throttling, 45 seconds a tool use"),
+        ({"should_throttle": True, "delay_seconds": None}, "throttling"),
+        ({"should_throttle": False}, "not throttling"),
+        ({"decided_at": None}, "at rest"),
+        ({"enabled": False}, "switched off"),
+    ],
+)
+def test_whether_pace_maker_throttles_is_a_line(change: dict[str, Any], expected: str) -> None:
+    lines = lines_of(NORMAL._replace(throttling=replace(THROTTLING, **change)))
+    assert f"Claude Pace Maker: {expected}" in lines
+
+
+def test_trouble_of_the_service_is_a_line_while_it_lasts() -> None:
+    incident = Incident("i1", "Elevated errors", "major", "investigating", NOW - HOUR, None)
+    parts = (Component("Claude Code", "partial_outage"),)
+    service = ServiceStatus("major", "Outage", parts, (incident,), NOW)
+    line = "Service: Claude Code: partial outage, Elevated errors, 1h 0m"
+    assert line in lines_of(NORMAL._replace(service=service))
+    assert [line] == news(NORMAL, NORMAL._replace(service=service))
+    over = service._replace(components=(Component("Claude Code", "operational"),))
+    assert "Service" not in render((NORMAL._replace(service=over),), NOW, OPTIONS)
