@@ -363,5 +363,6 @@ def test_a_process_whose_spare_ledger_breaks_goes_on_alone(disk: SmallDisk, path
     vandal.close()
     later = NOW + 49 * MINUTE
     assert isinstance(request(live, later), Wait)
+    assert "one an hour is sent" in (live.notice or "")
     assert isinstance(request(live, NOW + 50 * MINUTE, "another"), Granted)
     assert Wait(NOW + 110 * MINUTE) == request(live, NOW + 60 * MINUTE, "a third")
