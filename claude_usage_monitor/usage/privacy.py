@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from claude_usage_monitor.usage.money.spend import UserSpend
+from claude_usage_monitor.usage.money.spend import Spend, UserSpend
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus, Problem
 
 _BUILT_IN = (CLAUDE_CODE.name, CONSOLE.name, "demo")
@@ -65,23 +65,46 @@ def _hidden(status: AccountStatus, number: int) -> AccountStatus:
             email=profile.email and f"user {number}",
             organization=profile.organization and f"organization {number}",
         )
-    if spend is not None and spend.claude_code is not None:
-        you, users = spend.claude_code.you, spend.claude_code.by_user
-        claude_code = replace(
-            spend.claude_code,
+    if spend is not None:
+        spend = _spend_without_names(spend)
+    use = tuple(
+        each._replace(
+            rows=tuple(
+                row._replace(project=f"project {row.number}" if row.number else row.project)
+                for row in each.rows
+            )
+        )
+        for each in status.use
+    )
+    return status._replace(account=account, profile=profile, spend=spend, use=use, problem=problem)
+
+
+def _spend_without_names(spend: Spend) -> Spend:
+    """Return an organization's spend without the names of users, workspaces and API keys."""
+    report = spend.claude_code
+    if report is not None:
+        you = report.you
+        report = replace(
+            report,
             you=you and you._replace(email=_YOU),
             by_user=tuple(
                 _without_user_name(
                     user, _YOU if you and user.email == you.email else f"user {place}"
                 )
-                for place, user in enumerate(users, 1)
+                for place, user in enumerate(report.by_user, 1)
             ),
         )
-        spend = replace(spend, claude_code=claude_code)
-    use = tuple(
-        each._replace(
-            rows=tuple(row._replace(project=f"project {row.number}") for row in each.rows)
-        )
-        for each in status.use
+    workspaces, keys = spend.by_workspace, spend.by_api_key
+    return replace(
+        spend,
+        claude_code=report,
+        by_workspace=workspaces
+        and tuple(
+            row._replace(name=row.name and f"workspace {place}")
+            for place, row in enumerate(workspaces, 1)
+        ),
+        by_api_key=keys
+        and tuple(
+            row._replace(name=row.name and f"API key {place}") for place, row in enumerate(keys, 1)
+        ),
     )
-    return status._replace(account=account, profile=profile, spend=spend, use=use, problem=problem)

@@ -4,6 +4,7 @@ import json
 
 from claude_usage_monitor.formats import load_format
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.privacy import hidden, without_names
 from claude_usage_monitor.usage.status import Account, Problem
 from tests.support.payloads import NOW
@@ -41,6 +42,23 @@ def test_a_text_does_not_name_accounts() -> None:
         "account 2 is the same login as claude-code. Working: account 3, claude-code."
         == without_names(text, ("claude-code", "Work", "Secret client"))
     )
+
+
+def test_workspaces_and_api_keys_of_an_organization_have_no_names() -> None:
+    (shown,) = hidden((ORGANIZATION,))
+    assert shown.spend is not None
+    workspaces, keys = shown.spend.by_workspace or (), shown.spend.by_api_key or ()
+    assert ["workspace 1", "workspace 2", "workspace 3", "workspace 4", None] == [
+        row.name for row in workspaces
+    ]
+    assert ["API key 1", None] == [row.name for row in keys]
+
+
+def test_several_projects_as_one_have_no_number() -> None:
+    rows = (ProjectUse("/home/ada/atlas", 5.0, 50.0, 7), ProjectUse("3 more projects", 5.0, 50.0))
+    use = WindowUse("five_hour", NOW, 10.0, NOW, rows, None, 1.0, "", 0.0, 0, 0.0)
+    (shown,) = hidden((NORMAL._replace(use=(use,)),))
+    assert ["project 7", "3 more projects"] == [row.project for row in shown.use[0].rows]
 
 
 def test_a_problem_does_not_name_its_account() -> None:

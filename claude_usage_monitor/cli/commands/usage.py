@@ -114,8 +114,9 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         width = output_width(os.environ)
         text_options = FormatOptions(width, ascii=plain, clock=style)
         output.data(use_text.text(report, status.api_time(now), text_options))
-    needs_figures = read.found and not (options.since or options.until)
-    return _exit_code(status, now, style, needs_figures=needs_figures)
+    if not read.found or options.since or options.until:
+        return ExitCode.OK  # no figures are shown
+    return _exit_code(status, now, style)
 
 
 def _account(registry: AccountRegistry, name: str | None) -> ListedAccount:
@@ -127,16 +128,16 @@ def _account(registry: AccountRegistry, name: str | None) -> ListedAccount:
     return next((listed for listed in code if listed.account.active), code[0])
 
 
-def _exit_code(
-    status: AccountStatus, now: datetime, style: ClockStyle, *, needs_figures: bool
-) -> int:
-    """Report the account's problem; without transcripts, or for a period, it does not count."""
+def _exit_code(status: AccountStatus, now: datetime, style: ClockStyle) -> int:
+    """Report the account's problem: an error without figures, a warning with stored ones."""
+    code = exit_code_of([status])
     if status.problem is not None:
-        output.error(
-            problem_text.message(status.problem, now, style),
-            problem_text.hint(status, now, style, live=False),
-        )
-    return exit_code_of([status]) if needs_figures else ExitCode.OK
+        message = problem_text.message(status.problem, now, style)
+        if code == ExitCode.OK:
+            output.warning(message)
+        else:
+            output.error(message, problem_text.hint(status, now, style, live=False))
+    return code
 
 
 @contextmanager

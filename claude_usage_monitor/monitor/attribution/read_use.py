@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
-from claude_usage_monitor.monitor.attribution.report import ReportRequest, make_report
+from claude_usage_monitor.monitor.attribution.report import ReportRequest, check_window, make_report
 from claude_usage_monitor.monitor.attribution.scan import Progress, scan
 from claude_usage_monitor.monitor.attribution.transcripts import Transcripts
-from claude_usage_monitor.monitor.attribution.use import AccountUse
+from claude_usage_monitor.monitor.attribution.use import AccountUse, window_keys
 from claude_usage_monitor.store.database import reason_for
 from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.report import UseReport
@@ -49,6 +49,10 @@ def read_use(
         )
     status = AccountStatus(listed.account, interval=services.settings.interval)
     status = registry.reader(listed).read(status)
+    identity = status.identity or ""
+    if request.window is not None:
+        now = status.api_time(services.clock())
+        check_window(request.window, window_keys(services.state, identity, status.usage, now))
     transcripts = Transcripts(services)
     roots = transcripts.roots()
     if not roots and not transcripts.was_announced:
@@ -61,8 +65,8 @@ def read_use(
         scan(store, roots, progress)
         now = status.api_time(services.clock())
         identities = transcripts.root_identities()
-        use = AccountUse(services.state, store, status.identity or "", identities)
-        if status.identity:
+        use = AccountUse(services.state, store, identity, identities)
+        if identity:
             use.store_ended_windows(now)
             windows = status.usage.at(now).windows if status.usage else ()
             use.store_shown(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidSetting
-from claude_usage_monitor.monitor.attribution.use import AccountUse
+from claude_usage_monitor.monitor.attribution.use import AccountUse, window_keys
 from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.attribution.attribution import Window
 from claude_usage_monitor.usage.attribution.report import (
@@ -67,26 +68,28 @@ def make_report(
     return report
 
 
-def _key(use: AccountUse, usage: Usage | None, request: ReportRequest, now: datetime) -> str:
-    """Return the window to report: the one that was named, else the one that binds."""
-    windows = usage.at(now).windows if usage else ()
-    if request.window is None:
-        binding = next((window.key for window in windows if window.binding), None)
-        return binding or (windows[0].key if windows else FIVE_HOUR)
-    known = [window.key for window in windows]
-    known += sorted({window.key for window in use.windows(now)} - set(known))
-    if request.window not in known:
-        suggestion = did_you_mean(request.window, known)
+def check_window(key: str, known: Sequence[str]) -> None:
+    """Raise InvalidSetting unless transcripts can show what used the window."""
+    if key not in known:
         raise InvalidSetting(
-            f"There is no window `{request.window}`{suggestion}",
-            f"Known windows: {', '.join(known)}." if known else "No window is known yet.",
+            f"There is no window `{key}`{did_you_mean(key, known)}",
+            f"Known windows: {', '.join(known)}.",
         )
-    if model_family(request.window) is None:
+    if model_family(key) is None:
         raise InvalidSetting(
-            f"Transcripts do not tell what used `{request.window}`.",
+            f"Transcripts do not tell what used `{key}`.",
             "Windows of all models and of single models can be reported.",
         )
-    return request.window
+
+
+def _key(use: AccountUse, usage: Usage | None, request: ReportRequest, now: datetime) -> str:
+    """Return the window to report: the one that was named, else the one that binds."""
+    if request.window is not None:
+        check_window(request.window, window_keys(use.state, use.identity, usage, now))
+        return request.window
+    windows = usage.at(now).windows if usage else ()
+    binding = next((window.key for window in windows if window.binding), None)
+    return binding or (windows[0].key if windows else FIVE_HOUR)
 
 
 def _window(

@@ -33,6 +33,7 @@ from claude_usage_monitor.usage.attribution.window_use import (
     units_in,
 )
 from claude_usage_monitor.usage.limits.resets import WindowInstance
+from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import CLAUDE_CODE
 
 STEP = 60  # seconds; messages of the same minute are added up
@@ -193,10 +194,8 @@ class AccountUse(NamedTuple):
         points = sum(attributed.points) * units / total if total else 0.0
         return len(found), points
 
-    def _instances(self, now: datetime) -> Sequence[WindowInstance]:
-        since = now - timedelta(seconds=RETENTION_SECONDS)
-        found = self.state.run(history.windows, self.identity, since)
-        return [instance.at(now) for instance in found]
+    def _instances(self, now: datetime) -> list[WindowInstance]:
+        return _instances(self.state, self.identity, now)
 
     def _readings(self, instance: WindowInstance, until: datetime) -> Iterable[tuple[int, float]]:
         for reading in self.state.run(
@@ -216,6 +215,23 @@ class AccountUse(NamedTuple):
             instance.utilization if instance.end == "open" else instance.peak,
             rises_of(readings),
         )
+
+
+def window_keys(
+    state: StateStore, identity: str, usage: Usage | None, now: datetime
+) -> Sequence[str]:
+    """Return the keys of an account's windows, those of its figures first.
+
+    An account that is not known yet has those that every subscription has.
+    """
+    keys = [window.key for window in usage.windows] if usage else []
+    past = {instance.key for instance in _instances(state, identity, now)}
+    return [*keys, *sorted(past - set(keys))] or (FIVE_HOUR, WEEK)
+
+
+def _instances(state: StateStore, identity: str, now: datetime) -> list[WindowInstance]:
+    since = now - timedelta(seconds=RETENTION_SECONDS)
+    return [instance.at(now) for instance in state.run(history.windows, identity, since)]
 
 
 def _merged(rows: list[ProjectUse]) -> tuple[ProjectUse, ...]:

@@ -133,6 +133,34 @@ def test_without_a_login_the_use_of_the_last_hours_is_shown(
     assert "Not logged in" in done.stderr
 
 
+@pytest.mark.parametrize("with_transcripts", [True, False])
+def test_a_period_needs_no_login(
+    command: Command, request: pytest.FixtureRequest, with_transcripts: bool
+) -> None:
+    if with_transcripts:
+        request.getfixturevalue("transcripts")
+    done = command.run("usage", "--json", "--since", "2026-01-01")
+    assert (0, with_transcripts) == (done.returncode, bool(json.loads(done.stdout)["rows"]))
+    assert "error:" not in done.stderr
+
+
+def test_without_a_login_and_transcripts_there_are_no_rows(command: Command) -> None:
+    done = command.run("usage")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "No use" in done.stdout
+
+
+@pytest.mark.parametrize("with_transcripts", [True, False])
+def test_an_unknown_window_is_refused_without_a_login(
+    command: Command, request: pytest.FixtureRequest, with_transcripts: bool
+) -> None:
+    if with_transcripts:
+        request.getfixturevalue("transcripts")
+    done = command.run("usage", "--window", "nope")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "Known windows: five_hour, seven_day." in done.stderr
+
+
 def test_the_setting_turns_it_off(
     command: Command, api: Api, transcripts: object, home: Path
 ) -> None:
@@ -179,6 +207,15 @@ def test_wrong_usage(
     done = command.run("usage", *arguments)
     assert (2, "") == (done.returncode, done.stdout)
     assert "error:" in done.stderr
+
+
+def test_an_unknown_window_is_refused_without_transcripts(
+    command: Command, api: Api, store: Store
+) -> None:
+    store.login()
+    done = command.run("usage", "--window", "nope")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "Known windows: five_hour, seven_day" in done.stderr
 
 
 def test_hidden_names(command: Command, api: Api, transcripts: object, store: Store) -> None:
