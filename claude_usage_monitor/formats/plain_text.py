@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage import problem_text
+from claude_usage_monitor.usage.attribution.report import short_names, whole_points
+from claude_usage_monitor.usage.attribution.shown import WindowUse
 from claude_usage_monitor.usage.durations import (
     calendar_day,
     clock_phrase,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.throttling import Throttling
 
 _NOW_SECONDS = 30  # figures that are younger were read "now"
+_MAX_PROJECTS = 5  # named for each limit
 _FRESHNESS = ("age", "next", "problem")  # names of facts
 
 
@@ -101,7 +104,7 @@ def heading(status: AccountStatus) -> str:
 def facts(status: AccountStatus, now: datetime, options: FormatOptions) -> Iterator[Fact]:
     """Yield what there is to say about an account."""
     if status.usage is not None:
-        yield from _usage(status.usage, status.api_time(now), options)
+        yield from _usage(status.usage, status.use, status.api_time(now), options)
     if status.spend is not None:
         yield from _spend(status.spend)
     if status.throttling is not None:
@@ -122,10 +125,13 @@ def ascii_text(text: str, options: FormatOptions) -> str:
     return text.encode("ascii", "replace").decode("ascii") if options.ascii else text
 
 
-def _usage(usage: Usage, now: datetime, options: FormatOptions) -> Iterator[Fact]:
+def _usage(
+    usage: Usage, uses: Sequence[WindowUse], now: datetime, options: FormatOptions
+) -> Iterator[Fact]:
     usage = usage.at(now)
     for window in usage.windows:
         yield _window(window, now, options)
+        yield from (_use(use, window.label) for use in uses if use.key == window.key)
     if usage.extra_usage is not None:
         yield _extra_usage(usage.extra_usage, options)
     for pool in usage.credit_pools:
@@ -155,6 +161,22 @@ def _window(window: UsageWindow, now: datetime, options: FormatOptions) -> Fact:
         parts.append("the first to stop you")
     value = (state, None if percent is None else whole_percent(percent))
     return Fact(window.key, f"{window.label} limit: {', '.join(parts)}", value)
+
+
+def _use(use: WindowUse, label: str) -> Fact:
+    rows = use.largest_rows(_MAX_PROJECTS)
+    names = short_names(row.project for row in rows)
+    points = {names[row.project]: row.points for row in rows}
+    if use.elsewhere is not None:
+        points["elsewhere"] = use.elsewhere
+    whole = whole_points(points.values(), whole_percent(use.utilization))
+    used_by = [
+        f"{name} {'less than 1' if exact and not shown else shown} "
+        f"{'point' if shown <= 1 and exact else 'points'}"
+        for (name, exact), shown in zip(points.items(), whole, strict=True)
+    ]
+    assumption = [] if use.elsewhere is not None else [use.basis]
+    return Fact(f"use {use.key}", f"{label} limit, used by: {', '.join(used_by + assumption)}")
 
 
 def _percent(percent: float | None, options: FormatOptions) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import RateLimited, UnknownAccount
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
-from claude_usage_monitor.sources.demo import PROFILE, demo_usage
+from claude_usage_monitor.sources.demo import PROFILE, demo_usage, demo_use
 from claude_usage_monitor.store.settings import Mode
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -97,7 +97,8 @@ class DemoReader(Reader):
             return status._replace(spend=spend, profile=Profile(organization=PROFILE.organization))
         if self._account == WORK:
             return self._refused(status)
-        return status._replace(usage=demo_usage(now, self._started), profile=PROFILE)
+        usage = demo_usage(now, self._started)
+        return status._replace(usage=usage, use=tuple(demo_use(usage)), profile=PROFILE)
 
     def _refused(self, status: AccountStatus) -> AccountStatus:
         """Return a status with old figures, because the API has refused the last request."""
@@ -110,8 +111,10 @@ class DemoReader(Reader):
             retry_at,
             retry_after=timedelta(minutes=17),
         )
+        usage = demo_usage(refused_at, refused_at)
         return status._replace(
-            usage=demo_usage(refused_at, refused_at),
+            usage=usage,
+            use=tuple(demo_use(usage)),
             profile=Profile(display_name="Ada", email=WORK.email, plan="Team Premium"),
             problem=problem,
             next_read_at=retry_at,

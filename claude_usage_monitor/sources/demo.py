@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, mark_binding
 from claude_usage_monitor.usage.profile import Profile
 
@@ -20,6 +22,18 @@ _FIRST_RESET = timedelta(minutes=3)  # soon enough for the user to see it
 _PAUSE = timedelta(seconds=20)  # between two session windows, before the next message
 _FIVE_HOURS = timedelta(hours=5)
 _LIMIT = Decimal(140)
+
+_HOME = "/home/ada/work/"
+# Each project's share of a window in percent, the largest first; the rest was used elsewhere.
+_SHARES = {
+    "five_hour": {"atlas": 53.0, "orbit": 23.0, "notes": 6.0},
+    "seven_day": {"atlas": 38.0, "orbit": 27.0, "website": 14.0, "notes": 5.0, "dotfiles": 2.0},
+    "seven_day:fable": {"atlas": 73.0, "website": 17.0},
+}
+_SUBAGENTS, _REBUILT = 0.33, 0.12  # parts of a window
+_REBUILDS = 3
+_ERROR = 2.0  # points
+_BASIS = "from 14 past windows"
 
 
 def demo_usage(now: datetime, started: datetime) -> Usage:
@@ -52,6 +66,37 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
             utilization=float(min(used, _LIMIT) / _LIMIT * 100),
         ),
     )
+
+
+def demo_use(usage: Usage) -> Iterator[WindowUse]:
+    """Yield what used each running window."""
+    numbers = {name: number for number, name in enumerate(_SHARES["seven_day"], 1)}
+    for window in usage.windows:
+        if window.resets_at is None or not window.utilization:
+            continue
+        shares = _SHARES[window.key]
+        rows = tuple(
+            ProjectUse(
+                _HOME + name,
+                window.utilization * share / 100,
+                100 * share / sum(shares.values()),
+                numbers[name],
+            )
+            for name, share in shares.items()
+        )
+        yield WindowUse(
+            window.key,
+            window.resets_at,
+            window.utilization,
+            usage.as_of,
+            rows,
+            window.utilization - sum(row.points for row in rows),
+            _ERROR,
+            _BASIS,
+            _SUBAGENTS * window.utilization,
+            _REBUILDS,
+            _REBUILT * window.utilization,
+        )
 
 
 def _five_hour(now: datetime, started: datetime) -> tuple[float, datetime | None]:

@@ -89,9 +89,9 @@ def _spend_without_names(spend: Spend) -> Spend:
             you=you and you._replace(email=_YOU),
             by_user=tuple(
                 _without_user_name(
-                    user, _YOU if you and user.email == you.email else f"user {place}"
+                    user, _YOU if you and user.email == you.email else f"user {number}"
                 )
-                for place, user in enumerate(report.by_user, 1)
+                for number, user in enumerate(report.by_user, 1)
             ),
         )
     workspaces, keys = spend.by_workspace, spend.by_api_key
@@ -100,11 +100,11 @@ def _spend_without_names(spend: Spend) -> Spend:
         claude_code=report,
         by_workspace=workspaces
         and tuple(
-            row._replace(name=row.name and f"workspace {place}")
-            for place, row in enumerate(workspaces, 1)
+            row._replace(name=row.name and f"workspace {number}")
+            for number, row in enumerate(workspaces, 1)
         ),
         by_api_key=keys
         and tuple(
-            row._replace(name=row.name and f"API key {place}") for place, row in enumerate(keys, 1)
+            row._replace(name=row.name and f"API key {number}") for number, row in enumerate(keys, 1)
         ),
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.errors import Unreachable
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.plain_text import answers, changes, render
+from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.service import Component, Incident, ServiceStatus
@@ -104,6 +105,26 @@ def test_several_accounts_are_paragraphs() -> None:
     assert ["Work, Max 5x, ada@example.com", "Private, Pro, ada@home.example"] == [
         paragraph.split("\n")[0] for paragraph in paragraphs
     ]
+
+
+def test_what_used_a_limit_is_a_line_below_it_and_no_news() -> None:
+    rows = tuple(
+        ProjectUse(f"/home/ada/{name}", points, points)
+        for name, points in zip("abcdef", (40, 19.6, 8, 4, 2, 0.4), strict=True)
+    )
+    use = WindowUse("five_hour", NOW, 78.0, NOW, rows[:4], 6.4, 1.0, "", 0.0, 0, 0.0)
+    alone = use._replace(
+        rows=rows, utilization=74.0, elsewhere=None, basis="assuming all use was on this machine"
+    )
+    first, second = (NORMAL._replace(use=(each,)) for each in (use, alone))
+    assert lines_of(first)[2] == (
+        "5-hour limit, used by: a 40 points, b 20 points, c 8 points, d 4 points,"
+        " elsewhere 6 points"
+    )
+    assert lines_of(second)[2].endswith(
+        "d 4 points, 2 others 2 points, assuming all use was on this machine"
+    )
+    assert [] == news(first, second)
 
 
 # --- what a log gets -----------------------------------------------------------------------------

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.sources.demo import demo_usage
+from claude_usage_monitor.sources.demo import demo_usage, demo_use
 from claude_usage_monitor.usage.limits.windows import Severity
 from tests.support.payloads import NOW
 
@@ -37,3 +38,18 @@ def test_the_demo_has_valid_figures_at_any_age(seconds: float) -> None:
     for window in usage.windows:
         assert window.utilization is not None
         assert 0 <= window.utilization <= 100
+
+
+@pytest.mark.parametrize("minutes", [0, 2.5, 3.1, 200, 2000])
+def test_rows_and_elsewhere_are_the_percent_of_every_running_window(minutes: float) -> None:
+    usage = demo_usage(NOW + timedelta(minutes=minutes), NOW)
+    uses = list(demo_use(usage))
+    running = [window for window in usage.windows if window.resets_at and window.utilization]
+    assert [window.key for window in running] == [use.key for use in uses]
+    for window, use in zip(running, uses, strict=True):
+        assert window.utilization == pytest.approx(
+            sum(row.points for row in use.rows) + (use.elsewhere or 0.0)
+        )
+        assert 100 == pytest.approx(sum(row.share for row in use.rows))
+        assert use.elsewhere
+        assert use.elsewhere > 1

@@ -21,7 +21,7 @@ from claude_usage_monitor.usage.attribution.attribution import (
     rises_of,
 )
 from claude_usage_monitor.usage.attribution.messages import Use
-from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
+from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse, merged_rows
 from claude_usage_monitor.usage.attribution.weights import credit_units, model_family, price_units
 from claude_usage_monitor.usage.attribution.window_use import (
     FIVE_HOUR,
@@ -137,17 +137,16 @@ class AccountUse(NamedTuple):
         rows = rows_by("project", attributed.uses, attributed.points)
         rebuilt = self.rebuilt(attributed)
         numbers, _ = self.store.numbers()
+        shown_rows = [
+            ProjectUse(row.name, row.points or 0.0, row.share, numbers.get(row.name, 0))
+            for row in rows
+        ]
         return WindowUse(
             window.key,
             datetime.fromtimestamp(window.resets_at, UTC),
             window.utilization,
             now,
-            _merged(
-                [
-                    ProjectUse(row.name, row.points or 0.0, row.share, numbers.get(row.name, 0))
-                    for row in rows
-                ]
-            ),
+            tuple(merged_rows(shown_rows, _MAX_ROWS, "more projects")),
             attributed.elsewhere,
             attributed.plus_minus,
             attributed.basis,
@@ -232,15 +231,6 @@ def window_keys(
 def _instances(state: StateStore, identity: str, now: datetime) -> list[WindowInstance]:
     since = now - timedelta(seconds=RETENTION_SECONDS)
     return [instance.at(now) for instance in state.run(history.windows, identity, since)]
-
-
-def _merged(rows: list[ProjectUse]) -> tuple[ProjectUse, ...]:
-    """Return the largest rows, with the others as one."""
-    if len(rows) <= _MAX_ROWS:
-        return tuple(rows)
-    shown, rest = rows[: _MAX_ROWS - 1], rows[_MAX_ROWS - 1 :]
-    points, share = sum(row.points for row in rest), sum(row.share for row in rest)
-    return (*shown, ProjectUse(f"{len(rest)} more projects", points, share))
 
 
 def _seconds(moment: datetime) -> int:

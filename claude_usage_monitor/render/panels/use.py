@@ -12,7 +12,7 @@ from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.attribution.report import short_names, whole_points
-from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
+from claude_usage_monitor.usage.attribution.shown import WindowUse
 from claude_usage_monitor.usage.limits.windows import label_for, percent_text, whole_percent
 
 ELSEWHERE = "elsewhere"
@@ -48,7 +48,7 @@ def use_lines(use: WindowUse, width: int, max_rows: int, options: RenderOptions)
     """Return a heading, at most ``max_rows`` projects, what was elsewhere, and remarks."""
     margin = 2 if width >= MIN_DETAILED_WIDTH else 0  # as the limits above
     inner = width - 2 * margin
-    rows = _merged(use.rows, max_rows)
+    rows = use.largest_rows(max_rows)
     names = short_names(row.project for row in rows)
     labels = [names[row.project] for row in rows]
     points = [row.points for row in rows]
@@ -109,12 +109,3 @@ def _heading(use: WindowUse, width: int) -> str:
         )
         or f"{label} {percent}"
     )
-
-
-def _merged(rows: Sequence[ProjectUse], max_rows: int) -> list[ProjectUse]:
-    """Return the first rows; the last one stands for all others."""
-    if len(rows) <= max_rows:
-        return list(rows)
-    shown, rest = rows[: max_rows - 1], rows[max_rows - 1 :]
-    points, share = sum(row.points for row in rest), sum(row.share for row in rest)
-    return [*shown, ProjectUse(f"{len(rest)} others", points, share)]

@@ -4,6 +4,7 @@ This module is imported by `--json` once transcripts were read: it imports littl
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -64,6 +65,10 @@ class WindowUse(NamedTuple):
             rebuilt=factor * self.rebuilt,
         )
 
+    def largest_rows(self, count: int) -> list[ProjectUse]:
+        """Return at most ``count`` rows, of which the last one stands for all others."""
+        return merged_rows(self.rows, count, "others")
+
     def as_json(self) -> str:
         """Return the use as text."""
         moments = (self.resets_at.timestamp(), self.as_of.timestamp())
@@ -81,3 +86,12 @@ class WindowUse(NamedTuple):
             tuple(ProjectUse(*row) for row in rows),
             *rest,
         )
+
+
+def merged_rows(rows: Sequence[ProjectUse], count: int, noun: str) -> list[ProjectUse]:
+    """Return the first rows, and one for all others if there are more than ``count``."""
+    if len(rows) <= count:
+        return list(rows)
+    first, others = rows[: count - 1], rows[count - 1 :]
+    points, share = sum(row.points for row in others), sum(row.share for row in others)
+    return [*first, ProjectUse(f"{len(others)} {noun}", points, share)]
