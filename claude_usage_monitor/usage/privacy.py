@@ -105,6 +105,7 @@ def _spend_without_names(spend: Spend) -> Spend:
         ),
         by_api_key=keys
         and tuple(
-            row._replace(name=row.name and f"API key {number}") for number, row in enumerate(keys, 1)
+            row._replace(name=row.name and f"API key {number}")
+            for number, row in enumerate(keys, 1)
         ),
     )

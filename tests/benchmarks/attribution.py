@@ -1,9 +1,9 @@
 """Compare the attribution with the truth of generated transcripts and readings.
 
 ``python -m tests.benchmarks.attribution DIR TRUTH READINGS [--weights list-price] [--json]`` reads
- DIR into a new database, follows the readings as the program does, and prints the mean error
-of every kind of window: over the projects of a window, and of the use elsewhere. Exit code 1 if a
-sum differs from TRUTH. Needs the runtime dependencies only.
+DIR into a new database, follows the readings as the program does, and prints the mean error of
+every kind of window: over the projects of a window, and of the use elsewhere. Exit code 1 if a sum
+differs from TRUTH, 2 if a file cannot be used. Needs the runtime dependencies only.
 """
 
 from __future__ import annotations
@@ -44,10 +44,15 @@ class Error(NamedTuple):
 
 
 def read_uses(folder: Path, step: int) -> list[Use]:
-    """Read transcripts into a new database and return what was used."""
+    """Read transcripts into a new database and return what was used.
+
+    Raises ValueError if the folder contains none.
+    """
     with tempfile.TemporaryDirectory() as temporary:
+        roots = transcript_roots({"HOME": temporary, "CLAUDE_CONFIG_DIR": str(folder.absolute())})
         store = TranscriptStore(Path(temporary) / "transcripts.db")
-        scan(store, transcript_roots({"HOME": temporary, "CLAUDE_CONFIG_DIR": str(folder)}))
+        if not roots or not scan(store, roots).files:
+            raise ValueError(f"{folder} contains no transcripts below `projects`")
         uses = sorted(store.uses(0, 1 << 40, step))
         store.close()
     return uses
@@ -146,13 +151,18 @@ def main() -> int:
     parser.add_argument("--weights", choices=sorted(_WEIGHTS), default="credits")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    uses = read_uses(options.folder, 60)
-    wrong = wrong_sums(uses, json.loads(options.truth.read_text()))
-    lines = [json.loads(line) for line in options.readings.read_text().splitlines()]
     found: dict[str, list[Error]] = defaultdict(list)
-    for key, error in errors(uses, lines, options.weights):
-        found[key].append(error)
-        found["all"].append(error)
+    try:
+        uses = read_uses(options.folder, 60)
+        wrong = wrong_sums(uses, json.loads(options.truth.read_text()))
+        lines = [json.loads(line) for line in options.readings.read_text().splitlines()]
+        for key, error in errors(uses, lines, options.weights):
+            found[key].append(error)
+            found["all"].append(error)
+    except KeyError as error:
+        parser.error(f"TRUTH or a line of READINGS has no key {error}")
+    except (OSError, ValueError, TypeError) as error:
+        parser.error(str(error))
     means = {
         key: {
             "windows": len(each),
