@@ -31,13 +31,13 @@ COMMANDS = {  # name: (module with ``arguments(parser)`` and ``run(options) -> e
 _WITHOUT_COMMAND = f"{_FOLDER}.dashboard"
 
 
-class _OnlyFormat(SimpleNamespace):
-    """The options of ``--format NAME`` by itself: no other option is given."""
+class _SingleOption(SimpleNamespace):
+    """The options of a command line with a single one."""
 
     account: tuple[str, ...] = ()
 
     def __getattr__(self, _name: str) -> None:
-        """Return ``None``, which is no option."""
+        """Return ``None`` for an option that is not given."""
 
 
 def command() -> NoReturn:
@@ -75,12 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments == ["statusline"]:
-        # Claude Code waits for this line after every message: argparse would add 5 ms to its 50.
+        # Claude Code waits for this line after every message, and bars and scripts run the two
+        # others every few seconds: argparse would add 5 ms.
         options = SimpleNamespace(format=None, other_line=[])
         return _run_command(COMMANDS["statusline"][0], options)
     if len(arguments) == 2 and arguments[0] == "--format":
-        # A bar may run this every few seconds.
-        return _run_command(_WITHOUT_COMMAND, _OnlyFormat(format=arguments[1]))
+        return _run_command(_WITHOUT_COMMAND, _SingleOption(format=arguments[1]))
+    if arguments == ["--json"]:
+        return _run_command(_WITHOUT_COMMAND, _SingleOption(json=True))
     from claude_usage_monitor.cli.parser import build_parser
 
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None

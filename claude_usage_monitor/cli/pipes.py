@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import sys
 import threading
 import time
@@ -49,7 +48,9 @@ def output_of(command: Sequence[str], content: bytes) -> str:
     Waits at most `_COMMAND_TIMEOUT`, then kills the command and its child processes. Returns an
     empty string if the command cannot be started.
     """
-    import subprocess  # takes 10 ms; only needed for another status line
+    # These take 10 ms; only needed for another status line.
+    import signal
+    import subprocess
 
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from the user's settings

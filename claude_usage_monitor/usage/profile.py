@@ -1,6 +1,5 @@
 """The profile of an account and the label of its plan."""
 
-import re
 from typing import NamedTuple
 
 _TYPES = {
@@ -12,7 +11,6 @@ _TYPES = {
 }
 _ORGANIZATION_PLANS = ("Team", "Enterprise")
 _SEATS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
-_MULTIPLIER = re.compile(r"max_(\d+x)")
 
 
 class Profile(NamedTuple):
@@ -56,9 +54,9 @@ def plan_label(
         return None
     if name is None:
         return plan_type
-    multiplier = _MULTIPLIER.search(rate_limit_tier or "")
-    if name == "Max" and multiplier:
-        return f"Max {multiplier[1]}"
+    _, _, multiplier = (rate_limit_tier or "").partition("max_")  # as in default_claude_max_20x
+    if name == "Max" and multiplier.endswith("x") and multiplier[:-1].isdecimal():
+        return f"Max {multiplier}"
     if name == "Team" and seat_tier:
         return _SEATS.get(seat_tier, f"Team {seat_tier}")
     return name

@@ -21,7 +21,8 @@ def show(request: DashboardRequest) -> int:
     except UsageMonitorError as error:
         show_error(error, request.output_file)
         raise
-    clock = clock_style(request.environ, utc_now(), request.settings)._replace(twelve_hour=False)
+    settings = request.settings._replace(clock="24h")
+    clock = clock_style(request.environ, utc_now(), settings)
     document = load_format("json")(statuses, utc_now(), FormatOptions(clock=clock))
     _write(document, request.output_file)
     return request.report(statuses)

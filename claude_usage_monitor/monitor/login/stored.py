@@ -25,7 +25,7 @@ from claude_usage_monitor.files import require_own_file
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file
-from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
+from claude_usage_monitor.sources.text import clean, is_token
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
@@ -70,7 +70,7 @@ class StoredCredentials(NamedTuple):
         """The refresh token; ``None`` if the login was added without one."""
         login = values.json_object(self.credentials.get("claudeAiOauth")) or {}
         token = login.get("refreshToken")
-        usable = isinstance(token, str) and TOKEN_PATTERN.fullmatch(token)
+        usable = isinstance(token, str) and is_token(token)
         return Secret(str(token)) if usable else None
 
 

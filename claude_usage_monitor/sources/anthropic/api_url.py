@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import urlsplit
 
 from claude_usage_monitor.errors import InvalidSetting
@@ -11,7 +11,6 @@ from claude_usage_monitor.errors import InvalidSetting
 API_URL = "https://api.anthropic.com"
 TOKEN_URL = "https://platform.claude.com"  # noqa: S105 - an address
 API_URL_VARIABLE = "CLAUDE_USAGE_MONITOR_API_URL"
-_LOOPBACK = re.compile(r"127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}", re.ASCII)
 
 
 def base_url_from(environ: Mapping[str, str]) -> str:
@@ -46,4 +45,9 @@ def token_base_url_from(environ: Mapping[str, str]) -> str:
 
 
 def _is_loopback(host: str | None) -> bool:
-    return host in ("localhost", "::1") or bool(_LOOPBACK.fullmatch(host or ""))
+    if host in ("localhost", "::1"):
+        return True
+    try:
+        return IPv4Address(host or "").is_loopback
+    except AddressValueError:
+        return False

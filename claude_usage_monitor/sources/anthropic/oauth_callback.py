@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from claude_usage_monitor.errors import LoginFailed
 from claude_usage_monitor.sources.anthropic.oauth_login import Challenge
 from claude_usage_monitor.sources.loopback_server import LoopbackServer, Page
-from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
+from claude_usage_monitor.sources.text import clean, is_token
 from claude_usage_monitor.usage.secret import Secret
 
 CALLBACK_PATH = "/callback"
@@ -120,7 +120,7 @@ def outcome_of(fields: Mapping[str, str], state: bytes) -> Outcome | None:
         return None
     if "error" not in fields:
         code = fields.get("code", "")
-        return Secret(code) if TOKEN_PATTERN.fullmatch(code) else None
+        return Secret(code) if is_token(code) else None
     error, description = clean(fields["error"], 60), clean(fields.get("error_description", ""))
     reason = ": ".join(part for part in (error, description) if part)
     if error == "access_denied":

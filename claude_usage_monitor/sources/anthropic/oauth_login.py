@@ -33,7 +33,7 @@ from claude_usage_monitor.sources.anthropic.failed_reply import (
     Failure,
 )
 from claude_usage_monitor.sources.reply import Reply
-from claude_usage_monitor.sources.text import TOKEN_PATTERN
+from claude_usage_monitor.sources.text import is_token
 from claude_usage_monitor.sources.values import json_object, number, parse_json_object, text
 from claude_usage_monitor.usage.secret import Secret
 
@@ -176,7 +176,7 @@ def _useless_success(message: str) -> UnexpectedResponse:
 
 
 def _token(value: object) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and TOKEN_PATTERN.fullmatch(value) else None
+    return Secret(value) if isinstance(value, str) and is_token(value) else None
 
 
 def _lifetime(value: object) -> timedelta | None:

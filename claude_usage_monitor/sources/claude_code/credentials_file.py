@@ -24,7 +24,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources import values
-from claude_usage_monitor.sources.text import TOKEN_PATTERN, clean
+from claude_usage_monitor.sources.text import clean, is_token
 from claude_usage_monitor.usage.secret import Secret
 
 TOKEN_VARIABLE = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - a variable's name
@@ -56,7 +56,7 @@ def token_from_environment(environ: Mapping[str, str]) -> Login | None:
     raw = environ.get(TOKEN_VARIABLE, "").strip()
     if not raw:
         return None
-    if not TOKEN_PATTERN.fullmatch(raw):
+    if not is_token(raw):
         raise NoCredentials(
             f"{TOKEN_VARIABLE} is not a token: it contains spaces or other impossible characters.",
             "Set it to a token, or unset it.",
@@ -146,9 +146,9 @@ def login_from_json(credentials: values.JsonObject, location: str) -> Login:
         raise LoginErased(
             f"Claude Code has erased the login in {location}: it could not refresh it.", _LOG_IN
         )
-    if not isinstance(token, str) or not TOKEN_PATTERN.fullmatch(token):
+    if not isinstance(token, str) or not is_token(token):
         raise NoCredentials(f"The login in {location} has no usable access token.", _LOG_IN)
-    if not isinstance(refresh_token, str) or not TOKEN_PATTERN.fullmatch(refresh_token):
+    if not isinstance(refresh_token, str) or not is_token(refresh_token):
         refresh_token = None
     scopes = login.get("scopes")
     return Login(
