@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -54,6 +54,27 @@ class Parser(argparse.ArgumentParser):
         """Report wrong usage and exit."""
         output.error(message, f"`{self.prog} --help` lists the options.")
         raise SystemExit(ExitCode.USAGE)
+
+    def parse_known_args(  # type: ignore[override] # argparse calls it for every parser
+        self, args: Sequence[str], namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse the arguments; report an unknown option before argparse misreads its value."""
+        commands = set(self._commands())
+        for argument in args:
+            if argument == "--" or argument in commands:
+                break
+            option = argument.partition("=")[0]
+            if option.startswith("--") and option not in self._option_string_actions:
+                suggestion = did_you_mean(option, self._option_string_actions)
+                self.error(f"unknown option {option}{suggestion or '.'}")
+        return super().parse_known_args(args, namespace)
+
+    def _commands(self) -> Iterable[object]:
+        """Return the names after which the arguments are those of another parser."""
+        for action in self._actions:
+            if action.nargs == argparse.PARSER and action.choices is not None:
+                return action.choices
+        return ()
 
     def format_help(self) -> str:
         """Return the help; lines that are too wide are broken between words."""

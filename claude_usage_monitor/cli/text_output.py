@@ -38,9 +38,13 @@ def text_of(
 def write(text: str, file: Path | None) -> None:
     """Write the text as a line to standard output, or replace a file with it.
 
-    Raises OutputFailed, or OSError for a file.
+    Raises OutputFailed.
     """
     if file is None:
         output.data(f"{text}\n")
-    else:
+        return
+    try:
         replace_file(file, f"{output.redacted(text)}\n".encode("utf-8", "replace"))
+    except OSError as error:
+        hint = "--output needs a file in a folder that you can write to."
+        raise output.OutputFailed(output.describe(error), hint) from None

@@ -226,7 +226,7 @@ class UsageClient:
 
 
 def _services() -> Services:
-    settings, _ = load_settings(config_path(os.environ))
+    settings = load_settings(config_path(os.environ))
     return Services(
         os.environ, settings, utc_now, announce=lambda notice: warnings.warn(notice, stacklevel=2)
     )

@@ -106,17 +106,23 @@ def _read(
 def _shown(text: str) -> str:
     """Return a text from the file, printable and cut to `_MAX_SHOWN`."""
     shown = "".join(character if character.isprintable() else "?" for character in text)
-    return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 1]}…"
+    return _cut(shown)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
 def _shown_value(value: object) -> str:
-    """Return a value as it stands in the file."""
+    """Return a value as it stands in the file; a long list is cut."""
     if isinstance(value, str):
         return f'"{_shown(value)}"'
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "a table"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return _cut(f"[{', '.join(map(_shown_value, value[:_MAX_SHOWN]))}]")
     return _shown(str(value))
 
 

@@ -1,5 +1,6 @@
 """The settings of config.toml: every key is optional, and an unusable value means the default."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -57,22 +58,26 @@ class Settings(NamedTuple):
         return WorkWeek(frozenset(days), timedelta(minutes=begin), timedelta(minutes=end))
 
 
-def load_settings(path: Path) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings in a file, and a warning for each unusable part of it.
+def load_settings(path: Path, warn: Callable[[str], None] = lambda _: None) -> Settings:
+    """Return the settings in a file; ``warn`` receives a warning for each unusable part of it.
 
     A missing file gives the defaults without a warning.
     """
     try:
         content = read_own_file(path, _MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        return Settings(), ()
+        return Settings()
     except OSError as error:
-        return Settings(), (f"{path} is not used ({error.strerror}); using the defaults",)
+        warn(f"{path} is not used ({error.strerror}); using the defaults")
+        return Settings()
     # Its imports take 13 ms, and only users with a config.toml need it.
     from claude_usage_monitor.store import config_toml
 
     try:
         values, warnings = config_toml.parse(content)
     except config_toml.NotToml as error:
-        return Settings(), (f"{path} is not valid TOML ({error}); using the defaults",)
-    return Settings(**values), tuple(f"{path}: {warning}" for warning in warnings)
+        warn(f"{path} is not valid TOML ({error}); using the defaults")
+        return Settings()
+    for warning in warnings:
+        warn(f"{path}: {warning}")
+    return Settings(**values)

@@ -71,16 +71,22 @@ ALL_SET = Settings(
 )
 
 
+def load(path: Path) -> tuple[Settings, tuple[str, ...]]:
+    warnings: list[str] = []
+    settings = load_settings(path, warnings.append)
+    return settings, tuple(warnings)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "config.toml"
 
 
 def test_a_missing_file_gives_the_defaults(path: Path) -> None:
-    assert (Settings(), ()) == load_settings(path)
+    assert (Settings(), ()) == load(path)
     path.touch()
-    assert (Settings(), ()) == load_settings(path)
-    assert (Settings(), ()) == load_settings(path / "below" / "a" / "file")
+    assert (Settings(), ()) == load(path)
+    assert (Settings(), ()) == load(path / "below" / "a" / "file")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_a_missing_file_gives_the_defaults(path: Path) -> None:
 )
 def test_every_key_is_read(path: Path, text: bytes) -> None:
     path.write_bytes(text)
-    assert (ALL_SET, ()) == load_settings(path)
+    assert (ALL_SET, ()) == load(path)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_an_unusable_value_is_a_warning_and_its_default(
     path.write_text("\n".join([line, *others]))
     setting = {"api_floor_seconds": "api_floor"}.get(key, key)
     expected = ALL_SET._replace(**{setting: getattr(Settings(), setting)})
-    loaded, (warning,) = load_settings(path)
+    loaded, (warning,) = load(path)
     assert expected == loaded
     assert warning.startswith(f"{path}: `{key}` is ")
     assert warning.endswith(f", but must be {requirement}; the default is used")
@@ -164,7 +170,7 @@ def test_an_unusable_value_is_a_warning_and_its_default(
         ("listen = 9464", f"`serve.listen` is 9464, but must be {LISTEN_REQUIREMENT}"),
         ("certfile = false", "`serve.certfile` is false, but must be the path of a file"),
         ("hosts = 'a'", '`serve.hosts` is "a", but must be a list of host names'),
-        ("hosts = [1]", "`serve.hosts` is a list, but must be a list of host names"),
+        ("hosts = [1]", "`serve.hosts` is [1], but must be a list of host names"),
         ("port = 9464", "unknown key `serve.port`"),
     ],
 )
@@ -172,7 +178,7 @@ def test_an_unusable_value_in_a_section_is_a_warning_and_its_default(
     path: Path, line: str, warning: str
 ) -> None:
     path.write_text(f"[serve]\n{line}")
-    loaded, (shown,) = load_settings(path)
+    loaded, (shown,) = load(path)
     assert Settings(serve=ServeSettings()) == loaded
     assert shown.startswith(f"{path}: {warning}")
 
@@ -180,7 +186,7 @@ def test_an_unusable_value_in_a_section_is_a_warning_and_its_default(
 @pytest.mark.parametrize("value", ["22:00", "22:00Z-08:00", "22:00-08:00Z", "late-early", 5])
 def test_unusable_quiet_hours_are_a_warning_and_none(path: Path, value: object) -> None:
     path.write_text(f"[alerts]\nquiet = {json.dumps(value)}")
-    loaded, (shown,) = load_settings(path)
+    loaded, (shown,) = load(path)
     assert AlertSettings() == loaded.alerts
     assert 'but must be two local times, such as "22:00-08:00"' in shown
 
@@ -188,7 +194,7 @@ def test_unusable_quiet_hours_are_a_warning_and_none(path: Path, value: object) 
 def test_a_section_must_be_a_table(path: Path) -> None:
     path.write_text("serve = 1")
     warning = f"{path}: `serve` must be a section, [serve]; the default is used"
-    assert (Settings(), (warning,)) == load_settings(path)
+    assert (Settings(), (warning,)) == load(path)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +209,12 @@ def test_a_section_must_be_a_table(path: Path) -> None:
 )
 def test_the_limits_themselves_are_usable(path: Path, line: str) -> None:
     path.write_text(line)
-    assert () == load_settings(path)[1]
+    assert () == load(path)[1]
 
 
 def test_an_unknown_key_is_a_warning_that_shows_it_harmlessly(path: Path) -> None:
     path.write_text('"unheard\\u001bof" = 1\nascii = true\n[table]\n')
-    loaded, warnings = load_settings(path)
+    loaded, warnings = load(path)
     assert Settings(ascii=True) == loaded
     assert (
         f"{path}: unknown key `unheard?of`; it is ignored",
@@ -225,7 +231,12 @@ def test_an_unknown_key_is_a_warning_that_shows_it_harmlessly(path: Path) -> Non
         ('mode = "subscription"', '`mode` is "subscription", but must be "auto", "code" or'),
         ("ascii = 1.50", "`ascii` is 1.50, but must be true or false"),
         ("mode = true", "`mode` is true, but must be"),
-        ("email = []", "`email` is a list, but must be an e-mail address"),
+        ("email = []", "`email` is [], but must be an e-mail address"),
+        ('work_days = ["mon", "Monday"]', '`work_days` is ["mon", "Monday"], but must be'),
+        (
+            f"work_days = {['monday'] * 20}",
+            '`work_days` is ["monday", "monday", "monday", "monday"…, but',
+        ),
         ("[email]", "`email` is a table, but must be an e-mail address"),
         ('mode = "\\u001b[31m"', '`mode` is "?[31m", but must be'),
     ],
@@ -234,7 +245,7 @@ def test_a_mistake_is_named_with_its_value_and_what_was_meant(
     path: Path, line: str, words: str
 ) -> None:
     path.write_text(line)
-    (warning,) = load_settings(path)[1]
+    (warning,) = load(path)[1]
     assert warning.startswith(f"{path}: {words}")
 
 
@@ -244,7 +255,7 @@ def test_a_mistake_is_named_with_its_value_and_what_was_meant(
 def test_a_budget_is_exactly_what_is_written(path: Path, written: str) -> None:
     """It is never a float, which would not hold ``999999999999.99`` to the cent."""
     path.write_text(f"monthly_budget = {written}")
-    assert (Settings(monthly_budget=Decimal(written)), ()) == load_settings(path)
+    assert (Settings(monthly_budget=Decimal(written)), ()) == load(path)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +274,7 @@ def test_a_file_that_is_not_toml_is_one_warning_and_the_defaults(
     path: Path, content: bytes
 ) -> None:
     path.write_bytes(content)
-    loaded, (warning,) = load_settings(path)
+    loaded, (warning,) = load(path)
     assert Settings() == loaded
     assert warning.startswith(f"{path} is not ")
     assert warning.endswith("; using the defaults")
@@ -278,13 +289,13 @@ def test_anything_but_a_regular_file_is_a_warning(path: Path, kind: str) -> None
     else:
         os.mkfifo(path)
     expected = f"{path} is not used (not a regular file); using the defaults"
-    assert (Settings(), (expected,)) == load_settings(path)
+    assert (Settings(), (expected,)) == load(path)
 
 
 def test_a_file_that_others_can_change_is_not_used(path: Path) -> None:
     path.write_bytes(EVERY_KEY)
     path.chmod(0o602)
-    loaded, (warning,) = load_settings(path)
+    loaded, (warning,) = load(path)
     assert Settings() == loaded
     assert f"other users can write to it: `chmod go-w '{path}'`" in warning
 
@@ -293,7 +304,7 @@ def test_a_file_that_others_can_change_is_not_used(path: Path) -> None:
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_content_gives_settings(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    load_settings(path)
+    load(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -303,7 +314,7 @@ def test_any_content_gives_settings(path: Path, content: bytes) -> None:
 )
 def test_any_value_of_any_key_gives_settings(path: Path, key: str, value: object) -> None:
     path.write_text(f"{key} = {str(value).lower()}")
-    load_settings(path)
+    load(path)
 
 
 def test_days_or_hours_alone_are_a_work_week() -> None:

@@ -47,9 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Send alerts until a signal; return 0 after Ctrl+C."""
-    settings, warnings = load_settings(config_path(os.environ))
-    for warning in warnings:
-        output.warning(warning)
+    settings = load_settings(config_path(os.environ), output.warning)
     alerts = settings.alerts or AlertSettings()
     if options.test is not None:
         alert = _invented(options.test, utc_now())

@@ -71,11 +71,10 @@ def _request(options: argparse.Namespace) -> DashboardRequest:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Return the settings of config.toml, overridden by command-line options."""
-    settings = Settings()
-    if not options.demo:
-        settings, warnings = load_settings(config_path(os.environ))
-        for warning in warnings:
-            output.warning(warning)
+    if options.demo:
+        settings = Settings()
+    else:
+        settings = load_settings(config_path(os.environ), output.warning)
     if options.interval is not None:
         settings = settings._replace(interval=timedelta(seconds=options.interval))
     if options.mode is not None:

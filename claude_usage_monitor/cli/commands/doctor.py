@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         if not found:
             output.note("No bar, prompt or editor was found. docs/integrations.md has them all.")
         return ExitCode.OK
-    settings, _ = load_settings(config_path(environ))
+    settings = load_settings(config_path(environ))
     style = clock_style(environ, utc_now(), settings)
     diagnosis = diagnose(
         environ, utc_now, style, online=options.online, hide_names=options.hide_names

@@ -117,9 +117,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace) -> DashboardRequest:
-    settings, warnings = load_settings(config_path(os.environ))
-    for warning in warnings:
-        output.warning(warning)
+    settings = load_settings(config_path(os.environ), output.warning)
     names = (options.account,) if options.account else ()
     return DashboardRequest(settings, os.environ, names, all_accounts=False, demo=False)
 

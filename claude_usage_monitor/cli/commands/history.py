@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run and options.import_file is None:
         output.error("--dry-run goes with --import FILE.", "Add it, or leave out --dry-run.")
         return ExitCode.USAGE
-    settings, _ = load_settings(config_path(os.environ))
+    settings = load_settings(config_path(os.environ), output.warning)
     services = Services(os.environ, settings, utc_now, announce=output.note)
     name, history = account_history(AccountRegistry(services), options.account)
     if options.hide_names or settings.hide_names:
@@ -123,8 +123,12 @@ def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> 
     if path == "-":
         parsed = parse_lines(_lines(sys.stdin.buffer) if sys.stdin is not None else ())
     else:
-        with open(path, "rb") as file:  # noqa: PTH123 - a device such as /dev/stdin, too
-            parsed = parse_lines(_lines(file))
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - a device such as /dev/stdin, too
+                parsed = parse_lines(_lines(file))
+        except OSError as error:
+            output.error(output.describe(error), "Name a file that you can read, or - for stdin.")
+            return ExitCode.FAILED
     if not parsed.readings:
         output.error(f"There are no readings in {where}.", _IMPORT_HINT)
         return ExitCode.FAILED

@@ -14,6 +14,7 @@ def show(request: DashboardRequest) -> int:
     statuses = request.shown(request.read_accounts())
     shown = [status for status in statuses if status.has_figures]
     if shown and request.settings.plain:
+        shown = [status._replace(next_read_at=None) for status in shown]  # this command ends
         output.data(f"{plain_text.render(shown, utc_now(), request.format_options())}\n")
     elif shown:
         # Importing Rich takes 40 ms, and only a frame needs it.

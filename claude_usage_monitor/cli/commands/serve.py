@@ -9,6 +9,7 @@ files and the names that clients may use for this computer.
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import ipaddress
 import os
@@ -71,10 +72,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         server = MetricsServer(address, collect, serve.hosts, _tls(serve))
     except OSError as error:
-        output.error(
-            f"Cannot listen on {_text(address)}: {error.strerror or error}.",
-            "Choose another address with --listen ADDR:PORT, or check the files in [serve].",
-        )
+        hint = "Choose another address with --listen ADDR:PORT, or check the files in [serve]."
+        if error.errno == errno.EADDRINUSE:
+            hint = "End the program that uses this port, or choose another: --listen ADDR:PORT."
+        output.error(f"Cannot listen on {_text(address)}: {error.strerror or error}.", hint)
         return ExitCode.FAILED
     address = (address[0], server.port)
     scheme = "http" if serve.certfile is None else "https"
@@ -97,10 +98,7 @@ def run(options: argparse.Namespace) -> int:
 def _settings(*, demo: bool) -> Settings:
     if demo:
         return Settings()
-    settings, warnings = load_settings(config_path(os.environ))
-    for warning in warnings:
-        output.warning(warning)
-    return settings
+    return load_settings(config_path(os.environ), output.warning)
 
 
 def _tls(serve: ServeSettings) -> Tls | None:

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         from claude_usage_monitor.store.paths import config_path
         from claude_usage_monitor.store.settings import load_settings
 
-        settings, _ = load_settings(config_path(os.environ))
+        settings = load_settings(config_path(os.environ))
         render = format_named(options.format)
         clock = clock_style(os.environ, utc_now(), settings)
     content = read_input()

@@ -78,9 +78,7 @@ def run(options: argparse.Namespace) -> int:
         return _forget(ask=not options.yes)
     if options.last and (options.since or options.until):
         raise InvalidSetting("--last and --since exclude each other.", "Leave out one of them.")
-    settings, warnings = load_settings(config_path(os.environ))
-    for warning in warnings:
-        output.warning(warning)
+    settings = load_settings(config_path(os.environ), output.warning)
     return _report(options, settings)
 
 

@@ -131,6 +131,8 @@ def file_findings(
         is_wrong_folder = own.is_folder and condition is Condition.WRONG_TYPE
         words = "not a folder" if is_wrong_folder else condition.value
         detail = str(own.path) if condition is Condition.GOOD else f"{own.path}: {words}"
+        if own.name == "settings" and settings_warnings and not hint:
+            continue  # its warnings follow
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
     if state_notice is None:
         yield from _space_findings(state_path(environ).parent)

@@ -50,7 +50,8 @@ def diagnose(
     ``online`` also sends a request for usage, if the request budget allows it.
     """
     now = clock()
-    settings, settings_warnings = load_settings(config_path(environ))
+    settings_warnings: list[str] = []
+    settings = load_settings(config_path(environ), settings_warnings.append)
     hide_names = hide_names or settings.hide_names
     notices: list[str] = []
     services, is_url_valid = _services(environ, settings, clock, notices.append)

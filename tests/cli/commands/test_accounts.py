@@ -307,7 +307,7 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     ((KEY, "--admin-key"), b"", 2, "looks like a token or key"),
     (("Work",), b"", 2, "one of the arguments --login "),
     (("Work", "--login", "--admin-key"), b"", 2, "not allowed with"),
-    (("Work", "--admin-key", "key"), b"", 2, "unrecognized"),
+    (("Work", "--admin-key", "key"), b"", 2, "unknown option"),
     (("Work", "--admin-key", KEY), b"", 2, "arguments: sk-ant-<redacted>$"),
     (("Work", f"--admin-key={KEY}"), b"", 2, "sk-ant-<redacted>"),
     (("Console", "--login", KEY), b"", 2, "sk-ant-<redacted>$"),
@@ -564,7 +564,7 @@ def test_without_standard_input_nothing_is_removed(command: Command, server: Tok
         (("remove", "claude-code", "--yes"), 2, "cannot be removed"),
         (("rename", "Work", "CONSOLE"), 2, "taken"),
         (("use", "\udcff"), 2, "There is no account"),
-        (("list", "--js"), 2, "unrecognized"),
+        (("list", "--js"), 2, "unknown option"),
     ],
 )
 def test_a_failed_action_is_an_error_and_a_hint(

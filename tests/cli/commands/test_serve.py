@@ -98,7 +98,7 @@ def test_an_address_in_use_is_explained(command: Command) -> None:
         done = command.run("serve", "--demo", "--listen", f"127.0.0.1:{port}")
     assert (1, "") == (done.returncode, done.stdout)
     assert f"error: Cannot listen on 127.0.0.1:{port}: Address already in use." in done.stderr
-    assert "hint: Choose another address with --listen" in done.stderr
+    assert "hint: End the program that uses this port, or choose another" in done.stderr
 
 
 @pytest.mark.parametrize(
