@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from werkzeug import Response
 
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
@@ -27,12 +28,11 @@ from tests.test_processes import database, document, kill_at_random
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
 
+pytestmark = pytest.mark.timeout(1800)
 SOAK_SECONDS = 600.0
 BLOCK_SECONDS = (240.0, 300.0)  # the API responds with 429 from the first until the second
 ROWS = 10_000_000

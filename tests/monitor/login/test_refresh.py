@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,14 +94,15 @@ def test_an_expired_login_is_refreshed_once_and_then_used(server: TokenServer) -
     assert 1 == len(server.refreshes)
 
 
-def test_a_login_is_refreshed_when_less_than_five_minutes_are_left(server: TokenServer) -> None:
+@pytest.mark.parametrize(("seconds_left", "refreshes"), [(340, 0), (299, 1)])
+def test_a_login_is_refreshed_when_less_than_five_minutes_are_left(
+    server: TokenServer, seconds_left: int, refreshes: int
+) -> None:
     clock = Clock()
     saved = save_account(server.issue("work", expires_in=600), "work")
-    read(registry(clock), saved)
-    assert [] == server.refreshes
-    clock.advance(seconds=301)
+    clock.advance(seconds=600 - seconds_left)
     assert read(registry(clock), saved).problem is None
-    assert 1 == len(server.refreshes)
+    assert refreshes == len(server.refreshes)
 
 
 def test_the_token_endpoint_gets_our_own_user_agent(server: TokenServer) -> None:
@@ -221,12 +222,15 @@ def test_an_attempt_is_counted_before_its_response_arrives(
     fingerprint = token_fingerprint(Secret(refresh_token(saved)))
     accounts = registry().services.accounts
     accounts.store_refresh_state(saved.id, RefreshState(fingerprint, unanswered, 0, None))
-    during: list[int] = []
-    server.after_rotation = lambda _: during.append(
-        accounts.refresh_state(saved.id, fingerprint).unanswered
-    )
+    during: list[RefreshState] = []
+    server.after_rotation = lambda _: during.append(accounts.refresh_state(saved.id, fingerprint))
+    began = datetime.now(UTC)
     assert read(registry(), saved).problem is None
-    assert [unanswered + 1] == during
+    (attempt,) = during
+    assert (unanswered + 1, this_process()) == (attempt.unanswered, attempt.sent_by)
+    assert attempt.next_request_at is not None
+    timeout = timedelta(seconds=30)
+    assert began + timeout < attempt.next_request_at < datetime.now(UTC) + timeout
 
 
 def test_the_error_of_a_revoked_refresh_token_keeps_its_class() -> None:
@@ -493,6 +497,18 @@ def test_the_attempt_of_a_dead_process_delays_no_other_process(server: TokenServ
         problem = read(registry(), saved).problem
         assert requests == len(server.refreshes)
         assert (requests == 0) == (problem is not None and problem.retry_at is not None)
+
+
+def test_the_attempt_of_a_running_process_delays_others_for_30_seconds_at_most(
+    server: TokenServer,
+) -> None:
+    """The computer may have been suspended since, and the response is lost."""
+    saved, clock = expired(server), Clock()
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    state = RefreshState(fingerprint, 1, 0, clock(), sent_by=this_process())
+    registry().services.accounts.store_refresh_state(saved.id, state)
+    assert read(registry(clock), saved).problem is None
+    assert 1 == len(server.refreshes)
 
 
 def test_no_token_is_sent_if_the_attempt_cannot_be_recorded(
