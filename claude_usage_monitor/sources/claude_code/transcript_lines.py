@@ -54,7 +54,7 @@ _ACCOUNT_SEARCH = 1 << 16
 _SYNTHETIC = "<synthetic>"  # the model of a message that Claude Code wrote itself
 _OTHER_PROVIDERS = ("msg_vrtx_", "msg_bdrk_")
 _MAIN = FileKind.MAIN
-_LIMITS, _FAST, _OTHER_PROVIDER = Meter.LIMITS, Meter.FAST, Meter.OTHER_PROVIDER
+_LIMITS, _FAST, _OTHER_PROVIDER = map(int, Meter)  # SQLite stores plain integers much faster
 _WORKTREES = ("/.claude/worktrees/", "\\.claude\\worktrees\\")
 _MAX_FOLDER = 1000  # characters
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()

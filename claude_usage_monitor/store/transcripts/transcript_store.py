@@ -147,7 +147,7 @@ class TranscriptStore:
             owner: self._owner_id(owner, part, seconds) for owner in {m.owner for m in messages}
         }
         models = {model: self._name_id(model) for model in {m.model for m in messages}}
-        return [(m.id, m.at, owners[m.owner], models[m.model], *m[4:]) for m in messages]
+        return [(*m[:2], owners[m.owner], models[m.model], *m[4:]) for m in messages]
 
     def _write_session(self, session: str, project: str, part: Part) -> None:
         self._connection.execute(

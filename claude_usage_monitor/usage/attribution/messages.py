@@ -67,7 +67,7 @@ class Message(NamedTuple):
     at: int
     owner: Owner
     model: str
-    meter: Meter
+    meter: int
     messages: int
     input: int
     output: int

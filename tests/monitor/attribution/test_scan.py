@@ -148,27 +148,33 @@ from pathlib import Path
 from claude_usage_monitor.monitor.attribution import scan
 from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 scan._MAX_PARTS = 3
-scan.scan(TranscriptStore(Path(sys.argv[1])), [Path(sys.argv[2])])
+store = TranscriptStore(Path(sys.argv[1]))
+print("reading", flush=True)
+scan.scan(store, [Path(sys.argv[2])])
 """
 
 
 def kill_scans(tmp_path: Path, seed: int, runs: int) -> int:
-    """Kill scans at random moments until their sums are complete; return how many were killed."""
+    """Kill scans at random moments while they read; return how many were killed."""
     truth = generate(tmp_path / "tree", seed, megabytes=4)
     rng = random.Random(seed)  # noqa: S311 - no secret
     database = tmp_path / "transcripts.db"
     killed = 0
     for _ in range(runs):
-        scanner = subprocess.Popen(
-            [sys.executable, "-c", SCANNER, database, tmp_path / "tree" / "projects"]
-        )
-        time.sleep(rng.uniform(0.02, 0.4))
-        scanner.send_signal(signal.SIGKILL)
-        killed += scanner.wait() == -signal.SIGKILL
-        if killed % 10 == 9:  # read everything again: the messages stay, the positions do not
-            store = TranscriptStore(database)
-            store.forget_files(store.files())
-            store.close()
+        with subprocess.Popen(
+            [sys.executable, "-c", SCANNER, database, tmp_path / "tree" / "projects"],
+            stdout=subprocess.PIPE,
+        ) as scanner:
+            assert scanner.stdout is not None
+            scanner.stdout.readline()
+            time.sleep(rng.uniform(0, 0.1))
+            scanner.send_signal(signal.SIGKILL)
+        killed += scanner.returncode == -signal.SIGKILL
+        store = TranscriptStore(database)
+        files = store.files()
+        if len(files) == truth["files"]:  # read everything again: only the messages stay
+            store.forget_files(files)
+        store.close()
     store = TranscriptStore(database)
     scan(store, roots(tmp_path / "tree"))
     require_truth(store, truth, *TABLES, *OWNER_TABLES)
