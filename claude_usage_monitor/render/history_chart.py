@@ -55,12 +55,18 @@ def bars(
 
 
 def sparkline(
-    hours: Sequence[HourUse], now: datetime, width: int, options: RenderOptions
+    hours: Sequence[HourUse], now: datetime, columns: int, options: RenderOptions, each: int = 1
 ) -> tuple[Text, float]:
-    """Draw the points used in each of the last ``width`` hours; return the highest hour, too."""
-    used = {row.hour: row.used for row in hours}
+    """Draw the points used in the last ``columns`` times ``each`` hours; return the highest, too.
+
+    A column has ``each`` hours.
+    """
     last = now.replace(minute=0, second=0, microsecond=0)
-    values = [used.get(last - number * _HOUR, 0.0) for number in range(width - 1, -1, -1)]
+    values = [0.0] * columns
+    for row in hours:
+        column = columns - 1 - (last - row.hour) // (each * _HOUR)
+        if 0 <= column < columns:
+            values[column] += row.used
     highest = max(values, default=0.0)
     (line,) = bars(values, 1, options, highest or 1.0)
     line.stylize(options.theme.amount)

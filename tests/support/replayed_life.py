@@ -48,13 +48,13 @@ command()
 
 
 class Window(NamedTuple):
-    """A window of the life, as the truth has it."""
+    """A window of the life, as the truth has it, with the highest figure of any step."""
 
     key: str
     started_at: datetime
     ended_at: datetime
-    peak: float
     ran_out: bool
+    peak: float = 0.0
 
 
 class ReplayedLife:
@@ -75,18 +75,25 @@ class ReplayedLife:
                 line["key"],
                 _instant(line["started_at"]),
                 _instant(line["ended_at"]),
-                line["peak"],
                 line["run_out_at"] is not None,
             )
             for line in lines
             if line["type"] == "window"
         ]
         last = self.steps[-1][0]
-        self.windows = [
-            window
-            for window in windows
-            if self.begin < window.started_at and window.ended_at < last and window.peak > 0
-        ]
+        complete = [w for w in windows if self.begin < w.started_at and w.ended_at < last]
+        peaks = [window._replace(peak=self._peak(window)) for window in complete]
+        self.windows = [window for window in peaks if window.peak > 0]
+
+    def _peak(self, window: Window) -> float:
+        return max(
+            (
+                figures[window.key]["utilization"]
+                for now, figures in self.steps
+                if window.started_at <= now < window.ended_at
+            ),
+            default=0.0,
+        )
 
 
 class Replay:
@@ -103,14 +110,14 @@ class Replay:
         monkeypatch.setattr(WSGIRequestHandler, "date_time_string", lambda _: self._date())
         self._set_time(*replayed.steps[0])
 
-    def run(self) -> Iterator[tuple[datetime, dict[str, dict[str, Any]], Terminal]]:
-        """Replay the life; yield each step when the dashboard shows it."""
+    def run(self) -> Iterator[tuple[dict[str, dict[str, Any]], Terminal]]:
+        """Replay the life; yield the figures of each step when the dashboard shows them."""
         pane = self._command.open("--interval", "5", through=self._through)
         self._command.open("alerts", through=self._through).wait_for("Watching")
         for now, figures in self._life.steps:
             self._set_time(now, figures)
             pane.wait_for(lambda: self._is_shown(pane), timeout=60)
-            yield now, figures, pane
+            yield figures, pane
 
     def history(self) -> dict[str, Any]:
         """Return what ``history --json`` says."""

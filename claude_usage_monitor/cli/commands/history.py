@@ -78,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
         name = hidden_name(name)
     if options.import_file is not None:
         return _import(history, name, options.import_file, dry_run=options.dry_run)
+    if options.window is not None:
+        history.require_key(options.window)
     output.stdout()  # fails if it is closed
     clock = clock_style(os.environ, utc_now(), settings)
     text = (_readings if options.readings else _windows)(name, history, options, clock)

@@ -12,8 +12,11 @@ from claude_usage_monitor.cli.keys import Keyboard, TerminalGone
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.formats import plain_text
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats.plain_history import history_lines
 from claude_usage_monitor.monitor.live.poller import Poller
+from claude_usage_monitor.monitor.reader import HasHistory
 from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 _MAX_WAIT = 5.0  # seconds until a reset is noticed
@@ -86,9 +89,23 @@ class PlainSession:
             self._poller.read_now()
             for line in plain_text.answers(self._poller.statuses, utc_now(), self._options):
                 output.data(f"{line}\n")
+        elif key in ("h", "H"):
+            self._print_history()
         elif key in ("u", "U"):
             self._options = self._options._replace(left=not self._options.left)
             self._printed.clear()
         elif key == "\t":
             self._printed.clear()
             self._poller.show_next()
+
+    def _print_history(self) -> None:
+        """Print the history of the first displayed account that has one."""
+        now = utc_now()
+        readers = self._poller.readers
+        found = (r.history_view(Range.HEAT, now) for r in readers if isinstance(r, HasHistory))
+        view = next((view for view in found if view is not None), None)
+        if view is None:
+            output.data("This account has no stored windows\n")
+            return
+        for line in history_lines(view, now, self._options):
+            output.data(f"{line}\n")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.store.state.identities import WITHOUT_LOGIN
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.state.windows import history, merge
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.limits.history import (
     FIVE_HOUR,
     SEVEN_DAY,
@@ -38,6 +40,15 @@ class AccountHistory:
         self._state = state
         last_login = state.last_login(key)
         self._identity = identity or (last_login[0] if last_login else WITHOUT_LOGIN)
+
+    def require_key(self, key: str) -> None:
+        """Raise InvalidSetting unless this account has, or may have, windows of this key."""
+        known = list(dict.fromkeys((FIVE_HOUR, SEVEN_DAY, *self._keys(None))))
+        if key not in known:
+            raise InvalidSetting(
+                f"There is no window `{key}`{did_you_mean(key, known)}",
+                f"Known windows: {', '.join(known)}.",
+            )
 
     def summary(self, now: datetime, since: datetime, key: str | None = None) -> History:
         """Return the windows since an instant, of one key or of all, with what they add up to."""

@@ -11,8 +11,10 @@ from claude_usage_monitor.render.layout import fitting_text, wrap
 from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
 from claude_usage_monitor.usage.limits.history import SessionsLeft, sessions_text
 from claude_usage_monitor.usage.limits.history_view import (
+    SPARK_HOURS,
     HistoryView,
     Range,
+    busiest_text,
     columns_of_levels,
     columns_of_windows,
     heat_map,
@@ -22,7 +24,6 @@ from claude_usage_monitor.usage.limits.windows import label_for, percent_text
 _MIN_CHART_WIDTH, _MIN_CHART_HEIGHT = 50, 10
 _MIN_HEAT_WIDTH = 28
 _MAX_WIDTH = 100
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _KEYS = ("h goes back · arrows: range", "h back · arrows", "h back")
 
 
@@ -36,8 +37,12 @@ def history_lines(
         return _body(view, now, width, height, options)[:height]
     body_width = frame.body_width(width)
     body = _body(view, now, body_width, height - 2, options)[: height - 2]
-    title = f"History {options.glyphs.dot} {label_for(view.key)}"
-    shown = _shown_range(view, width, height).value
+    shown_range = _shown_range(view, width, height)
+    title, shown = "History", shown_range.value
+    if _has_chart(width, height) or shown_range is Range.HEAT:
+        title += f" {options.glyphs.dot} {label_for(view.key)}"
+    elif shown_range is Range.DAY:
+        shown = f"{body_width} hours"  # a column each
     keys = next((text for text in _KEYS if len(text) + 6 <= width), "")
     top = frame.top_border(title, shown, width, options)
     bottom = frame.bottom_border(options.text(keys), "", width, options)
@@ -54,20 +59,23 @@ def no_history_lines(width: int, height: int, options: RenderOptions) -> list[Te
     ]
 
 
+def _has_chart(width: int, height: int) -> bool:
+    return width >= _MIN_CHART_WIDTH and height >= _MIN_CHART_HEIGHT
+
+
 def _shown_range(view: HistoryView, width: int, height: int) -> Range:
-    if view.range is Range.HEAT and width >= _MIN_HEAT_WIDTH and height >= _MIN_CHART_HEIGHT:
-        return Range.HEAT
-    is_chart = width >= _MIN_CHART_WIDTH and height >= _MIN_CHART_HEIGHT
-    return view.range if is_chart else Range.DAY
+    if view.range is not Range.HEAT:
+        return view.range
+    has_space = width >= _MIN_HEAT_WIDTH and height >= _MIN_CHART_HEIGHT
+    return Range.HEAT if has_space else Range.DAY
 
 
 def _body(
     view: HistoryView, now: datetime, width: int, height: int, options: RenderOptions
 ) -> list[Text]:
-    outer = width + frame.SIDES
     if view.range is Range.HEAT and width >= _MIN_HEAT_WIDTH and height >= 8:
         return _heat(view, width, height, options)
-    if outer < _MIN_CHART_WIDTH or height + 2 < _MIN_CHART_HEIGHT:
+    if not _has_chart(width + frame.SIDES, height + 2):
         return _narrow(view, now, width, options)
     caption = _caption(view, options)
     rows = height - 1 - len(caption)
@@ -107,11 +115,8 @@ def _caption(view: HistoryView, options: RenderOptions) -> list[Text]:
 def _heat(view: HistoryView, width: int, height: int, options: RenderOptions) -> list[Text]:
     heat = heat_map(view.hours, options.clock.zone)
     lines = history_chart.heat_rows(heat, width, options)
-    if heat.busiest is not None and height > len(lines):
-        day, hour = heat.busiest
-        points = f"{heat.highest:.0f} points an hour"
-        wide = f"busiest: {_DAYS[day]} {hour:02d}:00, {points}"
-        narrow = f"{_DAYS[day][:3]} {hour:02d}:00 {points}"
+    wide, narrow = busiest_text(heat), busiest_text(heat, short=True)
+    if wide is not None and narrow is not None and height > len(lines):
         lines.append(Text(wide if len(wide) <= width else narrow))
     return lines
 
@@ -122,20 +127,40 @@ def _sessions(sessions: SessionsLeft, options: RenderOptions) -> str:
 
 
 def _narrow(view: HistoryView, now: datetime, width: int, options: RenderOptions) -> list[Text]:
-    """Draw one sparkline a limit: the points used in each of the last hours."""
-    lines: list[Text] = []
-    for key, hours in view.use.items():
-        spark, highest = history_chart.sparkline(hours, now, width, options)
-        label, figure = label_for(key), f"max {percent_text(highest)}"
-        gap = width - len(label) - len(figure)
-        heading = Text(options.fit(label, width), style=STRONG)
-        if gap > 0:
-            heading.append(" " * gap + figure, style="not bold")
-        lines += [heading, spark]
-    lines.append(Text(options.fit("points used an hour", width), style=FAINT))
+    """Draw one line a limit: the points used by the hour, or the peaks of its windows."""
+    if view.range in (Range.MONTH, Range.YEAR):
+        peaks = [peak.utilization for peak in columns_of_windows(view, width)]
+        (line,) = history_chart.bars(peaks, 1, options)
+        highest = max((peak for peak in peaks if peak is not None), default=0.0)
+        caption = f"highest, {view.range.value}"
+        lines = [_narrow_heading(view.key, f"max {percent_text(highest)} %", width, options), line]
+    else:
+        lines = []
+        each = _hours_a_column(width) if view.range is Range.WEEK else 1
+        columns = min(width, SPARK_HOURS // each)
+        caption = "points used an hour" if each == 1 else f"points used in {each} hours"
+        for key, hours in view.use.items():
+            spark, highest = history_chart.sparkline(hours, now, columns, options, each)
+            figure = f"max {percent_text(highest)}"
+            lines += [_narrow_heading(key, figure, width, options), spark]
+    lines.append(Text(options.fit(caption, width), style=FAINT))
     if view.sessions_left is not None:
         text = _sessions(view.sessions_left, options)
         short = text.removesuffix(" this week")
         wordings = (text, short, short.removeprefix("about "))
         lines.append(Text(options.fit(fitting_text(wordings, width) or wordings[-1], width)))
     return lines
+
+
+def _narrow_heading(key: str, figure: str, width: int, options: RenderOptions) -> Text:
+    label = label_for(key)
+    gap = width - len(label) - len(figure)
+    heading = Text(options.fit(label, width), style=STRONG)
+    if gap > 0:
+        heading.append(" " * gap + figure, style="not bold")
+    return heading
+
+
+def _hours_a_column(width: int) -> int:
+    """Return how many hours a column has, so that a week fits."""
+    return next((each for each in (2, 3, 4, 6, 8, 12) if SPARK_HOURS // each <= width), 24)

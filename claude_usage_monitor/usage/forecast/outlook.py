@@ -108,9 +108,15 @@ def _may_run_out(
     percent = _chance(outlook)
     rounded = _rounded(earliest, outlook.precision, clock, up=False)
     if rounded <= now:
-        return f"may run out at any time ({percent} %)", f"may run out ({percent} %)", "may run out"
+        return (
+            f"may run out at any time ({percent} % likely)",
+            f"may run out at any time ({percent} %)",
+            f"may run out ({percent} %)",
+            "may run out",
+        )
     at = clock_time(rounded, now, clock)
     return (
+        f"may run out, not before {at} ({percent} % likely)",
         f"may run out, not before {at} ({percent} %)",
         f"may run out from {at} ({percent} %)",
         f"may run out from {at}",

@@ -12,7 +12,7 @@ from claude_usage_monitor.usage.limits.history import FIVE_HOUR, SEVEN_DAY, Sess
 from claude_usage_monitor.usage.limits.hours import HourUse
 from claude_usage_monitor.usage.limits.resets import WindowInstance
 
-SPARK_HOURS = 100  # hours of a sparkline: one column each, as wide as a view may be
+SPARK_HOURS = 168  # hours of a sparkline: the last week
 HEAT_DAYS = 56
 _DAY = timedelta(days=1)
 
@@ -170,3 +170,17 @@ def heat_map(hours: Sequence[HourUse], zone: tzinfo | None) -> HeatMap:
             local = row.hour.astimezone(zone)
             sums[local.weekday()][local.hour] += row.used / weeks
     return HeatMap(tuple(tuple(day) for day in sums))
+
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def busiest_text(heat: HeatMap, *, short: bool = False) -> str | None:
+    """Return the hour of the week with the highest mean use in words; ``None`` without any use."""
+    if heat.busiest is None:
+        return None
+    day, hour = heat.busiest
+    points = f"{heat.highest:.0f} points an hour"
+    if short:
+        return f"{_WEEKDAYS[day][:3]} {hour:02d}:00 {points}"
+    return f"busiest: {_WEEKDAYS[day]} {hour:02d}:00, {points}"

@@ -154,6 +154,14 @@ def test_a_file_without_readings_is_an_error(command: Command, tmp_path: Path) -
     assert "There are no readings in" in done.stderr
 
 
+def test_an_unknown_window_is_a_wrong_argument(command: Command) -> None:
+    done = command.run("history", "--window", "five_hours", "--json")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "There is no window `five_hours`; did you mean `five_hour`?" in done.stderr
+    assert "Known windows: five_hour, seven_day." in done.stderr
+    assert command.run("history", "--window", "seven_day").returncode == 0
+
+
 def test_the_library_returns_the_same_windows(
     command: Command, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,3 +58,20 @@ def test_live_prints_what_changes_and_no_escape_sequence(
 
     assert terminal.wait_for_exit() == 0
     assert b"\x1b" not in terminal.written
+
+
+def test_h_prints_the_history(command: Command) -> None:
+    terminal = command.open("--plain", "--demo", columns=120, rows=60)
+    terminal.wait_for("5-hour limit: 78 percent used")
+    terminal.press_until("h", "points used in the last 24 hours, at most")
+    terminal.wait_for("About 4 to 6 full sessions left this week")
+    assert "Busiest: " in terminal.text
+    assert "points an hour" in terminal.text
+    terminal.type("q")
+    assert terminal.wait_for_exit() == 0
+
+
+def test_h_says_that_there_is_no_history(command: Command) -> None:
+    terminal = command.open("--plain", "--demo", "--account", "demo-organization", columns=120)
+    terminal.wait_for("Figures: Admin API")
+    terminal.press_until("h", "This account has no stored windows")

@@ -49,6 +49,25 @@ def test_a_narrow_pane_has_one_sparkline_a_limit() -> None:
     assert "4–6 full sessions" in lines[6]
 
 
+@pytest.mark.parametrize(
+    ("shown", "width", "caption"),
+    [
+        (Range.WEEK, 28, "points used in 8 hours"),
+        (Range.WEEK, 40, "points used in 6 hours"),
+        (Range.MONTH, 28, "highest, 30 days"),
+        (Range.YEAR, 40, "highest, a year"),
+    ],
+)
+def test_the_range_changes_the_lines_of_a_narrow_pane(
+    shown: Range, width: int, caption: str
+) -> None:
+    day, lines = drawn(Range.DAY, width, 10), drawn(shown, width, 10)
+    assert shown.value in lines[0]
+    assert any(caption in line for line in lines)
+    assert day[2] != lines[2]
+    assert any(mark in lines[2] for mark in "▁▂▃▄▅▆▇█")
+
+
 def test_a_day_shows_the_windows_the_pace_the_present_and_the_reset() -> None:
     text = "\n".join(drawn(Range.DAY, 60, 16))
     for mark in ("100 ", " 50 ", "  0 ", "│", "┊", "·", "█", "now", "08", "24 hours"):

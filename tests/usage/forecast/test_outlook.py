@@ -127,6 +127,7 @@ def test_a_small_chance_is_calm() -> None:
 def test_most_chances_have_an_earliest_time_only() -> None:
     """Rounded outward to five minutes, and the chance to five percent."""
     assert sentence(by_forecast(0.66, 124, 180)) == (
+        "may run out, not before 14:00 (65 % likely)",
         "may run out, not before 14:00 (65 %)",
         "may run out from 14:00 (65 %)",
         "may run out from 14:00",
@@ -134,7 +135,7 @@ def test_most_chances_have_an_earliest_time_only() -> None:
         "may be out 14:00",
     )
     week = by_forecast(0.66, 30 * 60 + 59, 50 * 60, key="seven_day")
-    assert sentence(week)[0] == "may run out, not before Sun 18:00 (65 %)"
+    assert sentence(week)[0] == "may run out, not before Sun 18:00 (65 % likely)"
 
 
 def test_a_nearly_certain_run_out_has_an_interval() -> None:
@@ -151,13 +152,13 @@ def test_a_nearly_certain_run_out_has_an_interval() -> None:
 
 
 def test_an_earliest_time_that_is_now_is_any_time() -> None:
-    assert sentence(by_forecast(0.5, 3, 60))[0] == "may run out at any time (50 %)"
+    assert sentence(by_forecast(0.5, 3, 60))[0] == "may run out at any time (50 % likely)"
 
 
 @given(st.floats(0.1, 0.92499))
 def test_a_chance_is_never_said_to_be_none_or_certain(probability: float) -> None:
     text = sentence(by_forecast(probability, 124, 180 if probability >= 0.5 else None))[0]
-    percent = int(text.rpartition("(")[2].removesuffix(" %)"))
+    percent = int(text.rpartition("(")[2].removesuffix(" % likely)"))
     assert 5 <= percent <= 95
     assert abs(percent - probability * 100) <= 2.5
 

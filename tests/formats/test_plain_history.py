@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats.plain_history import history_lines
+from claude_usage_monitor.sources.demo_history import demo_history
+from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.limits.history_view import Range
+
+NOW = datetime(2026, 11, 20, 14, 23, tzinfo=UTC)
+OPTIONS = FormatOptions(clock=ClockStyle(UTC))
+
+
+def test_each_limit_the_busiest_hour_and_the_sessions_left_are_a_line() -> None:
+    lines = history_lines(demo_history(Range.HEAT, NOW), NOW, OPTIONS)
+    assert lines[0].startswith("5-hour limit: ")
+    assert " points used in the last 24 hours, at most " in lines[0]
+    assert lines[1].startswith("7-day limit: ")
+    assert lines[-2:] == [
+        "Busiest: Friday 11:00, 19 points an hour",
+        "About 4 to 6 full sessions left this week",
+    ]
+
+
+def test_without_use_nothing_is_busiest() -> None:
+    view = demo_history(Range.HEAT, NOW)._replace(hours=[], use={"five_hour": []})
+    lines = history_lines(view._replace(sessions_left=None), NOW, OPTIONS)
+    assert lines == ["5-hour limit: 0 points used in the last 24 hours"]
