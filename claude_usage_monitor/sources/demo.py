@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
+from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, mark_binding
 from claude_usage_monitor.usage.profile import Profile
 
@@ -22,6 +23,13 @@ _FIRST_RESET = timedelta(minutes=3)  # soon enough for the user to see it
 _PAUSE = timedelta(seconds=20)  # between two session windows, before the next message
 _FIVE_HOURS = timedelta(hours=5)
 _LIMIT = Decimal(140)
+# Of each limit: the chance of running out, its instants as shares of the time left (earliest,
+# median, latest), and the points used in a whole window.
+_OUTLOOKS: dict[str, tuple[float, tuple[float | None, float | None, float | None], float]] = {
+    "five_hour": (0.02, (None, None, None), 75.0),
+    "seven_day": (0.3, (0.6, None, None), 90.0),
+    "seven_day:fable": (0.97, (0.01, 0.03, 0.1), 120.0),
+}
 
 _HOME = "/home/ada/work/"
 # Each project's share of a window in percent, the largest first; the rest was used elsewhere.
@@ -54,8 +62,9 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
         window("seven_day", "7-day", week, week_end),
         window("seven_day:fable", "Fable", fable, week_end, "Fable"),
     )
+    with_forecasts = tuple(window._replace(forecast=_forecast(window, now)) for window in windows)
     return Usage(
-        windows=mark_binding(windows, now, now),
+        windows=mark_binding(with_forecasts, now, now),
         source="demo",
         as_of=now,
         extra_usage=ExtraUsage(
@@ -97,6 +106,30 @@ def demo_use(usage: Usage) -> Iterator[WindowUse]:
             _REBUILDS,
             _REBUILT * window.utilization,
         )
+
+
+def _forecast(window: UsageWindow, now: datetime) -> Forecast | None:
+    """Return an invented forecast: one limit lasts, one may run out, one will."""
+    used, resets_at = window.utilization, window.resets_at
+    if not used or used >= 100 or resets_at is None:
+        return None
+    probability, shares, rise = _OUTLOOKS[window.key]
+    left = resets_at - now
+    earliest, median, latest = (None if share is None else now + left * share for share in shares)
+    expected = used + rise * (left / (window.length or left))
+    return Forecast(
+        median,
+        earliest,
+        latest,
+        probability,
+        expected,
+        expected - rise / 10,
+        expected + rise / 10,
+        "invented",
+        now,
+        used,
+        resets_at,
+    )
 
 
 def _five_hour(now: datetime, started: datetime) -> tuple[float, datetime | None]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.demo import demo_usage, demo_use
+from claude_usage_monitor.usage.forecast.outlook import outlook
 from claude_usage_monitor.usage.limits.windows import Severity
 from tests.support.payloads import NOW
 
@@ -53,3 +54,10 @@ def test_rows_and_elsewhere_are_the_percent_of_every_running_window(minutes: flo
         assert 100 == pytest.approx(sum(row.share for row in use.rows))
         assert use.elsewhere
         assert use.elsewhere > 1
+
+
+def test_the_demo_shows_each_answer_of_a_forecast() -> None:
+    usage = demo_usage(NOW, NOW)
+    kinds = [getattr(outlook(window, NOW), "kind", None) for window in usage.windows]
+    assert kinds == ["lasts", "may_run_out", "runs_out"]
+    assert [window.key for window in usage.windows if window.binding] == ["seven_day:fable"]
