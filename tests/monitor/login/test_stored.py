@@ -85,6 +85,19 @@ def test_a_pending_login_is_dropped_when_a_newer_one_was_stored(
     assert token == refresh_token(saved)
 
 
+def test_a_pending_login_is_pending_no_more_once_it_is_stored(server: TokenServer) -> None:
+    saved = expired(server)
+    found = registry()
+    server.after_rotation = lambda _: block_writes()
+    read(found, saved)
+    credentials = found.services.credentials
+    assert ["work"] == credentials.store_pending()
+    allow_writes()
+    assert [] == credentials.store_pending()
+    assert None is credentials.pending_problem(saved.id)
+    assert server.accepts(refresh_token(saved))
+
+
 def test_a_pending_login_of_a_removed_account_is_not_stored(server: TokenServer) -> None:
     saved = expired(server)
     found = registry()
