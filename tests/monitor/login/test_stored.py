@@ -85,6 +85,18 @@ def test_a_pending_login_is_dropped_when_a_newer_one_was_stored(
     assert token == refresh_token(saved)
 
 
+def test_a_pending_login_is_loaded_instead_of_the_stored_one(server: TokenServer) -> None:
+    saved = expired(server)
+    credentials = registry().services.credentials
+    block_writes()
+    pending = StoredCredentials(server.issue("work"))
+    assert pending == credentials.store_refreshed(saved, pending, None)
+    assert pending == credentials.load(saved)
+    allow_writes()
+    assert [] == credentials.store_pending()
+    assert pending.refresh_token == Secret(refresh_token(saved))
+
+
 def test_a_pending_login_is_pending_no_more_once_it_is_stored(server: TokenServer) -> None:
     saved = expired(server)
     found = registry()
@@ -111,6 +123,26 @@ def test_a_pending_login_of_a_removed_account_is_not_stored(server: TokenServer)
     other.services.accounts.remove(saved.id)
     assert [] == found.services.credentials.store_pending()
     assert saved.id not in secrets_path(os.environ).read_text()
+
+
+def test_only_a_copy_of_claude_codes_login_is_updated_and_only_with_another_refresh_token(
+    server: TokenServer,
+) -> None:
+    first, second = server.issue("work"), server.issue("work")
+    without = {"claudeAiOauth": {"accessToken": "sk-ant-oat01-inference-only"}}
+    saved, copy = save_account(first, "work"), save_account(first, "copy", "claude-code")
+    credentials, content = registry().services.credentials, secrets_path(os.environ).read_bytes()
+    credentials.update_copy(saved, second)
+    credentials.update_copy(copy, first)
+    credentials.update_copy(copy, without)
+    credentials.update_copy(copy._replace(id="removed"), second)
+    assert content == secrets_path(os.environ).read_bytes()
+    generation = copy.generation
+    credentials.update_copy(copy, second)
+    assert StoredCredentials(second).refresh_token == Secret(refresh_token(copy))
+    current = registry().services.accounts.get(copy.id)
+    assert current is not None
+    assert current.generation > generation
 
 
 def test_credentials_are_the_same_after_storing_them(server: TokenServer) -> None:
