@@ -277,3 +277,12 @@ def test_house_rules() -> None:
         if "datetime.now(" in path.read_text()
     ]
     assert ["usage/clock.py"] == clocks
+    inside = [
+        f"{path.relative_to(PACKAGE)}:{each.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for each in ast.walk(function)
+        if isinstance(each, ast.Import | ast.ImportFrom)
+    ]
+    assert len(set(inside)) <= 52, "import it at the top, unless a start would take longer"

@@ -7,9 +7,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
-from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.usage.durations import ClockStyle
 
 DEFAULT_WIDTH = 80  # columns
@@ -49,12 +50,15 @@ def clock_style(
     """
     twelve_hour = settings.clock == "12h" or (settings.clock == "auto" and _locale_has_12h())
     if settings.timezone != "local":
-        from zoneinfo import ZoneInfo  # takes 4 ms; only needed for a zone of the settings
-
-        return ClockStyle(ZoneInfo(settings.timezone), twelve_hour)
+        return ClockStyle(_zone(settings.timezone), twelve_hour)
     if _is_usable_zone(environ.get("TZ", ""), now):
         return ClockStyle(None, twelve_hour)
     return ClockStyle(UTC, twelve_hour, "UTC")
+
+
+def configured_clock_style(environ: Mapping[str, str], now: datetime) -> ClockStyle:
+    """Return the clock format and the time zone of config.toml, without warnings about it."""
+    return clock_style(environ, now, load_settings(config_path(environ)))
 
 
 def _locale_has_12h() -> bool:
@@ -74,10 +78,15 @@ def _is_usable_zone(zone: str, now: datetime) -> bool:
         return False
     if not zone or zone in _UTC_NAMES or re.fullmatch(_POSIX_ZONE, zone):
         return True
-    from zoneinfo import ZoneInfo  # takes 4 ms; only needed if TZ is set
-
     try:
-        ZoneInfo(zone.removeprefix(":"))
+        _zone(zone.removeprefix(":"))
     except (ValueError, OSError, LookupError):
         return False
     return True
+
+
+def _zone(name: str) -> tzinfo:
+    """Return a time zone. Raises ValueError, OSError or LookupError if there is none."""
+    from zoneinfo import ZoneInfo  # takes 4 ms; most users have set no zone
+
+    return ZoneInfo(name)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # --help needs the table only, not the 5 ms of datetime
     from datetime import datetime
 
-    from claude_usage_monitor.errors import UsageMonitorError
     from claude_usage_monitor.formats.options import FormatOptions
     from claude_usage_monitor.usage.status import AccountStatus
 
@@ -64,7 +64,7 @@ class Render(Protocol):
         statuses: "Sequence[AccountStatus]",
         now: "datetime",
         options: "FormatOptions",
-        error: "UsageMonitorError | None" = None,
+        error: UsageMonitorError | None = None,
     ) -> str:
         """Return the text for all statuses, or for the error that prevented reading any."""
 
@@ -78,7 +78,7 @@ def load_format(name: str) -> Render:
         statuses: "Sequence[AccountStatus]",
         now: "datetime",
         options: "FormatOptions",
-        error: "UsageMonitorError | None" = None,
+        error: UsageMonitorError | None = None,
     ) -> str:
         return function(statuses, now, options._replace(target=row.target), error)
 
@@ -95,8 +95,6 @@ def format_named(name: str) -> Render:
     names = [row.name for row in PRESETS]
     if name in names:
         return load_format(name)
-    from claude_usage_monitor.errors import InvalidSetting  # see above: --help does not need it
-
     raise InvalidSetting(
         f"There is no format {name!r}{did_you_mean(name, names) or '.'}",
         f"Formats: {', '.join(names)}; or a template with fields in braces.",

@@ -12,11 +12,11 @@ from datetime import datetime
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.formats.statusline import NO_FIGURES, render, unknown
+from claude_usage_monitor.formats.statusline import NO_FIGURES, percentage, render, unknown
 from claude_usage_monitor.formats.targets import HEX_COLORS, Style, escape_markup
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ago, clock_time, countdown
-from claude_usage_monitor.usage.limits.windows import UsageWindow, percent_text, severity_of
+from claude_usage_monitor.usage.limits.windows import UsageWindow, severity_of
 from claude_usage_monitor.usage.status import AccountStatus
 
 _STATES = {  # of i3status-rust
@@ -155,7 +155,7 @@ def _details(
 def _window(window: UsageWindow, now: datetime, options: FormatOptions) -> str:
     percent = unknown(options)
     if window.utilization is not None:
-        percent = f"{percent_text(window.utilization)}%"
+        percent = percentage(window.utilization, options)
     left = window.time_until_reset(now)
     if window.resets_at is None or left is None or left.total_seconds() <= 0:
         return f"{percent} {window.label}"

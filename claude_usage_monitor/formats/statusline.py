@@ -91,7 +91,7 @@ def _window(
     percent, style = unknown(options), "dim"
     idle = window.state(now) == "idle" and not window.utilization
     if window.utilization is not None and not idle:
-        percent = f"{percent_text(window.utilization)}%"
+        percent = percentage(window.utilization, options)
         style = severity_of(window.utilization).value
     text = f"{mark}{window.short_label} {percent}"
     left = window.time_until_reset(now)
@@ -141,6 +141,13 @@ def _trailer(status: AccountStatus, now: datetime) -> list[_Part]:
 
 def _separator(options: FormatOptions) -> str:
     return " - " if options.ascii else " · "
+
+
+def percentage(utilization: float, options: FormatOptions) -> str:
+    """Return what is used, ``78%``, or what is left if the user wants that, ``22% left``."""
+    if options.left:
+        return f"{percent_text(max(0.0, 100.0 - utilization))}% left"
+    return f"{percent_text(utilization)}%"
 
 
 def unknown(options: FormatOptions) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.errors import RateLimited, UnknownAccount
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage, demo_use
+from claude_usage_monitor.sources.demo_history import demo_history
+from claude_usage_monitor.sources.demo_organization import demo_spend
 from claude_usage_monitor.store.settings import Mode
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
@@ -90,9 +92,6 @@ class DemoReader(Reader):
             account=self._account, credential_origin="built-in demo", next_read_at=now + _INTERVAL
         )
         if self._account == ORGANIZATION:
-            # Takes 3 ms (calendar); only needed for the organization.
-            from claude_usage_monitor.sources.demo_organization import demo_spend
-
             spend = demo_spend(now, PROFILE.email or "")
             return status._replace(spend=spend, profile=Profile(organization=PROFILE.organization))
         if self._account == WORK:
@@ -124,9 +123,6 @@ class DemoReader(Reader):
         """Return an invented past; an organization has none."""
         if self._account == ORGANIZATION:
             return None
-        # Takes 3 ms; only needed when the user opens the view.
-        from claude_usage_monitor.sources.demo_history import demo_history
-
         return demo_history(shown, now)
 
     def request_refresh(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.services import Services
-from claude_usage_monitor.sources.anthropic.service_status import get_page
+from claude_usage_monitor.sources.anthropic.service_status import get_page, status_base_url_from
 from claude_usage_monitor.store.state import service
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
@@ -61,7 +61,8 @@ class ServiceReader(Reader):
         services = self._services
         state = services.state
         with suppress(UsageMonitorError):
-            page = get_page(services.status_client(), state.run(service.stored_etag))
+            client = services.status_client(status_base_url_from(services.environ))
+            page = get_page(client, state.run(service.stored_etag))
             now = services.clock()
             if page.is_current:
                 state.run(service.record_answer, page.status, page.etag, now, page.wait)

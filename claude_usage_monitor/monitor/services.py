@@ -112,12 +112,9 @@ class Services:
         """Return a client of the token endpoint, with our own user agent."""
         return self._client(token_base_url_from(self.environ))
 
-    def status_client(self) -> HttpClient:
-        """Return a client of the status page, with our own user agent."""
-        # Takes 2 ms; only needed with the setting `service_status`.
-        from claude_usage_monitor.sources.anthropic.service_status import status_base_url_from
-
-        return self._client(status_base_url_from(self.environ))
+    def status_client(self, base_url: str) -> HttpClient:
+        """Return a client of the status page at a URL, with our own user agent."""
+        return self._client(base_url)
 
     def _client(
         self, base_url: str, user_agent: str = f"claude-usage-monitor/{__version__}"

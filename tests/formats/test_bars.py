@@ -50,6 +50,12 @@ def test_waybar_gets_markup_a_class_and_a_percentage() -> None:
     ]
 
 
+def test_menus_and_tooltips_say_what_is_left_if_the_user_wants_that() -> None:
+    menu = load_format("xbar")((NORMAL,), NOW, OPTIONS._replace(left=True)).splitlines()
+    assert menu[0].startswith("▸5h 22% left 2h11m · 7d 65% left")
+    assert "22% left 5-hour, resets 14:30 (2h 11m)" in menu
+
+
 @pytest.mark.parametrize(
     ("status", "classes"),
     [

@@ -40,6 +40,12 @@ def test_the_line_is_fitted_to_its_width(width: int, expected: str) -> None:
     assert expected == line(NORMAL, PLAIN._replace(width=width))
 
 
+def test_what_is_left_is_shown_and_named_if_the_user_wants_that() -> None:
+    options = PLAIN._replace(left=True)
+    assert "▸5h 22% left 2h11m · 7d 65% left · Fable 6% left 3d2h" == line(NORMAL, options)
+    assert "▸5h 22% left" == line(NORMAL, options._replace(width=12))
+
+
 def test_an_unknown_percentage_is_never_zero() -> None:
     assert line(EVERY_STATE, PLAIN._replace(width=200)).startswith(
         "5h — · ▸7d 100% 2d0h · Opus — · "

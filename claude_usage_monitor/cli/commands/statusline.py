@@ -52,14 +52,10 @@ def run(options: argparse.Namespace) -> int:
     if options.format is None:
         render, clock = load_format("statusline"), ClockStyle()
     else:
-        # These take 2 ms, and only another format shows clock times.
-        from claude_usage_monitor.cli.terminal import clock_style
-        from claude_usage_monitor.store.paths import config_path
-        from claude_usage_monitor.store.settings import load_settings
+        # Takes 2 ms, and only another format shows clock times.
+        from claude_usage_monitor.cli.terminal import configured_clock_style
 
-        settings = load_settings(config_path(os.environ))
-        render = format_named(options.format)
-        clock = clock_style(os.environ, utc_now(), settings)
+        render, clock = format_named(options.format), configured_clock_style(os.environ, utc_now())
     content = read_input()
     other_line = output_of(options.other_line, content) if options.other_line else ""
     try:

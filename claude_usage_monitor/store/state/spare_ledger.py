@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.errors import RateLimited
 from claude_usage_monitor.files import create_private_file, require_private_folder
@@ -31,8 +31,9 @@ from claude_usage_monitor.store.state.schema import (
 )
 from claude_usage_monitor.usage.status import Problem
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+if TYPE_CHECKING:  # only annotations use them, and no annotation is evaluated
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
 
 FILE_NAME = "spare-ledger.db"
 _RESERVED_BYTES = 512 * 1024  # for 2,000 requests, which four accounts send in a day

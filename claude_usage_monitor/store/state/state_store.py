@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.store.database import BUSY_TIMEOUT, is_busy, reason_for, remedy_for
 from claude_usage_monitor.store.state import identities, ledger, readings
@@ -32,9 +32,10 @@ from claude_usage_monitor.store.state.state_file import (
 )
 from claude_usage_monitor.usage.limits.windows import Usage
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_Operation = Callable[Concatenate[sqlite3.Connection, _P], _R]
+if TYPE_CHECKING:  # only annotations use them, and no annotation is evaluated
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
+    _Operation = Callable[Concatenate[sqlite3.Connection, _P], _R]
 
 _RETRY_INTERVAL = 60.0  # seconds between two attempts to use the file again
 _LOCKED_WAIT = timedelta(seconds=30)
