@@ -7,6 +7,7 @@ difference of both is the error that is shown.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from claude_usage_monitor.usage.attribution.messages import Meter, Tokens, Use
@@ -103,15 +104,20 @@ def model_family(window_key: str) -> str | None:
     return scope[0] if scope and scope[0] in _CREDITS else None
 
 
+@lru_cache(maxsize=256)
 def _credit_rate(model: str) -> float:
     return next((rate for name, rate in _CREDITS.items() if name in model), _OTHER_CREDITS)
 
 
 def _price(model: str, at: int) -> _Price | None:
-    """Return the prices at a time, of a model with or without provider, date and options."""
+    """Return the prices of a model at a time."""
+    return next((price for since, price in reversed(_prices(model)) if at >= since), None)
+
+
+@lru_cache(maxsize=256)
+def _prices(model: str) -> tuple[tuple[int, _Price], ...]:
+    """Return the prices of a model with or without provider, date and options, oldest first."""
     begin = model.find("claude-")
     name = _DATE.sub("", model[begin:].partition("@")[0].partition("[")[0]) if begin >= 0 else ""
     prefix = next((p for p in _PREFIXES if name == p or name.startswith(f"{p}-")), None)
-    if prefix is None:
-        return None
-    return next(price for since, price in reversed(_PRICES[prefix]) if at >= since)
+    return () if prefix is None else _PRICES[prefix]
