@@ -10,16 +10,24 @@ from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 
 from tests.support.api import Api
-from tests.support.command import Command
+from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
+from tests.support.preloaded import PreloadedCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# No test depends on how fast the machine is, and others may use it, too.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any speed")
+# No test depends on how fast the machine is, and others may use it, too. A law that needs more
+# examples than the suite has says so; `--hypothesis-profile thorough` tries more of every other.
+for _name, _examples in (("suite", 50), ("thorough", 1000)):
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("suite")
 
 _FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
 _FOREIGN_NAMES = frozenset(
@@ -82,8 +90,15 @@ def admin_server() -> Iterator[HTTPServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[PreloadedCommand]:
+    """Return a process that runs commands without starting Python anew."""
+    with PreloadedCommand(PROGRAM) as process:
+        yield process
+
+
 @pytest.fixture
-def command() -> Iterator[Command]:
+def command(preloaded: PreloadedCommand) -> Iterator[Command]:
     """Return the installed command."""
-    with Command() as running:
+    with Command(preloaded) as running:
         yield running

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.store.state.spare_ledger import FILE_NAME
-from tests.support.command import PROGRAM
+from tests.support.command import PROGRAM, TIMEOUT
 from tests.support.payloads import payload
 from tests.support.small_disk import small_disk
 
@@ -60,7 +60,7 @@ def run_together(count: int) -> list[str | None]:
         subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(count)
     ]
-    outputs = [process.communicate(timeout=60)[0] for process in running]
+    outputs = [process.communicate(timeout=TIMEOUT)[0] for process in running]
     problems = [json.loads(output)["accounts"][0]["problem"] for output in outputs]
     return [problem and problem["code"] for problem in problems]
 

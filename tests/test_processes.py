@@ -9,6 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +18,13 @@ from werkzeug import Response
 
 from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.usage.clock import utc_now
-from tests.support.command import PROGRAM
+from tests.support.command import PROGRAM, TIMEOUT
 from tests.support.payloads import as_bytes, payload, usage_body
 from tests.support.saved import save_account
 from tests.support.state import make_due
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.api import Api
@@ -49,13 +52,23 @@ def answer_after(api: Api, seconds: float) -> None:
     api.answer_with(answer)
 
 
+def has_requests(api: Api, count: int) -> bool:
+    return len(api.usage_requests) >= count
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def test_twenty_commands_at_once_send_one_request_and_all_show_figures(
     api: Api, store: Store
 ) -> None:
     store.login()
     answer_after(api, 1.0)
     running = [subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE) for _ in range(20)]
-    outputs = [process.communicate(timeout=60)[0] for process in running]
+    outputs = [process.communicate(timeout=TIMEOUT)[0] for process in running]
     assert [0] * 20 == [process.returncode for process in running]
     assert {78.0} == {document(output)["windows"][0]["utilization"] for output in outputs}
     assert 1 == len({document(output)["as_of"] for output in outputs})
@@ -104,7 +117,7 @@ def test_a_second_process_sends_the_request_when_the_first_is_killed(
     time.sleep(0.4)
     first.kill()
     first.wait()
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate(timeout=TIMEOUT)
     assert 78.0 == document(output)["windows"][0]["utilization"]
     assert 2 == len(api.usage_requests)
 
@@ -296,9 +309,9 @@ def test_a_file_of_ours_that_is_not_safe_is_named_and_not_used(
 
 
 def test_fifty_bars_prompts_and_scrapers_send_one_request_each_time_it_is_due(
-    api: Api, store: Store, home: Path
+    command: Command, api: Api, store: Store, home: Path
 ) -> None:
-    """Thirty commands at once and twenty streams; takes seconds, because fifty processes start."""
+    """Thirty commands at once and twenty streams."""
     store.login()
     names = ("plain", "tmux", "waybar", "prometheus", "{five_hour.utilization}")
     streams = [
@@ -306,14 +319,15 @@ def test_fifty_bars_prompts_and_scrapers_send_one_request_each_time_it_is_due(
         for n in range(20)
     ]
     try:
-        for requests in (1, 2):
-            running = [
-                subprocess.Popen([PROGRAM, "--format", names[n % 5]], stdout=subprocess.PIPE)
-                for n in range(30 if requests == 1 else 10)
-            ]
-            outputs = [process.communicate(timeout=60)[0] for process in running]
-            assert {0} == {process.returncode for process in running}
-            assert all(b"78" in output or b"0.78" in output for output in outputs)
+        for requests, commands in ((1, 30), (2, 10)):
+            with ThreadPoolExecutor(commands) as threads:
+                running = [
+                    threads.submit(command.run, "--format", names[n % 5]) for n in range(commands)
+                ]
+            ended = [each.result() for each in running]
+            assert {0} == {each.returncode for each in ended}
+            assert all("78" in each.stdout or "0.78" in each.stdout for each in ended)
+            wait_until(partial(has_requests, api, requests))
             assert requests == len(api.usage_requests)
             make_due(home)
         for stream in streams:

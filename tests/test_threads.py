@@ -28,7 +28,7 @@ def test_all_results_are_in_the_order_of_the_functions() -> None:
     first_may_end = threading.Event()
 
     def wait_for_second() -> str:
-        assert first_may_end.wait(20)
+        assert first_may_end.wait(60)
         return "first"
 
     def second() -> str:

@@ -10,7 +10,7 @@ import time
 from typing import ClassVar, Self
 
 _MAX_KEYS = 64  # bytes at once; more is a paste, which is ignored
-_PAUSE = 0.1  # seconds; bytes that follow sooner belong to the previous paste or sequence
+PAUSE = 0.1  # seconds; bytes that follow sooner belong to the previous paste or sequence
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[\]P^_X].*?(?:\x07|\x1b\\)|.)", re.DOTALL)
 # An arrow is the control character that does the same in shells: Ctrl+P, N, F and B.
 UP, DOWN, RIGHT, LEFT, ESCAPE = "\x10", "\x0e", "\x06", "\x02", "\x1b"
@@ -24,23 +24,24 @@ class TerminalGone(Exception):
 
 
 class KeyParser:
-    """Separates keys from pastes and from escape sequences, which may arrive in several pieces."""
+    """Separates keys from pastes and from escape sequences, which may arrive in several pieces.
+
+    Bytes belong to the previous ones until the caller has seen a pause: it calls `end_of_input`
+    after nothing arrived for ``PAUSE`` seconds. Times between two reads would not do, because a
+    busy computer may read the rest of a paste late.
+    """
 
     def __init__(self) -> None:
         self.sequences: list[bytes] = []
         """The escape sequences that arrived, such as a terminal's replies; others may clear it."""
         self._incomplete = b""
         self._in_paste = False
-        self._last_at = -_PAUSE
 
-    def parse(self, data: bytes, at: float) -> str:
-        """Return the plain keys in ``data``, which arrived at the time ``at`` (in seconds)."""
-        continues = at - self._last_at < _PAUSE
-        self._last_at = at
-        if continues:
-            data = self._incomplete + data
+    def parse(self, data: bytes) -> str:
+        """Return the plain keys in ``data``."""
+        data = self._incomplete + data
         self._incomplete = b""
-        self._in_paste = len(data) > _MAX_KEYS or (self._in_paste and continues)
+        self._in_paste = self._in_paste or len(data) > _MAX_KEYS
         if self._in_paste:
             return ""
         incomplete = _INCOMPLETE.search(data)
@@ -51,14 +52,16 @@ class KeyParser:
         return _SEQUENCE.sub(b"", data).decode("ascii", "ignore")
 
     @property
-    def may_be_escape(self) -> bool:
-        """Whether the last byte was Esc: the key, unless more of a sequence follows at once."""
-        return self._incomplete == b"\x1b"
+    def expects_more(self) -> bool:
+        """Whether bytes that arrive now belong to a paste or a sequence."""
+        return self._in_paste or bool(self._incomplete)
 
-    def take_escape(self) -> str:
-        """Return the key Esc, because nothing has followed it."""
+    def end_of_input(self) -> str:
+        """End the paste or the sequence. Return the key Esc if nothing has followed it."""
+        key = ESCAPE if self._incomplete == b"\x1b" else ""
         self._incomplete = b""
-        return ESCAPE
+        self._in_paste = False
+        return key
 
 
 if sys.platform == "win32":
@@ -163,11 +166,10 @@ else:
             Raises TerminalGone when the terminal was closed.
             """
             watched = [self._reader] if self._stdin is None else [self._reader, self._stdin]
-            if self._parser.may_be_escape:
-                timeout = min(timeout, _PAUSE)
-            ready, _, _ = select.select(watched, [], [], timeout)
-            if not ready and self._parser.may_be_escape:
-                return self._parser.take_escape()
+            unfinished = self._parser.expects_more
+            ready, _, _ = select.select(watched, [], [], PAUSE if unfinished else timeout)
+            if unfinished and not ready:
+                return self._parser.end_of_input()
             if self._reader in ready:
                 os.read(self._reader, 4096)
             if self._stdin not in ready or self._stdin is None:
@@ -178,7 +180,7 @@ else:
                 data = b""
             if not data:
                 raise TerminalGone
-            return self._parser.parse(data, time.monotonic())
+            return self._parser.parse(data)
 
         def replies(self) -> list[bytes]:
             """Return the terminal's replies, and other escape sequences, since the last call."""

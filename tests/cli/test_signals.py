@@ -36,7 +36,7 @@ IGNORING_HANGUP = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
 
 def started(command: Command, **how: object) -> Terminal:
     """Return the command once it shows figures."""
-    terminal = command.open("--demo", **how)  # type: ignore[arg-type] # passed on
+    terminal = command.open("--demo", preloaded=False, **how)  # type: ignore[arg-type] # passed on
     terminal.wait_for("Fable")
     return terminal
 
@@ -86,7 +86,7 @@ def test_repeated_signals_do_not_lose_a_login_that_is_being_refreshed(
     saved = save_account(server.issue("work", expires_in=-60), "work")
     server.script(delayed(1.0))
     flags = () if live else ("--json",)
-    terminal = command.open("--account", "work", *flags, columns=100, rows=100)
+    terminal = command.open("--account", "work", *flags, columns=100, rows=100, preloaded=False)
     terminal.wait_for(lambda: any(request.rotated for request in server.refreshes))
     for _ in range(3):
         terminal.kill(number)

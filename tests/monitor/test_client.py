@@ -146,7 +146,7 @@ def test_save_account_saves_credentials(server: TokenServer) -> None:
 
 
 def test_authenticate_saves_a_login_in_the_browser(server: TokenServer, browser: Path) -> None:
-    account = UsageClient().authenticate("Personal", timeout=20)
+    account = UsageClient().authenticate("Personal", timeout=60)
     assert ("Personal", email_of("work")) == (account.name, account.email)
     assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
 
@@ -229,7 +229,7 @@ def test_get_system_token_returns_claude_codes_token(
 def test_authorize_returns_credentials_and_stores_nothing(
     server: TokenServer, browser: Path, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    credentials = authorize(timeout=20)
+    credentials = authorize(timeout=60)
     assert server.accepts(json.loads(credentials))
     stored = {path.name for path in (home / ".local").rglob("*") if path.is_file()}
     assert not stored & {"accounts.db", "secrets.json"}
@@ -241,7 +241,7 @@ def test_authorize_returns_credentials_and_stores_nothing(
 
 
 def test_authorized_credentials_can_be_saved(server: TokenServer, browser: Path) -> None:
-    account = UsageClient().save_account("Work", authorize(timeout=20))
+    account = UsageClient().save_account("Work", authorize(timeout=60))
     assert email_of("work") == account.email
 
 
@@ -283,7 +283,7 @@ def test_an_invalid_name_is_refused_before_the_browser_opens(
     monkeypatch.setenv("BROWSER", str(script))
     for name in ("console", "", "x" * 65):
         with pytest.raises(InvalidName):
-            UsageClient().authenticate(name, timeout=20)
+            UsageClient().authenticate(name, timeout=60)
     assert ([], False) == (server.requests, opened.exists())
 
 
@@ -311,7 +311,7 @@ def test_an_unreachable_api_is_a_warning_or_an_error(
     with pytest.warns(UserWarning, match="could not be checked"):
         UsageClient().save_account("Work", json.dumps(server.issue("work")))
     with pytest.raises(Unreachable):
-        UsageClient().authenticate("Personal", timeout=20)
+        UsageClient().authenticate("Personal", timeout=60)
     status = UsageClient().get_account_usage("Work")
     assert "unreachable" == (status.problem.code if status.problem else None)
 
@@ -372,7 +372,7 @@ def test_threads_can_add_and_remove_accounts_at_the_same_time(server: TokenServe
     start = threading.Barrier(4)
 
     def work(thread: int) -> list[str]:
-        start.wait(20)
+        start.wait(60)
         for number in range(2):
             client.save_account(f"{thread} {number}", json.dumps(server.issue("work")))
         client.delete_account(f"{thread} 0")

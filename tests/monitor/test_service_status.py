@@ -37,7 +37,7 @@ class StatusPage:
 
     def _answer(self, request: Request) -> Response:
         self.requests.append(request)
-        self.may_answer.wait(30)
+        self.may_answer.wait(60)
         return Response(as_bytes(self.document), mimetype="application/json")
 
 

@@ -144,7 +144,7 @@ def test_tls_with_client_certificates(tmp_path: Path) -> None:
 
 def request_over(context: ssl.SSLContext, port: int) -> str:
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
     ):
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")

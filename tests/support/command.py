@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyte
 
+from tests.support.preloaded import PreloadedCommand, PreloadedProcess, Session
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM = str(Path(sys.executable).with_name("claude-usage-monitor"))
-TIMEOUT = 20.0  # seconds; generous, because the machine may be busy
+TIMEOUT = 90.0  # seconds until a command hangs; a busy machine may be slow
 
 CURSOR_SHOWN = b"\x1b[?25h"
 CLEARED = b"\x1b[2J"
@@ -92,7 +94,9 @@ class Terminal:
         *,
         controlling: bool = True,
         stdin: int | None = None,
+        preloaded: PreloadedCommand | None = None,
     ) -> None:
+        self._process: subprocess.Popen[bytes] | PreloadedProcess
         columns, rows = size
         self.screen = _Screen(columns or 80, rows or 24)
         self._stream = pyte.ByteStream(self.screen)
@@ -102,15 +106,13 @@ class Terminal:
         self._set_size(columns, rows)
         self.name = os.ttyname(slave)
         self.modes = termios.tcgetattr(self.master)
-        launcher = _WITH_CONTROLLING_TERMINAL if controlling else _WITHOUT_CONTROLLING_TERMINAL
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", launcher, *arguments],
-            stdin=slave if stdin is None else stdin,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            env=_environment(environ),
-        )
+        streams = (slave if stdin is None else stdin, slave, slave)
+        merged = _environment(environ)
+        if preloaded is not None and preloaded.can_run(merged):
+            session = Session.NEW_WITH_TERMINAL if controlling else Session.NEW
+            self._process = preloaded.start(arguments[1:], merged, streams, session)
+        else:
+            self._process = _start_in_session(arguments, merged, streams, controlling=controlling)
         os.close(slave)
         self.pid = self._process.pid
 
@@ -173,10 +175,11 @@ class Terminal:
     def wait_for(self, expected: str | Callable[[], bool], timeout: float = TIMEOUT) -> None:
         """Read until a text is on the screen, or a condition is true."""
         deadline = time.monotonic() + timeout
-        while not (expected in self.text if isinstance(expected, str) else expected()):
+        changed = True  # building the text of a screen takes time
+        while not (changed and expected in self.text if isinstance(expected, str) else expected()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"not on the screen: {expected}\n{self.text}")
-            self.read()
+            changed = self.read()
 
     def press_until(self, key: str, expected: str) -> None:
         """Press a key repeatedly until a text is on the screen."""
@@ -257,10 +260,14 @@ class Terminal:
 
 
 class Command:
-    """Starts the command, and kills what a test left running."""
+    """Starts the command, and kills what a test left running.
 
-    def __init__(self) -> None:
+    With ``preloaded``, most runs do not start Python anew.
+    """
+
+    def __init__(self, preloaded: PreloadedCommand | None = None) -> None:
         self._terminals: list[Terminal] = []
+        self._preloaded = preloaded
 
     def __enter__(self) -> Self:
         return self
@@ -275,19 +282,26 @@ class Command:
         environ: Mapping[str, str | None] | None = None,
         stdin: bytes = b"",
         through: Sequence[str] = (),
+        preloaded: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, its output captured as text.
 
-        ``through`` is another program that starts it, with its arguments.
+        ``through`` is another program that starts it, with its arguments. Without ``preloaded``,
+        Python starts as for a user.
         """
-        done = subprocess.run(
-            [*through, PROGRAM, *arguments],
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-            env=_environment(environ or {}),
-        )
+        merged = _environment(environ or {})
+        shortcut = self._preloaded if preloaded and not through else None
+        if shortcut is not None and shortcut.can_run(merged):
+            done = shortcut.run(arguments, merged, stdin, TIMEOUT)
+        else:
+            done = subprocess.run(
+                [*through, PROGRAM, *arguments],
+                input=stdin,
+                capture_output=True,
+                timeout=TIMEOUT,
+                check=False,
+                env=merged,
+            )
         return subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
@@ -301,11 +315,12 @@ class Command:
         through: Sequence[str] = (),
         controlling: bool = True,
         stdin: int | None = None,
+        preloaded: bool = True,
     ) -> Terminal:
         """Start the command in a terminal of its own.
 
         ``through`` is another program that starts it, with its arguments. A value of ``None`` in
-        ``environ`` removes the variable.
+        ``environ`` removes the variable. Without ``preloaded``, Python starts as for a user.
         """
         terminal = Terminal(
             (*through, PROGRAM, *arguments),
@@ -313,6 +328,7 @@ class Command:
             environ or {},
             controlling=controlling,
             stdin=stdin,
+            preloaded=self._preloaded if preloaded and not through else None,
         )
         return self.track(terminal)
 
@@ -320,6 +336,26 @@ class Command:
         """Close this terminal too at the end of the test."""
         self._terminals.append(terminal)
         return terminal
+
+
+def _start_in_session(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    streams: tuple[int, int, int],
+    *,
+    controlling: bool,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own; if ``controlling``, stdout is its terminal."""
+    launcher = _WITH_CONTROLLING_TERMINAL if controlling else _WITHOUT_CONTROLLING_TERMINAL
+    stdin, stdout, stderr = streams
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", launcher, *arguments],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        env=environ,
+    )
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:

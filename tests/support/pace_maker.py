@@ -68,7 +68,7 @@ _WRITER = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA journal_mode = WAL")
-print("writing", flush=True)
+has_committed = False
 while True:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO pacing_decisions (timestamp, should_throttle, delay_seconds,"
@@ -76,6 +76,9 @@ while True:
     connection.execute("UPDATE api_cache SET timestamp = ?, five_hour_util = five_hour_util",
                        (time.time(),))
     connection.execute("COMMIT")
+    if not has_committed:
+        print("has committed", flush=True)
+        has_committed = True
     time.sleep(1 / float(sys.argv[2]))
 """
 
@@ -187,7 +190,10 @@ class PaceMakerFolder:
 
     @contextmanager
     def being_written(self, per_second: float = 20) -> Iterator[subprocess.Popen[str]]:
-        """Let another process write to the database, until the end of the context."""
+        """Let another process write to the database, until the end of the context.
+
+        It has committed once when the context begins.
+        """
         argv = [sys.executable, "-c", _WRITER, str(self.database), str(per_second)]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     ServerScript = Callable[[socket.socket], None]
 
-PATIENCE = 20.0  # seconds; a bound for a busy machine, not an expectation
+PATIENCE = 60.0  # seconds; a bound for a busy machine, not an expectation
 _HEAD_END = b"\r\n\r\n"
 
 

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -37,17 +39,37 @@ def generate(
     folder: Path, seed: int, megabytes: float = 2, files: int = 40, **more: object
 ) -> dict[str, Any]:
     """Create a configuration folder with transcripts; return the truth about them."""
-    arguments = [str(folder), "--mb", str(megabytes), "--files", str(files), "--seed", str(seed)]
+    arguments = ["--mb", str(megabytes), "--files", str(files), "--seed", str(seed)]
     for name, value in more.items():
         arguments += [f"--{name}", str(value)]
+    truth, content = _generated(tuple(arguments))
+    for path, data, modified in content:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+        os.utime(folder / path, ns=(modified, modified))
+    return dict(json.loads(truth))
+
+
+@lru_cache(maxsize=8)
+def _generated(arguments: tuple[str, ...]) -> tuple[str, list[tuple[Path, bytes, int]]]:
+    """Return the truth, and the path, content and time of every file.
+
+    Generating them takes half a second, and many tests use the same ones.
+    """
     written = io.StringIO()
-    with (
-        mock.patch("sys.argv", ["make", *arguments]),
-        contextlib.redirect_stdout(written),
-        contextlib.suppress(SystemExit),
-    ):
-        make_transcripts.main()
-    return dict(json.loads(written.getvalue() or "{}"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "tree"
+        with (
+            mock.patch("sys.argv", ["make", str(folder), *arguments]),
+            contextlib.redirect_stdout(written),
+            contextlib.suppress(SystemExit),
+        ):
+            make_transcripts.main()
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        content = [
+            (path.relative_to(folder), path.read_bytes(), path.stat().st_mtime_ns) for path in files
+        ]
+    return written.getvalue() or "{}", content
 
 
 def roots(folder: Path) -> tuple[Path, ...]:

@@ -18,7 +18,7 @@ from werkzeug import Response
 
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from tests.support.browser import install_browser
-from tests.support.command import PROGRAM
+from tests.support.command import PROGRAM, TIMEOUT
 from tests.support.payloads import as_bytes
 from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, delayed
@@ -85,7 +85,10 @@ def files_of(home: Path) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def watched(*secrets: str) -> Iterator[None]:
-    """Fail if a secret appears in the arguments of any process, which all users can read."""
+    """Fail if a secret appears in the arguments of any process, which all users can read.
+
+    A preloaded command shows the arguments of the process that it was forked from.
+    """
     over, leaked = threading.Event(), list[str]()
     programs = 0
 
@@ -121,7 +124,9 @@ def test_credentials_are_added_from_a_file_or_from_standard_input(
     file.write_bytes(credentials)
     where, stdin = ("-", credentials) if source == "-" else (str(file), b"")
     with watched(*secrets_of(server)):
-        done = command.run("accounts", "add", "Work", "--credentials-file", where, stdin=stdin)
+        done = command.run(
+            "accounts", "add", "Work", "--credentials-file", where, stdin=stdin, preloaded=False
+        )
     lines = check(done, 0, r"^Added Work \(work@example.com\)\.$")
     assert ["note: ", "Added "] == [line[:6] for line in lines]
     assert str(secrets_path(os.environ)) in lines[0]
@@ -172,7 +177,7 @@ def test_without_a_browser_a_code_is_pasted(command: Command, server: TokenServe
         lines.append(process.stderr.readline())
     code = server.authorize(lines[-1].strip())
     with watched(code):
-        out, err = process.communicate(f"not it\n{code}\n", timeout=60)
+        out, err = process.communicate(f"not it\n{code}\n", timeout=TIMEOUT)
     assert ("", 0) == (out, process.returncode)
     assert "Added Personal (work@example.com)." in err
     assert code not in err
@@ -210,7 +215,9 @@ def test_an_admin_key_is_read_from_standard_input(
     command: Command, admin: list[str | None], home: Path
 ) -> None:
     with watched(KEY):
-        done = command.run("accounts", "add", "Org", "--admin-key", stdin=f"{KEY}\n".encode())
+        done = command.run(
+            "accounts", "add", "Org", "--admin-key", stdin=f"{KEY}\n".encode(), preloaded=False
+        )
     check(done, 0, r"^Added Org\.$")
     assert [KEY] == admin
     assert KEY.encode() not in done.stderr.encode() + b"".join(files_of(home).values())
@@ -221,7 +228,7 @@ def test_an_admin_key_is_read_from_standard_input(
 def test_a_typed_admin_key_is_not_echoed(
     command: Command, admin: list[str | None], home: Path
 ) -> None:
-    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
+    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200, preloaded=False)
     terminal.wait_for("Admin API key")
     with watched(KEY):
         terminal.type(f"{KEY}\n")
@@ -254,7 +261,7 @@ def test_without_a_typed_key_nothing_is_added(
 def test_a_signal_while_a_key_is_typed_restores_the_echo(
     command: Command, admin: list[str | None], number: signal.Signals, code: int
 ) -> None:
-    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200)
+    terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200, preloaded=False)
     terminal.wait_for("Admin API key")
     terminal.wait_for(lambda: not terminal.state["modes as before"])
     terminal.kill(number)
@@ -448,7 +455,7 @@ def in_shell(line: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=TIMEOUT,
     )
     out, err = done.stdout.decode(), done.stderr.decode()
     return subprocess.CompletedProcess(line, done.returncode, out, err)
@@ -551,7 +558,7 @@ def test_without_standard_input_nothing_is_removed(command: Command, server: Tok
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=TIMEOUT,
     )
     check(done, 1, "Nothing was removed")
     assert "Work" in names()
@@ -727,7 +734,7 @@ def test_no_secret_is_printed_or_stored_in_plain_text(
             (("--json", "--all-accounts"), b""),
             (("doctor",), b""),
         ):
-            done = command.run(*arguments, stdin=stdin)
+            done = command.run(*arguments, stdin=stdin, preloaded=False)
             assert 0 == done.returncode, done.stderr
             printed += [done.stdout, done.stderr]
     assert 1 == len(server.refreshes)

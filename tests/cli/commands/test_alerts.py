@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.usage.alerts import EVENTS
+from tests.support.command import TIMEOUT
 from tests.support.payloads import usage_body
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wait_for_lines(log: Path, count: int) -> list[str]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         lines = log.read_text().splitlines() if log.exists() else []
         if len(lines) >= count:

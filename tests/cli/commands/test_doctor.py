@@ -14,7 +14,7 @@ from filelock import FileLock
 from claude_usage_monitor.sources.claude_code.installation import NEWEST_TRIED_VERSION
 from claude_usage_monitor.store.paths import locks_path, state_path
 from claude_usage_monitor.store.state.state_store import StateStore
-from tests.support.command import PROGRAM
+from tests.support.command import PROGRAM, TIMEOUT
 from tests.support.login import TOKEN
 from tests.support.payloads import payload
 from tests.support.saved import save_account
@@ -321,7 +321,7 @@ def test_a_closed_standard_output_is_an_error(store: Store, how: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=TIMEOUT,
     )
     assert (1, 2) == (done.returncode, len(done.stderr.splitlines()))
     assert done.stderr.startswith("error: Standard output is closed")

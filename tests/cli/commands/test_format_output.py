@@ -11,7 +11,7 @@ from werkzeug import Response
 
 from claude_usage_monitor.formats import PRESETS
 from claude_usage_monitor.usage.clock import utc_now
-from tests.support.command import PROGRAM
+from tests.support.command import PROGRAM, TIMEOUT
 from tests.support.payloads import as_bytes, payload, usage_body
 from tests.support.saved import save_account
 from tests.support.state import make_due
@@ -68,7 +68,7 @@ def test_a_due_read_follows_after_the_line_was_printed_and_the_output_closed(
     may_answer = threading.Event()
 
     def answer() -> Response:
-        may_answer.wait(20)
+        may_answer.wait(TIMEOUT)
         return Response(
             as_bytes(usage_body(utc_now(), five_hour=81.0)), mimetype="application/json"
         )
@@ -79,7 +79,7 @@ def test_a_due_read_follows_after_the_line_was_printed_and_the_output_closed(
         assert process.stdout is not None
         assert b"78\n" == process.stdout.read()  # up to its end, while the API has not answered
         may_answer.set()
-        assert 0 == process.wait(20)
+        assert 0 == process.wait(TIMEOUT)
     done = subprocess.run(arguments, capture_output=True, check=True)
     assert b"81\n" == done.stdout
     assert 2 == len(stored.usage_requests)

@@ -16,7 +16,7 @@ from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from claude_usage_monitor.usage.throttling import Throttling
-from tests.support.command import RESTORED, environ_running, environ_with_short_floor
+from tests.support.command import RESTORED, TIMEOUT, environ_running, environ_with_short_floor
 from tests.support.login import TOKEN
 from tests.support.payloads import payload, usage_body
 from tests.support.transcripts import generate
@@ -56,7 +56,7 @@ def hanging(api: Api) -> Iterator[threading.Event]:
 
     def hang() -> Response:
         requested.set()
-        over.wait(60)
+        over.wait(TIMEOUT)
         return Response(b"{}")
 
     api.answer_with(hang)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import PROGRAM, environ_running
+from tests.support.command import PROGRAM, TIMEOUT, environ_running
 from tests.support.payloads import as_bytes
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def test_an_input_that_does_not_end_does_not_delay_the_line(command: Command, st
     reading, writing = os.pipe()
     process = subprocess.Popen([PROGRAM, "statusline"], stdin=reading, stdout=subprocess.PIPE)
     os.write(writing, figures(20))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=TIMEOUT)
     os.close(writing)
     os.close(reading)
     assert b"20%" in output
@@ -199,10 +199,10 @@ opened, written = threading.Event(), threading.Event()
 def open_state_file(*arguments, original=state_store.open_state_file):
     file = original(*arguments)
     opened.set()
-    written.wait(10)
+    written.wait(TIMEOUT)
     return file
 def write(*arguments, original=pipes._write):
-    opened.wait(10)
+    opened.wait(TIMEOUT)
     original(*arguments)
     written.set()
 state_store.open_state_file, pipes._write = open_state_file, write

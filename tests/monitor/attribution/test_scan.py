@@ -24,6 +24,7 @@ from tests.support.transcripts import (
     truth_sums,
 )
 
+SEED = 3  # of most tests, which then generate the same files only once
 EVER = (0, 1 << 40)
 TABLES = ("total", "by_project", "by_model", "by_kind", "by_speed")  # in any order of reading
 OWNER_TABLES = ("by_session", "by_agent")  # an unmarked copy belongs to the oldest file seen
@@ -62,7 +63,7 @@ def test_sums_equal_the_truth_whatever_the_order_and_the_slices(tmp_path: Path, 
 
 
 def test_a_second_scan_reads_nothing(tmp_path: Path) -> None:
-    generate(tmp_path / "tree", 3)
+    generate(tmp_path / "tree", SEED)
     store = TranscriptStore(tmp_path / "transcripts.db")
     first = scan(store, roots(tmp_path / "tree"))
     second = scan(store, roots(tmp_path / "tree"))
@@ -74,7 +75,7 @@ def test_an_interrupted_scan_continues_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scan_module, "_MAX_PARTS", 1)
-    truth = generate(tmp_path / "tree", 4)
+    truth = generate(tmp_path / "tree", SEED)
     store = TranscriptStore(tmp_path / "transcripts.db")
     rng = random.Random(4)  # noqa: S311 - no secret
     scans, done = 0, 0
@@ -88,7 +89,7 @@ def test_an_interrupted_scan_continues_where_it_was(
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
-    truth = generate(tmp_path / "tree", 5)
+    truth = generate(tmp_path / "tree", SEED)
     reports: list[Progress] = []
     scan(TranscriptStore(tmp_path / "transcripts.db"), roots(tmp_path / "tree"), reports.append)
     assert truth["files"] == reports[-1].files == reports[-1].all_files
@@ -97,7 +98,7 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
 
 
 def test_messages_of_vanished_files_stay(tmp_path: Path) -> None:
-    truth = generate(tmp_path / "tree", 6)
+    truth = generate(tmp_path / "tree", SEED)
     store = TranscriptStore(tmp_path / "transcripts.db")
     scan(store, roots(tmp_path / "tree"))
     for path in (tmp_path / "tree").rglob("*.jsonl"):
@@ -108,7 +109,7 @@ def test_messages_of_vanished_files_stay(tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_and_a_replaced_one_are_read_again(tmp_path: Path) -> None:
-    truth = generate(tmp_path / "tree", 7)
+    truth = generate(tmp_path / "tree", SEED)
     store = TranscriptStore(tmp_path / "transcripts.db")
     scan(store, roots(tmp_path / "tree"))
     before = store.totals().bytes
@@ -127,7 +128,7 @@ def test_a_truncated_file_and_a_replaced_one_are_read_again(tmp_path: Path) -> N
 
 
 def test_an_unreadable_folder_costs_only_itself(tmp_path: Path) -> None:
-    generate(tmp_path / "tree", 8)
+    generate(tmp_path / "tree", SEED)
     projects = tmp_path / "tree" / "projects"
     (projects / "loop").symlink_to(projects)
     (projects / "gone.jsonl").symlink_to(projects / "nowhere")

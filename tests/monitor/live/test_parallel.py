@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERVAL = timedelta(seconds=77)
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 OFFLINE = Problem("unreachable", "No answer.", "Check the network.")
 
 

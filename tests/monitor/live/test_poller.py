@@ -17,7 +17,7 @@ from claude_usage_monitor.usage.status import Account, AccountStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 FIRST = AccountStatus(Account("claude-code"))
 
 

@@ -17,7 +17,7 @@ from claude_usage_monitor.store.state.reports import day_report
 
 DAYS = [ReportRequest(day_report(date(2026, 11, n)), date(2026, 11, n)) for n in range(1, 21)]
 USERS = ReportRequest("users")
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 def fetch(request: ReportRequest) -> dict[str, str]:

@@ -93,8 +93,8 @@ def test_reading_changes_nothing_while_a_writer_is_stopped(
 ) -> None:
     """Not in the write-ahead log or its shared memory either."""
     with folder.being_written(200) as writer:
-        time.sleep(0.2)
         os.kill(writer.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, writer.pid, os.WSTOPPED | os.WNOWAIT)
         before = folder.contents()
         assert before["usage.db-wal"]
         assert 35 == delay(folder)
@@ -103,9 +103,7 @@ def test_reading_changes_nothing_while_a_writer_is_stopped(
 
 def test_reads_what_a_killed_writer_left_without_changing_it(folder: PaceMakerFolder) -> None:
     """Opened in the usual way, SQLite would recover its log."""
-    with folder.being_written() as writer:
-        time.sleep(0.1)
-        os.kill(writer.pid, signal.SIGSTOP)
+    with folder.being_written(1 / 3600) as writer:
         folder_before = folder.contents()
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
@@ -117,8 +115,7 @@ def test_reads_what_a_killed_writer_left_without_changing_it(folder: PaceMakerFo
 
 
 def test_a_log_without_its_shared_memory_is_a_gap(folder: PaceMakerFolder) -> None:
-    with folder.being_written() as writer:
-        time.sleep(0.1)
+    with folder.being_written(1 / 3600) as writer:
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
     (folder.path / "usage.db-shm").unlink()

@@ -1,0 +1,49 @@
+"""The tests' shortcut gives what the command gives that users start."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_usage_monitor.cli import COMMANDS
+from tests.support.command import Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.login import Store
+
+ENDLESS = {"alerts", "serve"}
+LINES = [
+    ("--version",),
+    ("--json",),
+    ("--format", "plain"),
+    ("--format", "no such"),
+    ("--demo", "--account", "unknown"),
+    *((name,) for name in COMMANDS if name not in ENDLESS),
+    *((name, "--help") for name in COMMANDS),
+    *((name, "--no-such-option") for name in COMMANDS),
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_a_preloaded_command_equals_one_that_starts_python(
+    command: Command, store: Store, home: Path, line: tuple[str, ...]
+) -> None:
+    """With an expired login, which sends no request."""
+    store.login(expires_in=-60)
+    content = b'{"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": 1}}}'
+    environ = {"COLUMNS": "70"}
+    started, preloaded = (
+        each.run(*line, stdin=content, environ=environ) for each in (Command(), command)
+    )
+
+    assert started.returncode == preloaded.returncode
+    assert without_times(started.stdout) == without_times(preloaded.stdout)
+    assert without_times(started.stderr) == without_times(preloaded.stderr)
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\d", "0", text)
