@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.formats import FORMATS, load_format
@@ -44,7 +44,6 @@ def status_with(utilization: float, hours_left: float | None) -> AccountStatus:
     )
 
 
-@settings(deadline=None)
 @given(
     st.floats(allow_nan=False, allow_infinity=False) | st.floats(0, 1e-7) | st.floats(99, 101),
     st.none() | st.floats(-200, 200),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 import time
 from typing import ClassVar, Self
@@ -125,7 +126,9 @@ else:
     class Keyboard:
         """Reads keys from standard input, without buffering or echo inside the context.
 
-        Returns no keys if standard input is not a terminal.
+        Returns no keys if standard input is not a terminal. Inside the context, signals end a wait
+        even if they arrive just before it: Python runs their handlers later, but writes to the pipe
+        at once.
         """
 
         def __init__(self) -> None:
@@ -140,9 +143,11 @@ else:
             if self._stdin is not None:
                 self._original_mode = termios.tcgetattr(self._stdin)
                 tty.setcbreak(self._stdin, termios.TCSANOW)
+            signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             return self
 
         def __exit__(self, *_: object) -> None:
+            signal.set_wakeup_fd(-1)
             self.restore()
 
         def restore(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import NoCredentials
@@ -100,7 +100,6 @@ def test_it_describes_failures() -> None:
     check()
 
 
-@settings(deadline=None)
 @given(
     st.floats(allow_nan=False, allow_infinity=False),
     st.none() | st.floats(-200, 200),

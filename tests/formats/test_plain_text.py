@@ -156,7 +156,7 @@ def test_news_of_several_accounts_have_the_account_s_name() -> None:
     assert line.startswith("Private: Problem: ")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(STATUSES)), st.sampled_from(sorted(STATUSES)))
 def test_no_status_is_news_to_itself_and_news_are_lines_of_a_text(first: str, second: str) -> None:
     before, after = STATUSES[first], STATUSES[second]

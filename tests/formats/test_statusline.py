@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import NoCredentials
@@ -81,7 +81,6 @@ def test_after_the_reset_the_percentage_is_unknown() -> None:
     assert "5h —" in statusline(NORMAL, NOW + timedelta(hours=3), PLAIN)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 120), st.booleans(), st.booleans())
 def test_it_is_one_line_at_every_width(width: int, color: bool, ascii_only: bool) -> None:
     for status in (NORMAL, EVERY_STATE, RATE_LIMITED, NORMAL._replace(usage=None)):

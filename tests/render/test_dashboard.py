@@ -57,7 +57,6 @@ def test_frames(frames: SnapshotAssertion, name: str, options: RenderOptions) ->
 # --- laws for panes of every size ----------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     NAMES, st.integers(1, 210), st.none() | st.integers(1, 70), st.sampled_from([LIVE, PLAIN, ONCE])
 )
@@ -69,7 +68,7 @@ def test_every_frame_fits_its_pane(
     assert 1 <= len(lines) <= (height or len(lines))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(sorted(panes.STATUSES)),
     st.sampled_from(panes.WIDTHS),
@@ -98,7 +97,6 @@ def test_a_narrow_pane_with_enough_rows_shows_everything(width: int) -> None:
     assert "used" in text
 
 
-@settings(deadline=None)
 @given(st.sampled_from(FRESH), st.sampled_from(panes.WIDTHS))
 def test_a_word_for_the_same_thing_is_the_same_in_the_whole_frame(name: str, width: int) -> None:
     text = "\n".join(frame_lines((panes.STATUSES[name],), width))
@@ -111,7 +109,6 @@ def test_a_word_for_the_same_thing_is_the_same_in_the_whole_frame(name: str, wid
         assert sum(bool(re.search(wording, text)) for wording in wordings) <= 1
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["normal", "every state", "throttling"]),
     st.integers(20, 120),
@@ -127,7 +124,6 @@ def test_text_of_fresh_figures_is_never_dim(name: str, width: int, height: int) 
                     assert not re.search(r"\w", line.plain[span.start : span.end])
 
 
-@settings(deadline=None)
 @given(NAMES, st.integers(20, 200), st.integers(6, 70))
 def test_borders_are_straight(name: str, width: int, height: int) -> None:
     lines = frame_lines((STATUSES[name],), width, height)
@@ -155,7 +151,6 @@ def test_panels_have_different_names_and_priorities_in_order() -> None:
         assert 0 == panel.level(CUTOFFS[-1])
 
 
-@settings(deadline=None)
 @given(st.integers(20, 200), st.integers(6, 60))
 def test_every_figure_is_shown_from_20_by_6(width: int, height: int) -> None:
     text = "\n".join(frame_lines((NORMAL,), width, height))
@@ -167,13 +162,11 @@ def test_every_figure_is_shown_from_20_by_6(width: int, height: int) -> None:
     assert re.search("3d ?2h", text)
 
 
-@settings(deadline=None)
 @given(st.integers(20, 200), st.integers(1, 60))
 def test_the_binding_window_is_always_shown(width: int, height: int) -> None:
     assert any("78" in line and "▸" in line for line in frame_lines((NORMAL,), width, height))
 
 
-@settings(deadline=None)
 @given(st.integers(20, 200), st.integers(2, 60))
 def test_a_problem_is_always_shown(width: int, height: int) -> None:
     lines = frame_lines((RATE_LIMITED,), width, height)
@@ -202,7 +195,6 @@ def test_a_frame_without_a_height_shows_everything() -> None:
     assert all(f" {n} %" in text for n in range(1, 60))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), st.integers(20, 120))
 def test_borders_are_straight_whatever_the_names(name: str, width: int) -> None:
     safe = clean(name) or None
@@ -364,7 +356,7 @@ TOPICS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 200), st.integers(1, 60), st.sampled_from([LIVE, PLAIN]), TOPICS)
 def test_help_fits_every_pane_and_scrolls_to_its_end(
     width: int, height: int, options: RenderOptions, topics: HelpTopics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import fcntl
 import os
@@ -135,8 +136,22 @@ class Terminal:
             self.read(0)
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal to the command."""
-        os.kill(self.pid, number)
+        """Send a signal to the command, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill_until_exit(self, number: signal.Signals) -> None:
+        """Send a signal repeatedly until the command ends.
+
+        If one arrives just before Python reads input, its handler runs after the read.
+        """
+
+        def ended() -> bool:
+            self.kill(number)
+            self.read_for(0.2)
+            return self.exit_code is not None
+
+        self.wait_for(ended)
 
     @property
     def lines(self) -> list[str]:

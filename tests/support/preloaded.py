@@ -24,7 +24,7 @@ import sys
 import termios
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -69,7 +69,8 @@ class PreloadedProcess:
     def kill(self) -> None:
         """Kill the command if it runs."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def _poll(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._status_file], [], [], timeout)[0]:

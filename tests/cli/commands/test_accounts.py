@@ -264,7 +264,7 @@ def test_a_signal_while_a_key_is_typed_restores_the_echo(
     terminal = command.open("accounts", "add", "Org", "--admin-key", columns=200, preloaded=False)
     terminal.wait_for("Admin API key")
     terminal.wait_for(lambda: not terminal.state["modes as before"])
-    terminal.kill(number)
+    terminal.kill_until_exit(number)
     assert code == terminal.wait_for_exit()
     assert "Traceback" not in terminal.text
     assert terminal.state["modes as before"]

@@ -68,7 +68,6 @@ def test_frames(frames: SnapshotAssertion, name: str, width: int, options: Rende
 # --- laws for panes of every size ----------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
 @given(MANY, WIDTHS, HEIGHTS, OPTIONS)
 def test_every_frame_fits_its_pane(
     statuses: Sequence[AccountStatus], width: int, height: int | None, options: RenderOptions
@@ -80,7 +79,6 @@ def test_every_frame_fits_its_pane(
         assert "".join(line.plain for line in lines).isascii()
 
 
-@settings(deadline=None, max_examples=60)
 @given(MANY, st.integers(24, ONE_COLUMN), HEIGHTS)
 def test_borders_are_straight(
     statuses: Sequence[AccountStatus], width: int, height: int | None
@@ -92,7 +90,6 @@ def test_borders_are_straight(
         assert lines[-1].plain.startswith("╰")
 
 
-@settings(deadline=None, max_examples=60)
 @given(SEVERAL, st.integers(24, ONE_COLUMN), HEIGHTS, st.integers(0, 60))
 def test_accounts_stay_in_order_and_hidden_ones_are_counted(
     statuses: Sequence[AccountStatus], width: int, height: int | None, shift: int
@@ -111,7 +108,6 @@ def test_accounts_stay_in_order_and_hidden_ones_are_counted(
         assert not hidden
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.integers(2, 50), st.integers(20, ONE_COLUMN), HEIGHTS)
 def test_the_binding_window_is_shown_for_every_account_shown(
     count: int, width: int, height: int | None
@@ -120,7 +116,6 @@ def test_the_binding_window_is_shown_for_every_account_shown(
     assert len(names_in(lines)) == sum(" 78" in line for line in lines)
 
 
-@settings(deadline=None, max_examples=60)
 @given(MANY, st.integers(40, ONE_COLUMN), HEIGHTS)
 def test_the_problem_is_shown_for_every_account_shown(
     statuses: Sequence[AccountStatus], width: int, height: int | None
@@ -132,7 +127,6 @@ def test_the_problem_is_shown_for_every_account_shown(
             assert re.search(r"offline|cannot|ogged in|wait|expired", texts[status.account.name])
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.text(min_size=1, max_size=64).map(clean).filter(bool), min_size=2, max_size=5),
     WIDTHS,
@@ -146,7 +140,7 @@ def test_a_name_is_cut_not_wrapped(names: list[str], width: int, height: int) ->
     assert len(usual) == len(lines)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SEVERAL, WIDTHS)
 def test_a_high_enough_pane_shows_everything(statuses: Sequence[AccountStatus], width: int) -> None:
     whole = plain(statuses, width, None)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.render.dashboard import dashboard
@@ -46,20 +46,17 @@ def test_frames(frames: SnapshotAssertion, name: str, options: RenderOptions) ->
 # --- laws for panes of every size ----------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.integers(20, 200), st.integers(1, 70))
 def test_the_month_to_date_is_always_shown(width: int, height: int) -> None:
     for status in (ORGANIZATION, NO_BUDGET, USED_UP, LIMITED):
         assert "$4,062.55" in "\n".join(frame_lines((status,), width, height))
 
 
-@settings(deadline=None)
 @given(st.integers(20, 200), st.integers(2, 70))
 def test_a_problem_is_always_shown(width: int, height: int) -> None:
     assert "wait" in "\n".join(frame_lines((LIMITED,), width, height))
 
 
-@settings(deadline=None)
 @given(st.integers(24, 200), st.integers(8, 70))
 def test_a_higher_pane_never_shows_fewer_rows(width: int, height: int) -> None:
     def rows(lines: list[str]) -> int:
@@ -81,7 +78,6 @@ def test_a_frame_without_a_height_shows_every_row() -> None:
     assert " of 200" not in text
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), st.integers(24, 120), st.integers(6, 60))
 def test_borders_are_straight_whatever_the_names(name: str, width: int, height: int) -> None:
     safe = clean(name) or None

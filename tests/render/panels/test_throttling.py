@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.render.account_frame import account_rows
@@ -86,7 +86,6 @@ def test_frames(frames: SnapshotAssertion, name: str, options: RenderOptions) ->
 # --- laws -----------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(STATES)),
     st.integers(1, 200),
@@ -101,7 +100,6 @@ def test_no_line_is_wider_nor_the_frame_higher_than_the_pane(
     assert height is None or len(lines) <= height
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(STATES)), st.integers(20, 120), st.integers(1, 60))
 def test_it_is_shortened_before_anything_else(name: str, width: int, height: int) -> None:
     """In any pane, the rest of the frame is as complete as without it."""
@@ -115,7 +113,6 @@ def test_it_is_shortened_before_anything_else(name: str, width: int, height: int
     assert footer
 
 
-@settings(deadline=None)
 @given(st.integers(20, 96), st.sampled_from(sorted(STATES)), st.sampled_from([1, 2]))
 def test_every_line_is_exactly_as_wide_as_the_panel(width: int, name: str, level: int) -> None:
     for line in lines_of(STATES[name], width, level=level):

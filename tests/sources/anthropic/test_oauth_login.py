@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import (
@@ -393,7 +393,6 @@ BODIES = st.binary() | st.dictionaries(
 )
 
 
-@settings(deadline=None)  # a slow machine is not a failure
 @given(BODIES, st.sampled_from([200, 204, 301, 400, 401, 403, 404, 408, 429, 500, 511, 599]))
 def test_any_reply_is_a_grant_or_one_of_our_errors(
     body: bytes | dict[str, object], status: int

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.pace_maker.database import Unreadable, read_rows
@@ -204,7 +204,6 @@ def test_anything_but_a_regular_file_is_an_error_and_never_blocks(folder: PaceMa
         read_rows(folder.database, NOW)
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_random_damage_is_a_gap_or_unreadable_and_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

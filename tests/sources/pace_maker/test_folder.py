@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.sources.pace_maker.folder import installed_as, read_settings
@@ -148,7 +148,6 @@ def test_a_fifo_or_a_folder_is_a_gap_and_never_blocks(folder: PaceMakerFolder) -
     ] == read(folder)[1]
 
 
-@settings(deadline=None)
 @given(st.dictionaries(KEYS, JSON), st.dictionaries(KEYS, JSON))
 def test_any_json_is_settings_or_gaps(
     tmp_path_factory: pytest.TempPathFactory, config: object, state: object

@@ -4,7 +4,7 @@ import json
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.store.accounts.saved_account import (
@@ -87,7 +87,6 @@ def test_names_that_differ_in_case_alone_have_the_same_key(one: str, other: str)
     assert name_key(one) == name_key(other)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_key_is_its_own_key_and_does_not_depend_on_composition(name: str) -> None:
     assert name_key(name) == name_key(name_key(name))

@@ -107,7 +107,7 @@ def three(path: Path) -> tuple[dict[str, str], bytes]:
     return secrets, path.read_bytes()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[_REUSED_FOLDER])
+@settings(max_examples=200, suppress_health_check=[_REUSED_FOLDER])
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_an_error_or_changes_nothing(
     path: Path, three: tuple[dict[str, str], bytes], at: int, bit: int

@@ -236,7 +236,7 @@ def test_setting_the_clock_back_does_not_renew_the_hour(
     assert back + timedelta(minutes=59) < decision.until <= back + timedelta(hours=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 400), st.sampled_from("abc")), max_size=80))
 def test_no_sequence_of_requests_exceeds_the_budget(steps: list[tuple[float, str]]) -> None:
     """One request a token and floor, twenty an identity and hour."""
