@@ -54,7 +54,7 @@ def test_a_signal_that_ends_live_mode_restores_the_terminal(
     command: Command, number: signal.Signals, code: int
 ) -> None:
     """Modes, cursor and screen are restored, once, and the exit code names the signal."""
-    terminal = started(command)
+    terminal = started(command, rows=40)  # higher than any frame of the demo
     terminal.kill(number)
 
     assert terminal.wait_for_exit() == code

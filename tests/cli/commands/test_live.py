@@ -208,7 +208,7 @@ def test_a_response_that_a_library_cannot_parse_leaves_the_screen_whole(
 def test_leaving_restores_the_terminal_and_prints_the_last_frame(
     command: Command, keys: str
 ) -> None:
-    terminal = command.open("--demo")
+    terminal = command.open("--demo", rows=40)  # the last frame may be higher than 24 rows
     terminal.wait_for("Fable")
     terminal.type(keys)
 
@@ -228,7 +228,8 @@ def test_the_demo_has_several_accounts(command: Command) -> None:
 
 def test_the_content_of_the_terminal_is_kept(command: Command) -> None:
     """The last frame is printed below it."""
-    terminal = command.open("--demo", through=("sh", "-c", 'echo "$ command"; exec "$@"', "sh"))
+    through = ("sh", "-c", 'echo "$ command"; exec "$@"', "sh")
+    terminal = command.open("--demo", rows=40, through=through)
     terminal.wait_for("Fable")
     assert "$ command" not in terminal.text
     terminal.type("q")
