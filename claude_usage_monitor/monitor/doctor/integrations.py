@@ -142,6 +142,7 @@ type = custom/script
 exec = claude-usage-monitor --format polybar --follow
 tail = true
 """,
+        "3.6",
     ),
     Integration(
         "xbar",
