@@ -14,7 +14,7 @@ from typing import IO
 from claude_usage_monitor.render.theme import Background, Theme, ThemeName, theme_for
 
 QUERY = "\x1b]11;?\x1b\\\x1b[c"
-FENCE_TIMEOUT = 0.15  # seconds to wait for replies before leaving, so that no shell reads them
+FENCE_TIMEOUT = 0.1  # seconds to wait for replies before leaving, so that no shell reads them
 
 _COLOR = re.compile(rb"\x1b\]11;rgba?:([0-9a-f]+)/([0-9a-f]+)/([0-9a-f]+)", re.IGNORECASE)
 _FENCE = re.compile(rb"\x1b\[\?[\d;]*c")

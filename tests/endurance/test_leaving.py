@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,7 +36,6 @@ from tests.support.saved import refresh_token, registry, save_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.support.command import Command, Terminal
 
@@ -176,6 +176,12 @@ def test_after_the_response_it_is_stored(
     assert_saved(server)
 
 
+def seconds_without_processor(terminal: Terminal) -> float:
+    """Return how long the command and this test had to wait for a processor so far."""
+    waits = [Path(f"/proc/{pid}/schedstat") for pid in ("self", terminal.pid)]
+    return sum(int(wait.read_text().split()[1]) for wait in waits if wait.exists()) / 1e9
+
+
 @every_way
 @once_to_three_times
 @every_moment
@@ -208,11 +214,12 @@ def test_live_mode_loses_no_login(
     wait_until(server.spent.is_set)
     if moment == "after":
         store.wait_for_response()
-    began = time.monotonic()
+    began = time.monotonic() - seconds_without_processor(terminal)
     leave(terminal)
     if not terminal.closed:
         terminal.wait_for(lambda: RESTORED == terminal.state)
-        assert time.monotonic() - began <= MAX_SECONDS_TO_RESTORE
+        ended = time.monotonic() - seconds_without_processor(terminal)
+        assert ended - began <= MAX_SECONDS_TO_RESTORE
         terminal.wait_for(SAVING)
         for _ in range(times - 1):
             leave(terminal)
