@@ -45,6 +45,18 @@ class HasHistory(Protocol):
         ...
 
 
+@runtime_checkable
+class WrappingReader(Protocol):
+    """A reader that adds to the status that another reader returns."""
+
+    wrapped: Reader
+
+
+def unwrapped(reader: Reader) -> Reader:
+    """Return the reader of the account itself."""
+    return reader.wrapped if isinstance(reader, WrappingReader) else reader
+
+
 def delayed(status: AccountStatus, until: datetime, hint: str) -> AccountStatus:
     """Return the status of an account for which no request may be sent before ``until``.
 

@@ -22,7 +22,7 @@ class ServiceReader(Reader):
     """Reads an account with another reader, and adds the service's status."""
 
     def __init__(self, reader: Reader, services: Services) -> None:
-        self._reader = reader
+        self.wrapped = reader
         self._services = services
         self._shown_as_of: int | None = None
 
@@ -35,21 +35,21 @@ class ServiceReader(Reader):
         services = self._services
         if services.live and services.state.run(service.claim_request, services.clock()):
             run_in_thread(self._ask, "service status")
-        status = self._reader.read(previous, lambda stored: publish(self._with_service(stored)))
+        status = self.wrapped.read(previous, lambda stored: publish(self._with_service(stored)))
         return self._with_service(status)
 
     def cached_status(self, previous: AccountStatus) -> AccountStatus:
         """Return the status without a request."""
-        return self._with_service(self._reader.cached_status(previous))
+        return self._with_service(self.wrapped.cached_status(previous))
 
     def request_refresh(self) -> None:
         """Request figures as soon as the budget allows."""
-        self._reader.request_refresh()
+        self.wrapped.request_refresh()
 
     def changed(self) -> bool:
         """Return whether `cached_status` would return something new."""
         as_of = self._services.state.run(service.status_as_of)
-        return as_of != self._shown_as_of or self._reader.changed()
+        return as_of != self._shown_as_of or self.wrapped.changed()
 
     def _with_service(self, status: AccountStatus) -> AccountStatus:
         state = self._services.state

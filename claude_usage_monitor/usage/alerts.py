@@ -13,10 +13,19 @@ from typing import Literal, NamedTuple, get_args
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown
 from claude_usage_monitor.usage.limits.resets import SAME_RESET, WindowInstance
 from claude_usage_monitor.usage.limits.windows import UsageWindow, label_for, percent_text
+from claude_usage_monitor.usage.service import ServiceStatus
 from claude_usage_monitor.usage.status import AccountStatus
 
 Event = Literal[
-    "threshold", "exhausted", "runs_out", "reset", "recovered", "extra_usage", "budget", "login"
+    "threshold",
+    "exhausted",
+    "runs_out",
+    "reset",
+    "recovered",
+    "extra_usage",
+    "budget",
+    "login",
+    "service",
 ]
 Channel = Literal["bell", "terminal", "title", "command"]
 EVENTS: tuple[Event, ...] = get_args(Event)
@@ -41,6 +50,7 @@ _LIKELY, _UNLIKELY = (
 _LASTING: frozenset[Event] = frozenset(  # about a limit, and over when it no longer holds
     ("threshold", "exhausted", "runs_out", "extra_usage", "budget")
 )
+INCIDENT_OPENED = "opened"  # the rule of the alert about a new incident
 _CONFIRMED_AFTER = timedelta(minutes=5)
 _SILENT_SHARE = 0.05  # of a window's time before its reset: too late to act
 
@@ -243,6 +253,22 @@ def budget_alert(status: AccountStatus, settings: AlertSettings, now: datetime) 
     instance = f"budget {spend.period_start:%Y-%m}"
     rule = _level_rule(level)
     return Alert("budget", status.account.name, instance, rule, text, now, None, level, also)
+
+
+def service_alerts(service: ServiceStatus, opened: Iterable[str], now: datetime) -> list[Alert]:
+    """Return an alert for each incident of the service, and for each that is resolved.
+
+    ``opened`` has the ids of the incidents that were seen before.
+    """
+    unresolved = {incident.id: incident.name for incident in service.incidents}
+    alerts = [
+        Alert("service", "service", id_, INCIDENT_OPENED, f"Incident: {name}", now)
+        for id_, name in unresolved.items()
+    ]
+    return alerts + [
+        Alert("service", "service", id_, "resolved", "An incident is resolved", now)
+        for id_ in sorted(set(opened) - set(unresolved))
+    ]
 
 
 def _level_rule(level: float) -> str:

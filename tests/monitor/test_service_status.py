@@ -83,6 +83,17 @@ def test_a_pane_shows_one_line_and_everyone_shares_one_request(
     assert 1 == len(page.requests)
 
 
+def test_the_history_is_there_too(
+    command: Command, api: Api, page: StatusPage, environ: dict[str, str]
+) -> None:
+    pane = command.open(columns=80, environ=environ)
+    pane.wait_for("78 %")
+    pane.press_until("h", "History · 5-hour")
+    done = command.run("history", "--json", environ=environ)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 3 == len(json.loads(done.stdout)["windows"])
+
+
 def test_while_all_is_well_nothing_is_shown(
     command: Command, api: Api, page: StatusPage, environ: dict[str, str]
 ) -> None:

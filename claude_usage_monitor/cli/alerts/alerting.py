@@ -7,23 +7,27 @@ from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.alerts import channels
-from claude_usage_monitor.monitor.reader import Reader
+from claude_usage_monitor.monitor.reader import Reader, unwrapped
 from claude_usage_monitor.monitor.subscription.alerts import AccountAlerts
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import fallback_path, state_path
 from claude_usage_monitor.store.state import alerts as store
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.alerts import (
+    INCIDENT_OPENED,
     Alert,
     AlertSettings,
     budget_alert,
     is_quiet,
     marked_limits,
+    service_alerts,
 )
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.service import ServiceStatus
 from claude_usage_monitor.usage.status import AccountStatus
 
 _CHECK_INTERVAL = timedelta(minutes=1)
+_SERVICE = "service"  # instead of an account's identity
 
 
 class Alerting:
@@ -63,6 +67,7 @@ class Alerting:
             problem, name = shown_status.problem, shown_status.account.name
             due = self._due(status._replace(problem=problem), reader, now)
             sent += [alert._replace(account=name) for alert in due]
+        sent += self._due_of_service(next((s.service for s in statuses if s.service), None), now)
         if sent and "title" in self._settings.channels and not self._has_changed_title:
             self._has_changed_title = True
             output.terminal(channels.SAVE_TITLE)
@@ -84,6 +89,7 @@ class Alerting:
         )
 
     def _due(self, status: AccountStatus, reader: Reader, now: datetime) -> list[Alert]:
+        reader = unwrapped(reader)
         if isinstance(reader, SubscriptionReader):
             alerts = self._by_reader.get(reader)
             if alerts is None:
@@ -98,9 +104,18 @@ class Alerting:
         budget = budget_alert(status, self._settings, now)
         holding = [budget] if budget else []
         self._marked[status.account.name] = marked_limits(holding)
-        account = f"account {status.account.name}"
-        claimed = self._state.run(store.claim, account, holding, now)
-        if is_quiet(self._settings.quiet, now, self._clock_style):
-            self._state.run(store.hold_back, account, claimed)
+        return self._claim(f"account {status.account.name}", holding, now)
+
+    def _due_of_service(self, service: ServiceStatus | None, now: datetime) -> list[Alert]:
+        if service is None or service.stale(now) or "service" not in self._settings.events:
             return []
-        return [*self._state.run(store.release, account, holding, with_figures=True), *claimed]
+        opened = self._state.run(store.instances, _SERVICE, INCIDENT_OPENED)
+        return self._claim(_SERVICE, service_alerts(service, opened, now), now)
+
+    def _claim(self, identity: str, holding: Sequence[Alert], now: datetime) -> list[Alert]:
+        """Return the alerts to send now, of those that hold."""
+        claimed = self._state.run(store.claim, identity, holding, now)
+        if is_quiet(self._settings.quiet, now, self._clock_style):
+            self._state.run(store.hold_back, identity, claimed)
+            return []
+        return [*self._state.run(store.release, identity, holding, with_figures=True), *claimed]

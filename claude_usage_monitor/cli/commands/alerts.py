@@ -100,7 +100,8 @@ def _invented(event: Event, now: datetime) -> Alert:
         "extra_usage": "Extra usage at 82 %",
         "budget": "82 % of the monthly budget is spent",
         "login": "The login expired.",
+        "service": "Incident: elevated errors",
     }
-    about = window if event not in ("extra_usage", "budget", "login") else None
+    about = window if event not in ("extra_usage", "budget", "login", "service") else None
     level = 80.0 if event in ("threshold", "extra_usage", "budget") else None
     return Alert(event, "test", "test", "test", f"Test: {texts[event]}", now, about, level)

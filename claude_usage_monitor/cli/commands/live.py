@@ -23,7 +23,7 @@ from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, ter
 from claude_usage_monitor.monitor.attribution.worker import UseWorker
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory
+from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory, unwrapped
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
@@ -271,7 +271,8 @@ class LiveSession:
 
     def _history_lines(self, now: datetime, width: int, height: int) -> list[Text]:
         """Return the history of the first displayed account that has one."""
-        for status, reader in zip(self._poller.statuses, self._poller.readers, strict=False):
+        readers = map(unwrapped, self._poller.readers)
+        for status, reader in zip(self._poller.statuses, readers, strict=False):
             view = reader.history_view(self._range, now) if isinstance(reader, HasHistory) else None
             if view is not None:
                 window = status.usage.at(now).window(view.key) if status.usage else None

@@ -39,7 +39,7 @@ _shtab_claude_usage_monitor___output_COMPGEN=_shtab_compgen_files
 
 _shtab_claude_usage_monitor_accounts_pos_0_choices=(add list use rename remove)
 _shtab_claude_usage_monitor_usage___by_choices=(project session model agent hour day week)
-_shtab_claude_usage_monitor_alerts___test_choices=(threshold exhausted runs_out reset recovered extra_usage budget login)
+_shtab_claude_usage_monitor_alerts___test_choices=(threshold exhausted runs_out reset recovered extra_usage budget login service)
 _shtab_claude_usage_monitor_pos_0_choices=(accounts history guard usage alerts hook statusline serve doctor)
 _shtab_claude_usage_monitor___mode_choices=(auto code console)
 _shtab_claude_usage_monitor___theme_choices=(auto dark light colorblind high-contrast)

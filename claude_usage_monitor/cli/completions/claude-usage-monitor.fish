@@ -136,7 +136,7 @@ complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using usage' -l yes -d 'with --forget: do not ask'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a alerts -d 'Send alerts about limits, without a dashboard, until Ctrl+C.'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using alerts' -s h -l help -d 'show this help message and exit'
-complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using alerts' -l test -xka "threshold exhausted runs_out reset recovered extra_usage budget login" -d 'send an invented alert: threshold, exhausted, runs_out, reset, recovered, extra_usage, budget, login'
+complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using alerts' -l test -xka "threshold exhausted runs_out reset recovered extra_usage budget login service" -d 'send an invented alert: threshold, exhausted, runs_out, reset, recovered, extra_usage, budget, login, service'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using alerts' -l hide-names -d 'show placeholders for the names of accounts'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using; and test $_shtab_claude_usage_monitor_npos -eq 0' -a hook -d 'Store that a limit was hit: reads the JSON of a Claude Code hook, prints nothing.'
 complete -c claude-usage-monitor -n '_shtab_claude_usage_monitor_using hook' -s h -l help -d 'show this help message and exit'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.selection import selected
+from claude_usage_monitor.monitor.reader import unwrapped
 from claude_usage_monitor.monitor.subscription.history import AccountHistory
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 
@@ -16,7 +17,7 @@ def account_history(registry: AccountRegistry, name: str | None) -> tuple[str, A
     no windows.
     """
     listed = registry.find(name) if name is not None else selected(registry, (), "code")[0]
-    reader = registry.reader(listed)
+    reader = unwrapped(registry.reader(listed))
     if not isinstance(reader, SubscriptionReader):
         raise InvalidSetting(
             f"The account {listed.account.name} is an organization: it has no windows.",

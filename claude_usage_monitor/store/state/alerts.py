@@ -42,6 +42,14 @@ def claim(
     return [] if is_new else claimed
 
 
+def instances(connection: sqlite3.Connection, identity: str, rule: str) -> frozenset[str]:
+    """Return the instances for which an alert with this rule was claimed."""
+    rows = connection.execute(
+        "SELECT instance FROM alert WHERE account = ? AND rule = ?", (identity, rule)
+    )
+    return frozenset(str(instance) for (instance,) in rows)
+
+
 def hold_back(connection: sqlite3.Connection, identity: str, alerts: Sequence[Alert]) -> None:
     """Store claimed alerts until the quiet hours end."""
     if alerts:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +10,7 @@ from claude_usage_monitor.cli.alerts.alerting import Alerting
 from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.privacy import hidden
+from claude_usage_monitor.usage.service import Incident, ServiceStatus
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from tests.support.payloads import NOW
 
@@ -81,3 +82,42 @@ def test_the_terminal_gets_its_title_back(home: Path, monkeypatch: pytest.Monkey
     save, first, second, restore = written
     assert ("\x1b[22;2t", "\x1b]2;\a\x1b[23;2t") == (save, restore)
     assert all(title.startswith("\x1b]2;Secret: ") for title in (first, second))
+
+
+def with_incidents(*names: str, at: datetime = NOW) -> AccountStatus:
+    """Return the status of an account while the service has these incidents."""
+    incidents = tuple(Incident(name, name, "major", "investigating", at, None) for name in names)
+    service = ServiceStatus("major", "", (), incidents, at)
+    return AccountStatus(Account("Secret", "console"), service=service)
+
+
+def test_each_incident_is_sent_once_when_it_opens_and_when_it_is_resolved(home: Path) -> None:
+    processes = [
+        Alerting(
+            AlertSettings(enabled=True, channels=()),
+            {"HOME": str(home)},
+            ClockStyle(UTC),
+            lambda statuses: statuses,
+        )
+        for _ in range(2)
+    ]
+    readers = [cast("Any", object())]
+
+    def sent(status: AccountStatus, at: datetime = NOW) -> list[tuple[str, str]]:
+        alerts = [alert for each in processes for alert in each.check([status], readers, at)]
+        return [(alert.event, alert.text) for alert in alerts]
+
+    assert [] == sent(with_incidents("old")), "the first answer of the page is the baseline"
+    assert [("service", "Incident: new")] == sent(with_incidents("old", "new"))
+    assert [] == sent(with_incidents("old", "new"), NOW + timedelta(minutes=2))
+    assert [] == sent(with_incidents(at=NOW - timedelta(hours=1))), "an old answer says nothing"
+    assert [("service", "An incident is resolved")] == sent(with_incidents("new"))
+    assert [] == sent(with_incidents("new"), NOW + timedelta(minutes=2))
+
+
+def test_incidents_are_not_sent_if_the_user_wants_other_events(home: Path) -> None:
+    settings = AlertSettings(enabled=True, channels=(), events=("budget",))
+    alerting = Alerting(settings, {"HOME": str(home)}, ClockStyle(UTC), lambda statuses: statuses)
+    readers = [cast("Any", object())]
+    for names in ((), ("new",), ()):
+        assert [] == alerting.check([with_incidents(*names)], readers, NOW)

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_usage_monitor.sources.anthropic.service_status import PATH
 from claude_usage_monitor.usage.alerts import EVENTS
 from tests.support.command import TIMEOUT
 from tests.support.payloads import usage_body
+from tests.support.status_page import OPERATIONAL
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
 
     from tests.support.api import Api
     from tests.support.command import Command
@@ -64,6 +70,33 @@ def test_a_crossing_is_sent_once_by_a_dashboard_and_by_alerts(
     texts = wait_for_lines(log, 1)
     assert 1 == len(texts)
     assert texts[0].startswith("5-hour at 85 %, resets ")
+
+
+def test_incidents_and_limits_are_alerts_with_the_service_status_on(
+    command: Command, api: Api, httpserver: HTTPServer, store: Store, log: Path
+) -> None:
+    config = log.with_name("monitor") / "config.toml"
+    config.write_text("service_status = true\n" + config.read_text())
+    page = httpserver.expect_request(PATH)
+    page.respond_with_json(OPERATIONAL)
+    store.login()
+    api.answer(usage_body(datetime.now(UTC), five_hour=50.0))
+    pane = command.open("alerts")
+    pane.wait_for("Watching")
+    state = log.with_name("monitor") / "state.db"
+
+    def page_is_stored() -> bool:
+        with closing(sqlite3.connect(state)) as connection:
+            query = "SELECT count(*) FROM alert WHERE account = 'service'"
+            return bool(connection.execute(query).fetchone()[0])
+
+    pane.wait_for(lambda: state.exists() and page_is_stored())
+    status_line = {
+        "rate_limits": {"five_hour": {"used_percentage": 85, "resets_at": int(time.time()) + 7860}}
+    }
+    command.run("statusline", stdin=json.dumps(status_line).encode())
+    (text,) = wait_for_lines(log, 1)
+    assert text.startswith("5-hour at 85 %, resets ")
 
 
 @pytest.mark.parametrize("event", EVENTS)
