@@ -13,9 +13,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from claude_usage_monitor.errors import NoCredentials
+from claude_usage_monitor.errors import InvalidSetting, NoCredentials
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.histories import account_history
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
@@ -27,7 +27,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
-from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.clock import given_or_current, utc_now
 from claude_usage_monitor.usage.limits.history import History
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, AccountStatus, Problem
@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # 20 ms that only `get_use` needs
     from claude_usage_monitor.usage.attribution.window_use import By
 
 LOGIN_TIMEOUT = 120.0  # seconds
+_MAX_TIMEOUT = 86_400.0  # seconds
+_MAX_DAYS = 36_500.0
 
 
 def get_usage() -> Usage:
@@ -165,9 +167,11 @@ class UsageClient:
         """Return an account's windows of the last ``days`` days, of one key or of all.
 
         Windows are newest first and stored for good; no request is sent. Raises UnknownAccount,
-        AccountsUnavailable, and InvalidSetting for an organization, which has no windows.
+        AccountsUnavailable, and InvalidSetting for unusable arguments or an organization, which has
+        no windows.
         """
-        moment = now or utc_now()
+        _check_number("days", days, _MAX_DAYS)
+        moment = given_or_current(now)
         _, history = account_history(self._registry, name)
         return history.summary(moment, moment - timedelta(days=days), window)
 
@@ -188,13 +192,17 @@ class UsageClient:
         ``until`` ask for a period instead, which has tokens and no points. Reads what was appended
         to Claude Code's transcripts; before the first time, a UserWarning says what is stored.
 
-        Raises UnknownAccount, AccountsUnavailable, and InvalidSetting for an unknown window or if
-        transcripts are turned off.
+        Raises UnknownAccount, AccountsUnavailable, and InvalidSetting for unusable arguments, an
+        unknown window, or if transcripts are turned off.
         """
+        _check_period(last, since, until)
         # Takes 20 ms (msgspec, the reader of transcripts); only this method needs it.
         from claude_usage_monitor.monitor.attribution.read_use import read_use
         from claude_usage_monitor.monitor.attribution.report import ReportRequest
+        from claude_usage_monitor.usage.attribution.window_use import By
 
+        if by not in get_args(By):
+            raise InvalidSetting(f"`by` is {by!r}.", f"Use one of {', '.join(get_args(By))}.")
         listed = self._registry.find(name if name is not None else CLAUDE_CODE.name)
         request = ReportRequest(by, window, last, since, until)
         return read_use(
@@ -232,7 +240,30 @@ def _services() -> Services:
     )
 
 
+def _check_number(name: str, value: object, maximum: float) -> None:
+    """Raise InvalidSetting if an argument is not a number above 0 and up to a maximum."""
+    if not isinstance(value, int | float) or not 0 < value <= maximum:
+        raise InvalidSetting(
+            f"`{name}` is {value!r}.", f"Use a number above 0 and up to {maximum:,.0f}."
+        )
+
+
+def _check_period(last: object, since: object, until: object) -> None:
+    """Raise InvalidSetting for arguments of `get_use` that name no window and no period."""
+    if not isinstance(last, int) or last < 0:
+        raise InvalidSetting(f"`last` is {last!r}.", "Use 0 for the running window, 1 and so on.")
+    if last and (since, until) != (None, None):
+        raise InvalidSetting("`last` names a window, not a period.", "Leave out `last`.")
+    for name, moment in (("since", since), ("until", until)):
+        if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
+            raise InvalidSetting(
+                f"`{name}` must be a timezone-aware datetime, not {moment!r}.",
+                "Use, for example, `datetime(2026, 11, 21, tzinfo=UTC)`.",
+            )
+
+
 def _log_in(services: Services, timeout: float, *, browser: bool) -> dict[str, object]:
+    _check_number("timeout", timeout, _MAX_TIMEOUT)
     # Takes 20 ms (http.server); only a login needs it.
     from claude_usage_monitor.monitor.login.browser import Prompter, log_in
 

@@ -5,6 +5,7 @@ import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,12 +24,14 @@ from claude_usage_monitor import (
 )
 from claude_usage_monitor.errors import (
     InvalidName,
+    InvalidSetting,
     LoginFailed,
     NoCredentials,
     PartialCredentials,
     Unreachable,
 )
 from claude_usage_monitor.store.paths import secrets_path
+from claude_usage_monitor.usage.clock import utc_now
 from tests.support.browser import install_browser
 from tests.support.payloads import as_bytes
 from tests.support.permissions import unreadable
@@ -49,6 +52,9 @@ ADMIN_KEY = "sk-ant-admin01-canary-5f2a91"
 IN_FILE = pytest.mark.filterwarnings("ignore:.*go to an encrypted file:UserWarning")
 
 pytestmark = IN_FILE
+
+
+NAIVE = datetime(2026, 11, 21)  # noqa: DTZ001 - it must be refused
 
 
 @pytest.fixture
@@ -392,3 +398,30 @@ def stored_tokens() -> list[str]:
         found.services.secrets.read(s.id).content for s in found.services.accounts.all()
     ]
     return [content["credentials"]["claudeAiOauth"]["refreshToken"] for content in contents]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("get_history", {"days": 0}, "`days` is 0."),
+        ("get_history", {"days": float("nan")}, "`days` is nan."),
+        ("get_history", {"days": 1e12}, "`days` is 1000000000000.0."),
+        ("get_history", {"days": "30"}, "`days` is '30'."),
+        ("get_history", {"now": NAIVE}, "`now` must be a timezone-aware datetime"),
+        ("get_use", {"by": "color"}, "`by` is 'color'."),
+        ("get_use", {"last": -1}, "`last` is -1."),
+        ("get_use", {"since": NAIVE}, "`since` must be a timezone-aware datetime"),
+        ("get_use", {"until": "2026-11-21"}, "`until` must be a timezone-aware datetime"),
+        ("get_use", {"last": 1, "since": utc_now()}, "`last` names a window, not a period."),
+        ("authenticate", {"timeout": 0}, "`timeout` is 0."),
+        ("authenticate", {"timeout": float("inf")}, "`timeout` is inf."),
+    ],
+)
+def test_an_unusable_argument_is_an_error_of_ours(
+    method: str, arguments: dict[str, Any], message: str
+) -> None:
+    name = "Work" if method == "authenticate" else "claude-code"
+    with pytest.raises(InvalidSetting) as caught:
+        getattr(UsageClient(), method)(name, **arguments)
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint
