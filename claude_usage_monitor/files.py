@@ -115,9 +115,10 @@ def replace_file(path: Path, content: bytes) -> None:
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
         _replace_name(new, path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             new.unlink()
+        error.filename = str(path)  # the caller knows nothing of the other file
         raise
 
 

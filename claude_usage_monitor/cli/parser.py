@@ -38,7 +38,8 @@ A live dashboard of Claude Code's usage limits: how much of each is used, when
 it resets, and whether your pace is sustainable. Leave it with q or Ctrl+C."""
 _EPILOG = """\
 Keys: q quit, r read now (within the request budget), Tab next account,
-u used or left, h history (left and right change its range), ? help.
+u used or left, w what used the window, h history, ? help; left and right
+change the window or the range of a view.
 Exit codes: 0 figures shown, 1 failed, 2 wrong usage, 3 a login is needed,
 4 the service gave no figures, 75 not enough left (guard), 130 interrupted."""
 

@@ -135,17 +135,22 @@ def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> 
         output.error(f"There are no readings in {where}.", _IMPORT_HINT)
         return ExitCode.FAILED
     if parsed.unusable_lines:
-        output.warning(f"{parsed.unusable_lines} lines of {where} are not readings: skipped.")
+        lines = _count(parsed.unusable_lines, "line")
+        output.warning(f"Skipped {lines} of {where} without a usable reading.")
     imported = history.import_readings(parsed.readings, dry_run=dry_run)
     verb = "would import" if dry_run else "imported"
     output.message(
-        f"{name}: {verb} {imported.readings} readings in {imported.windows} windows,"
-        f" {imported.new_windows} of them new."
+        f"{name}: {verb} {_count(imported.readings, 'reading')}"
+        f" in {_count(imported.windows, 'window')}, {imported.new_windows} of them new."
     )
     return ExitCode.OK
 
 
 _IMPORT_HINT = "`claude-usage-monitor history --readings --jsonl` writes such lines."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -160,5 +165,7 @@ def _days(raw: str) -> float:
     except ValueError:
         days = math.nan
     if not 0 < days <= _MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{raw!r} is not a number of days above 0")
+        raise argparse.ArgumentTypeError(
+            f"{raw!r} is not a number of days above 0 and up to {_MAX_DAYS:.0f}"
+        )
     return days

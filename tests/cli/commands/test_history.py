@@ -162,6 +162,18 @@ def test_an_unknown_window_is_a_wrong_argument(command: Command) -> None:
     assert command.run("history", "--window", "seven_day").returncode == 0
 
 
+def test_the_report_of_an_import_counts_in_words_that_fit(command: Command, store: Store) -> None:
+    store.login()
+    reading = {"key": "five_hour", "read_at": "2026-11-12T00:00:00Z", "utilization": 5}
+    resets = {"resets_at": "2026-11-12T03:00:00Z"}
+    lines = [json.dumps({**reading, **resets}), json.dumps({**reading, "utilization": "5"})]
+    done = command.run("history", "--import", "-", stdin="\n".join(lines).encode())
+    assert done.stderr.splitlines() == [
+        "warning: Skipped 1 line of standard input without a usable reading.",
+        "claude-code: imported 1 reading in 1 window, 1 of them new.",
+    ]
+
+
 def test_the_library_returns_the_same_windows(
     command: Command, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
