@@ -65,6 +65,8 @@ def hint(status: AccountStatus, now: datetime, style: ClockStyle, *, live: bool)
     elif problem.code in _RETRIED and problem.retry_at is not None and problem.retry_at > now:
         retry = "Trying again" if live else "Try again"
         when = f"{retry} in {countdown(problem.retry_at - now)}."
+        if problem.code == "unreachable":
+            return f"{text.removesuffix('.')}; {when.lower()}"
         return when if problem.code == "server_error" else f"{text} {when}"
     return text
 

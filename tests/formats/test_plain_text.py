@@ -145,7 +145,7 @@ def test_time_alone_is_no_news() -> None:
 
 def test_a_problem_and_its_end_are_news() -> None:
     (begun,) = news(NORMAL, OFFLINE)
-    assert begun.startswith("Problem: The API cannot be reached. Check the network or proxy.")
+    assert begun.startswith("Problem: The API cannot be reached. Check the network or proxy; ")
     assert [] == news(OFFLINE, OFFLINE)
     assert ["The problem is solved."] == news(OFFLINE, NORMAL)
 

@@ -176,7 +176,8 @@ def test_a_file_is_replaced_instead_of_printing(
 
 
 def test_a_file_that_cannot_be_replaced_is_an_error(command: Command, stored: Api) -> None:
-    for path, words in ((os.devnull, "not a regular file"), ("/nowhere/x", "error: /nowhere/x: No such file")):
+    no_folder = "error: /nowhere/x: No such file"
+    for path, words in ((os.devnull, "not a regular file"), ("/nowhere/x", no_folder)):
         done = command.run("--format", "plain", "--output", path)
         assert (1, "") == (done.returncode, done.stdout)
         assert words in done.stderr
