@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.alerts.alerting import Alerting
 from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.durations import ClockStyle
+from claude_usage_monitor.usage.money.spend import Spend
 from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.service import Incident, ServiceStatus
 from claude_usage_monitor.usage.status import Account, AccountStatus
@@ -22,14 +22,11 @@ if TYPE_CHECKING:
 
 def spent(amount: int) -> AccountStatus:
     """Return the status of an organization with a budget of 100."""
-    spend = SimpleNamespace(
-        budget=Decimal(100),
-        month_to_date=Decimal(amount),
-        period_start=NOW.date(),
-        claude_code=None,
+    today = NOW.date()
+    spend = Spend(
+        NOW, "api", "USD", today, today, month_to_date=Decimal(amount), budget=Decimal(100)
     )
-    status = AccountStatus(Account("Secret", "console"))
-    return status._replace(spend=cast("Any", spend))
+    return AccountStatus(Account("Secret", "console"), spend=spend)
 
 
 def test_names_are_hidden_in_alerts_and_the_alert_is_sent_once_all_the_same(home: Path) -> None:
