@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import InvalidSetting, NoCredentials
 from claude_usage_monitor.monitor.accounts import add, manage
@@ -199,10 +199,7 @@ class UsageClient:
         # Takes 20 ms (msgspec, the reader of transcripts); only this method needs it.
         from claude_usage_monitor.monitor.attribution.read_use import read_use
         from claude_usage_monitor.monitor.attribution.report import ReportRequest
-        from claude_usage_monitor.usage.attribution.window_use import By
 
-        if by not in get_args(By):
-            raise InvalidSetting(f"`by` is {by!r}.", f"Use one of {', '.join(get_args(By))}.")
         listed = self._registry.find(name if name is not None else CLAUDE_CODE.name)
         request = ReportRequest(by, window, last, since, until)
         return read_use(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
@@ -15,6 +15,7 @@ from claude_usage_monitor.monitor.attribution.use import AccountUse, window_keys
 from claude_usage_monitor.store.database import reason_for
 from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.report import UseReport
+from claude_usage_monitor.usage.attribution.window_use import By
 from claude_usage_monitor.usage.status import AccountStatus
 
 
@@ -37,6 +38,8 @@ def read_use(
 
     Raises InvalidSetting, and UsageMonitorError if transcripts.db cannot be used.
     """
+    if request.by not in get_args(By):
+        raise InvalidSetting(f"`by` is {request.by!r}.", f"Use one of {', '.join(get_args(By))}.")
     services = registry.services
     if not services.settings.transcripts:
         raise InvalidSetting(
