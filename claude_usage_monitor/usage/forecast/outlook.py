@@ -91,9 +91,15 @@ def outlook_texts(outlook: Outlook, now: datetime, clock: ClockStyle) -> tuple[s
         at = clock_time(outlook.runs_out_at, now, clock)
         left = countdown(outlook.runs_out_at - now)
         return f"runs out in {left}, {at}", f"runs out {at}", f"out {at}"
-    interval = _interval(outlook, outlook.runs_out_at, outlook.latest, clock)
-    first, last = (clock_time(moment, now, clock) for moment in interval)
+    earliest, latest = _interval(outlook, outlook.runs_out_at, outlook.latest, clock)
+    first, last = clock_time(earliest, now, clock), clock_time(latest, now, clock)
     before = _span(outlook.left, outlook.precision)
+    if earliest <= now:
+        return (
+            f"runs out by {last}, {before} before the reset",
+            f"runs out by {last}",
+            f"out by {last}",
+        )
     return (
         f"runs out {first}–{last}, {before} before the reset",
         f"runs out {first}–{last}",
@@ -174,9 +180,11 @@ def outlook_phrase(outlook: Outlook, now: datetime, clock: ClockStyle, *, left: 
             when = "at any time"
         return f"may run out {when}, with a chance of {_chance(outlook)} percent"
     if outlook.runs_out_at is not None and outlook.latest is not None:
-        interval = _interval(outlook, outlook.runs_out_at, outlook.latest, clock)
-        first, last = (clock_phrase(moment, now, clock) for moment in interval)
-        return f"runs out {first} at the earliest and {last} at the latest"
+        earliest, latest = _interval(outlook, outlook.runs_out_at, outlook.latest, clock)
+        last = f"{clock_phrase(latest, now, clock)} at the latest"
+        if earliest <= now:
+            return f"runs out {last}"
+        return f"runs out {clock_phrase(earliest, now, clock)} at the earliest and {last}"
     if outlook.runs_out_at is not None:
         return f"runs out {clock_phrase(outlook.runs_out_at, now, clock)}"
     if not outlook.expected:

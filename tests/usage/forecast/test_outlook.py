@@ -155,6 +155,12 @@ def test_an_earliest_time_that_is_now_is_any_time() -> None:
     assert sentence(by_forecast(0.5, 3, 60))[0] == "may run out at any time (50 % likely)"
 
 
+def test_an_interval_that_began_has_its_end_only() -> None:
+    assert sentence(by_forecast(0.96, 3, 80, 126)) == (
+        "runs out by 14:10, 2h before the reset", "runs out by 14:10", "out by 14:10",
+    )  # fmt: skip
+
+
 @given(st.floats(0.1, 0.92499))
 def test_a_chance_is_never_said_to_be_none_or_certain(probability: float) -> None:
     text = sentence(by_forecast(probability, 124, 180 if probability >= 0.5 else None))[0]
@@ -200,4 +206,5 @@ def test_forecasts_in_words_for_speech() -> None:
     assert phrase(by_forecast(0.96, 62, 80, 126)) == (
         "runs out at 13:00 at the earliest and at 14:10 at the latest"
     )
+    assert phrase(by_forecast(0.96, 3, 80, 126)) == "runs out at 14:10 at the latest"
     assert phrase(by_forecast(0.02)) == "lasts until the reset with about 62 percent used"
