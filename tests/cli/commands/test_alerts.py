@@ -85,12 +85,16 @@ def test_incidents_and_limits_are_alerts_with_the_service_status_on(
     pane.wait_for("Watching")
     state = log.with_name("monitor") / "state.db"
 
-    def page_is_stored() -> bool:
+    def account_and_service_were_seen() -> bool:
         with closing(sqlite3.connect(state)) as connection:
-            query = "SELECT count(*) FROM alert WHERE account = 'service'"
-            return bool(connection.execute(query).fetchone()[0])
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'alert'"
+            ).fetchone():
+                return False
+            count = "SELECT count(*) FROM alert WHERE instance = 'baseline'"
+            return bool(connection.execute(count).fetchone()[0] == 2)
 
-    pane.wait_for(lambda: state.exists() and page_is_stored())
+    pane.wait_for(lambda: state.exists() and account_and_service_were_seen())
     status_line = {
         "rate_limits": {"five_hour": {"used_percentage": 85, "resets_at": int(time.time()) + 7860}}
     }
