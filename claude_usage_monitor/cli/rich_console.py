@@ -48,12 +48,15 @@ def frame_text(
     console: Console,
     statuses: Sequence[AccountStatus],
     now: datetime,
-    width: int,
+    size: tuple[int, int | None],
     render_options: RenderOptions,
 ) -> str:
-    """Return a whole frame as the console writes it; no line is wrapped or padded."""
+    """Return a frame as the console writes it; no line is wrapped or padded.
+
+    ``size`` is its columns and rows; with ``None`` rows, the frame is whole.
+    """
     with console.capture() as captured:
-        for line in dashboard(statuses, now, width, None, render_options):
+        for line in dashboard(statuses, now, *size, render_options):
             line.rstrip()
             console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
     return captured.get()

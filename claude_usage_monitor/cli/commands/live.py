@@ -94,9 +94,10 @@ def show(request: DashboardRequest) -> int:
             for note in notes:
                 output.note(note)
             if not plain:
-                width = (terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT))[0]
+                width, rows = terminal_size() or (DEFAULT_WIDTH, DEFAULT_HEIGHT)
                 options = session.final_options
-                output.data(frame_text(console, shown.current(), utc_now(), width, options))
+                size = (width, max(1, rows - 1))  # a row is for the prompt
+                output.data(frame_text(console, shown.current(), utc_now(), size, options))
             return code
     except TerminalStalled:
         return signals.exit_code or ExitCode.OK

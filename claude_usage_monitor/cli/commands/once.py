@@ -22,5 +22,7 @@ def show(request: DashboardRequest) -> int:
 
         now, environ = utc_now(), request.environ
         console, render_options = open_console(request.settings, environ, now, live=False)
-        output.data(frame_text(console, statuses, now, output_width(environ), render_options))
+        output.data(
+            frame_text(console, statuses, now, (output_width(environ), None), render_options)
+        )
     return request.report(statuses)
