@@ -314,7 +314,7 @@ WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     ((KEY, "--admin-key"), b"", 2, "looks like a token or key"),
     (("Work",), b"", 2, "one of the arguments --login "),
     (("Work", "--login", "--admin-key"), b"", 2, "not allowed with"),
-    (("Work", "--admin-key", "key"), b"", 2, "unknown option"),
+    (("Work", "--admin-key", "key"), b"", 2, "unrecognized arguments: key"),
     (("Work", "--admin-key", KEY), b"", 2, "arguments: sk-ant-<redacted>$"),
     (("Work", f"--admin-key={KEY}"), b"", 2, "sk-ant-<redacted>"),
     (("Console", "--login", KEY), b"", 2, "sk-ant-<redacted>$"),
