@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
+from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, log_in_again
 from claude_usage_monitor.store.paths import secrets_path
 from claude_usage_monitor.usage.secret import Secret
@@ -95,6 +96,33 @@ def test_a_pending_login_is_loaded_instead_of_the_stored_one(server: TokenServer
     allow_writes()
     assert [] == credentials.store_pending()
     assert pending.refresh_token == Secret(refresh_token(saved))
+
+
+def test_a_pending_login_is_stored_before_the_process_ends(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "_writers", set())  # those of other tests
+    saved = expired(server)
+    block_writes()
+    pending = StoredCredentials(server.issue("work"))
+    registry().services.credentials.store_refreshed(saved, pending, None)
+    allow_writes()
+    try:
+        assert shutdown.drain()
+    finally:
+        shutdown.shutting_down.clear()
+    assert pending.refresh_token == Secret(refresh_token(saved))
+
+
+def test_a_pending_login_is_tried_again_after_half_a_minute(server: TokenServer) -> None:
+    saved, clock = expired(server), Clock()
+    credentials = registry(clock).services.credentials
+    block_writes()
+    credentials.store_refreshed(saved, StoredCredentials(server.issue("work")), None)
+    allow_writes()
+    assert not credentials.retry_pending(saved.id)
+    clock.advance(seconds=31)
+    assert credentials.retry_pending(saved.id)
 
 
 def test_a_pending_login_is_pending_no_more_once_it_is_stored(server: TokenServer) -> None:
