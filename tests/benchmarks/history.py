@@ -1,12 +1,15 @@
-"""Measure the history: accuracy on invented lives, and speed with ten million readings."""
+"""Measure the history and the forecasts: accuracy, and speed with ten million readings."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +17,12 @@ from claude_usage_monitor.monitor.subscription.history import AccountHistory
 from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.state.windows import merge
+from claude_usage_monitor.store.state.windows.use_history import use_histories
+from claude_usage_monitor.usage.forecast.estimate import Forecaster
 from claude_usage_monitor.usage.limits.history_view import Range
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
+from tests.benchmarks.forecast import parse_life
 from tests.support.lives import PROFILES, life
 from tests.usage.limits.test_resets import Judged
 
@@ -63,6 +69,39 @@ def speed(readings: int) -> None:
             _print(f"chart: {shown.value}", partial(account.view, shown, now), LIMITS.get(shown))
         moments = iter(range(1, 1000))
         _print("write", lambda: state.run(_write, now + timedelta(seconds=30 * next(moments))), 5)
+
+
+def forecasts() -> None:
+    """Print what the forecasts of a user with eight weeks of history cost."""
+    readings, _ = parse_life([json.dumps(row).encode() for row in life("agents", 1, 8)])
+    now = readings[-1].read_at
+    windows = [
+        UsageWindow(key, key, 60.0, now + timedelta(hours=hours), "api", now)
+        for key, hours in (("five_hour", 3), ("seven_day", 100))
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        state = StateStore(Path(folder) / "state.db")
+        state.run(merge.import_readings, "account", [(row.key, row.reading) for row in readings])
+
+        def first() -> Forecaster:
+            forecaster = Forecaster(state.run(use_histories, "account", now), UTC)
+            forecaster.forecasts(windows, {}, now)
+            return forecaster
+
+        _print("first forecasts", first, 40)
+        tracemalloc.start()
+        forecaster = first()
+        size = tracemalloc.get_traced_memory()[0] / (1 << 20)
+        tracemalloc.stop()
+        print(f"{'their memory':24} {size:7.2f} of 1 MiB")
+        for window in windows:
+            moments = (now + timedelta(minutes=5 * number) for number in count())
+
+            def again(window: UsageWindow = window, moments: Iterator[datetime] = moments) -> None:
+                moment = next(moments)
+                forecaster.forecasts([window._replace(as_of=moment)], {}, moment)
+
+            _print(f"forecast: {window.key}", again, 1.5)
 
 
 def _fill(connection: sqlite3.Connection, readings: int, now: datetime) -> None:
@@ -116,6 +155,7 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=READINGS)
     options = parser.parse_args()
     accuracy()
+    forecasts()
     speed(options.readings)
 
 
