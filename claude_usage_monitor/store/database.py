@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from claude_usage_monitor.files import NotARegularFile, NotPrivate, require_own_file
 
+if sys.platform != "win32":
+    import fcntl
+
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's write, which takes milliseconds
+_LOCK_INTERVAL = 0.005  # seconds between two attempts to lock a folder
 
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -116,3 +123,33 @@ def inode_of(path: Path) -> int | None:
         return path.stat().st_ino
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Run the block in one process at a time, for decisions that concern several files in a folder.
+
+    This needs no space on a disk. Where the folder cannot be locked, or a stopped process holds the
+    lock for longer than `BUSY_TIMEOUT`, the block runs all the same.
+    """
+    descriptor = None
+    with suppress(OSError):
+        descriptor = _open_and_lock(folder)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)  # which also releases the lock
+
+
+def _open_and_lock(folder: Path) -> int | None:
+    if sys.platform == "win32":
+        return None
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        time.sleep(_LOCK_INTERVAL)
+    return descriptor

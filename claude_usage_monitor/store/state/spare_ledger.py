@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.errors import RateLimited
 from claude_usage_monitor.files import create_private_file, require_private_folder
-from claude_usage_monitor.store.database import connect, is_corrupt, transaction
+from claude_usage_monitor.store.database import connect, is_corrupt, locked_folder, transaction
 from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.schema import (
@@ -103,8 +103,10 @@ class SpareLedger:
         """Decide whether a request may be sent now. See `ledger.acquire`."""
         if self._shared is not None:
             try:
-                self._copy_others(self._shared, self._shared_path, now)
-                return ledger.acquire(self._shared, fingerprint, identity, now, max_per_hour)
+                # A process that can write state.db may decide now, in that file.
+                with locked_folder(self._path.parent):
+                    self._copy_others(self._shared, self._shared_path, now)
+                    return ledger.acquire(self._shared, fingerprint, identity, now, max_per_hour)
             except sqlite3.Error:
                 self._continue_alone(self._shared)
         if self._live:

@@ -15,7 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from claude_usage_monitor.store.database import BUSY_TIMEOUT, is_busy, reason_for, remedy_for
+from claude_usage_monitor.store.database import (
+    BUSY_TIMEOUT,
+    is_busy,
+    locked_folder,
+    reason_for,
+    remedy_for,
+)
 from claude_usage_monitor.store.state import identities, ledger, readings
 from claude_usage_monitor.store.state.spare_ledger import SpareLedger
 from claude_usage_monitor.store.state.state_file import (
@@ -130,9 +136,11 @@ class StateStore:
                 if self._file.path is None:
                     break
                 try:
-                    if ledger.refusal(self._file.connection, *request) is None:
-                        self._spare_ledger.prepare(self._file.connection, self._file.path, now)
-                    return ledger.acquire(self._file.connection, *request)
+                    # A process that cannot write this file may decide now, in the spare ledger.
+                    with locked_folder(self._path.parent):
+                        if ledger.refusal(self._file.connection, *request) is None:
+                            self._spare_ledger.prepare(self._file.connection, self._file.path, now)
+                        return ledger.acquire(self._file.connection, *request)
                 except (sqlite3.Error, *_UNREADABLE_ROW) as error:
                     self._replace_database(error)
             if self._is_locked:

@@ -6,12 +6,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_usage_monitor.store import database
 from claude_usage_monitor.store.state import ledger, state_store
 from claude_usage_monitor.store.state import spare_ledger as subject
 from claude_usage_monitor.store.state.ledger import (
@@ -22,7 +25,9 @@ from claude_usage_monitor.store.state.ledger import (
     Wait,
 )
 from claude_usage_monitor.store.state.spare_ledger import FILE_NAME
+from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import Problem
 from tests.support.payloads import NOW
 from tests.support.small_disk import small_disk
@@ -41,7 +46,9 @@ import sys
 from pathlib import Path
 from tests.store.state.test_spare_ledger import FLOOR, NOW
 from claude_usage_monitor.store.state.ledger import Backoff, Granted
+from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.threads import run_in_thread
 
 state = StateStore(Path(sys.argv[1]))
 sys.stdin.readline()
@@ -366,3 +373,39 @@ def test_a_process_whose_spare_ledger_breaks_goes_on_alone(disk: SmallDisk, path
     assert "one an hour is sent" in (live.notice or "")
     assert isinstance(request(live, NOW + 50 * MINUTE, "another"), Granted)
     assert Wait(NOW + 110 * MINUTE) == request(live, NOW + 60 * MINUTE, "a third")
+
+
+def test_a_process_with_state_db_and_one_without_do_not_decide_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    with_file, without_file = StateStore(path), subject.SpareLedger(path, None, live=False)
+    without_file.open(open_in_memory().connection)
+    deciding, go_on = threading.Event(), threading.Event()
+    acquire = ledger.acquire
+
+    def slow_acquire(
+        connection: sqlite3.Connection, fingerprint: str, identity: str, now: datetime, most: int
+    ) -> Granted | InFlight | Wait:
+        if not deciding.is_set():
+            deciding.set()
+            go_on.wait(60)
+        return acquire(connection, fingerprint, identity, now, most)
+
+    monkeypatch.setattr(ledger, "acquire", slow_acquire)
+    first = run_in_thread(lambda: with_file.acquire("t", "ada", NOW), "first")
+    assert deciding.wait(60)
+    second = run_in_thread(lambda: without_file.acquire("t", "ada", NOW, 20), "second")
+    time.sleep(0.2)
+    assert not second.done()
+    go_on.set()
+    assert isinstance(first.result(60), Granted)
+    assert isinstance(second.result(60), InFlight)
+
+
+def test_a_folder_that_stays_locked_is_waited_for_only_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.1)
+    with database.locked_folder(tmp_path):
+        assert isinstance(StateStore(tmp_path / "state.db").acquire("t", "ada", NOW), Granted)
