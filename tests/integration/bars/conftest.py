@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_usage_monitor.store.paths import config_path
 from tests.integration.programs import TIMEOUT
 from tests.support.command import PROGRAM, Command
 from tests.support.login import TOKEN
@@ -34,8 +36,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def script(api: Api, command: Command, tmp_path: Path) -> str:
     """Return a command that runs ours for the account with the hostile name.
 
-    It writes its process id to a file, and passes its arguments on.
+    It writes its process id to a file, and passes its arguments on. Without forecasts, which depend
+    on the hour and the day of the test, the 5-hour window is always the binding one.
     """
+    settings = config_path(os.environ)
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("forecast = false\n")
     expires_at = int(time.time() * 1000) + EXPIRES_IN
     save_account({"claudeAiOauth": {"accessToken": TOKEN, "expiresAt": expires_at}}, HOSTILE)
     assert command.run("--account", HOSTILE, "--json").returncode == 0
