@@ -43,10 +43,7 @@ _LOGIN_PROBLEMS = frozenset(
         "secret_store_unavailable",
     )
 )
-_LIKELY, _UNLIKELY = (
-    0.5,
-    0.3,
-)  # probabilities of running out: on from the first, off below the other
+_LIKELY, _UNLIKELY = 0.5, 0.3  # probabilities: `runs_out` begins at the first, ends below the other
 _LASTING: frozenset[Event] = frozenset(  # about a limit, and over when it no longer holds
     ("threshold", "exhausted", "runs_out", "extra_usage", "budget")
 )
