@@ -87,7 +87,9 @@ import pathlib
 import claude_usage_monitor.cli.{module} as module
 def {name}(*arguments, original=module.{name}):
     import gc
-    pathlib.Path({path!r}).write_text(str(gc.isenabled()))
+    report = pathlib.Path({path!r})  # replaced whole: the test reads it between two frames
+    report.with_suffix(".new").write_text(str(gc.isenabled()))
+    report.with_suffix(".new").replace(report)
     return original(*arguments)
 module.{name} = {name}
 """
