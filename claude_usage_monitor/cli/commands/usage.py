@@ -178,7 +178,7 @@ def _forget(*, ask: bool) -> int:
     if ask:
         if sys.stdin is None or not sys.stdin.isatty():
             raise InvalidSetting(
-                "Deleting needs a confirmation.", "Add `--yes` if nobody can be asked."
+                "Deleting needs a confirmation.", "Add `--yes` to delete without a question."
             )
         output.prompt(
             f"Delete {path}? Use of transcripts that Claude Code has deleted is lost. [y/N] "

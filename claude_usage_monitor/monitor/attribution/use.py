@@ -53,8 +53,8 @@ class AccountUse(NamedTuple):
         """Return the messages of the account in a period, the oldest first.
 
         Without a known identity, these are all messages. Transcripts of older versions do not name
-        the account: their messages belong to the login since Claude Code has it. Before that,
-        nobody knows whose they are.
+        the account: their messages belong to the login since Claude Code has it. The account of
+        earlier ones is unknown, and they are left out.
         """
         if not self.identity:
             return sorted(self.store.uses(begin, end, step), key=lambda use: use.at)
