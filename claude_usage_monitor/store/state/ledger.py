@@ -272,34 +272,69 @@ def refuse(
     return Wait(until, problem)
 
 
+class Entries(NamedTuple):
+    """What is copied from one ledger to another: back-offs by key, and rows of requests."""
+
+    backoffs: list[tuple[str, Backoff]]
+    requests: list[tuple[object, ...]]
+
+
 def copy_ledger(
     source: sqlite3.Connection, target: sqlite3.Connection, now: datetime | None = None
 ) -> None:
     """Add the requests and back-offs of another ledger, so that both count for one budget.
 
-    Those that lie in the future at ``now`` are corrected in the source too, so that copying them
-    again does not start their waits again.
+    If the source is damaged, what could be read before is added. Raises sqlite3.Error then too.
     """
     if now is not None:
-        with transaction(source):
-            _correct_times(source, now)
+        _try_to_correct_times(source, now)
+    add_entries(target, Entries(_read_backoffs(source), []))
+    add_entries(target, Entries([], _read_requests(source)))
+
+
+def read_entries(source: sqlite3.Connection, now: datetime) -> Entries:
+    """Return a ledger's requests and back-offs. Raises sqlite3.Error unless all can be read."""
+    _try_to_correct_times(source, now)
+    return Entries(_read_backoffs(source), _read_requests(source))
+
+
+def add_entries(target: sqlite3.Connection, entries: Entries) -> None:
+    """Add another ledger's entries; of two back-offs of a key the later one stays."""
+    with transaction(target):  # also of the reads, or a back-off stored meanwhile would be lost
+        for key, backoff in entries.backoffs:
+            with suppress(ValueError, TypeError, OverflowError):  # a row that we cannot read
+                stored = backoff_of(target, key)
+                if stored is None or stored.requested_at < backoff.requested_at:
+                    _store_backoff(target, key, backoff)
+        target.executemany(
+            "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET answered = max(answered, excluded.answered)",
+            entries.requests,
+        )
+
+
+def _try_to_correct_times(source: sqlite3.Connection, now: datetime) -> None:
+    """Correct future times where they are copied from, or each copy would start its wait again."""
+    with suppress(sqlite3.Error), transaction(source):
+        _correct_times(source, now)
+
+
+def _read_backoffs(source: sqlite3.Connection) -> list[tuple[str, Backoff]]:
     keys = source.execute(  # not the thousands of last year's tokens
         "SELECT fingerprint FROM gate WHERE asked_at > (SELECT max(asked_at) FROM gate) - ?",
         (_COPIED_BACKOFFS // _MILLISECOND,),
     ).fetchall()
+    backoffs = []
     for (key,) in keys:
         with suppress(ValueError, TypeError, OverflowError):  # a row that we cannot read
-            backoff, stored = backoff_of(source, key), backoff_of(target, key)
-            if backoff and (stored is None or stored.requested_at < backoff.requested_at):
-                _store_backoff(target, key, backoff)
-    requests = source.execute("SELECT * FROM request").fetchall()
-    if requests:
-        with transaction(target):
-            target.executemany(
-                "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET answered = max(answered, excluded.answered)",
-                requests,
-            )
+            backoff = backoff_of(source, key)
+            if backoff is not None:
+                backoffs.append((key, backoff))
+    return backoffs
+
+
+def _read_requests(source: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return source.execute("SELECT * FROM request").fetchall()
 
 
 def requests_in_last_hour(connection: sqlite3.Connection, identity: str, now: datetime) -> int:

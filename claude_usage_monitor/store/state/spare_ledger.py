@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.errors import RateLimited
 from claude_usage_monitor.files import create_private_file, require_private_folder
-from claude_usage_monitor.store.database import connect, is_corrupt, locked_folder, transaction
+from claude_usage_monitor.store.database import (
+    Mode,
+    connect,
+    is_corrupt,
+    locked_folder,
+    transaction,
+)
 from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.schema import (
@@ -39,6 +45,8 @@ FILE_NAME = "spare-ledger.db"
 _RESERVED_BYTES = 512 * 1024  # for 2,000 requests, which four accounts send in a day
 _ALLOCATED = 1  # the schema version of a file that has its free pages
 _CURRENT = 2  # and the present columns
+# The second where the files beside state.db, which it is read with, do not fit on the disk.
+_READ_MODES: tuple[Mode, ...] = ("rw", "ro&immutable=1")
 _MAX_REQUESTS_ALONE = 1  # an hour
 _RETRY_ALONE = timedelta(minutes=1)
 
@@ -132,17 +140,10 @@ class SpareLedger:
             ledger.copy_ledger(self._alone, connection, now)
 
     def _copy_others(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
+        """Copy the other files' entries to a ledger. Raises sqlite3.Error if it takes none."""
         for other in self._files:
-            if other == path:
-                continue
-            try:
-                with closing(connect(other)) as source:
-                    ledger.copy_ledger(source, connection, now)
-            except OSError:
-                continue  # usually there is no such file
-            except sqlite3.Error as error:
-                if other.name == FILE_NAME:
-                    _delete_if_damaged(other, error)
+            if other != path and (entries := _read_file(other, now)) is not None:
+                ledger.add_entries(connection, entries)
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
         """Use a ledger in memory from now on, with the readable rows of the previous one."""
@@ -183,6 +184,20 @@ def _open_file(path: Path) -> sqlite3.Connection:
         _delete_if_damaged(path, error)
         raise
     return connection
+
+
+def _read_file(path: Path, now: datetime) -> ledger.Entries | None:
+    """Return the entries of a ledger's file, ``None`` if it cannot be read."""
+    for mode in _READ_MODES:
+        try:
+            with closing(connect(path, mode=mode)) as source:
+                return ledger.read_entries(source, now)
+        except OSError:
+            return None  # usually there is no such file
+        except sqlite3.Error as error:
+            if path.name == FILE_NAME:
+                _delete_if_damaged(path, error)
+    return None
 
 
 def _delete_if_damaged(path: Path, error: sqlite3.Error) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_usage_monitor.store.state import ledger
 from claude_usage_monitor.store.state.ledger import (
     LEASE,
     MAX_BACKOFF,
@@ -26,13 +28,13 @@ from claude_usage_monitor.store.state.ledger import (
     requests_in_last_hour,
     set_account_backoff,
 )
-from claude_usage_monitor.store.state.state_file import open_in_memory
+from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
 from claude_usage_monitor.usage.status import Problem
 from tests.store.test_processes import dead_process
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
-    import sqlite3
+    from pathlib import Path
 
 FLOOR = timedelta(seconds=180)
 SECOND = timedelta(seconds=1)
@@ -415,6 +417,27 @@ def test_the_later_backoff_of_both_ledgers_holds(
 def set_backoff(connection: sqlite3.Connection, backoff: Backoff) -> None:
     """Store the back-off of a token without a request."""
     record_result(connection, 0, "t", backoff)
+
+
+def test_no_backoff_is_stored_between_the_read_and_the_write_of_a_copy(
+    other: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_backoff(other, Backoff(NOW, NOW + FLOOR))
+    path = tmp_path / "state.db"
+    target, third = open_state_file(path).connection, open_state_file(path, 0).connection
+    attempts = []
+
+    def read_and_write(connection: sqlite3.Connection, key: str) -> Backoff | None:
+        stored = backoff_of(connection, key)
+        if connection is target:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                third.execute("DELETE FROM gate")
+            attempts.append(key)
+        return stored
+
+    monkeypatch.setattr(ledger, "backoff_of", read_and_write)
+    copy_ledger(other, target)
+    assert ["t"] == attempts
 
 
 def test_a_copied_wait_keeps_its_length_when_the_clock_is_set_back(

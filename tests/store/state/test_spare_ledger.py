@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import stat
 import subprocess
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from tests.support.small_disk import SmallDisk
 
+DISK_FULL = sqlite3.OperationalError("database or disk is full")
+DISK_FULL.sqlite_errorcode = sqlite3.SQLITE_FULL
 FLOOR = timedelta(seconds=180)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -110,6 +113,45 @@ def test_processes_on_a_full_disk_share_one_budget(disk: SmallDisk, path: Path) 
     outputs = [process.communicate(timeout=60)[0].strip() for process in running]
     assert 1 == outputs.count("Granted")
     assert {"Granted", "InFlight", "Wait"} >= set(outputs)
+
+
+def test_what_was_sent_while_there_was_space_for_a_moment_counts(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    without_file = StateStore(path)
+    without_file.try_write()
+    assert without_file.notice
+    disk.empty()
+    with_file = StateStore(path)
+    assert isinstance(request(with_file, NOW), Granted)
+    assert with_file.notice is None
+    del with_file
+    gc.collect()  # who closes the file last deletes its log, and another one would need space
+    assert [] == list(path.parent.glob("state.db-*"))
+    disk.fill()
+    assert Wait(NOW + FLOOR) == request(without_file, NOW)
+
+
+def test_a_file_that_takes_no_copy_of_the_spare_ledger_grants_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    without_file = subject.SpareLedger(path, None, live=False)
+    without_file.open(open_in_memory().connection)
+    granted = without_file.acquire("t", "account", NOW, 20)
+    assert isinstance(granted, Granted)
+    with_file = StateStore(path)
+
+    def full(connection: sqlite3.Connection, entries: ledger.Entries) -> None:
+        if Path(connection.execute("PRAGMA database_list").fetchone()[2]) == path:
+            raise DISK_FULL
+        add_entries(connection, entries)
+
+    add_entries = ledger.add_entries
+    monkeypatch.setattr(ledger, "add_entries", full)
+    assert InFlight(granted.request) == with_file.acquire("t", "account", NOW)
+    assert with_file.notice is not None
 
 
 def test_a_request_is_in_flight_for_other_processes_too(disk: SmallDisk, path: Path) -> None:
