@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from claude_usage_monitor.errors import RateLimited
+from claude_usage_monitor.errors import InvalidSetting, RateLimited
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:  # only live mode needs it, which saves others 3 ms
@@ -55,6 +56,15 @@ class WrappingReader(Protocol):
 def unwrapped(reader: Reader) -> Reader:
     """Return the reader of the account itself."""
     return reader.wrapped if isinstance(reader, WrappingReader) else reader
+
+
+def require_window(key: str, known: Sequence[str]) -> None:
+    """Raise InvalidSetting, which names the known windows, unless the key is one of them."""
+    if key not in known:
+        raise InvalidSetting(
+            f"There is no window `{key}`{did_you_mean(key, known) or '.'}",
+            f"Known windows: {', '.join(known)}.",
+        )
 
 
 def delayed(status: AccountStatus, until: datetime, hint: str) -> AccountStatus:

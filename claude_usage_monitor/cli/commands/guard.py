@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import output
@@ -19,11 +20,14 @@ from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import guard_decision
+from claude_usage_monitor.monitor.reader import Reader, require_window, unwrapped
+from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, parse_duration
-from claude_usage_monitor.usage.guard import Decision, Requirement, decide
+from claude_usage_monitor.usage.guard import MONTHLY_BUDGET, Decision, Requirement, decide
+from claude_usage_monitor.usage.limits.windows import is_possible_key
 from claude_usage_monitor.usage.status import AccountStatus
 
 _DEFAULT_WAIT = "24h"
@@ -98,6 +102,7 @@ def _run(options: argparse.Namespace) -> int:
         reader, status = request.first_account()
         while True:
             status = reader.read(status)
+            _require_windows(options.window, reader, status)
             decision = decide(status, requirement, utc_now())
             code = _exit_code(decision, status)
             until = _next_try(decision, give_up_at)
@@ -120,6 +125,21 @@ def _request(options: argparse.Namespace) -> DashboardRequest:
     settings = load_settings(config_path(os.environ), output.warning)
     names = (options.account,) if options.account else ()
     return DashboardRequest(settings, os.environ, names, all_accounts=False, demo=False)
+
+
+def _require_windows(keys: Sequence[str], reader: Reader, status: AccountStatus) -> None:
+    """Raise InvalidSetting for a key that no window of the account can have.
+
+    Without figures every key is accepted: the account's windows are not known yet.
+    """
+    usage, subscription = status.usage, unwrapped(reader)
+    known = [window.key for window in usage.windows] if usage else [MONTHLY_BUDGET]
+    for key in keys if status.has_figures else ():
+        if key in known or is_possible_key(key):
+            continue
+        if isinstance(subscription, SubscriptionReader):  # the API may have dropped the window
+            known += [past for past in subscription.history().window_keys() if past not in known]
+        require_window(key, known)
 
 
 def _exit_code(decision: Decision, status: AccountStatus) -> ExitCode:

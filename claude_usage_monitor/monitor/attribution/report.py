@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.monitor.attribution.use import AccountUse, window_keys
-from claude_usage_monitor.suggestions import did_you_mean
+from claude_usage_monitor.monitor.reader import require_window
 from claude_usage_monitor.usage.attribution.attribution import Window
 from claude_usage_monitor.usage.attribution.report import (
     LastRise,
@@ -70,11 +70,7 @@ def make_report(
 
 def check_window(key: str, known: Sequence[str]) -> None:
     """Raise InvalidSetting unless transcripts can show what used the window."""
-    if key not in known:
-        raise InvalidSetting(
-            f"There is no window `{key}`{did_you_mean(key, known)}",
-            f"Known windows: {', '.join(known)}.",
-        )
+    require_window(key, known)
     if model_family(key) is None:
         raise InvalidSetting(
             f"Transcripts do not tell what used `{key}`.",

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from claude_usage_monitor.errors import InvalidSetting
+from claude_usage_monitor.monitor.reader import require_window
 from claude_usage_monitor.store.state.identities import WITHOUT_LOGIN
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.state.windows import history, merge
-from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.limits.history import (
     FIVE_HOUR,
     SEVEN_DAY,
@@ -43,19 +42,14 @@ class AccountHistory:
 
     def require_key(self, key: str) -> None:
         """Raise InvalidSetting unless this account has, or may have, windows of this key."""
-        known = list(dict.fromkeys((FIVE_HOUR, SEVEN_DAY, *self._keys(None))))
-        if key not in known:
-            raise InvalidSetting(
-                f"There is no window `{key}`{did_you_mean(key, known)}",
-                f"Known windows: {', '.join(known)}.",
-            )
+        require_window(key, list(dict.fromkeys((FIVE_HOUR, SEVEN_DAY, *self.window_keys()))))
 
     def summary(self, now: datetime, since: datetime, key: str | None = None) -> History:
         """Return the windows since an instant, of one key or of all, with what they add up to."""
         windows = self._state.run(history.windows, self._identity, since, key)
         hours = {
             each: self._state.run(history.hours, self._identity, each, since)
-            for each in self._keys(key)
+            for each in (self.window_keys() if key is None else [key])
         }
         return history_of(windows, hours, since, now, self._sessions_left(now))
 
@@ -63,14 +57,14 @@ class AccountHistory:
         """Return the stored readings since an instant with their keys, oldest first."""
         readings = [
             (each, reading)
-            for each in self._keys(key)
+            for each in (self.window_keys() if key is None else [key])
             for reading in self._state.run(history.readings, self._identity, each, since)
         ]
         return sorted(readings, key=lambda keyed: keyed[1].read_at)
 
     def view(self, shown: Range, now: datetime) -> HistoryView | None:
         """Return what the history view shows; None if nothing was ever read."""
-        keys = self._keys(None)
+        keys = self.window_keys()
         key = key_of(shown, keys)
         if key is None:
             return None
@@ -102,11 +96,9 @@ class AccountHistory:
             merge.import_readings, self._identity, list(readings), dry_run=dry_run
         )
 
-    def _keys(self, key: str | None) -> list[str]:
-        if key is not None:
-            return [key]
-        keys = self._state.run(history.keys, self._identity)
-        return sorted(keys, key=rank_for_display)
+    def window_keys(self) -> list[str]:
+        """Return the keys of the windows that were ever read, in the order of displays."""
+        return sorted(self._state.run(history.keys, self._identity), key=rank_for_display)
 
     def _sessions_left(self, now: datetime) -> SessionsLeft | None:
         changes = self._state.run(history.plan_changes, self._identity)

@@ -42,6 +42,7 @@ from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.monitor.subscription.history import AccountHistory
     from claude_usage_monitor.sources.http import HttpClient
     from claude_usage_monitor.usage.attribution.shown import WindowUse
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
@@ -151,12 +152,15 @@ class SubscriptionReader(Reader):
 
     def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
         """Return what the history view shows; ``None`` if nothing was ever read."""
-        # Takes 4 ms; only needed when the user opens the view.
+        return self.history().view(shown, now)
+
+    def history(self) -> AccountHistory:
+        """Return the account's stored history."""
+        # Takes 4 ms; only needed when the user opens the view, or names an unusual window.
         from claude_usage_monitor.monitor.subscription.history import AccountHistory
 
         identity = self._identity or self.identity()
-        account = self._login_source.account
-        return AccountHistory(self._state, identity, account.name).view(shown, now)
+        return AccountHistory(self._state, identity, self._login_source.account.name)
 
     def request_refresh(self) -> None:
         """Request usage as soon as the budget allows, unless the last request was just now."""

@@ -84,6 +84,11 @@ def label_for(key: str) -> str:
     return words[:1].upper() + words[1:] if words else key
 
 
+def is_possible_key(key: str) -> bool:
+    """Return whether the API may report a window of this key: one of the table, or a model's."""
+    return key in _NAMES or key.startswith("seven_day:")
+
+
 def length_of(key: str) -> timedelta | None:
     """Return the length of a window; ``None`` if its key does not name one."""
     return next((length for prefix, length in _LENGTHS if key.startswith(prefix)), None)

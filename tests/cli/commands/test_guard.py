@@ -42,8 +42,9 @@ command._MIN_WAIT, command._MAX_JITTER = timedelta(seconds=0.2), 0.0
         (("--window", "five_hour"), 0, r"ok: 5-hour 22 % left, resets \d\d:\d\d\n"),
         (("--window", "five_hour", "--for", "2h"), 75, r"not enough: 5-hour 22 % .*runs out .*\n"),
         (("--window", "five_hour", "--for", "30m"), 0, "ok: .*\n"),
-        (("--window", "nope"), 4, "unknown: nope is not reported\n"),
-        (("--window", "nope", "--fail-open"), 0, "unknown: nope is not reported\n"),
+        (("--window", "seven_day_opus"), 4, "unknown: seven_day_opus is not reported\n"),
+        (("--window", "seven_day:nova"), 4, "unknown: seven_day:nova is not reported\n"),
+        (("--window", "seven_day_opus", "--fail-open"), 0, "unknown: .* is not reported\n"),
         (("--fail-open",), 75, "not enough: .*\n"),
         (("--wait", "1h"), 75, "not enough: .*\n"),  # the reset is days away: at once
     ],
@@ -63,13 +64,50 @@ def test_the_exit_code_says_whether_enough_is_left(
     done = command.run("guard", *arguments, environ={"CLAUDE_USAGE_MONITOR_HOME": str(tmp_path)})
     assert code == done.returncode
     assert re.fullmatch(words, done.stdout)
-    assert ("error: unknown: nope" in done.stderr) == ("nope" in arguments)
+    assert ("error: unknown: seven_day" in done.stderr) == ("is not reported" in words)
     assert 1 == len(api.usage_requests)
+
+
+@pytest.mark.parametrize("more", [(), ("--fail-open",), ("--wait",)])
+def test_an_unknown_window_is_wrong_usage(
+    command: Command, api: Api, store: Store, more: tuple[str, ...]
+) -> None:
+    store.login()
+    done = command.run("guard", "--window", "five_hours", *more)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr == (
+        "error: There is no window `five_hours`; did you mean `five_hour`?\n"
+        "hint: Known windows: five_hour, seven_day, seven_day:fable.\n"
+    )
+    assert 1 == len(api.usage_requests)
+
+
+def test_a_window_that_the_api_no_longer_reports_is_not_wrong_usage(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    figures = {"utilization": 10.0, "resets_at": None}
+    api.answer(as_bytes({"five_hour": figures, "tangelo": figures}))
+    assert 0 == command.run("guard", "--window", "tangelo").returncode
+    make_due(home)
+    api.answer(as_bytes({"five_hour": figures}))
+    done = command.run("guard", "--window", "tangelo")
+    assert (4, "unknown: tangelo is not reported\n") == (done.returncode, done.stdout)
+    done = command.run("guard", "--window", "mango")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "hint: Known windows: five_hour, tangelo.\n" in done.stderr
+
+
+def test_without_figures_no_window_is_unknown(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    api.answer(payload("error_429_usage"), 429, {"Retry-After": "600"})
+    done = command.run("guard", "--window", "tangelo")
+    assert (4, "unknown: tangelo is not reported\n") == (done.returncode, done.stdout)
 
 
 def test_json_has_the_documented_fields(command: Command, api: Api, store: Store) -> None:
     store.login()
-    done = command.run("guard", "--json", "--window", "five_hour", "--window", "nope")
+    done = command.run("guard", "--json", "--window", "five_hour", "--window", "seven_day_opus")
     found = json.loads(done.stdout)
     resets_at = found["windows"][0]["resets_at"]
     retry_at = found["retry_at"]
@@ -82,7 +120,7 @@ def test_json_has_the_documented_fields(command: Command, api: Api, store: Store
         "min_left": 10.0,
         "windows": [
             {"key": "five_hour", "left": 22.0, "resets_at": resets_at, "ok": True},
-            {"key": "nope", "left": None, "resets_at": None, "ok": None},
+            {"key": "seven_day_opus", "left": None, "resets_at": None, "ok": None},
         ],
         "retry_at": retry_at,
     }
