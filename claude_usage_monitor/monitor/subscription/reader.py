@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
 _IN_FLIGHT_POLL_SECONDS = 0.05
+_MAX_SNAPSHOTS = 3  # of the stored state, if other processes write meanwhile
 _REFRESH_COOLDOWN = timedelta(seconds=30)  # newer figures are shown as "now"
 # Problems that another access token may solve.
 _REFRESHABLE = frozenset((Unauthorized.code, CredentialsExpired.code))
@@ -231,10 +232,15 @@ class SubscriptionReader(Reader):
     def _snapshot_and_status(
         self, previous: AccountStatus, now: datetime, *, force: bool = False
     ) -> tuple[LoginSnapshot, AccountStatus]:
-        snapshot = self._login_source.snapshot(now, force=force)
-        self._identity = snapshot.identity
-        self._version = self._state.version(snapshot.identity)
-        return snapshot, self._status(snapshot, now, previous)
+        for _ in range(_MAX_SNAPSHOTS):
+            before, _own = self._state.version()
+            snapshot = self._login_source.snapshot(now, force=force)
+            self._identity = snapshot.identity
+            self._version = self._state.version(snapshot.identity)
+            status = self._status(snapshot, now, previous)
+            if self._state.version()[0] == before:
+                break  # else it may combine this login with the figures of the previous one
+        return snapshot, status
 
     def _status(
         self, snapshot: LoginSnapshot, now: datetime, previous: AccountStatus

@@ -23,6 +23,7 @@ from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic import oauth_api
 from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
+    from claude_usage_monitor.store.state.ledger import Backoff
     from tests.support.api import Api
 
 FIRST = AccountStatus(CLAUDE_CODE)
@@ -614,6 +616,25 @@ def test_a_new_token_of_the_same_account_shows_the_stored_figures(
     after = reader().read(FIRST)
     assert before.usage is not None
     assert before.usage == after.usage
+
+
+def test_a_status_combines_no_login_with_the_figures_of_another_moment(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process links the token to its account and stores figures during the snapshot."""
+    store.login()
+    backoff_of, others = StateStore.backoff_of, [reader()]
+
+    def slow_backoff_of(state: StateStore, key: str) -> Backoff | None:
+        while others:
+            others.pop().read(FIRST)
+        return backoff_of(state, key)
+
+    monkeypatch.setattr(StateStore, "backoff_of", slow_backoff_of)
+    status = reader().cached_status(FIRST)
+    assert not others
+    assert status.usage is not None
+    assert 78.0 == status.usage.windows[0].utilization
 
 
 def test_figures_read_before_the_account_was_known_belong_to_it(
