@@ -14,7 +14,7 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean, median
@@ -45,6 +45,7 @@ CAUGHT_BEFORE = {"five_hour": 1800.0, "seven_day": 12 * 3600.0}  # seconds befor
 UNITS = {"five_hour": (60.0, "min"), "seven_day": (3600.0, "h")}
 QUANTILES = (0.1, 0.5, 0.9)
 WARNING = 0.5  # probability, in two forecasts in a row
+_NO_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)  # a synthetic life may end after today
 
 
 class Truth(NamedTuple):
@@ -188,7 +189,7 @@ def parse_life(lines: Sequence[bytes]) -> tuple[list[Line], Truths]:
     """
     readings = [
         Line(reading.read_at, key, reading)
-        for key, reading in parse_lines(lines).readings
+        for key, reading in parse_lines(lines, _NO_FUTURE).readings
         if reading.utilization is not None
     ]
     truths: Truths = {key: [] for key in KEYS}

@@ -81,7 +81,7 @@ def test_json_lines_of_readings_can_be_imported() -> None:
         first["account"],
         first["read_at"],
     )
-    assert READINGS == parse_lines(text.encode().splitlines()).readings
+    assert READINGS == parse_lines(text.encode().splitlines(), NOW).readings
 
 
 def test_windows_as_json_lines_and_csv_have_the_same_fields() -> None:

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_usage_monitor.sources.readings_file import parse_lines
+from claude_usage_monitor.sources.readings_file import ReadingsFile, parse_lines
 from claude_usage_monitor.usage.limits.resets import Reading
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -27,14 +27,14 @@ def line(**changes: object) -> bytes:
 
 
 def test_a_reading() -> None:
-    parsed = parse_lines([line(), b"\n", line(account="other", unknown=[1])])
+    parsed = parse_lines([line(), b"\n", line(account="other", unknown=[1])], AT)
     reading = ("five_hour", Reading(AT, 12.5, None, "statusline"))
-    assert ([reading, reading], 0) == parsed
+    assert ReadingsFile([reading, reading], 0, 0, frozenset({"other"})) == parsed
 
 
 def test_a_line_without_account_type_and_source() -> None:
     short = {name: LINE[name] for name in ("key", "read_at", "utilization")}
-    ((_, reading),) = parse_lines([json.dumps(short).encode()]).readings
+    ((_, reading),) = parse_lines([json.dumps(short).encode()], AT).readings
     assert Reading(AT, 12.5, None, "api") == reading
 
 
@@ -52,30 +52,44 @@ def test_a_line_without_account_type_and_source() -> None:
         line(utilization="12"),
         line(utilization=-1),
         line(utilization=1e9),
+        line(utilization=float("nan")),
+        line(resets_at="soon"),
+        line(resets_at="2026-11-02T17:00:00Z"),  # of a window of five hours
         json.dumps({"key": "five_hour", "read_at": LINE["read_at"]}).encode(),
     ],
 )
 def test_an_unusable_line_is_counted(unusable: bytes) -> None:
-    parsed = parse_lines([unusable, line()])
+    parsed = parse_lines([unusable, line()], AT)
     assert (1, 1) == (len(parsed.readings), parsed.unusable_lines)
 
 
+def test_a_reading_of_the_future_is_counted_and_left_out() -> None:
+    times = [AT + timedelta(minutes=5), AT + timedelta(minutes=6), datetime(2099, 1, 1, tzinfo=UTC)]
+    parsed = parse_lines([line(read_at=at.isoformat()) for at in times], AT)
+    assert ([times[0]], 0, 2) == (
+        [reading.read_at for _, reading in parsed.readings],
+        parsed.unusable_lines,
+        parsed.future_readings,
+    )
+
+
 def test_lines_of_another_type_are_skipped() -> None:
-    assert ([], 0) == parse_lines([line(type="window"), line(type="event")])
+    parsed = parse_lines([line(type="window"), line(type="event")], AT)
+    assert ReadingsFile([], 0, 0, frozenset()) == parsed
 
 
 @pytest.mark.parametrize(("source", "expected"), [("pace-maker", "pace-maker"), ("later", "api")])
 def test_an_unknown_source_counts_as_the_api(source: str, expected: str) -> None:
-    ((_, reading),) = parse_lines([line(source=source)]).readings
+    ((_, reading),) = parse_lines([line(source=source)], AT).readings
     assert expected == reading.source
 
 
 def test_a_key_is_cleaned() -> None:
-    ((key, _),) = parse_lines([line(key="\x1b[31mfive\u202e")]).readings
+    ((key, _),) = parse_lines([line(key="\x1b[31mfive\u202e")], AT).readings
     assert key.isprintable()
 
 
 @given(st.lists(st.binary()))
 def test_any_bytes_are_readings_or_unusable(lines: list[bytes]) -> None:
-    parsed = parse_lines(lines)
-    assert len(parsed.readings) + parsed.unusable_lines <= len(lines)
+    parsed = parse_lines(lines, AT)
+    assert len(parsed.readings) + parsed.unusable_lines + parsed.future_readings <= len(lines)

@@ -123,20 +123,27 @@ def _readings(
 def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> int:
     where = "standard input" if path == "-" else path
     if path == "-":
-        parsed = parse_lines(_lines(sys.stdin.buffer) if sys.stdin is not None else ())
+        parsed = parse_lines(_lines(sys.stdin.buffer) if sys.stdin is not None else (), utc_now())
     else:
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - a device such as /dev/stdin, too
-                parsed = parse_lines(_lines(file))
+                parsed = parse_lines(_lines(file), utc_now())
         except OSError as error:
             output.error(output.describe(error), "Name a file that you can read, or - for stdin.")
             return ExitCode.FAILED
-    if not parsed.readings:
-        output.error(f"There are no readings in {where}.", _IMPORT_HINT)
-        return ExitCode.FAILED
     if parsed.unusable_lines:
         lines = _count(parsed.unusable_lines, "line")
         output.warning(f"Skipped {lines} of {where} without a usable reading.")
+    if parsed.future_readings:
+        skipped = _count(parsed.future_readings, "reading")
+        output.warning(f"Skipped {skipped} of {where} from the future, by this computer's clock.")
+    if not parsed.readings:
+        output.error(f"There are no readings to import in {where}.", _IMPORT_HINT)
+        return ExitCode.FAILED
+    if len(parsed.accounts) > 1:
+        output.warning(
+            f"The readings are of {len(parsed.accounts)} accounts; all of them become {name}'s."
+        )
     imported = history.import_readings(parsed.readings, dry_run=dry_run)
     verb = "would import" if dry_run else "imported"
     output.message(

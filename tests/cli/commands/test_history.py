@@ -151,7 +151,7 @@ def test_a_file_without_readings_is_an_error(command: Command, tmp_path: Path) -
     path.write_text('{"type": "window"}\n')
     done = command.run("history", "--import", str(path))
     assert (1, "") == (done.returncode, done.stdout)
-    assert "There are no readings in" in done.stderr
+    assert "There are no readings to import in" in done.stderr
 
 
 def test_an_unknown_window_is_a_wrong_argument(command: Command) -> None:
@@ -172,6 +172,29 @@ def test_the_report_of_an_import_counts_in_words_that_fit(command: Command, stor
         "warning: Skipped 1 line of standard input without a usable reading.",
         "claude-code: imported 1 reading in 1 window, 1 of them new.",
     ]
+
+
+def test_an_import_says_which_readings_it_skips(command: Command, store: Store) -> None:
+    """A reading of the future would make the program discard the live ones until then."""
+    store.login()
+    at = {"key": "five_hour", "utilization": 5, "account": "one"}
+    readings = [
+        at | {"read_at": "2026-11-12T00:00:00Z", "resets_at": "2026-11-12T03:00:00Z"},
+        at | {"read_at": "2099-11-12T00:00:00Z", "resets_at": "2099-11-12T03:00:00Z"},
+        at | {"read_at": "2026-11-12T00:10:00Z", "account": "two", "utilization": 6},
+    ]
+    lines = "\n".join(json.dumps(reading) for reading in readings).encode()
+    done = command.run("history", "--import", "-", stdin=lines)
+    assert done.stderr.splitlines() == [
+        "warning: Skipped 1 reading of standard input from the future, by this computer's clock.",
+        "warning: The readings are of 2 accounts; all of them become claude-code's.",
+        "claude-code: imported 2 readings in 1 window, 1 of them new.",
+    ]
+    done = command.run("history", "--import", "-", stdin=json.dumps(readings[1]).encode())
+    assert done.returncode == 1
+    assert "error: There are no readings to import in standard input." in done.stderr
+    done = command.run("history", "--days", "36500")
+    assert "2099" not in done.stdout
 
 
 def test_the_library_returns_the_same_windows(
