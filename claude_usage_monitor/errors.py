@@ -255,14 +255,18 @@ class AccountsUnavailable(UsageMonitorError):
     default_message = "The list of accounts cannot be read or written."
 
 
+def class_of(code: str) -> type[UsageMonitorError]:
+    """Return the class with this ``code``, for an unknown code `UsageMonitorError`."""
+    kinds: list[type[UsageMonitorError]] = [UsageMonitorError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return next((kind for kind in kinds if kind.code == code), UsageMonitorError)
+
+
 def error_of(
     code: str, message: str, hint: str, error_class: type[UsageMonitorError] | None = None
 ) -> UsageMonitorError:
     """Return an error with this message and hint, by default of the class with this ``code``."""
-    kinds: list[type[UsageMonitorError]] = [UsageMonitorError]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    found = next((kind for kind in kinds if kind.code == code), UsageMonitorError)
-    error = (error_class or found)()
+    error = (error_class or class_of(code))()
     error.message, error.hint, error.args = message, hint, (message,)
     return error

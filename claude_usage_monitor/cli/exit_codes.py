@@ -6,6 +6,14 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.errors import (
+    CredentialError,
+    InvalidSetting,
+    ServiceError,
+    UnknownAccount,
+    class_of,
+)
+
 if TYPE_CHECKING:  # importing these dataclasses would make `--version` 50 % slower
     from claude_usage_monitor.usage.status import AccountStatus
 
@@ -25,30 +33,19 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
-_LOGIN_CODES = frozenset(
-    (
-        "no_credentials",
-        "permission_denied",
-        "credentials_expired",
-        "unauthorized",
-        "missing_scope",
-        "forbidden",
-        "login_failed",
-        "secret_store_unavailable",
-    )
-)
-_SERVICE_CODES = frozenset(("rate_limited", "unreachable", "server_error", "unexpected_response"))
-_USAGE_CODES = frozenset(("unknown_account", "invalid_setting"))
 _WORST_FIRST = (ExitCode.LOGIN_NEEDED, ExitCode.NO_FIGURES, ExitCode.USAGE, ExitCode.FAILED)
 
 
 def exit_code_for(problem_code: str) -> ExitCode:
     """Return the exit code for an account that has this problem and no figures."""
-    if problem_code in _LOGIN_CODES:
+    kind = class_of(problem_code)
+    if issubclass(kind, CredentialError):
         return ExitCode.LOGIN_NEEDED
-    if problem_code in _SERVICE_CODES:
+    if issubclass(kind, ServiceError):
         return ExitCode.NO_FIGURES
-    return ExitCode.USAGE if problem_code in _USAGE_CODES else ExitCode.FAILED
+    if issubclass(kind, (UnknownAccount, InvalidSetting)):
+        return ExitCode.USAGE
+    return ExitCode.FAILED
 
 
 def exit_code_of(statuses: Iterable[AccountStatus]) -> ExitCode:

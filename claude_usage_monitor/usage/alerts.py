@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Literal, NamedTuple, get_args
 
+from claude_usage_monitor.errors import CredentialError, class_of
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown
 from claude_usage_monitor.usage.limits.resets import SAME_RESET, WindowInstance
 from claude_usage_monitor.usage.limits.windows import UsageWindow, label_for, percent_text
@@ -31,18 +32,6 @@ Channel = Literal["bell", "terminal", "title", "command"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
-# Problems that only a login solves.
-_LOGIN_PROBLEMS = frozenset(
-    (
-        "no_credentials",
-        "permission_denied",
-        "credentials_expired",
-        "unauthorized",
-        "missing_scope",
-        "forbidden",
-        "secret_store_unavailable",
-    )
-)
 _LIKELY, _UNLIKELY = 0.5, 0.3  # probabilities: `runs_out` begins at the first, ends below the other
 _LASTING: frozenset[Event] = frozenset(  # about a limit, and over when it no longer holds
     ("threshold", "exhausted", "runs_out", "extra_usage", "budget")
@@ -227,7 +216,7 @@ class AlertRules:
     @staticmethod
     def _login(status: AccountStatus, now: datetime) -> Iterable[Alert]:
         problem = status.problem
-        if problem is not None and problem.code in _LOGIN_PROBLEMS:
+        if problem is not None and issubclass(class_of(problem.code), CredentialError):
             last = status.as_of.isoformat() if status.as_of else "never"
             text = f"{problem.message} {problem.hint}".strip()
             yield Alert("login", status.account.name, f"login after {last}", "login", text, now)
