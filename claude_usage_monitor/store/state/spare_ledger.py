@@ -216,12 +216,14 @@ def _allocate(connection: sqlite3.Connection) -> None:
             connection.execute("CREATE TABLE reserve AS SELECT zeroblob(?)", (_RESERVED_BYTES,))
     with transaction(connection):  # a second one: pages freed in the first would not be written
         connection.execute("DROP TABLE IF EXISTS reserve")
-        connection.execute(f"PRAGMA user_version = {_ALLOCATED}")
+        version = max(_ALLOCATED, schema_version(connection))  # another process may be further
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:
     if schema_version(connection) < _CURRENT:
         with transaction(connection):
-            if schema_version(connection) < _CURRENT:  # no other process has added them meanwhile
+            columns = connection.execute("SELECT name FROM pragma_table_info('gate')").fetchall()
+            if ("retry_after",) not in columns:
                 connection.execute(LEDGER_CHANGE)
-                connection.execute(f"PRAGMA user_version = {_CURRENT}")
+            connection.execute(f"PRAGMA user_version = {_CURRENT}")

@@ -25,6 +25,7 @@ from claude_usage_monitor.store.state.ledger import (
     InFlight,
     Wait,
 )
+from claude_usage_monitor.store.state.schema import schema_version
 from claude_usage_monitor.store.state.spare_ledger import FILE_NAME
 from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.store.state.state_store import StateStore
@@ -268,6 +269,34 @@ def test_a_file_whose_creation_was_cut_short_is_completed(disk: SmallDisk, path:
     disk.fill()
     assert isinstance(request(StateStore(path), NOW), Granted)
     assert Wait(NOW + FLOOR) == request(StateStore(path), NOW)
+
+
+def test_processes_that_create_the_file_at_once_can_all_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare = tmp_path / FILE_NAME
+    versions: list[int] = []
+
+    def read_before_another_process_creates(connection: sqlite3.Connection) -> int:
+        version = schema_version(connection)
+        versions.append(version)
+        if len(versions) == 1:
+            subject._open_file(spare).close()  # noqa: SLF001
+        return version
+
+    monkeypatch.setattr(subject, "schema_version", read_before_another_process_creates)
+    for _ in range(2):
+        subject._open_file(spare).close()  # noqa: SLF001
+    assert 0 == versions[0]
+
+
+def test_a_file_with_all_columns_and_an_older_version_number_can_be_used(tmp_path: Path) -> None:
+    spare = tmp_path / FILE_NAME
+    subject._open_file(spare).close()  # noqa: SLF001
+    with sqlite3.connect(spare) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    subject._open_file(spare).close()  # noqa: SLF001
 
 
 # --- alone ---------------------------------------------------------------------------------------
