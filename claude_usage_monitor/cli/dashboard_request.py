@@ -8,7 +8,7 @@ from typing import NamedTuple
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
-from claude_usage_monitor.errors import InvalidSetting, UnknownAccount, UsageMonitorError
+from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
@@ -55,25 +55,13 @@ class DashboardRequest(NamedTuple):
             self.environ, self.settings, utc_now, _random_fraction, announce, live=live
         )
         registry = AccountRegistry(services)
-        try:
-            self._require_mode(registry)
-            accounts = SelectedAccounts(
-                registry, self.names, self.settings.mode, every=self.all_accounts
-            )
-        except UnknownAccount as error:
-            raise UnknownAccount(error.message, self._without_names(error.hint, registry)) from None
+        self._require_mode(registry)
+        accounts = SelectedAccounts(
+            registry, self.names, self.settings.mode, every=self.all_accounts
+        )
         if accounts.warning:
-            output.warning(self._without_names(accounts.warning, registry))
+            output.warning(registry.without_names(accounts.warning))
         return accounts
-
-    def _without_names(self, text: str, registry: AccountRegistry) -> str:
-        """Return a text without the names of accounts, if the user wants that."""
-        if not self.settings.hide_names:
-            return text
-        # Takes 1 ms; only needed where names are hidden.
-        from claude_usage_monitor.usage.privacy import without_names
-
-        return without_names(text, (each.account.name for each in registry.all_accounts()))
 
     def _require_mode(self, registry: AccountRegistry) -> None:
         """Raise InvalidSetting if `--mode` leaves out an account that `--account` names."""
@@ -83,7 +71,7 @@ class DashboardRequest(NamedTuple):
             if registry.find(name).account.kind != self.required_mode:
                 kinds = {"code": "an organization", "console": "a subscription"}
                 raise InvalidSetting(
-                    f"The account {name} is {kinds[self.required_mode]},"
+                    f"The account {registry.without_names(name)} is {kinds[self.required_mode]},"
                     f" which `--mode {self.required_mode}` leaves out.",
                     "Leave out `--mode`, or name another account.",
                 )

@@ -124,7 +124,8 @@ def _add(registry: AccountRegistry, options: argparse.Namespace) -> int:
         added = add.add_credentials(registry, name, content, location, replace=replace)
     for note in added.notes:
         output.note(note)
-    email = f" ({added.account.email})" if added.account.email else ""
+    shows_email = added.account.email and not registry.services.settings.hide_names
+    email = f" ({added.account.email})" if shows_email else ""
     output.message(f"Added {added.account.name}{email}.")
     return ExitCode.OK
 

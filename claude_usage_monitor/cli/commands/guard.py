@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     _print(decision, options, clock)
     if decision.outcome != "unknown":
         return code
-    request.report((status,))
+    request.report(request.shown((status,)))
     if status.problem is None:
         reported = [window.key for window in status.usage.windows] if status.usage else []
         output.error(_line(decision, clock), f"Reported: {', '.join(reported) or 'nothing'}.")

@@ -72,9 +72,11 @@ def run(options: argparse.Namespace) -> int:
         output.error("--dry-run goes with --import FILE.", "Add it, or leave out --dry-run.")
         return ExitCode.USAGE
     settings = load_settings(config_path(os.environ), output.warning)
+    if options.hide_names:
+        settings = settings._replace(hide_names=True)
     services = Services(os.environ, settings, utc_now, announce=output.note)
     name, history = account_history(AccountRegistry(services), options.account)
-    if options.hide_names or settings.hide_names:
+    if settings.hide_names:
         name = hidden_name(name)
     if options.import_file is not None:
         return _import(history, name, options.import_file, dry_run=options.dry_run)

@@ -79,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     if options.last and (options.since or options.until):
         raise InvalidSetting("--last and --since exclude each other.", "Leave out one of them.")
     settings = load_settings(config_path(os.environ), output.warning)
+    if options.hide_names:
+        settings = settings._replace(hide_names=True)
     return _report(options, settings)
 
 
@@ -93,15 +95,16 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         options.since,
         options.until,
         style.zone,
-        options.hide_names or settings.hide_names,
+        settings.hide_names,
     )
     with _progress() as progress:
         read = read_use(
             registry, _account(registry, options.account), request, output.note, progress
         )
     report, status = read.report, read.status
-    if settings.hide_names or options.hide_names:
-        report = report._replace(account=hidden([status])[0].account.name)
+    if settings.hide_names:
+        (status,) = hidden([status])
+        report = report._replace(account=status.account.name)
     now = utc_now()
     if options.json:
         output.json(use_document.document(report))

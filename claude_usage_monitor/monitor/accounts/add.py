@@ -128,7 +128,7 @@ def _add_own(
     replaced = account_to_replace(registry, name, "code", replace=replace)
     login, token = stored.login(name), stored.refresh_token
     if token is not None:
-        _require_unused(services, token, replaced)
+        _require_unused(registry, token, replaced)
     expired = Credential(login, "").expired(services.clock())
     if expired and token is None:
         raise CredentialsExpired(hint="Log in again.", expired_at=login.expires_at)
@@ -164,11 +164,14 @@ def _is_claude_codes(services: Services, stored: StoredCredentials) -> bool:
     return live.token == stored.login("").token
 
 
-def _require_unused(services: Services, token: Secret, replaced: SavedAccount | None) -> None:
+def _require_unused(
+    registry: AccountRegistry, token: Secret, replaced: SavedAccount | None
+) -> None:
     """Raise InvalidSetting if another account has the login, or has refreshed it since.
 
     If two accounts refreshed the same login, they would invalidate it.
     """
+    services = registry.services
     for saved in services.accounts.all():
         if saved.kind != "code" or (replaced is not None and saved.id == replaced.id):
             continue
@@ -178,7 +181,7 @@ def _require_unused(services: Services, token: Secret, replaced: SavedAccount | 
             continue  # the error appears when that account is read
         if other.refresh_token == token:
             raise InvalidSetting(
-                f"These credentials are already saved as {saved.name!r}.",
+                f"These credentials are already saved as {registry.without_names(saved.name)!r}.",
                 "Only one account can refresh a login.",
             )
     if services.accounts.is_used_up(token_fingerprint(token)):

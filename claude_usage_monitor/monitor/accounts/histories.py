@@ -20,7 +20,7 @@ def account_history(registry: AccountRegistry, name: str | None) -> tuple[str, A
     reader = unwrapped(registry.reader(listed))
     if not isinstance(reader, SubscriptionReader):
         raise InvalidSetting(
-            f"The account {listed.account.name} is an organization: it has no windows.",
+            "This account is an organization: it has no windows.",
             "Name a subscription with `--account NAME`.",
         )
     return listed.account.name, AccountHistory(

@@ -100,12 +100,21 @@ class AccountRegistry:
         for each in listed:
             if name_key(shown_name) in map(name_key, self._names_on_screen(each)):
                 return each
-        names = [each.account.name for each in listed]
+        names = [self.without_names(each.account.name) for each in listed]
         suggestion = did_you_mean(shown_name, names)
         raise UnknownAccount(
             f"There is no account {shown_name!r}{suggestion or '.'}",
             f"Known accounts: {', '.join(names)}.",
         )
+
+    def without_names(self, text: str) -> str:
+        """Return a text with placeholders for the names of accounts, if the user wants that."""
+        if not self.services.settings.hide_names:
+            return text
+        # Takes 1 ms; only needed where names are hidden.
+        from claude_usage_monitor.usage.privacy import without_names
+
+        return without_names(text, (each.account.name for each in self.all_accounts()))
 
     def _names_on_screen(self, listed: ListedAccount) -> Iterator[str]:
         """Yield the names under which the dashboard shows an account beside the name it has."""

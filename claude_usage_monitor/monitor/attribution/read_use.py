@@ -47,8 +47,8 @@ def read_use(
         )
     if listed.account.kind == "console":
         raise InvalidSetting(
-            f"{listed.account.name} is an organization, which has no such limits.",
-            "Name a subscription: `claude-usage-monitor accounts list` lists them.",
+            "This account is an organization: it has no windows.",
+            "Name a subscription with `--account NAME`.",
         )
     status = AccountStatus(listed.account, interval=services.settings.interval)
     status = registry.reader(listed).read(status)

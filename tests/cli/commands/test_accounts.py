@@ -423,6 +423,53 @@ def test_hidden_names_are_not_listed(
         assert name in done.stdout
 
 
+def test_hidden_names_are_in_no_error_and_no_hint(
+    command: Command, home: Path, admin: list[str | None]
+) -> None:
+    save_account({}, "Zebra client")
+    command.run("accounts", "add", "Zebra Org", "--admin-key", stdin=KEY.encode())
+    config = home / ".config" / "claude-usage-monitor" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("hide_names = true\n")
+    for code, arguments in (
+        (3, ("guard", "--account", "Zebra client")),
+        (3, ("guard", "--json", "--account", "Zebra client")),
+        (0, ("usage", "--account", "Zebra client")),  # there are no transcripts
+        (3, ("--once", "--account", "Zebra client")),
+        (3, ("--json", "--account", "Zebra client")),
+        (0, ("--format", "plain", "--account", "Zebra client")),
+        (2, ("history", "--account", "Zebra Org")),
+        (2, ("usage", "--account", "Zebra Org")),
+        (2, ("--mode", "code", "--account", "Zebra Org")),
+        (2, ("guard", "--account", "Zebr")),
+        (2, ("history", "--account", "Zebr")),
+        (2, ("usage", "--account", "Zebr")),
+        (2, ("--once", "--account", "Zebr")),
+        (2, ("accounts", "use", "Zebr")),
+        (2, ("accounts", "remove", "Zebr")),
+        (0, ("doctor",)),
+    ):
+        done = command.run(*arguments)
+        assert (code, arguments) == (done.returncode, arguments)
+        assert "Zebra" not in done.stdout + done.stderr, arguments
+
+
+def test_a_name_that_is_added_is_shown_but_no_address_and_no_other_name(
+    command: Command, server: TokenServer, home: Path
+) -> None:
+    config = home / ".config" / "claude-usage-monitor" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("hide_names = true\n")
+    credentials = as_bytes(server.issue("mine"))
+    add = ("accounts", "add", "--credentials-file", "-")
+    done = command.run(*add, "Secret client", stdin=credentials)
+    assert (0, "Added Secret client.\n") == (done.returncode, done.stderr.splitlines(True)[-1])
+    assert "mine@" not in done.stderr
+    done = command.run(*add, "Other", stdin=credentials)
+    assert 2 == done.returncode
+    assert "Secret" not in done.stderr
+
+
 def test_the_list_in_an_encoding_that_lacks_the_letters_of_a_name(
     command: Command, server: TokenServer
 ) -> None:
