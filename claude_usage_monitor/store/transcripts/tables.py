@@ -115,7 +115,15 @@ REBUILDS = """
         WHERE at >= ? AND at < ? AND kind = 0 AND messages = 1)
     WHERE cache_write_5m + cache_write_1h > ? AND cache_read < previous / 2
 """
-SUMS = ", ".join(f"sum({name})" for name in Tokens._fields)
+# SQLite sorts the messages to group them. Sorting one integer instead of three columns saves a
+# fifth of the time. Without the limit, SQLite would store the three columns for sorting, too.
+USES = f"""
+    SELECT min(begun), key, {", ".join(f"sum({name})" for name in Tokens._fields)} FROM (
+        SELECT {{begun}} AS begun, (owner << 32) | (model << 2) | meter AS key,
+            {", ".join(Tokens._fields)}
+        FROM message WHERE at >= ? AND at < ? LIMIT -1)
+    GROUP BY {{grouping}}
+"""  # noqa: S608 - constants
 
 
 def create_tables(connection: sqlite3.Connection) -> None:

@@ -28,8 +28,8 @@ from claude_usage_monitor.store.database import (
 from claude_usage_monitor.store.transcripts.tables import (
     OWNERS,
     REBUILDS,
-    SUMS,
     UPSERT,
+    USES,
     create_tables,
 )
 from claude_usage_monitor.usage.attribution.attribution import Rise, Window
@@ -232,16 +232,17 @@ class TranscriptStore:
         """
         owners = {row[0]: row[1:] for row in self._connection.execute(OWNERS)}
         models = dict(self._connection.execute("SELECT id, text FROM name").fetchall())
-        bucket = f"at / {step} * {step}" if step else "min(at)"
-        grouping = "owner, model, meter" + (", 1" if step else "")
-        rows = self._connection.execute(
-            f"SELECT {bucket}, owner, model, meter, {SUMS} FROM message"  # noqa: S608 - constants
-            f" WHERE at >= ? AND at < ? GROUP BY {grouping}",
-            (begin, end),
-        )
-        return [
-            Use(at, *owners[owner], models.get(model, ""), meter, Tokens(*sums))  # type: ignore[call-arg] # a row has as many columns as the rest
-            for at, owner, model, meter, *sums in rows
+        begun, grouping = (f"at / {step} * {step}", "key, begun") if step else ("at", "key")
+        rows = self._connection.execute(USES.format(begun=begun, grouping=grouping), (begin, end))
+        return [  # `key` has three columns: see `USES`
+            Use(
+                at,
+                *owners[key >> 32],  # type: ignore[call-arg] # a row has as many columns as the rest
+                models.get(key >> 2 & 0x3FFFFFFF, ""),
+                key & 3,
+                Tokens(*sums),
+            )
+            for at, key, *sums in rows
         ]
 
     def totals(self) -> ScanTotals:

@@ -50,10 +50,6 @@ class Tokens(NamedTuple):
     cache_write_1h: int = 0
     searches: int = 0
 
-    def plus(self, other: "Tokens") -> "Tokens":
-        """Return the sum of both."""
-        return Tokens(*map(int.__add__, self, other))
-
 
 class Message(NamedTuple):
     """What one message used.

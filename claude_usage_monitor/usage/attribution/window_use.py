@@ -136,29 +136,24 @@ def rows_by(
     ``zone`` is that of hours, days and weeks; ``None`` is the system's.
     """
     name_of = _NAMES.get(by) or _time_namer(by, zone)
-    total = sum(map(credit_units, uses)) or 1.0
-    sums: dict[str, list[float]] = {}
-    tokens: dict[str, Tokens] = {}
-    unpriced: set[str] = set()
+    members: dict[str, list[int]] = {}
     for number, use in enumerate(uses):
-        name = name_of(use)
-        price = usd(use)
-        if price is None:
-            unpriced.add(name)
-        figures = (points[number] if points is not None else 0.0, credit_units(use), price or 0.0)
-        old = sums.get(name)
-        sums[name] = list(figures) if old is None else [*map(float.__add__, old, figures)]
-        tokens[name] = use.tokens if old is None else tokens[name].plus(use.tokens)
-    rows = [
-        UseRow(
-            name,
-            figures[0] if points is not None else None,
-            100 * figures[1] / total,
-            tokens[name],
-            None if name in unpriced else figures[2],
+        members.setdefault(name_of(use), []).append(number)
+    credits_used = list(map(credit_units, uses))
+    total = sum(credits_used) or 1.0
+    rows = []
+    for name, numbers in members.items():
+        same = [uses[number] for number in numbers]
+        prices = [price for use in same if (price := usd(use)) is not None]
+        rows.append(
+            UseRow(
+                name,
+                None if points is None else sum(points[number] for number in numbers),
+                100 * sum(credits_used[number] for number in numbers) / total,
+                total_tokens(same),
+                sum(prices) if len(prices) == len(same) else None,
+            )
         )
-        for name, figures in sums.items()
-    ]
     if by in _NAMES:
         return sorted(rows, key=lambda row: (-(row.points or 0.0), -row.share, row.name))
     return sorted(rows, key=lambda row: row.name)
