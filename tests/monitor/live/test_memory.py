@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from claude_usage_monitor.monitor.live.memory import release_free_memory
 
 _ALLOCATE_IN_THREADS = """
 import ctypes, sys, threading
@@ -60,3 +63,15 @@ def test_freed_memory_is_returned_to_the_system() -> None:
     command = [sys.executable, "-c", _FREE_MEMORY]
     released = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert int(released) > 20_000
+
+
+def test_cycles_of_unused_objects_are_freed() -> None:
+    class Node:
+        pass
+
+    node = Node()
+    node.self = node  # type: ignore[attr-defined]
+    unused = weakref.ref(node)
+    del node
+    release_free_memory()
+    assert unused() is None
