@@ -278,9 +278,11 @@ class UseProfile:
         hours = max(self.history_hours, _MIN_HOURS)
         used = sum(points)
         mean = (used + _TYPICAL_HOURS * self._typical_rate) / (hours + _TYPICAL_HOURS)
-        shape = _shape(points, weights) if used else _TYPICAL_SHAPE
-        own_mean = used / hours if used else 1.0
-        self.rates = [mean * rate / own_mean for rate in shape]
+        own_mean = used / hours
+        if own_mean:
+            self.rates = [mean * rate / own_mean for rate in _shape(points, weights)]
+        else:
+            self.rates = [mean * rate for rate in _TYPICAL_SHAPE]
 
     def rate_at(self, instant: float) -> float:
         """Return the usual points per hour at an instant."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from claude_usage_monitor.usage.forecast.estimate import (
@@ -63,6 +63,7 @@ def forecast(forecaster: Forecaster, row: UsageWindow, now: datetime) -> Forecas
     days=st.integers(0, 12),
     rate=st.floats(0, 60),
 )
+@example(utilization=0, elapsed=0.5, key="five_hour", days=1, rate=5e-324)
 def test_every_statement_agrees_with_every_other(
     utilization: float, elapsed: float, key: str, days: int, rate: float
 ) -> None:
