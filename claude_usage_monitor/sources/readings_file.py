@@ -18,9 +18,9 @@ _RESET_TOLERANCE = timedelta(hours=1)  # by which a reset may lie beyond the win
 
 
 class ReadingsFile(NamedTuple):
-    """The readings in a file, each with its window key, and how many lines are not among them.
+    """The readings in a file, each with its window key, and how many lines were unusable.
 
-    Those are unusable, or readings of the future. Lines of another ``type`` are none of these.
+    Lines of another ``type`` are neither. ``future_readings`` of the readings are from the future.
     ``accounts`` are the names that the readings have.
     """
 
@@ -44,10 +44,9 @@ def parse_lines(lines: Iterable[bytes], now: datetime) -> ReadingsFile:
         reading = None if fields is None else _reading(fields)
         if fields is None or reading is None:
             unusable += 1
-        elif reading[1].read_at > now + _CLOCK_TOLERANCE:
-            future += 1
         else:
             readings.append(reading)
+            future += reading[1].read_at > now + _CLOCK_TOLERANCE
             accounts.add(values.text(fields.get("account")))
     return ReadingsFile(readings, unusable, future, frozenset(filter(None, accounts)))
 

@@ -137,8 +137,8 @@ def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> 
         lines = _count(parsed.unusable_lines, "line")
         output.warning(f"Skipped {lines} of {where} without a usable reading.")
     if parsed.future_readings:
-        skipped = _count(parsed.future_readings, "reading")
-        output.warning(f"Skipped {skipped} of {where} from the future, by this computer's clock.")
+        future = _count(parsed.future_readings, "reading")
+        output.warning(f"Later than this computer's clock: {future} of {where}.")
     if not parsed.readings:
         output.error(f"There are no readings to import in {where}.", _IMPORT_HINT)
         return ExitCode.FAILED
