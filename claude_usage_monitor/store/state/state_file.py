@@ -20,6 +20,7 @@ from claude_usage_monitor.store.database import (
     inode_of,
     is_busy,
     is_corrupt,
+    locked_folder,
     reason_for,
     remedy_for,
     result_code,
@@ -105,11 +106,12 @@ def replace_damaged_file(path: Path, timeout: float, inode: int | None) -> State
     """
     renamed = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
     try:
-        if inode_of(path) == inode:
-            for suffix in ("", "-wal", "-shm"):
-                part = path.with_name(path.name + suffix)
-                if part.exists():
-                    part.replace(renamed.with_name(renamed.name + suffix))
+        with locked_folder(path.parent):  # or a second process would rename the new file
+            if inode_of(path) == inode:
+                for suffix in ("", "-wal", "-shm"):
+                    part = path.with_name(path.name + suffix)
+                    if part.exists():
+                        part.replace(renamed.with_name(renamed.name + suffix))
         notice = f"{path} was damaged. It is now {renamed.name}, and a new file was begun."
         return _open(path, timeout)._replace(notice=notice)
     except (sqlite3.Error, OSError, UnusableDatabase, DamagedFile) as error:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
+    inode_of,
     is_busy,
     locked_folder,
     reason_for,
@@ -25,6 +26,7 @@ from claude_usage_monitor.store.database import (
 from claude_usage_monitor.store.state import identities, ledger, readings
 from claude_usage_monitor.store.state.spare_ledger import SpareLedger
 from claude_usage_monitor.store.state.state_file import (
+    StateFile,
     copy_current_rows,
     copy_from_unwritable_file,
     copy_history,
@@ -85,6 +87,7 @@ class StateStore:
     ) -> None:
         self._path = path
         self._timeout = timeout
+        self._fallback = fallback
         self._is_locked = False
         self._lock = threading.RLock()  # one connection serves all threads
         self._recorded: dict[str, int] = {}  # readings recorded by this process, by identity
@@ -211,6 +214,8 @@ class StateStore:
 
     def _return_to_file(self) -> None:
         """Use the file again if it can be used, once a minute."""
+        if self._file.path is not None and inode_of(self._file.path) != self._file.inode:
+            self._follow_replaced_file()
         if self._file.path == self._path:
             return
         if time.monotonic() - self._file_tried_at < _RETRY_INTERVAL:
@@ -225,7 +230,20 @@ class StateStore:
         except sqlite3.Error:  # the disk is full again: the readings stay in memory
             reopened.connection.close()
             return
-        copy_current_rows(self._file.connection, reopened.connection)
-        self._file.connection.close()
-        self._file, self._is_locked = reopened, False
+        self._continue_in(reopened)
+        self._is_locked = False
         self._spare_ledger.close()
+
+    def _follow_replaced_file(self) -> None:
+        """Use the file that other processes use since ours was deleted, renamed or replaced."""
+        self._continue_in(open_state_file(self._path, self._timeout, self._fallback))
+        self._file_tried_at = time.monotonic()
+        if self._file.path is None:
+            self._spare_ledger.open(self._file.connection)
+
+    def _continue_in(self, file: StateFile) -> None:
+        """Use another database, with the current rows of the previous one."""
+        copy_current_rows(self._file.connection, file.connection)
+        with suppress(sqlite3.Error):
+            self._file.connection.close()
+        self._file = file

@@ -5,13 +5,19 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claude_usage_monitor.store.database import inode_of
+from claude_usage_monitor.store.state import state_file as subject
 from claude_usage_monitor.store.state.schema import SCHEMA_VERSION
 from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
 from claude_usage_monitor.store.state.state_store import StateStore
+from claude_usage_monitor.threads import run_in_thread
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -72,6 +78,30 @@ def test_a_damaged_file_is_renamed_and_never_deleted(path: Path, damage: bytes) 
     database.connection.execute(ANY_ROW)
     database.connection.close()
     assert [("place", "account", 1)] == rows(path)
+
+
+def test_two_processes_that_find_the_same_damage_rename_the_file_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"garbage" * 1000)
+    damaged, checked = inode_of(path), threading.Event()
+
+    def slow_inode_of(path: Path) -> int | None:
+        inode = inode_of(path)
+        if not checked.is_set():
+            checked.set()
+            time.sleep(0.2)
+        return inode
+
+    monkeypatch.setattr(subject, "inode_of", slow_inode_of)
+    replace = partial(subject.replace_damaged_file, path, 5.0, damaged)
+    first = run_in_thread(replace, "first")
+    assert checked.wait(60)
+    replace().connection.execute(ANY_ROW)
+    first.result(60)
+    assert [("place", "account", 1)] == rows(path)
+    assert 1 == len(list(path.parent.glob("state.db.damaged-*")))
 
 
 def test_a_newer_file_is_left_alone(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.store.state import state_store as subject
-from claude_usage_monitor.store.state.ledger import Granted
+from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.state.windows import merge
 from tests.support.payloads import NOW, as_bytes, usage_body
@@ -138,3 +138,39 @@ def test_a_file_that_is_damaged_while_in_use_is_replaced(path: Path) -> None:
     assert found is not None
     assert len(USAGE.windows) == len(found.windows)
     assert state.notice is not None
+
+
+def delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_process_whose_file_is_deleted_or_replaced_uses_the_one_of_the_others(
+    path: Path, replaced: bool
+) -> None:
+    live = StateStore(path)
+    live.record_result(granted(live), "t", Backoff(NOW, NOW + FLOOR))
+    live.record_usage(ADA, USAGE)
+    delete(path)
+    if replaced:
+        StateStore(path)
+    shown = live.latest_usage(ADA, NOW)
+    assert shown is not None
+    assert 78.0 == shown.windows[0].utilization
+    assert live.notice is None
+    other = StateStore(path)
+    assert Wait(NOW + FLOOR) == other.acquire("t", ADA, NOW)
+    other.record_result(1, "t", Backoff(NOW + FLOOR, NOW + 2 * FLOOR))
+    assert Wait(NOW + 2 * FLOOR) == live.acquire("t", ADA, NOW + FLOOR)
+
+
+def test_figures_and_budget_stay_when_the_file_is_deleted_and_no_new_one_can_be(path: Path) -> None:
+    live = StateStore(path)
+    live.record_usage(ADA, USAGE)
+    delete(path)
+    path.mkdir()
+    assert live.latest_usage(ADA, NOW) is not None
+    assert "nothing is stored" in (live.notice or "")
+    request = granted(live)
+    assert InFlight(request) == StateStore(path).acquire("t", ADA, NOW)
