@@ -181,7 +181,11 @@ class LoginRefresher:
                 self._clock() + _RESPONSE_TIMEOUT,
                 sent_by=this_process(),
             )
-            self._accounts.store_refresh_state(account.id, attempt)
+            with self._accounts.exclusive_lock():
+                # It differs if the lock file was deleted and another process sends the token.
+                if self._accounts.refresh_state(account.id, state.fingerprint) != state:
+                    raise self._store.busy(account.name)
+                self._accounts.store_refresh_state(account.id, attempt)
 
         try:
             grant = refresh_grant(self._connect(), token, record_attempt)

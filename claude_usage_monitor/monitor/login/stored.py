@@ -252,6 +252,9 @@ class CredentialStore:
         if not at_once and self._clock() - pending.tried_at < _PENDING_WRITE_INTERVAL:
             return False
         with suppress(UsageMonitorError), self.lock(pending.account):
+            pending = self._pending.get(account_id)  # another thread may have stored it meanwhile
+            if pending is None:
+                return True
             current = self._accounts.get(account_id)
             if current is None or current.generation > pending.account.generation:
                 self._drop_pending(account_id)  # the account was removed, or logged in again

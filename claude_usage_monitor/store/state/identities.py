@@ -140,19 +140,21 @@ def record_login(
 
     ``None`` means since before the program was first observed.
     """
-    previous = last_login(connection, program)
-    if previous is not None and previous[0] == identity:
-        return previous[1]
-    if previous is None:
-        since = None
-        with transaction(connection):
+    if (previous := last_login(connection, program)) is not None and previous[0] == identity:
+        return previous[1]  # almost always: without a lock
+    with transaction(connection):
+        previous = last_login(connection, program)  # another process may have stored it meanwhile
+        if previous is None:
+            since = None
             _move_data(connection, WITHOUT_LOGIN, identity)
-    elif may_be_same_identity(previous[0], identity):  # its organization became known, or changed
-        since = previous[1]
-    else:
-        since = now
-    stored = optional_milliseconds(since)
-    connection.execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?)", (program, identity, stored))
+        elif may_be_same_identity(previous[0], identity):  # the same, or its organization changed
+            since = previous[1]
+        else:
+            since = now
+        stored = optional_milliseconds(since)
+        connection.execute(
+            "INSERT OR REPLACE INTO login VALUES (?, ?, ?)", (program, identity, stored)
+        )
     return optional_instant(stored)
 
 

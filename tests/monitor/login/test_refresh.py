@@ -24,6 +24,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.login import stored
 from claude_usage_monitor.monitor.login.refresh import RefreshReason, error_from_refresh_state
+from claude_usage_monitor.monitor.login.stored import CredentialStore, StoredCredentials
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from claude_usage_monitor.store.processes import this_process
@@ -485,6 +486,30 @@ def test_a_token_is_sent_once_although_the_locks_are_deleted(server: TokenServer
     assert 1 == len(server.refreshes)
     assert server.accepts(refresh_token(saved))
     assert None is read(registry(), saved).problem
+
+
+def test_a_token_that_another_process_sends_meanwhile_is_not_sent(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have passed the checks, because the locks were deleted."""
+    saved, accounts = expired(server), registry().services.accounts
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    retry_at = Clock()() + timedelta(seconds=25)
+    attempt = RefreshState(fingerprint, 1, 0, retry_at, sent_by=this_process())
+
+    def check_and_let_another_process_send(
+        store: CredentialStore, account: SavedAccount, stored: StoredCredentials
+    ) -> SavedAccount:
+        accounts.store_refresh_state(saved.id, attempt)
+        return ensure_writable(store, account, stored)
+
+    ensure_writable = CredentialStore.ensure_writable
+    monkeypatch.setattr(CredentialStore, "ensure_writable", check_and_let_another_process_send)
+    problem = read(registry(), saved).problem
+    assert problem is not None
+    assert "Another process" in problem.message
+    assert [] == server.refreshes
+    assert 1 == accounts.refresh_state(saved.id, fingerprint).unanswered
 
 
 def test_the_attempt_of_a_dead_process_delays_no_other_process(server: TokenServer) -> None:

@@ -8,6 +8,7 @@ import pytest
 from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, log_in_again
+from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.paths import secrets_path
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.saved import Clock, read, refresh_token, registry, save_account
@@ -15,6 +16,7 @@ from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 
@@ -136,6 +138,28 @@ def test_a_pending_login_is_pending_no_more_once_it_is_stored(server: TokenServe
     assert [] == credentials.store_pending()
     assert None is credentials.pending_problem(saved.id)
     assert server.accepts(refresh_token(saved))
+
+
+def test_a_login_that_another_thread_stored_meanwhile_is_not_replaced_by_an_older_one(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = expired(server)
+    credentials = registry().services.credentials
+    block_writes()
+    credentials.store_refreshed(saved, StoredCredentials(server.issue("old")), None)
+    allow_writes()
+    newest = StoredCredentials(server.issue("newest"))
+    lock = credentials.lock
+
+    def let_another_thread_refresh(account: SavedAccount) -> AbstractContextManager[None]:
+        with lock(account), pytest.MonkeyPatch.context() as full:  # the list cannot be written
+            full.setattr(AccountStore, "record_refresh", lambda *_: None)
+            credentials.store_refreshed(saved, newest, None)
+        return lock(account)
+
+    monkeypatch.setattr(credentials, "lock", let_another_thread_refresh)
+    assert credentials.retry_pending(saved.id, at_once=True)
+    assert newest.refresh_token == Secret(refresh_token(saved))
 
 
 def test_a_pending_login_of_a_removed_account_is_not_stored(server: TokenServer) -> None:

@@ -15,6 +15,7 @@ from tests.support.payloads import NOW, as_bytes, usage_body
 
 if TYPE_CHECKING:
     import sqlite3
+    from datetime import datetime
 
 ADA = "uuid-of-ada"
 PRINT = identities.token_fingerprint(Secret("sk-ant-oat01-canary"))
@@ -79,6 +80,29 @@ def test_a_login_has_a_start_only_after_a_change(connection: sqlite3.Connection)
     assert later == identities.record_login(connection, "claude-code", "uuid-of-bob", later)
     assert later == identities.record_login(connection, "claude-code", "uuid-of-bob", NOW)
     assert ("uuid-of-bob", later) == identities.last_login(connection, "claude-code")
+
+
+def test_a_switch_of_the_account_is_dated_by_the_process_that_saw_it_first(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "claude-code"
+    reads: list[object] = []
+    identities.record_login(connection, program, ADA, NOW)
+
+    def read_before_another_process_stores(
+        connection: sqlite3.Connection, program: str
+    ) -> tuple[str, datetime | None] | None:
+        login = last_login(connection, program)
+        reads.append(login)
+        if len(reads) == 1:
+            identities.record_login(connection, program, "uuid-of-bob", NOW)
+        return login
+
+    last_login = identities.last_login
+    monkeypatch.setattr(identities, "last_login", read_before_another_process_stores)
+    later = NOW + timedelta(seconds=1)
+    assert NOW == identities.record_login(connection, program, "uuid-of-bob", later)
+    assert ("uuid-of-bob", NOW) == last_login(connection, program)
 
 
 def test_the_email_of_an_identity_is_that_of_its_newest_profile(
