@@ -285,6 +285,7 @@ def test_in_a_terminal_no_login_is_lost(
     for _ in range(times):
         leave(terminal)
     server.released.set()
+    store.wait_for_signal()
     store.release()
     assert code == terminal.wait_for_exit()
     assert "Traceback" not in terminal.text

@@ -29,14 +29,17 @@ HANG_UP, QUIT = signal.SIGHUP, signal.SIGQUIT
 SIGNALS = (INTERRUPT, TERMINATE, HANG_UP, QUIT)
 SAVING = "Saving the renewed login of work… (up to 30 s)"
 
-# Stores a refreshed login only once a file is there.
+# Stores a refreshed login only once a file is there; creates another one when the process ends.
 SLOW_STORE = """
 import pathlib, time
+from claude_usage_monitor.monitor.login.shutdown import shutting_down
 from claude_usage_monitor.monitor.login.stored import CredentialStore
 store = CredentialStore.store_refreshed
 def store_refreshed(*arguments):
     pathlib.Path({arrived!r}).touch()
     while not pathlib.Path({released!r}).exists():
+        if shutting_down.is_set():
+            pathlib.Path({leaving!r}).touch()
         time.sleep(0.01)
     return store(*arguments)
 CredentialStore.store_refreshed = store_refreshed
@@ -72,12 +75,19 @@ class SlowStore:
     """A store that takes the response at once, and stores it when it is released."""
 
     def __init__(self, folder: Path) -> None:
-        self._arrived, self._released = folder / "arrived", folder / "released"
-        code = SLOW_STORE.format(arrived=str(self._arrived), released=str(self._released))
+        self._arrived, self._leaving = folder / "arrived", folder / "leaving"
+        self._released = folder / "released"
+        code = SLOW_STORE.format(
+            arrived=str(self._arrived), leaving=str(self._leaving), released=str(self._released)
+        )
         self.environ = environ_running(folder, code)
 
     def wait_for_response(self) -> None:
         wait_until(self._arrived.exists)
+
+    def wait_for_signal(self) -> None:
+        """Wait until the command has a response to store and has handled a signal."""
+        wait_until(self._leaving.exists)
 
     def release(self) -> None:
         self._released.touch()
