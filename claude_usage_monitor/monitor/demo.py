@@ -123,7 +123,8 @@ class DemoReader(Reader):
         """Return an invented past; an organization has none."""
         if self._account == ORGANIZATION:
             return None
-        return demo_history(shown, now)
+        last = self._started - _REFUSED_AGO if self._account == WORK else self._clock()
+        return demo_history(shown, now, min(self._started, last), last)
 
     def request_refresh(self) -> None:
         """Do nothing: the account is read every few seconds."""

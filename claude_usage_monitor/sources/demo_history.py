@@ -1,12 +1,14 @@
-"""The invented past of the simulated account: weeks of office hours, some with a limit hit."""
+"""The invented past of the simulated account: weeks of office hours that end at its figures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from claude_usage_monitor.sources.demo import demo_usage
 from claude_usage_monitor.usage.limits.history import FIVE_HOUR, SEVEN_DAY, SessionsLeft
 from claude_usage_monitor.usage.limits.history_view import (
     HistoryView,
@@ -17,13 +19,17 @@ from claude_usage_monitor.usage.limits.history_view import (
 )
 from claude_usage_monitor.usage.limits.hours import HourTable, HourUse
 from claude_usage_monitor.usage.limits.resets import Reading, WindowInstance, WindowTracker
+from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 
 _STEP = timedelta(minutes=10)
 _DAYS = 60
-_WORK_HOURS = ((8, 12, 2.6), (13, 18, 2.0))  # from, to, points in ten minutes
-# The simulated present, on any day: a Wednesday in office hours, so that there is recent use.
-_PRESENT = datetime(2026, 1, 7, 11, 20, tzinfo=UTC)
-_WEEK_SHARE = 0.13  # weekly points for one point of a session
+_LEVELS_SPAN = timedelta(days=8)
+_WORK_HOURS = ((8, 13, 3.2), (14, 18, 2.2))  # from, to, points in ten minutes
+# The simulated time at which the demo begins, on any day: a Wednesday, three minutes before the
+# session that began with the day's work ends.
+_PRESENT = datetime(2026, 1, 7, 12, 57, tzinfo=UTC)
+# Points of each limit for one point of a session, in past windows.
+_SHARES = {FIVE_HOUR: 1.0, SEVEN_DAY: 0.13, "seven_day:fable": 0.14}
 
 
 class _Past(NamedTuple):
@@ -33,9 +39,35 @@ class _Past(NamedTuple):
     levels: dict[str, list[Level]]
 
 
-def demo_history(shown: Range, now: datetime) -> HistoryView:
-    """Return what the history view shows of the simulated account."""
-    past = _past(now.replace(minute=now.minute // 10 * 10, second=0, microsecond=0))
+class _Running(NamedTuple):
+    """A window that runs when the demo begins."""
+
+    key: str
+    utilization: float
+    began_at: datetime
+    resets_at: datetime
+
+    @classmethod
+    def of(cls, window: UsageWindow, started: datetime) -> _Running:
+        """Return a window of the demo's figures, all of which have a reset and a length."""
+        resets_at = window.resets_at or started
+        begin = resets_at - (window.length or timedelta())
+        return cls(window.key, window.utilization or 0.0, begin, resets_at)
+
+    def reset_after(self, moment: datetime) -> datetime:
+        """Return when the window ends that begins at an instant, or a week's that runs then."""
+        length = self.resets_at - self.began_at
+        if self.key == FIVE_HOUR and moment <= self.began_at:
+            return moment + length
+        return self.resets_at - (self.resets_at - moment) // length * length
+
+
+def demo_history(shown: Range, now: datetime, started: datetime, last: datetime) -> HistoryView:
+    """Return what the history view shows of a demo that began at ``started``.
+
+    It was read last at ``last``, at which the history ends with the figures of `demo_usage`.
+    """
+    past = _past(started, last.replace(second=0, microsecond=0))
     key = key_of(shown, list(past.hours)) or FIVE_HOUR
     start, end = span_of(shown, past.current.get(key), now)
     return HistoryView(
@@ -52,42 +84,62 @@ def demo_history(shown: Range, now: datetime) -> HistoryView:
     )
 
 
-@lru_cache(maxsize=1)
-def _past(last: datetime) -> _Past:
+@lru_cache(maxsize=2)
+def _past(started: datetime, last: datetime) -> _Past:
     """Return the weeks before an instant; takes a tenth of a second."""
     tracker, hours = WindowTracker(), HourTable()
     closed: list[WindowInstance] = []
-    levels: dict[str, list[Level]] = {FIVE_HOUR: [], SEVEN_DAY: []}
-    used = {FIVE_HOUR: 0.0, SEVEN_DAY: 0.0}
-    resets: dict[str, datetime | None] = {FIVE_HOUR: None, SEVEN_DAY: None}
-    moment = last - _DAYS * timedelta(days=1)
-    week_end = last + timedelta(days=3, hours=2)
-    while moment < last:
-        moment += _STEP
-        resets[SEVEN_DAY] = week_end - ((week_end - moment) // timedelta(days=7)) * timedelta(
-            days=7
-        )
-        readings = {}
-        points = _points(_PRESENT + (moment - last)) if used[FIVE_HOUR] < 100 else 0.0
-        for key, share in ((FIVE_HOUR, 1.0), (SEVEN_DAY, _WEEK_SHARE)):
-            window = tracker.windows.get(key)
-            if window is not None and moment >= window.resets_at:
-                used[key] = 0.0
-                if key == FIVE_HOUR:
-                    resets[key] = None
-            if points and resets[key] is None:
-                resets[key] = moment + timedelta(hours=5)
-            used[key] = min(100.0, used[key] + points * share)
-            readings[key] = Reading(moment, used[key], resets[key], "demo")
-            if last - moment < timedelta(days=8):
-                levels[key].append(Level(moment, used[key], resets[key]))
+    levels: dict[str, list[Level]] = {key: [] for key in _SHARES}
+    for moment, readings in (*_before(started), *_since(started, last)):
+        for key, reading in readings.items():
+            if last - moment < _LEVELS_SPAN:
+                levels[key].append(Level(moment, reading.utilization or 0.0, reading.resets_at))
         for step in tracker.add(readings):
             hours.add(step, moment)
             if step.closed is not None:
                 closed.append(step.closed)
     windows = [*closed, *tracker.windows.values()]
-    rows = {each: hours.rows(each) for each in used}
-    return _Past(windows, tracker.windows, rows, levels)
+    return _Past(windows, tracker.windows, {key: hours.rows(key) for key in _SHARES}, levels)
+
+
+def _before(started: datetime) -> Iterator[tuple[datetime, Mapping[str, Reading]]]:
+    """Yield the readings before the demo; each limit reaches the figure that the demo begins at."""
+    moments = [started - number * _STEP for number in range(_DAYS * 144, 0, -1)]
+    steps = [(moment, _points(_PRESENT + (moment - started))) for moment in moments]
+    running = [_Running.of(window, started) for window in demo_usage(started, started).windows]
+    shares = {
+        each.key: each.utilization / sum(points for at, points in steps if at > each.began_at)
+        for each in running
+    }
+    used = dict.fromkeys(_SHARES, 0.0)
+    resets: dict[str, datetime | None] = dict.fromkeys(_SHARES)
+    for moment, points in steps:
+        for each in running:
+            key, end = each.key, resets[each.key]
+            if end is not None and moment >= end:
+                used[key], resets[key] = 0.0, None
+            if points and resets[key] is None:
+                resets[key] = each.reset_after(moment)
+            share = shares[key] if moment > each.began_at else _SHARES[key]
+            used[key] = min(100.0, used[key] + points * share)
+        if points or moment.minute % 30 < 10:  # few readings while nothing is used take less time
+            yield moment, {key: Reading(moment, used[key], resets[key], "demo") for key in _SHARES}
+
+
+def _since(started: datetime, last: datetime) -> Iterator[tuple[datetime, Mapping[str, Reading]]]:
+    """Yield the demo's own figures until ``last``."""
+    moment = started
+    while moment < last:
+        yield moment, _readings(demo_usage(moment, started))
+        moment += _STEP
+    yield max(started, last), _readings(demo_usage(max(started, last), started))
+
+
+def _readings(usage: Usage) -> Mapping[str, Reading]:
+    return {
+        window.key: Reading(usage.as_of, window.utilization, window.resets_at, "demo")
+        for window in usage.windows
+    }
 
 
 def _points(moment: datetime) -> float:

@@ -13,17 +13,17 @@ OPTIONS = FormatOptions(clock=ClockStyle(UTC))
 
 
 def test_each_limit_the_busiest_hour_and_the_sessions_left_are_a_line() -> None:
-    lines = history_lines(demo_history(Range.HEAT, NOW), NOW, OPTIONS)
+    lines = history_lines(demo_history(Range.HEAT, NOW, NOW, NOW), NOW, OPTIONS)
     assert lines[0].startswith("5-hour limit: ")
     assert " points used in the last 24 hours, at most " in lines[0]
     assert lines[1].startswith("7-day limit: ")
     assert lines[-2:] == [
-        "Busiest: Friday 11:00, 19 points an hour",
+        "Busiest: Thursday 11:00, 20 points an hour",
         "About 4 to 6 full sessions left this week",
     ]
 
 
 def test_without_use_nothing_is_busiest() -> None:
-    view = demo_history(Range.HEAT, NOW)._replace(hours=[], use={"five_hour": []})
+    view = demo_history(Range.HEAT, NOW, NOW, NOW)._replace(hours=[], use={"five_hour": []})
     lines = history_lines(view._replace(sessions_left=None), NOW, OPTIONS)
     assert lines == ["5-hour limit: 0 points used in the last 24 hours"]

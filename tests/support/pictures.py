@@ -170,7 +170,7 @@ def _lines(picture: Picture) -> list[Text]:
     size = (picture.columns, picture.rows)
     if picture.history is None:
         return dashboard(picture.statuses, NOW, *size, picture.options)
-    view = demo_history(picture.history, _WORKDAY)
+    view = demo_history(picture.history, _WORKDAY, _WORKDAY, _WORKDAY)
     if view.current is not None:
         view = view._replace(forecast=_forecast(view.current))
     return history_lines(view, _WORKDAY, *size, picture.options)

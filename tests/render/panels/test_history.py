@@ -20,7 +20,8 @@ OPTIONS = RenderOptions(clock=ClockStyle(UTC))
 
 def drawn(shown: Range, width: int, height: int, options: RenderOptions = OPTIONS) -> list[str]:
     return [
-        line.plain for line in history_lines(demo_history(shown, NOW), NOW, width, height, options)
+        line.plain
+        for line in history_lines(demo_history(shown, NOW, NOW, NOW), NOW, width, height, options)
     ]
 
 
@@ -45,8 +46,9 @@ def test_a_narrow_pane_has_one_sparkline_a_limit() -> None:
     assert "5-hour" in lines[1]
     assert "█" in lines[2]
     assert "7-day" in lines[3]
-    assert "points used an hour" in lines[5]
-    assert "4–6 full sessions" in lines[6]
+    assert "Fable" in lines[5]
+    assert "points used an hour" in lines[7]
+    assert "4–6 full sessions" in lines[8]
 
 
 @pytest.mark.parametrize(
@@ -88,14 +90,14 @@ def test_a_month_and_a_year_show_peaks() -> None:
 
 def test_the_hours_of_the_week_name_the_busiest_one() -> None:
     text = "\n".join(drawn(Range.HEAT, 60, 14))
-    assert "busiest: Friday 11:00, 19 points an hour" in text
+    assert "busiest: Thursday 11:00, 20 points an hour" in text
     narrow = drawn(Range.HEAT, 28, 12)
-    assert "Fri 11:00 19 points an hour" == narrow[8]
+    assert "Thu 11:00 20 points an hour" == narrow[8]
     assert narrow[1].startswith("Mon ")
 
 
 def test_the_forecast_s_range_is_drawn_ahead() -> None:
-    view = demo_history(Range.WEEK, NOW)
+    view = demo_history(Range.WEEK, NOW, NOW, NOW)
     assert view.current is not None
     used = view.current.utilization
     forecast = Forecast(
