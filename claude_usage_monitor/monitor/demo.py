@@ -119,12 +119,14 @@ class DemoReader(Reader):
             next_read_at=retry_at,
         )
 
-    def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
+    def history_view(
+        self, shown: Range, now: datetime, selected: str | None = None
+    ) -> HistoryView | None:
         """Return an invented past; an organization has none."""
         if self._account == ORGANIZATION:
             return None
         last = self._started - _REFUSED_AGO if self._account == WORK else self._clock()
-        return demo_history(shown, now, min(self._started, last), last)
+        return demo_history(shown, now, min(self._started, last), last, selected)
 
     def request_refresh(self) -> None:
         """Do nothing: the account is read every few seconds."""

@@ -41,8 +41,13 @@ class Reader(Protocol):
 class HasHistory(Protocol):
     """A reader of an account that has windows, and so a history."""
 
-    def history_view(self, shown: "Range", now: datetime) -> "HistoryView | None":
-        """Return what the history view shows; None if nothing was ever read."""
+    def history_view(
+        self, shown: "Range", now: datetime, selected: str | None = None
+    ) -> "HistoryView | None":
+        """Return what the history view shows; None if nothing was ever read.
+
+        ``selected`` is the key of the window to show, if the user has selected one.
+        """
         ...
 
 

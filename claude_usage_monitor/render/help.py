@@ -89,9 +89,7 @@ def _entries(options: RenderOptions, topics: HelpTopics) -> list[tuple[str, str,
     if topics.several:
         entries.append(("Tab", "next account", STRONG))
     if topics.subscription:
-        entries.append(
-            ("h", "history; left and right change its range, h or Esc goes back", STRONG)
-        )
+        entries.append(("h", "history; ← and → change its range, ↑ and ↓ its window", STRONG))
     entries.append(("?", "this help", STRONG))
     entries += _label_marks(options, topics)
     entries.append(

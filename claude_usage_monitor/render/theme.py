@@ -259,6 +259,9 @@ class RenderOptions:
             return text
         text = text.replace("·", self.glyphs.dot).replace("—", self.glyphs.dash)
         text = text.replace("–", "-").replace("…", "...").replace("±", "+-")
+        text = (
+            text.replace("←", "left").replace("→", "right").replace("↑", "up").replace("↓", "down")
+        )
         return text.encode("ascii", "replace").decode("ascii")
 
     def fit(self, text: str, width: int) -> str:

@@ -62,13 +62,15 @@ class _Running(NamedTuple):
         return self.resets_at - (self.resets_at - moment) // length * length
 
 
-def demo_history(shown: Range, now: datetime, started: datetime, last: datetime) -> HistoryView:
+def demo_history(
+    shown: Range, now: datetime, started: datetime, last: datetime, selected: str | None = None
+) -> HistoryView:
     """Return what the history view shows of a demo that began at ``started``.
 
     It was read last at ``last``, at which the history ends with the figures of `demo_usage`.
     """
     past = _past(started, last.replace(second=0, microsecond=0))
-    key = key_of(shown, list(past.hours)) or FIVE_HOUR
+    key = key_of(shown, list(past.hours), selected) or FIVE_HOUR
     start, end = span_of(shown, past.current.get(key), now)
     return HistoryView(
         shown,

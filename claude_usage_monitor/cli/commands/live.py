@@ -30,7 +30,7 @@ from claude_usage_monitor.render.panels.history import history_lines, no_history
 from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
 from claude_usage_monitor.render.use_view import use_view
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.limits.history_view import Range
+from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:  # see _alerting
@@ -42,6 +42,7 @@ _STEP = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
 _ROUNDING = timedelta(seconds=0.5)
 _ARROWS = {LEFT: -1, RIGHT: 1}
+_VERTICAL_ARROWS = {UP: -1, DOWN: 1}
 _ANSWER_SECONDS = 4.0  # how long the footer answers the key r
 _HELP_STEPS = {"j": 1, DOWN: 1, "k": -1, UP: -1}  # keys that scroll the help, and by how many lines
 _AFTER_CHANGE = 0.02  # seconds; draw just after a text changes, not just before
@@ -195,6 +196,8 @@ class LiveSession:
         self._help_line: int | None = None  # the first line of the help; None if it is hidden
         self._range = Range.DAY  # of the history view
         self._shows_history = False
+        self._history_key: str | None = None  # of the window that the user selected
+        self._history: HistoryView | None = None  # as last drawn
 
     def run(self) -> int:
         """Run until a key or a signal ends the session; return the exit code."""
@@ -207,7 +210,13 @@ class LiveSession:
             self._render_options = replace(
                 self._render_options, answers=answers_for > 0, position=self._poller.position
             )
-            views = (self._help_line, self._use_window, self._shows_history, self._range)
+            views = (
+                self._help_line,
+                self._use_window,
+                self._shows_history,
+                self._range,
+                self._history_key,
+            )
             content = (statuses, self._render_options, views)
             self._draw(statuses, now, changed=content != drawn)
             drawn = content
@@ -274,7 +283,9 @@ class LiveSession:
         """Return the history of the first displayed account that has one."""
         readers = map(unwrapped, self._poller.readers)
         for status, reader in zip(self._poller.statuses, readers, strict=False):
-            view = reader.history_view(self._range, now) if isinstance(reader, HasHistory) else None
+            if not isinstance(reader, HasHistory):
+                continue
+            view = self._history = reader.history_view(self._range, now, self._history_key)
             if view is not None:
                 window = status.usage.at(now).window(view.key) if status.usage else None
                 view = view._replace(forecast=window.forecast if window else None)
@@ -316,6 +327,8 @@ class LiveSession:
             self._use_window += _ARROWS[key]
         elif key in _ARROWS and self._shows_history:
             self._range = self._range.step(_ARROWS[key])
+        elif key in _VERTICAL_ARROWS and self._shows_history and self._history is not None:
+            self._history_key = self._history.key_after(_VERTICAL_ARROWS[key])
 
     def _suspend(self) -> None:
         """Restore the terminal, stop the process until SIGCONT, then enter live mode again."""

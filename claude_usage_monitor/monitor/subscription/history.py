@@ -62,10 +62,13 @@ class AccountHistory:
         ]
         return sorted(readings, key=lambda keyed: keyed[1].read_at)
 
-    def view(self, shown: Range, now: datetime) -> HistoryView | None:
-        """Return what the history view shows; None if nothing was ever read."""
+    def view(self, shown: Range, now: datetime, selected: str | None = None) -> HistoryView | None:
+        """Return what the history view shows, of the selected window if there is one.
+
+        Return ``None`` if nothing was ever read.
+        """
         keys = self.window_keys()
-        key = key_of(shown, keys)
+        key = key_of(shown, keys, selected)
         if key is None:
             return None
         run, identity = self._state.run, self._identity

@@ -151,9 +151,11 @@ class SubscriptionReader(Reader):
         """Return whose figures are stored for this account; ``None`` before its first login."""
         return self._identity or self._login_source.snapshot(self._clock()).identity
 
-    def history_view(self, shown: Range, now: datetime) -> HistoryView | None:
+    def history_view(
+        self, shown: Range, now: datetime, selected: str | None = None
+    ) -> HistoryView | None:
         """Return what the history view shows; ``None`` if nothing was ever read."""
-        return self.history().view(shown, now)
+        return self.history().view(shown, now, selected)
 
     def history(self) -> AccountHistory:
         """Return the account's stored history."""

@@ -24,7 +24,14 @@ from claude_usage_monitor.usage.limits.windows import label_for, percent_text
 _MIN_CHART_WIDTH, _MIN_CHART_HEIGHT = 50, 10
 _MIN_HEAT_WIDTH = 28
 _MAX_WIDTH = 100
-_KEYS = ("h goes back · arrows: range", "h back · arrows", "h back")
+_KEYS = ("← → range · h or Esc goes back", "← → range · h back", "h back")
+_KEYS_OF_SEVERAL = ("← → range · ↑ ↓ window · h or Esc goes back", "← → ↑ ↓ · h back", "h back")
+_ASCII_KEYS = ("arrows: range, h or Esc goes back", "arrows: range, h back", "h back")
+_ASCII_KEYS_OF_SEVERAL = (
+    "arrows: range and window, h or Esc goes back",
+    "arrows, h back",
+    "h back",
+)
 
 
 def history_lines(
@@ -43,9 +50,9 @@ def history_lines(
         title += f" {options.glyphs.dot} {label_for(view.key)}"
     elif shown_range is Range.DAY:
         shown = f"{body_width} hours"  # a column each
-    keys = next((text for text in _KEYS if len(text) + 6 <= width), "")
+    keys = fitting_text(_keys(view, width, height, options), width - frame.MARGIN)
     top = frame.top_border(title, shown, width, options)
-    bottom = frame.bottom_border(options.text(keys), "", width, options)
+    bottom = frame.bottom_border(keys, "", width, options)
     lines = frame.add_border(body, top, bottom, width, options)
     for line in lines:
         line.style = options.theme.text
@@ -57,6 +64,15 @@ def no_history_lines(width: int, height: int, options: RenderOptions) -> list[Te
     return wrap("This account has no stored windows. Press h to go back.", width, options, "")[
         :height
     ]
+
+
+def _keys(view: HistoryView, width: int, height: int, options: RenderOptions) -> tuple[str, ...]:
+    """Return wordings of what the keys do; the shorter ones are for narrower panes."""
+    is_ascii = options.glyphs is ASCII
+    one_window = _has_chart(width, height) or view.range not in (Range.DAY, Range.WEEK)
+    if one_window and len(view.use) > 1:
+        return _ASCII_KEYS_OF_SEVERAL if is_ascii else _KEYS_OF_SEVERAL
+    return _ASCII_KEYS if is_ascii else _KEYS
 
 
 def _has_chart(width: int, height: int) -> bool:
@@ -147,7 +163,8 @@ def _narrow(view: HistoryView, now: datetime, width: int, options: RenderOptions
     if view.sessions_left is not None:
         text = _sessions(view.sessions_left, options)
         short = text.removesuffix(" this week")
-        wordings = (text, short, short.removeprefix("about "))
+        bare = short.removeprefix("about ")
+        wordings = (text, short, bare, bare.replace("full ", ""))
         lines.append(Text(options.fit(fitting_text(wordings, width) or wordings[-1], width)))
     return lines
 

@@ -60,13 +60,18 @@ class HistoryView(NamedTuple):
     sessions_left: SessionsLeft | None = None
     forecast: Forecast | None = None
 
+    def key_after(self, by: int) -> str:
+        """Return the key ``by`` places after the one that is shown; the first follows the last."""
+        keys = list(self.use)
+        return keys[(keys.index(self.key) + by) % len(keys)]
 
-def key_of(shown: Range, keys: Sequence[str]) -> str | None:
-    """Return the key that a range shows: sessions by the hour, weeks otherwise."""
+
+def key_of(shown: Range, keys: Sequence[str], selected: str | None = None) -> str | None:
+    """Return the key that a range shows: the selected one, else sessions by the hour, or weeks."""
     first, second = (FIVE_HOUR, SEVEN_DAY)
     if shown in (Range.WEEK, Range.YEAR):
         first, second = second, first
-    return next((key for key in (first, second, *keys) if key in keys), None)
+    return next((key for key in (selected, first, second, *keys) if key in keys), None)
 
 
 def span_of(

@@ -311,6 +311,28 @@ def test_h_shows_the_history_and_arrows_change_its_range(command: Command) -> No
     terminal.wait_for("resets")
 
 
+@pytest.mark.parametrize("arguments", [(), ("--demo",)])
+def test_up_and_down_change_the_window_of_the_history(
+    command: Command, api: Api, store: Store, arguments: tuple[str, ...]
+) -> None:
+    store.login()
+    terminal = command.open(*arguments, rows=16)
+    terminal.wait_for("78 %")
+    terminal.type("h")
+    terminal.wait_for("History · 5-hour")
+    terminal.type("\x1b[B")
+    terminal.wait_for("History · 7-day")
+    terminal.type("\x1b[B")
+    terminal.wait_for("History · Fable")
+    terminal.type("\x1b[C")
+    terminal.wait_for("7 days")
+    terminal.wait_for("History · Fable")
+    terminal.type("\x1b[B")
+    terminal.wait_for("History · 5-hour")
+    terminal.type("\x1b[A")
+    terminal.wait_for("History · Fable")
+
+
 def test_w_shows_what_used_the_window(command: Command, api: Api, store: Store, home: Path) -> None:
     end = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
     generate(home / ".claude", 1, 1, 20, days=2, end=end)

@@ -70,6 +70,20 @@ def test_the_range_changes_the_lines_of_a_narrow_pane(
     assert any(mark in lines[2] for mark in "▁▂▃▄▅▆▇█")
 
 
+@pytest.mark.parametrize(
+    ("shown", "width", "keys"),
+    [
+        (Range.DAY, 60, " ← → range · ↑ ↓ window · h or Esc goes back "),
+        (Range.YEAR, 28, " ← → ↑ ↓ · h back "),
+        (Range.DAY, 28, " ← → range · h back "),  # every window has a line
+    ],
+)
+def test_the_border_names_the_keys_that_change_something(
+    shown: Range, width: int, keys: str
+) -> None:
+    assert keys in drawn(shown, width, 14)[-1]
+
+
 def test_a_day_shows_the_windows_the_pace_the_present_and_the_reset() -> None:
     text = "\n".join(drawn(Range.DAY, 60, 16))
     for mark in ("100 ", " 50 ", "  0 ", "│", "┊", "·", "█", "now", "08", "24 hours"):
