@@ -23,6 +23,7 @@ from claude_usage_monitor.files import create_private_file, require_private_fold
 from claude_usage_monitor.store.database import (
     Mode,
     connect,
+    inode_of,
     is_corrupt,
     locked_folder,
     transaction,
@@ -65,6 +66,7 @@ class SpareLedger:
         databases = [path] if fallback is None else [path, fallback]
         self._files = [*databases, *(each.with_name(FILE_NAME) for each in databases)]
         self._shared_path = path
+        self._shared_inode: int | None = None
         self._shared: sqlite3.Connection | None = None
         self._alone: sqlite3.Connection | None = None  # lasts as long as the process
 
@@ -78,11 +80,13 @@ class SpareLedger:
     def open(self, previous: sqlite3.Connection) -> None:
         """Start using this ledger; ``previous`` is a copy of state.db's content in memory."""
         self.close()
-        for path in self._spare_files():
-            with suppress(OSError, sqlite3.Error):
-                self._shared, self._shared_path = _open_file(path), path
-                ledger.copy_ledger(previous, self._shared)
-                return
+        with locked_folder(self._path.parent):  # or it might delete another process's new file
+            for path in self._spare_files():
+                with suppress(OSError, sqlite3.Error):
+                    self._shared, self._shared_path = _open_file(path), path
+                    self._shared_inode = inode_of(path)
+                    ledger.copy_ledger(previous, self._shared)
+                    return
         self._continue_alone(previous)
 
     def close(self) -> None:
@@ -98,6 +102,7 @@ class SpareLedger:
         **kwargs: _P.kwargs,
     ) -> _R:
         """Run any operation of the ledger except `acquire`."""
+        self._follow_replaced_file()
         if self._shared is not None:
             try:
                 return operation(self._shared, *args, **kwargs)
@@ -109,6 +114,7 @@ class SpareLedger:
         self, fingerprint: str, identity: str, now: datetime, max_per_hour: int
     ) -> ledger.Granted | ledger.InFlight | ledger.Wait:
         """Decide whether a request may be sent now. See `ledger.acquire`."""
+        self._follow_replaced_file()
         if self._shared is not None:
             try:
                 # A process that can write state.db may decide now, in that file.
@@ -144,6 +150,14 @@ class SpareLedger:
         for other in self._files:
             if other != path and (entries := _read_file(other, now)) is not None:
                 ledger.add_entries(connection, entries)
+
+    def _follow_replaced_file(self) -> None:
+        """Use the file that other processes use since ours was deleted or replaced."""
+        if self._shared is not None and inode_of(self._shared_path) != self._shared_inode:
+            own = self._own_ledger()
+            with suppress(sqlite3.Error):
+                ledger.copy_ledger(self._shared, own)
+            self.open(own)
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
         """Use a ledger in memory from now on, with the readable rows of the previous one."""

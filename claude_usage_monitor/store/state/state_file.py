@@ -43,6 +43,8 @@ _CURRENT_TABLES = {
     "identity": None,
     "login": None,
     "forecast": "excluded.made_at > made_at",
+    "alert": None,
+    "held_alert": None,
 }
 _BUSY_INTERVAL = 0.02  # seconds
 # SQLite's page cache would grow with the history to 2,000 KiB in every process.

@@ -271,6 +271,19 @@ def test_a_file_whose_creation_was_cut_short_is_completed(disk: SmallDisk, path:
     assert Wait(NOW + FLOOR) == request(StateStore(path), NOW)
 
 
+def test_a_file_that_is_deleted_while_in_use_is_created_again_for_all(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    without_file = StateStore(path)
+    assert isinstance(request(without_file, NOW - FLOOR), Granted)
+    path.with_name(FILE_NAME).unlink()
+    disk.empty()
+    assert Wait(NOW) == request(without_file, NOW - MINUTE)
+    assert isinstance(request(without_file, NOW), Granted)
+    assert Wait(NOW + FLOOR) == request(StateStore(path), NOW)
+
+
 def test_processes_that_create_the_file_at_once_can_all_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

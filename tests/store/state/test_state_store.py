@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
+from claude_usage_monitor.store.state import alerts
 from claude_usage_monitor.store.state import state_store as subject
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.state.windows import merge
+from claude_usage_monitor.usage.alerts import Alert
 from tests.support.payloads import NOW, as_bytes, usage_body
 
 if TYPE_CHECKING:
@@ -125,6 +127,24 @@ def test_a_disk_that_is_full_again_loses_no_reading(
     assert again is None
     with closing(sqlite3.connect(path)) as stored:
         assert [(len(USAGE.windows),)] == stored.execute("SELECT count(*) FROM reading").fetchall()
+
+
+def test_each_alert_is_sent_once_though_the_file_cannot_be_used_for_a_while(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = StateStore(path)
+    state.run(alerts.claim, ADA, [], NOW)
+    first, second = (Alert("threshold", "a", "1", rule, "text", NOW) for rule in ("one", "two"))
+    assert [first] == state.run(alerts.claim, ADA, [first], NOW)
+    monkeypatch.setattr(subject, "_RETRY_INTERVAL", 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(subject, "_RETRY_INTERVAL", 60.0)
+        state._replace_database(sqlite3.OperationalError())  # noqa: SLF001
+        assert state.notice is not None
+        assert [second] == state.run(alerts.claim, ADA, [first, second], NOW)
+    assert [] == state.run(alerts.claim, ADA, [first, second], NOW)
+    again: str | None = state.notice
+    assert again is None
 
 
 def test_a_file_that_is_damaged_while_in_use_is_replaced(path: Path) -> None:
