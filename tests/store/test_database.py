@@ -12,6 +12,7 @@ from claude_usage_monitor.store.database import (
     inode_of,
     is_busy,
     is_corrupt,
+    locked_folder,
     reason_for,
     result_code,
     transaction,
@@ -158,3 +159,10 @@ def test_a_replaced_file_has_another_inode(path: Path) -> None:
     assert None is not before != inode_of(path)
     assert None is inode_of(path.with_name("missing"))
     assert None is inode_of(path.with_name("a\0b"))
+
+
+def test_a_block_runs_although_its_folder_cannot_be_locked(tmp_path: Path) -> None:
+    blocks = []
+    with locked_folder(tmp_path / "missing"):
+        blocks.append("ran")
+    assert ["ran"] == blocks

@@ -20,6 +20,7 @@ from claude_usage_monitor.errors import (
     NoCredentials,
     RateLimited,
     RefreshTokenRevoked,
+    ServerError,
     Unauthorized,
 )
 from claude_usage_monitor.monitor.login import stored
@@ -534,6 +535,20 @@ def test_the_attempt_of_a_running_process_delays_others_for_30_seconds_at_most(
     registry().services.accounts.store_refresh_state(saved.id, state)
     assert read(registry(clock), saved).problem is None
     assert 1 == len(server.refreshes)
+
+
+def test_a_refresh_that_the_server_could_not_answer_is_tried_again_in_30_seconds(
+    server: TokenServer,
+) -> None:
+    """Without jitter: only this process sends the token."""
+    saved, clock = expired(server), Clock()
+    refresher = registry(clock).services.refresher
+    server.script(refused(500))
+    began, wait = clock(), timedelta(seconds=30)
+    with pytest.raises(ServerError) as caught:
+        refresher.refresh(saved, access_fingerprint(saved), RefreshReason.EXPIRING)
+    assert caught.value.retry_at is not None
+    assert began + wait <= caught.value.retry_at <= clock() + wait
 
 
 def test_no_token_is_sent_if_the_attempt_cannot_be_recorded(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,6 +137,7 @@ def test_a_pending_login_is_pending_no_more_once_it_is_stored(server: TokenServe
     assert ["work"] == credentials.store_pending()
     allow_writes()
     assert [] == credentials.store_pending()
+    assert credentials.retry_pending(saved.id)
     assert None is credentials.pending_problem(saved.id)
     assert server.accepts(refresh_token(saved))
 
@@ -214,3 +216,12 @@ def test_a_secret_with_unusable_content_is_an_empty_login() -> None:
 def test_the_hint_is_a_command_that_a_shell_understands(name: str, quoted: str) -> None:
     command = f"claude-usage-monitor accounts add {quoted} --login --replace"
     assert f"Log in again: `{command}`." == log_in_again(name)
+
+
+def test_a_login_that_another_process_refreshes_is_read_again_in_five_seconds() -> None:
+    clock = Clock()
+    credentials = registry(clock).services.credentials
+    began, wait = clock(), timedelta(seconds=5)
+    retry_at = credentials.busy("work").retry_at
+    assert retry_at is not None
+    assert began + wait <= retry_at <= clock() + wait
