@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 if sys.platform != "win32":
     import grp
     import pwd
+
+StrPath: TypeAlias = str | os.PathLike[str]
+"""A path. Ours are strings: importing pathlib would take a tenth of a start's time."""
 
 _ROOT = 0  # root can change every file anyway
 # Windows cannot replace a file while another process has it open: retry for one second.
@@ -37,13 +39,13 @@ class NotPrivate(OSError):
     """Raised for a file or folder of ours that another user owns or can change."""
 
 
-def read_regular_file(path: Path, max_bytes: int) -> bytes:
+def read_regular_file(path: StrPath, max_bytes: int) -> bytes:
     """Return the content of a regular file. Raises FileTooLarge beyond ``max_bytes``."""
     with open_regular_file(path) as file:
         return _content(file, path, max_bytes)
 
 
-def read_own_file(path: Path, max_bytes: int) -> bytes:
+def read_own_file(path: StrPath, max_bytes: int) -> bytes:
     """Return the content of a regular file that no other user owns or can change.
 
     Raises NotPrivate otherwise, and FileTooLarge.
@@ -53,7 +55,7 @@ def read_own_file(path: Path, max_bytes: int) -> bytes:
         return _content(file, path, max_bytes)
 
 
-def read_private_file(path: Path, max_bytes: int) -> bytes:
+def read_private_file(path: StrPath, max_bytes: int) -> bytes:
     """Return the content of a file of this user alone.
 
     If others can read it (such as a copy), it is made private. Raises NotPrivate if they own it or
@@ -68,20 +70,20 @@ def read_private_file(path: Path, max_bytes: int) -> bytes:
         return _content(file, path, max_bytes)
 
 
-def open_regular_file(path: Path) -> BinaryIO:
+def open_regular_file(path: StrPath) -> BinaryIO:
     """Open a regular file for reading. Never blocks, whereas `open` waits forever on a FIFO."""
     return _open_for_reading(path, follow_links=True)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: StrPath, content: bytes) -> None:
     """Replace a file: afterwards the whole new content is on the disk, or the old file is intact.
 
     Only this user can read the new file. The caller must exclude other writers meanwhile.
     """
-    make_private_folder(path.parent)
-    new = path.with_name(path.name + ".new")
-    with _impossible_names_as_os_errors(path):
-        new.unlink(missing_ok=True)  # left by a process that was killed while writing
+    make_private_folder(os.path.dirname(path))
+    new = f"{os.fspath(path)}.new"
+    with _impossible_names_as_os_errors(path), suppress(FileNotFoundError):
+        os.unlink(new)  # left by a process that was killed while writing
     try:
         with os.fdopen(_create(new), "wb") as file:
             file.write(content)
@@ -90,86 +92,86 @@ def write_atomically(path: Path, content: bytes) -> None:
         _replace(new, path)
     except OSError:
         with suppress(OSError):
-            new.unlink()
+            os.unlink(new)
         raise
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: StrPath, content: bytes) -> None:
     """Replace a file that other programs read, or create it: they see the old or the new content.
 
     It keeps its permissions; a new one has those of the umask. A symbolic link stays, and its
     target is replaced. Raises NotARegularFile for anything else, such as ``/dev/null``.
     """
-    path = Path(os.path.realpath(path))
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
     # The name keeps it from programs that read all files of a folder with a certain ending.
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = os.path.join(folder, f".{name}.{os.getpid()}.new")
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         mode = None
     if mode is not None and not stat.S_ISREG(mode):
         raise _not_regular(path, mode)
     try:
-        with new.open("wb") as file:
+        with open(new, "wb") as file:
             file.write(content)
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
         _replace_name(new, path)
     except OSError as error:
         with suppress(OSError):
-            new.unlink()
-        error.filename = str(path)  # the caller knows nothing of the other file
+            os.unlink(new)
+        error.filename = path  # the caller knows nothing of the other file
         raise
 
 
-def make_private_folder(path: Path) -> None:
+def make_private_folder(path: StrPath) -> None:
     """Create a folder and its missing parents, each with mode 0700.
 
     Raises NotPrivate if another user owns the folder or can change it.
     """
     with _impossible_names_as_os_errors(path):
-        for folder in reversed((path, *path.parents)):
-            if not folder.exists():  # `parents=True` would create the parents with the umask's mode
-                folder.mkdir(mode=0o700, exist_ok=True)
-        _require_own(path.stat(), path)
+        _create_folder(path)
+        _require_own(os.stat(path), path)
 
 
-def create_private_file(path: Path) -> None:
+def create_private_file(path: StrPath) -> None:
     """Create an empty file with mode 0600, and its folder, unless a regular file is there already.
 
     Raises NotARegularFile if anything else is there, a symbolic link included, and NotPrivate if
     another user owns the file or its folder or can change them. Does not open an existing file:
     closing it would release the locks that this process has on a database.
     """
-    make_private_folder(path.parent)
+    make_private_folder(os.path.dirname(path))
     try:
         os.close(_create(path))
     except FileExistsError:
         require_own_file(path)
 
 
-def require_own_file(path: Path) -> None:
+def require_own_file(path: StrPath) -> None:
     """Raise OSError unless there is a regular file that no other user owns or can change.
 
     The same is required of its folder, because SQLite trusts the files beside a database.
     """
     with _impossible_names_as_os_errors(path):
-        status = path.lstat()
+        status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise _not_regular(path, status.st_mode)
     _require_own(status, path)
-    _require_own(path.parent.stat(), path.parent)
+    folder = os.path.dirname(path)
+    _require_own(os.stat(folder), folder)
 
 
-def require_private_folder(path: Path) -> None:
+def require_private_folder(path: StrPath) -> None:
     """Create a folder with mode 0700; raise OSError if others own an existing one or can use it."""
     with _impossible_names_as_os_errors(path):
         with suppress(FileExistsError):
-            path.mkdir(mode=0o700)
-        status = path.lstat()
+            os.mkdir(path, 0o700)
+        status = os.lstat(path)
     others = sys.platform != "win32" and stat.S_IMODE(status.st_mode) & 0o077
     if not stat.S_ISDIR(status.st_mode) or others:
-        raise NotPrivate(errno.EPERM, "not a folder of this user alone", str(path))
+        raise NotPrivate(errno.EPERM, "not a folder of this user alone", os.fspath(path))
     _require_own(status, path)
 
 
@@ -186,13 +188,13 @@ def is_writable_by_others(status: os.stat_result) -> bool:
     return bool(status.st_mode & stat.S_IWOTH or group_can_write)
 
 
-def _open_for_reading(path: Path, *, follow_links: bool) -> BinaryIO:
+def _open_for_reading(path: StrPath, *, follow_links: bool) -> BinaryIO:
     flags = os.O_RDONLY | _flags("O_NONBLOCK") | (0 if follow_links else _flags("O_NOFOLLOW"))
     try:
         descriptor = _open(path, flags)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:  # a symbolic link; a socket
-            raise _not_regular(path, path.lstat().st_mode) from None
+            raise _not_regular(path, os.lstat(path).st_mode) from None
         raise
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
@@ -201,30 +203,30 @@ def _open_for_reading(path: Path, *, follow_links: bool) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _content(file: BinaryIO, path: Path, max_bytes: int) -> bytes:
+def _content(file: BinaryIO, path: StrPath, max_bytes: int) -> bytes:
     content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         size = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
-        raise FileTooLarge(errno.EFBIG, f"larger than {size}", str(path))
+        raise FileTooLarge(errno.EFBIG, f"larger than {size}", os.fspath(path))
     return content
 
 
-def _not_regular(path: Path, mode: int) -> NotARegularFile:
+def _not_regular(path: StrPath, mode: int) -> NotARegularFile:
     kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-    return NotARegularFile(errno.EINVAL, kind, str(path))
+    return NotARegularFile(errno.EINVAL, kind, os.fspath(path))
 
 
-def _require_own(status: os.stat_result, path: Path) -> None:
+def _require_own(status: os.stat_result, path: StrPath) -> None:
     """Raise NotPrivate, with the command that fixes it, if others own a file or can change it."""
     subject = "the folder" if stat.S_ISDIR(status.st_mode) else "it"
-    quoted = "'" + str(path).replace("'", "'\\''") + "'"
+    quoted = "'" + os.fspath(path).replace("'", "'\\''") + "'"
     if is_foreign(status):
         reason = f"another user owns {subject}: `sudo chown {os.getuid()} {quoted}`"
     elif is_writable_by_others(status):
         reason = f"other users can write to {subject}: `chmod go-w {quoted}`"
     else:
         return
-    raise NotPrivate(errno.EPERM, reason, str(path))
+    raise NotPrivate(errno.EPERM, reason, os.fspath(path))
 
 
 def _is_private_group(group_id: int) -> bool:
@@ -240,7 +242,15 @@ def _is_private_group(group_id: int) -> bool:
     return os.getuid() != _ROOT and group.gr_name == user and set(group.gr_mem) <= {user}
 
 
-def _create(path: Path) -> int:
+def _create_folder(path: StrPath) -> None:
+    """Create a folder and its missing parents, each with mode 0700."""
+    if path and not os.path.exists(path):
+        # One by one: `os.makedirs` would create the parents with the umask's mode.
+        _create_folder(os.path.dirname(path))
+        os.makedirs(path, 0o700, exist_ok=True)
+
+
+def _create(path: StrPath) -> int:
     """Create a file that only this user can read, and return its descriptor."""
     descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     if hasattr(os, "fchmod"):
@@ -248,28 +258,28 @@ def _create(path: Path) -> int:
     return descriptor
 
 
-def _open(path: Path, flags: int) -> int:
+def _open(path: StrPath, flags: int) -> int:
     with _impossible_names_as_os_errors(path):
         return os.open(path, flags | _flags("O_CLOEXEC", "O_BINARY"), 0o600)
 
 
-def _replace(new: Path, path: Path) -> None:
+def _replace(new: StrPath, path: StrPath) -> None:
     """Move a file over another one, and make the change survive a power failure."""
     _replace_name(new, path)
     if hasattr(os, "O_DIRECTORY"):
         with suppress(OSError):  # some file systems cannot sync a folder; the content is safe
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
 
 
-def _replace_name(new: Path, path: Path) -> None:
+def _replace_name(new: StrPath, path: StrPath) -> None:
     """Move a file over another one."""
     for attempts_left in reversed(range(_REPLACE_ATTEMPTS)):
         try:
-            new.replace(path)
+            os.replace(new, path)
             break
         except PermissionError:
             if os.name != "nt" or not attempts_left:
@@ -278,12 +288,12 @@ def _replace_name(new: Path, path: Path) -> None:
 
 
 @contextmanager
-def _impossible_names_as_os_errors(path: Path) -> Iterator[None]:
+def _impossible_names_as_os_errors(path: StrPath) -> Iterator[None]:
     """Turn Python's ValueError for a name with a NUL or an unencodable character into OSError."""
     try:
         yield
     except ValueError:
-        raise OSError(errno.EINVAL, "not a possible file name", str(path)) from None
+        raise OSError(errno.EINVAL, "not a possible file name", os.fspath(path)) from None
 
 
 def _flags(*names: str) -> int:

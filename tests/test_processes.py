@@ -11,6 +11,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,6 @@ from tests.support.state import make_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.support.api import Api
     from tests.support.command import Command
@@ -273,7 +273,7 @@ def test_a_list_of_accounts_that_is_lost_is_restored_and_a_message_says_so(
     for name in ("Work", "Private"):
         save_account({"claudeAiOauth": tokens}, name)
     before = command.run("accounts", "list", "--json")
-    path = accounts_path(os.environ)
+    path = Path(accounts_path(os.environ))
     path.write_bytes(b"")
     if damage == "deleted":
         path.unlink()

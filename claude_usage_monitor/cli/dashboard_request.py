@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.cli import output
@@ -36,7 +35,7 @@ class DashboardRequest(NamedTuple):
     required_mode: Mode | None = None
     format: str | None = None
     follow: bool = False
-    output_file: Path | None = None
+    output_file: str | None = None
 
     def open_accounts(
         self, announce: Callable[[str], None], *, live: bool = False

@@ -111,8 +111,8 @@ class _PrintCompletion(argparse.Action):
         option_string: str | None = None,  # noqa: ARG002
     ) -> NoReturn:
         # Importing pathlib would take 4 ms, and nothing else here needs it.
-        folder = os.path.join(os.path.dirname(__file__), "completions")  # noqa: PTH118, PTH120
-        with open(os.path.join(folder, COMPLETIONS[str(values)]), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        folder = os.path.join(os.path.dirname(__file__), "completions")
+        with open(os.path.join(folder, COMPLETIONS[str(values)]), encoding="utf-8") as file:
             output.data(file.read())
         parser.exit()
 

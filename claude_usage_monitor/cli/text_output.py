@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
@@ -35,7 +34,7 @@ def text_of(
     return render(request.shown(statuses), now, options, error)
 
 
-def write(text: str, file: Path | None) -> None:
+def write(text: str, file: str | None) -> None:
     """Write the text as a line to standard output, or replace a file with it.
 
     Raises OutputFailed.

@@ -200,7 +200,7 @@ def listen_address(value: object) -> tuple[str, int] | None:
 
 
 def _file(value: object) -> str | None:
-    return os.path.expanduser(value) if isinstance(value, str) and value else None  # noqa: PTH111 - a text
+    return os.path.expanduser(value) if isinstance(value, str) and value else None
 
 
 def _host_names(value: object) -> tuple[str, ...] | None:

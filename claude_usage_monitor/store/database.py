@@ -9,10 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Literal
 
-from claude_usage_monitor.files import NotARegularFile, NotPrivate, require_own_file
+from claude_usage_monitor.files import NotARegularFile, NotPrivate, StrPath, require_own_file
 
 if sys.platform != "win32":
     import fcntl
@@ -56,7 +55,7 @@ class NewerDatabase(UnusableDatabase):
 Mode = Literal["rw", "ro", "ro&immutable=1"]
 
 
-def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sqlite3.Connection:
+def connect(path: StrPath, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sqlite3.Connection:
     """Open an existing database file that any thread may use; each statement commits.
 
     An immutable file is read without the files beside it, which SQLite cannot create on a full
@@ -65,7 +64,7 @@ def connect(path: Path, timeout: float = BUSY_TIMEOUT, mode: Mode = "rw") -> sql
     """
     require_own_file(path)
     # `urllib.parse.quote` would do, but importing it takes 2 ms.
-    quoted = str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    quoted = os.fspath(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
     return sqlite3.connect(
         f"file:{quoted}?mode={mode}",
         uri=True,
@@ -117,16 +116,16 @@ def remedy_for(error: Exception) -> str:
     return _REMEDIES.get(result_code(error) or sqlite3.SQLITE_OK, MOVE_AWAY)
 
 
-def inode_of(path: Path) -> int | None:
+def inode_of(path: StrPath) -> int | None:
     """Return a file's inode, which changes when it is replaced; ``None`` if there is no file."""
     try:
-        return path.stat().st_ino
+        return os.stat(path).st_ino
     except (OSError, ValueError):
         return None
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: StrPath) -> Iterator[None]:
     """Run the block in one process at a time, for decisions that concern several files in a folder.
 
     This needs no space on a disk. Where the folder cannot be locked, or a stopped process holds the
@@ -142,7 +141,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
             os.close(descriptor)  # which also releases the lock
 
 
-def _open_and_lock(folder: Path) -> int | None:
+def _open_and_lock(folder: StrPath) -> int | None:
     if sys.platform == "win32":
         return None
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from claude_usage_monitor.errors import InvalidSetting
@@ -21,74 +20,78 @@ HOME_VARIABLE = "CLAUDE_USAGE_MONITOR_HOME"
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "state": ("XDG_STATE_HOME", ".local/state")}
 
 
-def config_path(environ: Mapping[str, str]) -> Path:
+def config_path(environ: Mapping[str, str]) -> str:
     """Return the path of the settings, config.toml."""
-    return _folder(environ, "config") / "config.toml"
+    return os.path.join(_folder(environ, "config"), "config.toml")
 
 
-def state_path(environ: Mapping[str, str]) -> Path:
+def state_path(environ: Mapping[str, str]) -> str:
     """Return the path of state.db."""
-    return _folder(environ, "state") / "state.db"
+    return _in_state_folder(environ, "state.db")
 
 
-def transcripts_path(environ: Mapping[str, str]) -> Path:
+def transcripts_path(environ: Mapping[str, str]) -> str:
     """Return the path of what the transcripts' messages used, transcripts.db."""
-    return state_path(environ).with_name("transcripts.db")
+    return _in_state_folder(environ, "transcripts.db")
 
 
-def accounts_path(environ: Mapping[str, str]) -> Path:
+def accounts_path(environ: Mapping[str, str]) -> str:
     """Return the path of the list of accounts, accounts.db."""
-    return state_path(environ).with_name("accounts.db")
+    return _in_state_folder(environ, "accounts.db")
 
 
-def secrets_path(environ: Mapping[str, str]) -> Path:
+def secrets_path(environ: Mapping[str, str]) -> str:
     """Return the path of the encrypted file."""
-    return state_path(environ).with_name("secrets.json")
+    return _in_state_folder(environ, "secrets.json")
 
 
-def locks_path(environ: Mapping[str, str]) -> Path:
+def locks_path(environ: Mapping[str, str]) -> str:
     """Return the folder of the locks that processes use while they refresh a login."""
-    return state_path(environ).with_name("locks")
+    return _in_state_folder(environ, "locks")
 
 
-def fallback_path(environ: Mapping[str, str]) -> Path:
+def fallback_path(environ: Mapping[str, str]) -> str:
     """Return the path of the state.db to use, until the next restart, where `state_path` fails."""
     folder = environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - see below
     user = os.getuid() if hasattr(os, "getuid") else environ.get("USERNAME", "user")
     # A separate folder, which is used only if it is private to this user.
-    return Path(folder) / f"{APP}-{user}" / "state.db"
+    return os.path.join(folder, f"{APP}-{user}", "state.db")
 
 
-def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> Path:
+def _in_state_folder(environ: Mapping[str, str], name: str) -> str:
+    return os.path.join(_folder(environ, "state"), name)
+
+
+def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> str:
     """Return our folder for a kind of file: from our variable, else the platform's.
 
     Raises InvalidSetting if the variable is a relative path.
     """
     own = environ.get(HOME_VARIABLE)
     if own:
-        if not Path(own).is_absolute():  # it would name another folder in each working directory
+        if not os.path.isabs(own):  # it would name another folder in each working directory
             raise InvalidSetting(
                 f"{HOME_VARIABLE} is not an absolute path: {own!r}.",
                 "Write the whole path; `~` is not expanded.",
             )
-        return Path(own)
+        return own
     if sys.platform == "darwin" or sys.platform == "win32":
         if kind == "config":
-            return platformdirs.user_config_path(APP, appauthor=False)
-        return platformdirs.user_state_path(APP, appauthor=False)
+            return platformdirs.user_config_dir(APP, appauthor=False)
+        return platformdirs.user_state_dir(APP, appauthor=False)
     # The same paths as from platformdirs, which takes 10 ms to import. Ignores relative paths.
     variable, default = _XDG[kind]
-    base = Path(environ.get(variable, ""))
-    if base.is_absolute():
-        return base / APP
-    home = Path(environ.get("HOME", ""))
-    return (home if home.is_absolute() else _home_of_user()) / default / APP
+    base = environ.get(variable, "")
+    if os.path.isabs(base):
+        return os.path.join(base, APP)
+    home = environ.get("HOME", "")
+    return os.path.join(home if os.path.isabs(home) else _home_of_user(), default, APP)
 
 
-def _home_of_user() -> Path:
+def _home_of_user() -> str:
     """Return the home in the user database; without one, a path where nothing can be created."""
     try:
-        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+        home = pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        home = Path()
-    return home if home.is_absolute() else Path(os.devnull)
+        home = ""
+    return home if os.path.isabs(home) else os.devnull

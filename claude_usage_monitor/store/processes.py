@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 
 def this_process() -> str:
@@ -29,6 +28,7 @@ def is_alive(process: str) -> bool:
 def _start_time(pid: int) -> str:
     """Return when a process started, in the kernel's ticks; empty where there is no /proc."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19].decode()
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rsplit(b")", 1)[1].split()[19].decode()
     except (OSError, IndexError):
         return ""

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from claude_usage_monitor.files import read_own_file
+from claude_usage_monitor.files import StrPath, read_own_file
 from claude_usage_monitor.usage.limits.pace import WorkWeek
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Settings(NamedTuple):
         return WorkWeek(frozenset(days), timedelta(minutes=begin), timedelta(minutes=end))
 
 
-def load_settings(path: Path, warn: Callable[[str], None] = lambda _: None) -> Settings:
+def load_settings(path: StrPath, warn: Callable[[str], None] = lambda _: None) -> Settings:
     """Return the settings in a file; ``warn`` receives a warning for each unusable part of it.
 
     A missing file gives the defaults without a warning.

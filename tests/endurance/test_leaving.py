@@ -109,7 +109,7 @@ def token_locked(credentials: dict[str, object], folder: Path) -> Iterator[dict[
     login = credentials["claudeAiOauth"]
     assert isinstance(login, dict)
     fingerprint = token_fingerprint(Secret(login["refreshToken"]))
-    locks = locks_path(os.environ)
+    locks = Path(locks_path(os.environ))
     locks.mkdir(parents=True)
     with FileLock(locks / f"{fingerprint}.lock"):
         yield environ_running(folder, LOCKS.format(waits=str(folder / "waits")))

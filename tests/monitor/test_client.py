@@ -6,6 +6,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,7 +41,6 @@ from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pytest_httpserver import HTTPServer
 
@@ -154,7 +154,7 @@ def test_save_account_saves_credentials(server: TokenServer) -> None:
 def test_authenticate_saves_a_login_in_the_browser(server: TokenServer, browser: Path) -> None:
     account = UsageClient().authenticate("Personal", timeout=60)
     assert ("Personal", email_of("work")) == (account.name, account.email)
-    assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
+    assert 1 == len(json.loads(Path(secrets_path(os.environ)).read_bytes())["entries"])
 
 
 def test_save_admin_account_checks_and_saves_the_key(api: Api, httpserver: HTTPServer) -> None:
@@ -388,7 +388,7 @@ def test_threads_can_add_and_remove_accounts_at_the_same_time(server: TokenServe
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, range(4)))
     assert {"claude-code", "0", "1", "2", "3"} == set(names(UsageClient()))
-    assert 4 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
+    assert 4 == len(json.loads(Path(secrets_path(os.environ)).read_bytes())["entries"])
     assert all(server.accepts(token) for token in stored_tokens())
 
 

@@ -25,28 +25,28 @@ from claude_usage_monitor.store.paths import config_path, fallback_path, state_p
 def test_settings_are_in_our_own_folder_else_in_that_of_xdg_else_in_the_home(
     environ: dict[str, str], expected: str
 ) -> None:
-    assert Path(expected) == config_path(environ)
+    assert expected == config_path(environ)
 
 
 def test_the_folders_are_those_of_platformdirs(home: Path) -> None:
     app = "claude-usage-monitor"
     environ = {"HOME": str(home)}
-    assert user_config_path(app, appauthor=False) / "config.toml" == config_path(environ)
-    assert user_state_path(app, appauthor=False) / "state.db" == state_path(environ)
+    assert str(user_config_path(app, appauthor=False) / "config.toml") == config_path(environ)
+    assert str(user_state_path(app, appauthor=False) / "state.db") == state_path(environ)
 
 
 @pytest.mark.parametrize("home", ["", "relative", "~"])
 def test_without_an_absolute_home_the_systems_is_used(home: str) -> None:
     expected = Path(pwd.getpwuid(os.getuid()).pw_dir)
     for path in (config_path({"HOME": home}), state_path({"HOME": home})):
-        assert expected in path.parents
+        assert expected in Path(path).parents
 
 
 def test_state_has_a_folder_of_its_own() -> None:
     environ = {"HOME": "/h", "XDG_STATE_HOME": "/s"}
-    assert Path("/s/claude-usage-monitor/state.db") == state_path(environ)
-    assert Path("/h/.local/state/claude-usage-monitor/state.db") == state_path({"HOME": "/h"})
-    assert Path("/x/state.db") == state_path({"CLAUDE_USAGE_MONITOR_HOME": "/x"})
+    assert "/s/claude-usage-monitor/state.db" == state_path(environ)
+    assert "/h/.local/state/claude-usage-monitor/state.db" == state_path({"HOME": "/h"})
+    assert "/x/state.db" == state_path({"CLAUDE_USAGE_MONITOR_HOME": "/x"})
 
 
 def test_without_any_home_nothing_can_be_created(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +54,12 @@ def test_without_any_home_nothing_can_be_created(monkeypatch: pytest.MonkeyPatch
         raise KeyError
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert Path(os.devnull) in state_path({}).parents
+    assert Path(os.devnull) in Path(state_path({})).parents
 
 
 def test_the_fallback_is_in_a_folder_of_this_user_until_the_next_restart() -> None:
     name = f"claude-usage-monitor-{os.getuid()}"
     environ = {"XDG_RUNTIME_DIR": "/run/user/1", "TMPDIR": "/temporary"}
-    assert Path(f"/run/user/1/{name}/state.db") == fallback_path(environ)
-    assert Path(f"/temporary/{name}/state.db") == fallback_path({"TMPDIR": "/temporary"})
-    assert Path(f"/tmp/{name}/state.db") == fallback_path({})  # noqa: S108
+    assert f"/run/user/1/{name}/state.db" == fallback_path(environ)
+    assert f"/temporary/{name}/state.db" == fallback_path({"TMPDIR": "/temporary"})
+    assert f"/tmp/{name}/state.db" == fallback_path({})  # noqa: S108

@@ -290,7 +290,7 @@ def _open_streams() -> None:
     streams = (("stdin", "r", errors), ("stdout", "w", errors), ("stderr", "w", "backslashreplace"))
     for number, (name, mode, on_error) in enumerate(streams):
         buffering = 1 if name == "stderr" else -1
-        stream = open(number, mode, buffering, sys.stdout.encoding, on_error)  # noqa: PTH123, SIM115
+        stream = open(number, mode, buffering, sys.stdout.encoding, on_error)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

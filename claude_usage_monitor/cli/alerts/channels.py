@@ -117,7 +117,7 @@ def _run(command: tuple[str, ...], alert: Alert, environ: Mapping[str, str]) -> 
     """Start the user's command in the background; kill it after `_COMMAND_TIMEOUT`."""
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from config.toml
-            [os.path.expanduser(command[0]), *command[1:]],  # noqa: PTH111 - a text
+            [os.path.expanduser(command[0]), *command[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli import output
@@ -65,7 +64,7 @@ def _request(options: argparse.Namespace) -> DashboardRequest:
         required_mode=options.mode,
         format=options.format,
         follow=options.follow,
-        output_file=None if options.output is None else Path(options.output),
+        output_file=options.output,
     )
 
 

@@ -128,7 +128,7 @@ def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> 
         parsed = parse_lines(_lines(sys.stdin.buffer) if sys.stdin is not None else (), utc_now())
     else:
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 - a device such as /dev/stdin, too
+            with open(path, "rb") as file:
                 parsed = parse_lines(_lines(file), utc_now())
         except OSError as error:
             output.error(output.describe(error), "Name a file that you can read, or - for stdin.")

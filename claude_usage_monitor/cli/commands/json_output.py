@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.terminal import clock_style
@@ -28,12 +26,12 @@ def show(request: DashboardRequest) -> int:
     return request.report(statuses)
 
 
-def show_error(error: UsageMonitorError, file: Path | None = None) -> None:
+def show_error(error: UsageMonitorError, file: str | None = None) -> None:
     """Print a document without accounts, which says why there are none."""
     _write(load_format("json")((), utc_now(), FormatOptions(), error), file)
 
 
-def _write(document: str, file: Path | None) -> None:
+def _write(document: str, file: str | None) -> None:
     if file is None:
         output.json(document)
     else:

@@ -175,7 +175,7 @@ def _progress_line(progress: Progress, seconds: float) -> str:
 def _forget(*, ask: bool) -> int:
     """Delete what was stored of transcripts."""
     path = transcripts_path(os.environ)
-    if not path.exists():
+    if not os.path.exists(path):
         output.note(f"There is nothing to delete: {path} does not exist.")
         return ExitCode.OK
     if ask:

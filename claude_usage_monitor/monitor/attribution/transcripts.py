@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Transcripts:
     @property
     def was_announced(self) -> bool:
         """Whether the user has seen the notice: the database is created after it."""
-        return self.path.exists()
+        return os.path.exists(self.path)
 
     def notice(self) -> str:
         """Return what is read and stored, and how to turn it off."""

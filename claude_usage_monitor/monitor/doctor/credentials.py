@@ -74,6 +74,6 @@ def _lacks_scope(credential: Credential) -> bool:
 
 def _file_name(environ: Mapping[str, str]) -> str:
     try:
-        return str(credentials_path(environ))
+        return credentials_path(environ)
     except CredentialError:
         return "credentials file"

@@ -56,7 +56,7 @@ class OwnPath(NamedTuple):
 
 def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
     """Return all files and folders of this program."""
-    state, config = state_path(environ), config_path(environ)
+    state, config = Path(state_path(environ)), Path(config_path(environ))
     folders = (
         OwnPath("folder", folder, is_folder=True, is_private=False, may_be_link=True)
         for folder in dict.fromkeys((state.parent, config.parent))  # may be the same folder
@@ -65,12 +65,12 @@ def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
         *folders,
         OwnPath("state", state),
         OwnPath("spare ledger", state.with_name(spare_ledger.FILE_NAME)),
-        OwnPath("transcripts", transcripts_path(environ)),
-        OwnPath("accounts", accounts_path(environ)),
-        OwnPath("copy of accounts", accounts_path(environ).with_name(backup.FILE_NAME)),
-        OwnPath("encrypted file", secrets_path(environ)),
-        OwnPath("locks", locks_path(environ), is_folder=True, is_private=False),
-        OwnPath("fallback folder", fallback_path(environ).parent, is_folder=True),
+        OwnPath("transcripts", Path(transcripts_path(environ))),
+        OwnPath("accounts", Path(accounts_path(environ))),
+        OwnPath("copy of accounts", state.with_name(backup.FILE_NAME)),
+        OwnPath("encrypted file", Path(secrets_path(environ))),
+        OwnPath("locks", Path(locks_path(environ)), is_folder=True, is_private=False),
+        OwnPath("fallback folder", Path(fallback_path(environ)).parent, is_folder=True),
         OwnPath("settings", config, is_private=False, may_be_link=True),
     )
 
@@ -135,7 +135,7 @@ def file_findings(
             continue  # its warnings follow
         yield Finding(_AREA, own.name, "problem" if hint else "ok", detail, hint)
     if state_notice is None:
-        yield from _space_findings(state_path(environ).parent)
+        yield from _space_findings(os.path.dirname(state_path(environ)))
     elif problems & {"folder", "state"}:
         yield Finding(_AREA, "storage", "note", state_notice)
     else:
@@ -146,7 +146,7 @@ def file_findings(
             yield Finding(_AREA, "settings", "problem", warning, "Correct or remove that line.")
 
 
-def _space_findings(folder: Path) -> Iterator[Finding]:
+def _space_findings(folder: str) -> Iterator[Finding]:
     """Yield a finding if the disk has little space; a write may still succeed then."""
     with suppress(OSError):
         free = shutil.disk_usage(folder).free
@@ -163,7 +163,7 @@ def alert_command_findings(command: Sequence[str], environ: Mapping[str, str]) -
     if not command:
         return
     name = "alert command"
-    program = shutil.which(os.path.expanduser(command[0]), path=environ.get("PATH"))  # noqa: PTH111
+    program = shutil.which(os.path.expanduser(command[0]), path=environ.get("PATH"))
     if program is None:
         detail = f"{command[0]}: does not exist, or is not executable"
         yield Finding(_AREA, name, "problem", detail, "Correct `command` in config.toml.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin
@@ -26,7 +27,7 @@ def pace_maker(
     if snapshot is None or folder is None:
         yield Finding(_AREA, "Claude Pace Maker", "ok", "not installed")
         return
-    yield Finding(_AREA, "Claude Pace Maker", "ok", f"{folder}: {installed_as(folder)}")
+    yield Finding(_AREA, "Claude Pace Maker", "ok", f"{folder}: {installed_as(Path(folder))}")
     yield Finding(_AREA, "throttling", "ok", _activity(snapshot.throttling, now))
     login = ClaudeCodeLogin(CredentialFinder(environ), state, environ).snapshot(now)
     reason = monitor.why_unused(login, snapshot, now)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -12,6 +11,7 @@ from claude_usage_monitor.errors import (
     PartialCredentials,
     SecretStoreUnavailable,
 )
+from claude_usage_monitor.files import StrPath
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.claude_code.credentials_file import Login
 from claude_usage_monitor.store.state.identities import token_fingerprint
@@ -60,7 +60,7 @@ class CredentialFinder:
         environ: Mapping[str, str],
         *,
         use_keychain: bool = sys.platform == "darwin",
-        security: Path | None = None,
+        security: StrPath | None = None,
     ) -> None:
         self._environ = environ
         self._use_keychain = use_keychain

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.monitor.login.ownership import LoginOwnership
@@ -43,9 +44,9 @@ def open_saved_logins(  # noqa: PLR0913, PLR0917 - what a refresh needs
     announce: Callable[[str], None],
 ) -> SavedLogins:
     """Return the stores. ``announce`` receives a notice before the encrypted file is created."""
-    file = EncryptedFile(secrets_path(environ), accounts.exclusive_lock)
+    file = EncryptedFile(Path(secrets_path(environ)), accounts.exclusive_lock)
     secrets = SecretStore(KeyringStore(), file, announce)
-    credentials = CredentialStore(accounts, secrets, clock, locks_path(environ))
+    credentials = CredentialStore(accounts, secrets, clock, Path(locks_path(environ)))
     ownership = LoginOwnership(environ, state, api_client)
     refresher = LoginRefresher(accounts, credentials, ownership, token_client, clock)
     return SavedLogins(secrets, credentials, ownership, refresher)

@@ -6,9 +6,9 @@ programs share one request budget, so Pace Maker's responses count here too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import NoCredentials, RateLimited
@@ -61,7 +61,7 @@ class PaceMakerMonitor:
     def read(self, now: datetime, clock_skew: timedelta = timedelta()) -> PaceMakerSnapshot | None:
         """Return Pace Maker's state; ``None`` if it is not installed."""
         folder = self.folder
-        if folder is None or not _is_folder(folder):
+        if folder is None or not os.path.isdir(folder):
             return None
         if self._pace_maker is None or self._pace_maker.folder != folder:
             # Takes 2 ms; only users of Pace Maker need it.
@@ -71,10 +71,10 @@ class PaceMakerMonitor:
         return self._pace_maker.read(now, clock_skew)
 
     @property
-    def folder(self) -> Path | None:
+    def folder(self) -> str | None:
         """The path of its folder, whether or not it exists; ``None`` without a home directory."""
         try:
-            return home_directory(self._environ) / _FOLDER
+            return os.path.join(home_directory(self._environ), _FOLDER)
         except NoCredentials:
             return None
 
@@ -142,23 +142,16 @@ class PaceMakerMonitor:
         """Return whether Pace Maker uses this login."""
         if login.credential is None or login.credential.origin != FILE:
             return False
-        used = home_directory(self._environ) / ".claude" / ".credentials.json"
-        return credentials_path(self._environ) == used
+        used = os.path.join(home_directory(self._environ), ".claude", ".credentials.json")
+        return os.path.realpath(credentials_path(self._environ)) == os.path.realpath(used)
 
     def _credentials_changed_at(self) -> datetime | None:
         """Return when the credentials file was last written or replaced; ``None`` without one."""
         path = credentials_path(self._environ)
         try:
-            stats = (path.stat(), path.lstat())
+            stats = (os.stat(path), os.lstat(path))
         except OSError:
             return None
         # Moving a file here changes only its ctime.
         changed = max(moment for stat in stats for moment in (stat.st_mtime, stat.st_ctime))
         return datetime.fromtimestamp(changed, UTC)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # the home directory is not accessible
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -278,7 +279,7 @@ class SubscriptionReader(Reader):
     ) -> tuple[WindowUse, ...]:
         """Return what used the running windows, as far as transcripts were read."""
         path = self._transcripts
-        if path is None or identity is None or usage is None or not path.exists():
+        if path is None or identity is None or usage is None or not os.path.exists(path):
             return ()
         # Takes 2 ms; only users who have begun to read transcripts need it.
         from claude_usage_monitor.store.transcripts.shown_use import read_shown

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -22,7 +21,7 @@ from claude_usage_monitor.errors import (
     PartialCredentials,
     PermissionDenied,
 )
-from claude_usage_monitor.files import read_regular_file
+from claude_usage_monitor.files import StrPath, read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.text import clean, is_token
 from claude_usage_monitor.usage.secret import Secret
@@ -64,46 +63,43 @@ def token_from_environment(environ: Mapping[str, str]) -> Login | None:
     return Login(Secret(raw))
 
 
-def credentials_path(environ: Mapping[str, str]) -> Path:
+def credentials_path(environ: Mapping[str, str]) -> str:
     """Return where Claude Code stores its login on Linux and Windows. Raises NoHomeDirectory."""
     override = environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
-    return (Path(override) if override else config_folder(environ)) / ".credentials.json"
+    return os.path.join(override or config_folder(environ), ".credentials.json")
 
 
-def config_folder(environ: Mapping[str, str]) -> Path:
+def config_folder(environ: Mapping[str, str]) -> str:
     """Return Claude Code's configuration folder. Raises NoHomeDirectory."""
     configured = environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else home_directory(environ) / ".claude"
+    return configured or os.path.join(home_directory(environ), ".claude")
 
 
-def home_directory(environ: Mapping[str, str]) -> Path:
+def home_directory(environ: Mapping[str, str]) -> str:
     """Return the user's home directory. Raises NoHomeDirectory."""
     configured = environ.get("USERPROFILE" if os.name == "nt" else "HOME")
-    try:
-        home = Path(configured) if configured else Path("~").expanduser()
-    except RuntimeError:
-        home = Path()
-    if not home.is_absolute():
+    home = configured or os.path.expanduser("~")
+    if not os.path.isabs(home):
         raise NoHomeDirectory
     return home
 
 
-def read_login(path: Path) -> Login:
+def read_login(path: StrPath) -> Login:
     """Return the login in Claude Code's credentials file.
 
     Raises CredentialsNotFound if there is no file, PermissionDenied if this user may not read it,
     another NoCredentials if it is unusable.
     """
     try:
-        return parse_login(read_credentials_file(path), str(path))
+        return parse_login(read_credentials_file(path), os.fspath(path))
     except PartialCredentials:
         time.sleep(_REWRITE_SECONDS)
-        return parse_login(read_credentials_file(path), str(path))
+        return parse_login(read_credentials_file(path), os.fspath(path))
 
 
-def read_credentials_file(path: Path) -> bytes:
+def read_credentials_file(path: StrPath) -> bytes:
     """Return the content of a file that should contain credentials. Raises as `read_login`."""
-    shown = clean(str(path))
+    shown = clean(os.fspath(path))
     try:
         return read_regular_file(path, _MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):

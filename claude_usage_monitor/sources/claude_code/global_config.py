@@ -4,12 +4,13 @@ The cached figures cost no request, but they can be days old or of another accou
 returned with their time and with the uuid of their account.
 """
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, UnexpectedResponse
-from claude_usage_monitor.files import read_regular_file
+from claude_usage_monitor.files import StrPath, read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder, home_directory
 from claude_usage_monitor.usage.limits.windows import Usage
@@ -40,7 +41,7 @@ class GlobalConfig:
         """Return the current content."""
         try:
             path = global_config_path(self._environ)
-            status = path.stat()
+            status = os.stat(path)
         except (NoCredentials, OSError):
             return ClaudeJson()
         signature = (path, status.st_mtime_ns, status.st_size, status.st_ino)
@@ -49,20 +50,21 @@ class GlobalConfig:
         return self._cached[1]
 
 
-def global_config_path(environ: Mapping[str, str]) -> Path:
+def global_config_path(environ: Mapping[str, str]) -> str:
     """Return the path of the global configuration. Raises NoCredentials without a home directory.
 
     Raises OSError if this depends on a folder that cannot be read.
     """
     folder = config_folder(environ)
-    nested = folder / ".config.json"
-    if nested.exists():
+    nested = os.path.join(folder, ".config.json")
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.stat(nested)
         return nested
     parent = folder if environ.get("CLAUDE_CONFIG_DIR") else home_directory(environ)
-    return parent / ".claude.json"
+    return os.path.join(parent, ".claude.json")
 
 
-def read_claude_json(path: Path, max_bytes: int = _MAX_BYTES) -> ClaudeJson:
+def read_claude_json(path: StrPath, max_bytes: int = _MAX_BYTES) -> ClaudeJson:
     """Return the content of the file; empty if it is missing, unusable or too large."""
     try:
         content = read_regular_file(path, max_bytes)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from claude_usage_monitor.errors import NoCredentials
-from claude_usage_monitor.files import read_regular_file
+from claude_usage_monitor.files import StrPath, read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder
 
@@ -57,14 +57,14 @@ def find_version(environ: Mapping[str, str]) -> str | None:
 def statusline_command(environ: Mapping[str, str]) -> str | None:
     """Return the status line command in Claude Code's settings, if there is one."""
     try:
-        settings = _read_json(config_folder(environ) / "settings.json")
+        settings = _read_json(os.path.join(config_folder(environ), "settings.json"))
     except NoCredentials:
         return None
     statusline = values.json_object(settings.get("statusLine")) or {}
     return values.text(statusline.get("command"))
 
 
-def _read_json(path: Path) -> values.JsonObject:
+def _read_json(path: StrPath) -> values.JsonObject:
     """Return the JSON object in a file; an empty one if it cannot be read."""
     try:
         return values.json_object(values.parse_json(read_regular_file(path, _MAX_BYTES))) or {}

@@ -15,6 +15,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from claude_usage_monitor.errors import CredentialsNotFound, SecretStoreUnavailable
+from claude_usage_monitor.files import StrPath
 
 SECURITY = Path("/usr/bin/security")
 SERVICE = "Claude Code-credentials"
@@ -35,7 +36,7 @@ def service_name(environ: Mapping[str, str]) -> str:
     return f"{SERVICE}-{sha256(normalize('NFC', raw).encode()).hexdigest()[:8]}"
 
 
-def read_content(environ: Mapping[str, str], security: Path = SECURITY) -> bytes:
+def read_content(environ: Mapping[str, str], security: StrPath = SECURITY) -> bytes:
     """Return the credentials JSON in this user's item, else in the item of any user.
 
     Raises CredentialsNotFound if there is no item, SecretStoreUnavailable if the keychain is
@@ -58,7 +59,7 @@ def _os_user() -> str:
         return "claude-code-user"  # Claude Code's own fallback
 
 
-def _find_item(security: Path, environ: Mapping[str, str], selectors: list[str]) -> bytes | None:
+def _find_item(security: StrPath, environ: Mapping[str, str], selectors: list[str]) -> bytes | None:
     """Return the item's content, ``None`` if there is no such item."""
     try:
         process = subprocess.run(  # noqa: S603 - a fixed program, no shell, no secret in arguments

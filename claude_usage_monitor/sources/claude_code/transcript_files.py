@@ -50,8 +50,8 @@ def transcript_roots(
     accounts.
     """
     try:
-        home = home_directory(environ)
-        configured = config_folder(environ)
+        home = Path(home_directory(environ))
+        configured = Path(config_folder(environ))
     except NoCredentials:
         return ()
     candidates = [configured, *other_folders]
@@ -79,7 +79,7 @@ def find_transcripts(roots: Iterable[Path]) -> TranscriptTree:
         while folders:
             folder = folders.pop()
             try:
-                status = os.stat(folder)  # noqa: PTH116 - thousands of folders: Path is slow
+                status = os.stat(folder)
                 if (status.st_dev, status.st_ino) in visited:
                     continue
                 visited.add((status.st_dev, status.st_ino))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
+from claude_usage_monitor.files import StrPath
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.sources.pace_maker import database, folder
@@ -44,9 +45,10 @@ class PaceMakerSnapshot(NamedTuple):
 class PaceMaker:
     """Reads the folder again only after one of its files has changed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: StrPath) -> None:
         self.folder = folder
-        self._database = folder / DATABASE
+        self._path = Path(folder)
+        self._database = self._path / DATABASE
         self._cached: tuple[object, PaceMakerSnapshot] | None = None
         self._last_rows = _NO_ROWS
 
@@ -57,7 +59,7 @@ class PaceMaker:
         returned with the API's time.
         """
         signature = database.signature(self._database)
-        files = tuple(database.stamp(self.folder / name) for name in (folder.CONFIG, folder.STATE))
+        files = tuple(database.stamp(self._path / name) for name in (folder.CONFIG, folder.STATE))
         if signature[0] is None and files[0] is None:
             return None
         key = (clock_skew, signature, files)
@@ -68,7 +70,7 @@ class PaceMaker:
             gaps = list(self._last_rows.gaps)
         except database.Unreadable as error:
             gaps = [error.gap]  # the last rows are shown
-        settings = folder.read_settings(self.folder, gaps)
+        settings = folder.read_settings(self._path, gaps)
         snapshot = _snapshot(self._last_rows, settings, now, clock_skew, gaps)
         if _unchanged_for_a_tick((*signature, *files), now):
             self._cached = key, snapshot

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from claude_usage_monitor.errors import InvalidName, UnknownAccount
+from claude_usage_monitor.files import StrPath
 from claude_usage_monitor.store.accounts.accounts_file import AccountsFile
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import (
@@ -40,8 +40,8 @@ class AccountStore:
 
     def __init__(
         self,
-        path: Path,
-        secrets: Path | None = None,
+        path: StrPath,
+        secrets: StrPath | None = None,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._file = AccountsFile(path, secrets, announce)

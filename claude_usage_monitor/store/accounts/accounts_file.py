@@ -8,10 +8,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from claude_usage_monitor.errors import AccountsUnavailable
-from claude_usage_monitor.files import create_private_file, read_own_file, require_own_file
+from claude_usage_monitor.files import StrPath, create_private_file, read_own_file, require_own_file
 from claude_usage_monitor.store.accounts import backup
 from claude_usage_monitor.store.accounts.schema import migrate
 from claude_usage_monitor.store.database import (
@@ -38,9 +37,11 @@ class AccountsFile:
     a list.
     """
 
-    def __init__(self, path: Path, secrets: Path | None, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: StrPath, secrets: StrPath | None, announce: Callable[[str], None]
+    ) -> None:
         self.path = path
-        self._backup_path = path.with_name(backup.FILE_NAME)
+        self._backup_path = os.path.join(os.path.dirname(path), backup.FILE_NAME)
         self._secrets = secrets
         self._announce = announce
         self._lock = threading.RLock()
@@ -101,7 +102,7 @@ class AccountsFile:
             remedy = remedy_for(error)
             if remedy == MOVE_AWAY:
                 has_backup = backup.read_backup(self._backup_path).accounts
-                restores = f"{self._backup_path.name} restores the accounts."
+                restores = f"{backup.FILE_NAME} restores the accounts."
                 remedy = f"{MOVE_AWAY} {restores if has_backup else 'Then add the accounts again.'}"
             raise AccountsUnavailable(
                 f"{self.path} cannot be used ({reason_for(error)}).", remedy
@@ -118,14 +119,14 @@ class AccountsFile:
                 backup.restore(copy, self._connection)
             self._announce(
                 f"{self.path} was missing or empty: the accounts were restored from"
-                f" {self._backup_path.name}."
+                f" {backup.FILE_NAME}."
             )
         elif self._secrets is not None and (count := _entry_count(self._secrets)):
             logins = "the login of an account" if count == 1 else f"the logins of {count} accounts"
             raise AccountsUnavailable(
                 f"{self.path} is missing or empty, but {self._secrets} has {logins}.",
-                f"Restore it from a backup, or delete {self._secrets.name} and add the accounts"
-                " again.",
+                f"Restore it from a backup, or delete {os.path.basename(self._secrets)} and add the"
+                " accounts again.",
             )
 
     def _open(self, inode: int | None) -> None:
@@ -147,14 +148,14 @@ class AccountsFile:
         self._connection = self._inode = None
 
 
-def _has_content(path: Path) -> bool:
+def _has_content(path: StrPath) -> bool:
     try:
-        return path.stat().st_size > 0
+        return os.stat(path).st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _entry_count(secrets: Path) -> int:
+def _entry_count(secrets: StrPath) -> int:
     """Return the number of secrets in the encrypted file, 0 if it cannot be read."""
     try:
         return len(json.loads(read_own_file(secrets, _MAX_SECRETS_BYTES))["entries"])

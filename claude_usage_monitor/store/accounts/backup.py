@@ -7,10 +7,9 @@ the ids, and no secret contains the name of its account.
 import json
 import sqlite3
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
-from claude_usage_monitor.files import read_own_file, write_atomically
+from claude_usage_monitor.files import StrPath, read_own_file, write_atomically
 from claude_usage_monitor.store.accounts.saved_account import (
     COLUMNS,
     SavedAccount,
@@ -30,7 +29,7 @@ class Backup(NamedTuple):
     active_key: str | None = None
 
 
-def write_backup(path: Path, connection: sqlite3.Connection) -> None:
+def write_backup(path: StrPath, connection: sqlite3.Connection) -> None:
     """Copy the list if it has changed. Ignores errors, because the list works without its copy."""
     rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM account").fetchall()  # noqa: S608
     active = connection.execute("SELECT account FROM active").fetchone()
@@ -45,7 +44,7 @@ def write_backup(path: Path, connection: sqlite3.Connection) -> None:
             write_atomically(path, content)
 
 
-def read_backup(path: Path) -> Backup:
+def read_backup(path: StrPath) -> Backup:
     """Return the readable part of the copy."""
     try:
         document = json.loads(_content(path) or b"{}")
@@ -71,7 +70,7 @@ def restore(backup: Backup, connection: sqlite3.Connection) -> None:
         connection.execute("INSERT OR REPLACE INTO active VALUES (1, ?)", (backup.active_key,))
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: StrPath) -> bytes | None:
     try:
         return read_own_file(path, _MAX_BYTES)
     except FileNotFoundError:

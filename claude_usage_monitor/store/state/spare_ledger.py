@@ -11,15 +11,15 @@ command sends no request, and a live process at most one an hour.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.errors import RateLimited
-from claude_usage_monitor.files import create_private_file, require_private_folder
+from claude_usage_monitor.files import StrPath, create_private_file, require_private_folder
 from claude_usage_monitor.store.database import (
     Mode,
     connect,
@@ -59,13 +59,13 @@ class SpareLedger:
     ``fallback``. ``live`` is whether this process runs for long. One thread at a time may use it.
     """
 
-    def __init__(self, path: Path, fallback: Path | None, *, live: bool) -> None:
-        self._path = path
-        self._fallback = fallback
+    def __init__(self, path: StrPath, fallback: StrPath | None, *, live: bool) -> None:
+        self._path = os.fspath(path)
+        self._fallback = None if fallback is None else os.fspath(fallback)
         self._live = live
-        databases = [path] if fallback is None else [path, fallback]
-        self._files = [*databases, *(each.with_name(FILE_NAME) for each in databases)]
-        self._shared_path = path
+        databases = [self._path] if self._fallback is None else [self._path, self._fallback]
+        self._files = [*databases, *map(_beside, databases)]
+        self._shared_path = self._path
         self._shared_inode: int | None = None
         self._shared: sqlite3.Connection | None = None
         self._alone: sqlite3.Connection | None = None  # lasts as long as the process
@@ -80,7 +80,8 @@ class SpareLedger:
     def open(self, previous: sqlite3.Connection) -> None:
         """Start using this ledger; ``previous`` is a copy of state.db's content in memory."""
         self.close()
-        with locked_folder(self._path.parent):  # or it might delete another process's new file
+        # Without the lock, it might delete another process's new file.
+        with locked_folder(os.path.dirname(self._path)):
             for path in self._spare_files():
                 with suppress(OSError, sqlite3.Error):
                     self._shared, self._shared_path = _open_file(path), path
@@ -118,7 +119,7 @@ class SpareLedger:
         if self._shared is not None:
             try:
                 # A process that can write state.db may decide now, in that file.
-                with locked_folder(self._path.parent):
+                with locked_folder(os.path.dirname(self._path)):
                     self._copy_others(self._shared, self._shared_path, now)
                     return ledger.acquire(self._shared, fingerprint, identity, now, max_per_hour)
             except sqlite3.Error:
@@ -134,18 +135,18 @@ class SpareLedger:
         )
         return ledger.refuse(self._own_ledger(), fingerprint, problem, now)
 
-    def prepare(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
+    def prepare(self, connection: sqlite3.Connection, path: str, now: datetime) -> None:
         """Copy requests that were sent while a file was unusable to its ledger.
 
         Also create the spare ledger beside it, because later there may be no space for one.
         """
         with suppress(OSError, sqlite3.Error):
-            _open_file(path.with_name(FILE_NAME)).close()
+            _open_file(_beside(path)).close()
         self._copy_others(connection, path, now)
         if self._alone is not None:
             ledger.copy_ledger(self._alone, connection, now)
 
-    def _copy_others(self, connection: sqlite3.Connection, path: Path, now: datetime) -> None:
+    def _copy_others(self, connection: sqlite3.Connection, path: str, now: datetime) -> None:
         """Copy the other files' entries to a ledger. Raises sqlite3.Error if it takes none."""
         for other in self._files:
             if other != path and (entries := _read_file(other, now)) is not None:
@@ -175,15 +176,20 @@ class SpareLedger:
             self._alone.execute(LEDGER_CHANGE)
         return self._alone
 
-    def _spare_files(self) -> Iterator[Path]:
-        yield self._path.with_name(FILE_NAME)
+    def _spare_files(self) -> Iterator[str]:
+        yield _beside(self._path)
         if self._fallback is not None:
             with suppress(OSError):
-                require_private_folder(self._fallback.parent)
-                yield self._fallback.with_name(FILE_NAME)
+                require_private_folder(os.path.dirname(self._fallback))
+                yield _beside(self._fallback)
 
 
-def _open_file(path: Path) -> sqlite3.Connection:
+def _beside(database: str) -> str:
+    """Return the path of the spare ledger beside a database."""
+    return os.path.join(os.path.dirname(database), FILE_NAME)
+
+
+def _open_file(path: StrPath) -> sqlite3.Connection:
     """Open a spare ledger, and create it if there is space. Raises OSError or sqlite3.Error."""
     create_private_file(path)
     connection = connect(path)
@@ -200,7 +206,7 @@ def _open_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _read_file(path: Path, now: datetime) -> ledger.Entries | None:
+def _read_file(path: str, now: datetime) -> ledger.Entries | None:
     """Return the entries of a ledger's file, ``None`` if it cannot be read."""
     for mode in _READ_MODES:
         try:
@@ -209,16 +215,16 @@ def _read_file(path: Path, now: datetime) -> ledger.Entries | None:
         except OSError:
             return None  # usually there is no such file
         except sqlite3.Error as error:
-            if path.name == FILE_NAME:
+            if os.path.basename(path) == FILE_NAME:
                 _delete_if_damaged(path, error)
     return None
 
 
-def _delete_if_damaged(path: Path, error: sqlite3.Error) -> None:
+def _delete_if_damaged(path: StrPath, error: sqlite3.Error) -> None:
     """Delete a spare ledger if its content is damaged; the next request creates a new one."""
     if is_corrupt(error):
         with suppress(OSError):
-            path.unlink()
+            os.unlink(path)
 
 
 def _allocate(connection: sqlite3.Connection) -> None:

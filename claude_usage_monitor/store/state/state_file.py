@@ -4,14 +4,14 @@ Opening never fails: a damaged file is renamed and a new one created, a newer ve
 alone, and where nothing can be written a database in memory ends with the process.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import NamedTuple
 
-from claude_usage_monitor.files import create_private_file, require_private_folder
+from claude_usage_monitor.files import StrPath, create_private_file, require_private_folder
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
     Mode,
@@ -61,7 +61,7 @@ class StateFile(NamedTuple):
     """
 
     connection: sqlite3.Connection
-    path: Path | None = None
+    path: str | None = None
     notice: str | None = None
     inode: int | None = None
     remedy: str = ""
@@ -72,13 +72,14 @@ class DamagedFile(Exception):
 
 
 def open_state_file(
-    path: Path, timeout: float = BUSY_TIMEOUT, fallback: Path | None = None
+    path: StrPath, timeout: float = BUSY_TIMEOUT, fallback: StrPath | None = None
 ) -> StateFile:
     """Open state.db, created, migrated or replaced as needed. Never fails.
 
     A write waits ``timeout`` seconds for another process. Where ``path`` cannot be used, all
     processes share the file ``fallback``, so that they still share one request budget.
     """
+    path = os.fspath(path)
     inode = inode_of(path)
     try:
         return _open(path, timeout)
@@ -88,7 +89,8 @@ def open_state_file(
         reason, remedy = reason_for(error), remedy_for(error)
     if fallback is not None:
         with suppress(sqlite3.Error, OSError, UnusableDatabase, DamagedFile):
-            require_private_folder(fallback.parent)
+            fallback = os.fspath(fallback)
+            require_private_folder(os.path.dirname(fallback))
             notice = f"{path} cannot be used ({reason}). Until it can, {fallback} is used."
             return _open(fallback, timeout)._replace(notice=notice, remedy=remedy)
     return open_in_memory(not_stored(path, reason), remedy)
@@ -101,32 +103,32 @@ def open_in_memory(notice: str | None = None, remedy: str = "") -> StateFile:
     return StateFile(connection, notice=notice, remedy=remedy)
 
 
-def replace_damaged_file(path: Path, timeout: float, inode: int | None) -> StateFile:
+def replace_damaged_file(path: str, timeout: float, inode: int | None) -> StateFile:
     """Rename a damaged file, never delete it, and create a new one.
 
     ``inode`` is the damaged file's: if it has changed, another process has replaced it.
     """
-    renamed = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
+    renamed = f"{path}.damaged-{time.time_ns() // 1_000_000}"
     try:
-        with locked_folder(path.parent):  # or a second process would rename the new file
+        with locked_folder(os.path.dirname(path)):  # or a second process would rename the new file
             if inode_of(path) == inode:
                 for suffix in ("", "-wal", "-shm"):
-                    part = path.with_name(path.name + suffix)
-                    if part.exists():
-                        part.replace(renamed.with_name(renamed.name + suffix))
-        notice = f"{path} was damaged. It is now {renamed.name}, and a new file was begun."
+                    if os.path.exists(path + suffix):
+                        os.replace(path + suffix, renamed + suffix)
+        new_name = os.path.basename(renamed)
+        notice = f"{path} was damaged. It is now {new_name}, and a new file was begun."
         return _open(path, timeout)._replace(notice=notice)
     except (sqlite3.Error, OSError, UnusableDatabase, DamagedFile) as error:
         notice = not_stored(path, f"it is damaged; {reason_for(error)}")
         return open_in_memory(notice, remedy_for(error))
 
 
-def not_stored(path: Path, reason: str) -> str:
+def not_stored(path: str, reason: str) -> str:
     """Return the notice for a database in memory."""
     return f"{path} cannot be used ({reason}). Until it can, nothing is stored."
 
 
-def copy_from_unwritable_file(path: Path, target: sqlite3.Connection) -> None:
+def copy_from_unwritable_file(path: StrPath, target: sqlite3.Connection) -> None:
     """Copy the current rows of an unwritable file, if it can be read."""
     for mode in _READ_MODES:
         with suppress(sqlite3.Error, OSError), closing(connect(path, mode=mode)) as source:
@@ -197,7 +199,7 @@ def is_damage(error: Exception, connection: sqlite3.Connection) -> bool:
     return is_corrupt(error)
 
 
-def _open(path: Path, timeout: float) -> StateFile:
+def _open(path: str, timeout: float) -> StateFile:
     create_private_file(path)
     connection = connect(path, timeout)
     try:

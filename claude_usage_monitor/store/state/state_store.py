@@ -6,15 +6,16 @@ what could be read, the file is tried again every minute, and `StateStore.notice
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from claude_usage_monitor.files import StrPath
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
     inode_of,
@@ -79,13 +80,13 @@ class StateStore:
 
     def __init__(
         self,
-        path: Path,
+        path: StrPath,
         timeout: float = BUSY_TIMEOUT,
-        fallback: Path | None = None,
+        fallback: StrPath | None = None,
         *,
         live: bool = False,
     ) -> None:
-        self._path = path
+        self._path = os.fspath(path)
         self._timeout = timeout
         self._fallback = fallback
         self._is_locked = False
@@ -93,7 +94,7 @@ class StateStore:
         self._recorded: dict[str, int] = {}  # readings recorded by this process, by identity
         self._file = open_state_file(path, timeout, fallback)
         self._file_tried_at = time.monotonic()
-        if self._file.path != path:
+        if self._file.path != self._path:
             copy_from_unwritable_file(path, self._file.connection)
         self._spare_ledger = SpareLedger(path, fallback, live=live)
         if self._file.path is None:
@@ -140,7 +141,7 @@ class StateStore:
                     break
                 try:
                     # A process that cannot write this file may decide now, in the spare ledger.
-                    with locked_folder(self._path.parent):
+                    with locked_folder(os.path.dirname(self._path)):
                         if ledger.refusal(self._file.connection, *request) is None:
                             self._spare_ledger.prepare(self._file.connection, self._file.path, now)
                         return ledger.acquire(self._file.connection, *request)

@@ -12,14 +12,14 @@ minimum, a maximum, or the rank of the transcript.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import blake2b
-from pathlib import Path
 from typing import NamedTuple
 
-from claude_usage_monitor.files import create_private_file
+from claude_usage_monitor.files import StrPath, create_private_file
 from claude_usage_monitor.store.database import (
     connect,
     is_corrupt,
@@ -86,7 +86,7 @@ class ScanTotals(NamedTuple):
 class TranscriptStore:
     """An open transcripts.db. One thread at a time may use it. Methods raise sqlite3.Error."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StrPath) -> None:
         """Open or create the file. Raises OSError, sqlite3.Error, UnusableDatabase.
 
         A damaged file is deleted: the transcripts of the last 30 days are still there.
@@ -338,15 +338,16 @@ def _rises(window: Window) -> str:
     return json.dumps(window.rises, separators=(",", ":"))
 
 
-def delete_transcripts(path: Path) -> bool:
+def delete_transcripts(path: StrPath) -> bool:
     """Delete transcripts.db and the files beside it; return whether there was one."""
-    existed = path.exists()
+    existed = os.path.exists(path)
     for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{os.fspath(path)}{suffix}")
     return existed
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: StrPath) -> sqlite3.Connection:
     create_private_file(path)
     connection = connect(path, _BUSY_TIMEOUT)
     with ExitStack() as on_error:

@@ -335,7 +335,7 @@ def test_a_failed_add_is_an_error_and_a_hint(
     assert ["error:", "hint: "] == [line[:6] for line in lines[-2:]]
     assert "canary" not in done.stderr
     assert "\x1b" not in done.stderr
-    assert ([], False) == (server.requests, secrets_path(os.environ).exists())
+    assert ([], False) == (server.requests, Path(secrets_path(os.environ)).exists())
 
 
 def test_without_a_network_the_account_is_added_with_a_note(
@@ -550,7 +550,7 @@ def test_an_input_that_cannot_be_read_counts_as_empty(
 
 
 def test_a_list_that_cannot_be_read_is_an_error(command: Command, server: TokenServer) -> None:
-    path = accounts_path(os.environ)
+    path = Path(accounts_path(os.environ))
     path.parent.mkdir(parents=True)
     path.write_bytes(b"garbage" * 1000)
     add = ("add", "Work", "--credentials-file", "-")
@@ -572,7 +572,7 @@ def test_an_account_is_used_renamed_and_removed(command: Command, server: TokenS
     assert "second 🙂" == names()[0]
     check(command.run("accounts", "remove", "Second 🙂", "--yes"), 0)
     assert ["one", "claude-code"] == names()
-    assert 1 == len(json.loads(secrets_path(os.environ).read_bytes())["entries"])
+    assert 1 == len(json.loads(Path(secrets_path(os.environ)).read_bytes())["entries"])
 
 
 @pytest.mark.parametrize(
@@ -756,7 +756,7 @@ def test_live_mode_survives_damage_to_the_list_of_accounts(
     save_account(server.issue("one"), "one")
     terminal = command.open(columns=70, rows=30)
     terminal.wait_for("11 %")
-    path = accounts_path(os.environ)
+    path = Path(accounts_path(os.environ))
     path.unlink()
     path.write_bytes(b"garbage" * 1000)
     for _ in range(3):

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +21,6 @@ from tests.support.payloads import payload
 from tests.support.saved import save_account
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
@@ -254,7 +253,7 @@ def test_a_login_that_a_process_has_locked_is_a_note_with_the_file(
 ) -> None:
     store.login()
     saved = save_account(json.loads(store.path.read_bytes()), "work")
-    path = locks_path(os.environ) / f"{saved.id}.lock"
+    path = Path(locks_path(os.environ)) / f"{saved.id}.lock"
     path.parent.mkdir(mode=0o700)
     assert "lock" not in findings(command)
     assert not path.exists()

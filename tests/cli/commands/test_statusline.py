@@ -232,7 +232,7 @@ def test_characters_that_cannot_be_encoded_are_no_error(
 
 def test_a_full_disk_is_no_error(command: Command, store: Store) -> None:
     store.login()
-    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+    with open("/dev/full", "wb") as full:
         done = subprocess.run([PROGRAM, "statusline"], input=b"{}", stdout=full, check=False)
     assert 0 == done.returncode
 

@@ -39,7 +39,7 @@ def script(api: Api, command: Command, tmp_path: Path) -> str:
     It writes its process id to a file, and passes its arguments on. Without forecasts, which depend
     on the hour and the day of the test, the 5-hour window is always the binding one.
     """
-    settings = config_path(os.environ)
+    settings = Path(config_path(os.environ))
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text("forecast = false\n")
     expires_at = int(time.time() * 1000) + EXPIRES_IN

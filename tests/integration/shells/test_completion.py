@@ -50,7 +50,7 @@ def shell(
     folder.mkdir()
     file = folder / COMPLETIONS[name]
     file.write_text((FOLDER / COMPLETIONS[name]).read_text())
-    monkeypatch.setenv("PATH", os.path.dirname(PROGRAM), prepend=":")  # noqa: PTH120 - a text
+    monkeypatch.setenv("PATH", os.path.dirname(PROGRAM), prepend=":")
     monkeypatch.setenv("PS1", "READY> ")
     monkeypatch.chdir(home)
     terminal = command.track(Terminal(START[name], (100, 30), {"TERM": "xterm"}))

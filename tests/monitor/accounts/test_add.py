@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,7 +45,6 @@ from tests.support.token_server import TokenServer, email_of, refused, uuid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pytest_httpserver import HTTPServer
     from werkzeug import Request
@@ -85,7 +85,7 @@ def stored_credentials() -> Any:  # noqa: ANN401 - JSON
 
 
 def secret_count() -> int:
-    path = secrets_path(os.environ)
+    path = Path(secrets_path(os.environ))
     return len(json.loads(path.read_bytes())["entries"]) if path.exists() else 0
 
 
@@ -157,7 +157,7 @@ def test_an_input_without_a_login_is_named_and_not_quoted(
     error = refusal(lambda: add(content))
     assert kind is type(error)
     assert "a file" in error.message
-    assert ([], False) == (server.requests, accounts_path(os.environ).exists())
+    assert ([], False) == (server.requests, Path(accounts_path(os.environ)).exists())
 
 
 def test_other_logins_in_the_input_are_not_stored(server: TokenServer) -> None:
@@ -582,7 +582,7 @@ def test_no_secret_is_in_any_file(server: TokenServer, home: Path, store: Store)
 
 
 def test_no_secret_is_stored_if_the_account_list_cannot_be(server: TokenServer) -> None:
-    path = accounts_path(os.environ)
+    path = Path(accounts_path(os.environ))
     path.parent.mkdir(parents=True)
     path.mkdir()
     with pytest.raises(UsageMonitorError) as caught:
@@ -591,8 +591,8 @@ def test_no_secret_is_stored_if_the_account_list_cannot_be(server: TokenServer) 
 
 
 def test_no_account_is_listed_if_its_secret_cannot_be_stored(server: TokenServer) -> None:
-    secrets_path(os.environ).parent.mkdir(parents=True)
-    secrets_path(os.environ).write_bytes(b"garbage")
+    Path(secrets_path(os.environ)).parent.mkdir(parents=True)
+    Path(secrets_path(os.environ)).write_bytes(b"garbage")
     with pytest.raises(UsageMonitorError) as caught:
         add(server.issue("work"))
     assert "secret_store_unavailable" == caught.value.code
@@ -615,7 +615,7 @@ def test_the_encrypted_file_is_announced_before_it_is_created(server: TokenServe
     announced: list[tuple[str, bool]] = []
 
     def announce(text: str) -> None:
-        announced.append((text, secrets_path(os.environ).exists()))
+        announced.append((text, Path(secrets_path(os.environ)).exists()))
 
     found = AccountRegistry(Services(os.environ, Settings(), utc_now, announce=announce))
     for name in ("one", "two"):

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,7 +228,7 @@ def test_a_removed_account_leaves_no_data(server: TokenServer) -> None:
     assert () == manage.remove(registry(), "work")
     for trace in (saved.id, uuid_of("Work"), email_of("Work")):
         assert not [row for row in state_rows() if trace in row]
-        assert trace not in secrets_path(os.environ).read_text()
+        assert trace not in Path(secrets_path(os.environ)).read_text()
     assert [other.id] == [each.id for each in registry().services.accounts.all()]
     assert figures.usage == read(registry(), other).usage
     assert "claude-code" == registry().find("claude-code").account.name
@@ -277,11 +278,11 @@ def test_figures_that_another_account_shares_stay(server: TokenServer, store: St
 def test_an_account_whose_login_cannot_be_deleted_stays_listed(server: TokenServer) -> None:
     """Its login may still be stored, and the user must be able to see that."""
     save_account(server.issue("work"), "Work")
-    secrets_path(os.environ).write_bytes(b"garbage")
+    Path(secrets_path(os.environ)).write_bytes(b"garbage")
     with pytest.raises(SecretStoreUnavailable, match="may still contain this login"):
         manage.remove(registry(), "Work")
     assert ["Work"] == [saved.name for saved in registry().services.accounts.all()]
-    assert b"garbage" == secrets_path(os.environ).read_bytes()
+    assert b"garbage" == Path(secrets_path(os.environ)).read_bytes()
 
 
 def test_a_login_in_an_unavailable_keyring_is_a_warning(server: TokenServer) -> None:
@@ -342,7 +343,7 @@ def test_the_list_has_the_problem_of_each_login(server: TokenServer, store: Stor
     } == problems
     assert None is summaries["claude-code"].stored_in
     assert "encrypted file" == summaries["Expired"].stored_in
-    assert expired.id in secrets_path(os.environ).read_text()
+    assert expired.id in Path(secrets_path(os.environ)).read_text()
     assert [] == server.requests
 
 
@@ -357,6 +358,6 @@ def test_the_list_has_the_problem_of_an_admin_key(
         org.account.kind,
         *org[1:],
     )
-    secrets_path(os.environ).write_bytes(b"garbage")
+    Path(secrets_path(os.environ)).write_bytes(b"garbage")
     problem = manage.summaries(registry())[1].problem
     assert "secret_store_unavailable" == (problem.code if problem else None)

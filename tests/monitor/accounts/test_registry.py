@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,6 @@ from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from claude_usage_monitor.monitor.accounts.registry import ListedAccount
     from claude_usage_monitor.store.settings import Mode
@@ -75,7 +75,7 @@ def test_claude_codes_account_needs_no_file(home: Path) -> None:
         listed.account.active,
         listed.saved,
     )
-    assert not accounts_path(os.environ).exists()
+    assert not Path(accounts_path(os.environ)).exists()
     assert home.exists()
 
 
@@ -273,8 +273,8 @@ def test_all_accounts_are_those_with_a_login(server: TokenServer, store: Store) 
 
 def test_without_a_readable_list_named_accounts_and_all_accounts_are_an_error(store: Store) -> None:
     store.login()
-    accounts_path(os.environ).parent.mkdir(parents=True)
-    accounts_path(os.environ).write_bytes(b"garbage" * 1000)
+    Path(accounts_path(os.environ)).parent.mkdir(parents=True)
+    Path(accounts_path(os.environ)).write_bytes(b"garbage" * 1000)
     for names_wanted, every in ((("one",), False), ((), True)):
         with pytest.raises(AccountsUnavailable):
             shown(*names_wanted, every=every)

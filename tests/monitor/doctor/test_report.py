@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,6 @@ from claude_usage_monitor.usage.durations import ClockStyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from claude_usage_monitor.usage.findings import Finding
     from tests.support.login import Store
@@ -37,12 +37,12 @@ def write_other(path: Path) -> None:
 def test_a_fifo_or_a_file_that_others_can_change_is_a_problem_with_a_remedy(
     store: Store,
     name: str,
-    path_of: Callable[[os._Environ[str]], Path],
+    path_of: Callable[[os._Environ[str]], str],
     make: Callable[[Path], None],
 ) -> None:
     """Neither stops the report."""
     store.login()
-    path = path_of(os.environ)
+    path = Path(path_of(os.environ))
     path.parent.mkdir(parents=True, exist_ok=True)
     make(path)
     assert path.name in problems()[name].hint
@@ -50,6 +50,6 @@ def test_a_fifo_or_a_file_that_others_can_change_is_a_problem_with_a_remedy(
 
 def test_a_lost_list_of_accounts_is_a_problem(store: Store) -> None:
     store.login()
-    accounts_path(os.environ).parent.mkdir(parents=True)
-    secrets_path(os.environ).write_text('{"version": 1, "entries": {"id": {}}}')
+    Path(accounts_path(os.environ)).parent.mkdir(parents=True)
+    Path(secrets_path(os.environ)).write_text('{"version": 1, "entries": {"id": {}}}')
     assert "list" in problems()

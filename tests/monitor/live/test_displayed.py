@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -168,22 +169,22 @@ def test_the_displayed_account_stays_when_the_list_becomes_unreadable(
     accounts = selection(*names)
     before = displayed(accounts)
     accounts.version()
-    whole = accounts_path(os.environ).read_bytes()
-    accounts_path(os.environ).unlink()
-    accounts_path(os.environ).write_bytes(b"garbage" * 1000)
+    whole = Path(accounts_path(os.environ)).read_bytes()
+    Path(accounts_path(os.environ)).unlink()
+    Path(accounts_path(os.environ)).write_bytes(b"garbage" * 1000)
     accounts.version()
     assert before == displayed(accounts)
     accounts.show_next()
     assert 1 == len(displayed(accounts))
-    accounts_path(os.environ).unlink()
-    accounts_path(os.environ).write_bytes(whole)
+    Path(accounts_path(os.environ)).unlink()
+    Path(accounts_path(os.environ)).write_bytes(whole)
     assert {"claude-code", "one", "two", "three"} == {
         name for names in views(accounts, 4) for name in names
     }
 
 
 def test_all_accounts_need_a_readable_list(server: TokenServer) -> None:
-    accounts_path(os.environ).write_bytes(b"garbage" * 1000)
+    Path(accounts_path(os.environ)).write_bytes(b"garbage" * 1000)
     with pytest.raises(AccountsUnavailable):
         selection(every=True)
 
@@ -193,7 +194,7 @@ def test_without_the_list_a_built_in_account_is_shown_with_a_warning(
     server: TokenServer, mode: Mode, expected: str
 ) -> None:
     manage.use(registry(), "one")
-    accounts_path(os.environ).write_bytes(b"garbage" * 1000)
+    Path(accounts_path(os.environ)).write_bytes(b"garbage" * 1000)
     accounts = SelectedAccounts(registry(), (), mode)
     assert [expected] == displayed(accounts)
     assert "cannot be used" in (accounts.warning or "")

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,7 +46,6 @@ from tests.support.token_server import TokenServer, delayed, dropped, garbled, r
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from tests.support.login import Store
@@ -299,7 +299,7 @@ def make_due(accounts: list[SavedAccount]) -> None:
     """Make the next process refresh the logins and request usage."""
     for saved in accounts:
         forget_last_refresh(saved)
-    for path in state_path(os.environ).parent.glob("state.db*"):
+    for path in Path(state_path(os.environ)).parent.glob("state.db*"):
         path.unlink(missing_ok=True)  # closing a database deletes its log, too
 
 
@@ -450,7 +450,7 @@ def test_the_lock_of_a_stopped_process_is_not_overridden(
 ) -> None:
     monkeypatch.setattr(stored, "LOCK_TIMEOUT", 0.2)
     saved = expired(server)
-    locks = locks_path(os.environ)
+    locks = Path(locks_path(os.environ))
     locks.mkdir(mode=0o700)
     holds = (
         "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire();"
@@ -572,7 +572,7 @@ def test_a_refreshed_login_that_cannot_be_stored_is_used_and_stored_later(
     """Meanwhile no process sends the spent refresh token."""
     clock = Clock()
     saved = expired(server)
-    path = secrets_path(os.environ)
+    path = Path(secrets_path(os.environ))
     aside = path.with_name("aside")
 
     def take_away(_: object) -> None:
@@ -603,7 +603,7 @@ def test_a_spent_token_is_not_sent_although_it_is_stored_again(
 ) -> None:
     """As after the file was restored from a backup."""
     saved = expired(server)
-    path = secrets_path(os.environ)
+    path = Path(secrets_path(os.environ))
     backup = tmp_path / "backup"
     backup.write_bytes(path.read_bytes())
     assert read(registry(), saved).problem is None
@@ -618,7 +618,7 @@ def test_a_spent_token_is_not_sent_although_it_is_stored_again(
 def test_lock_files_are_private(server: TokenServer) -> None:
     saved = expired(server)
     read(registry(), saved)
-    lock = locks_path(os.environ) / f"{saved.id}.lock"
+    lock = Path(locks_path(os.environ)) / f"{saved.id}.lock"
     assert (0o600, 0o700) == (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777)
     with FileLock(lock, timeout=0.1):
         pass

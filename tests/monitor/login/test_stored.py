@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,11 +32,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 
 def block_writes() -> None:
     """Make it impossible to replace the encrypted file."""
-    secrets_path(os.environ).with_name("secrets.json.new").mkdir()
+    Path(secrets_path(os.environ)).with_name("secrets.json.new").mkdir()
 
 
 def allow_writes() -> None:
-    secrets_path(os.environ).with_name("secrets.json.new").rmdir()
+    Path(secrets_path(os.environ)).with_name("secrets.json.new").rmdir()
 
 
 def expired(server: TokenServer) -> SavedAccount:
@@ -176,7 +177,7 @@ def test_a_pending_login_of_a_removed_account_is_not_stored(server: TokenServer)
     other.services.secrets.delete(saved.id)
     other.services.accounts.remove(saved.id)
     assert [] == found.services.credentials.store_pending()
-    assert saved.id not in secrets_path(os.environ).read_text()
+    assert saved.id not in Path(secrets_path(os.environ)).read_text()
 
 
 def test_only_a_copy_of_claude_codes_login_is_updated_and_only_with_another_refresh_token(
@@ -185,12 +186,15 @@ def test_only_a_copy_of_claude_codes_login_is_updated_and_only_with_another_refr
     first, second = server.issue("work"), server.issue("work")
     without = {"claudeAiOauth": {"accessToken": "sk-ant-oat01-inference-only"}}
     saved, copy = save_account(first, "work"), save_account(first, "copy", "claude-code")
-    credentials, content = registry().services.credentials, secrets_path(os.environ).read_bytes()
+    credentials, content = (
+        registry().services.credentials,
+        Path(secrets_path(os.environ)).read_bytes(),
+    )
     credentials.update_copy(saved, second)
     credentials.update_copy(copy, first)
     credentials.update_copy(copy, without)
     credentials.update_copy(copy._replace(id="removed"), second)
-    assert content == secrets_path(os.environ).read_bytes()
+    assert content == Path(secrets_path(os.environ)).read_bytes()
     generation = copy.generation
     credentials.update_copy(copy, second)
     assert StoredCredentials(second).refresh_token == Secret(refresh_token(copy))

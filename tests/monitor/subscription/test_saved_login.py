@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +51,6 @@ from tests.support.token_server import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
     from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
@@ -566,18 +566,18 @@ def test_a_damaged_secrets_file_is_a_problem_of_its_accounts_only(
     claude.log_in(THEIRS)
     saved = save_account(claude.server.issue(OURS, expires_in=3600), OURS)
     assert 41.0 == five_hour(read(registry(), saved))
-    secrets_path(os.environ).write_bytes(damage)
+    Path(secrets_path(os.environ)).write_bytes(damage)
     found = registry()
     status = read(found, saved)
     assert ("secret_store_unavailable", 41.0) == (code(status), five_hour(status))
     assert 99.0 == five_hour(claude_codes(found))
     assert ["claude-code", OURS] == [each.account.name for each in manage.summaries(found)]
-    assert damage == secrets_path(os.environ).read_bytes()
+    assert damage == Path(secrets_path(os.environ)).read_bytes()
 
 
 def test_a_damaged_entry_is_a_problem_of_its_account_only(server: TokenServer) -> None:
     saved = [save_account(server.issue(name, expires_in=3600), name) for name in (OURS, THEIRS)]
-    path = secrets_path(os.environ)
+    path = Path(secrets_path(os.environ))
     document = json.loads(path.read_bytes())
     document["entries"][saved[0].id]["data"] = ""
     path.write_text(json.dumps(document))
@@ -607,7 +607,7 @@ def test_nothing_of_a_removed_account_is_shown_or_sent(server: TokenServer) -> N
     for status in (reader.cached_status(shown), reader.read(shown, lambda _: None)):
         assert (None, "unknown_account") == (status.usage, code(status))
     assert sent == len(server.requests)
-    assert saved.id not in secrets_path(os.environ).read_text()
+    assert saved.id not in Path(secrets_path(os.environ)).read_text()
 
 
 def test_a_renamed_account_is_shown_with_its_new_name(server: TokenServer) -> None:

@@ -123,7 +123,7 @@ def test_random_bytes_are_never_a_login(content: bytes) -> None:
     ],
 )
 def test_uses_the_configuration_directory_literally(environ: dict[str, str], expected: str) -> None:
-    assert Path(expected) == credentials_path(environ)
+    assert expected == credentials_path(environ)
 
 
 def test_rejects_a_relative_home_directory() -> None:

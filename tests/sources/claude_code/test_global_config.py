@@ -70,12 +70,12 @@ def test_ignores_a_missing_file(path: Path) -> None:
 
 def test_finds_the_file_where_claude_code_stores_it(home: Path) -> None:
     environ = {"HOME": str(home)}
-    assert home / ".claude.json" == global_config_path(environ)
+    assert str(home / ".claude.json") == global_config_path(environ)
     configured = {**environ, "CLAUDE_CONFIG_DIR": str(home / "other")}
-    assert home / "other" / ".claude.json" == global_config_path(configured)
+    assert str(home / "other" / ".claude.json") == global_config_path(configured)
     (home / "other").mkdir()
     (home / "other" / ".config.json").write_text("{}")
-    assert home / "other" / ".config.json" == global_config_path(configured)
+    assert str(home / "other" / ".config.json") == global_config_path(configured)
 
 
 def test_parses_the_file_again_only_after_a_change(path: Path, home: Path) -> None:

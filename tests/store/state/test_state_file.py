@@ -54,7 +54,7 @@ def test_only_the_user_can_read_the_file_from_the_beginning(path: Path) -> None:
 
 def test_rows_are_there_after_opening_again(path: Path) -> None:
     database = open_state_file(path)
-    assert (path, None) == (database.path, database.notice)
+    assert (str(path), None) == (database.path, database.notice)
     database.connection.execute(ANY_ROW)
     database.connection.close()
     assert [("place", "account", 1)] == rows(path)
@@ -95,7 +95,7 @@ def test_two_processes_that_find_the_same_damage_rename_the_file_once(
         return inode
 
     monkeypatch.setattr(subject, "inode_of", slow_inode_of)
-    replace = partial(subject.replace_damaged_file, path, 5.0, damaged)
+    replace = partial(subject.replace_damaged_file, str(path), 5.0, damaged)
     first = run_in_thread(replace, "first")
     assert checked.wait(60)
     replace().connection.execute(ANY_ROW)
@@ -165,7 +165,7 @@ def test_processes_share_the_fallback_file_where_the_path_cannot_be_used(
     path.parent.write_text("in the way")
     fallback = tmp_path / "temporary" / "ours" / "state.db"
     database = open_state_file(path, fallback=fallback)
-    assert fallback == database.path
+    assert str(fallback) == database.path
     assert f"Until it can, {fallback} is used." in (database.notice or "")
     assert 0o700 == stat.S_IMODE(fallback.parent.stat().st_mode)
 
