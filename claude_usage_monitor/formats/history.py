@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from claude_usage_monitor.formats.json_values import Json, instant, rounded
-from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown
+from claude_usage_monitor.usage.durations import ClockStyle, countdown, date_and_time
 from claude_usage_monitor.usage.limits.history import History, PastWindow, sessions_text
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import label_for, percent_text
 
 VERSION = 1
 _GAP = "  "
-_HEADINGS = ("Window", "Started", "Ended", "Peak", "Full at", "At limit", "")
+_HEADINGS = ("Window", "Start", "End", "Peak", "Full at", "At limit", "")
+_OPTIONAL = ("Full at", "Start", "", "At limit")  # columns that a narrow table leaves out, in turn
 _ENDS = {"reset": "", "early": "early reset", "lowered": "figure lowered", "open": "running"}
 
 KeyedReading = tuple[str, Reading]
@@ -80,12 +82,13 @@ def readings_csv(account: str, readings: Iterable[KeyedReading]) -> str:
     return csv_table(account, [_reading(*keyed) for keyed in readings], names)
 
 
-def table(history: History, days: float, now: datetime, clock: ClockStyle) -> str:
+def table(history: History, days: float, now: datetime, clock: ClockStyle, width: int = 80) -> str:
     """Return the history as text: what it adds up to, then a line for each window."""
     if not history.windows:
         return "No windows are stored for this time.\n"
     rows = [_HEADINGS, *(_cells(window, now, clock) for window in history.windows)]
-    return "\n".join([*summary(history, days), "", *_aligned(rows)]) + "\n"
+    texts = [line for text in summary(history, days) for line in textwrap.wrap(text, width)]
+    return "\n".join([*texts, "", *_fitting(rows, width)]) + "\n"
 
 
 def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: ClockStyle) -> str:
@@ -95,10 +98,10 @@ def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: Clock
     rows: list[tuple[str, ...]] = [("Read", "Window", "Used", "Resets", "Source")]
     rows += [
         (
-            clock_time(reading.read_at, now, clock),
+            date_and_time(reading.read_at, now, clock),
             label_for(key),
             "—" if reading.utilization is None else f"{percent_text(reading.utilization)} %",
-            clock_time(reading.resets_at, now, clock) if reading.resets_at else "—",
+            date_and_time(reading.resets_at, now, clock) if reading.resets_at else "—",
             reading.source,
         )
         for key, reading in readings
@@ -113,7 +116,7 @@ def summary(history: History, days: float) -> list[str]:
         for hits in history.limits_hit
     ]
     if history.watched_share is not None:
-        found.append(f"watched {history.watched_share:.0%} of the time")
+        found.append(f"watched {percent_text(history.watched_share * 100)} % of the time")
     if history.sessions_left is not None:
         found.append(sessions_text(history.sessions_left))
     return found
@@ -130,13 +133,23 @@ def _cells(window: PastWindow, now: datetime, clock: ClockStyle) -> tuple[str, .
     ended_at = window.ended_at or window.resets_at
     return (
         label_for(window.key),
-        clock_time(window.started_at, now, clock),
-        clock_time(ended_at, now, clock),
+        date_and_time(window.started_at, now, clock),
+        date_and_time(ended_at, now, clock),
         f"{percent_text(window.peak)} %",
-        clock_time(window.full_at, now, clock) if window.full_at else "",
+        date_and_time(window.full_at, now, clock) if window.full_at else "",
         countdown(window.blocked) if window.blocked else "",
         _ENDS[window.end],
     )
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the rows as lines, without the columns for which they would be too wide."""
+    for count in range(len(_OPTIONAL) + 1):
+        columns = [at for at, name in enumerate(_HEADINGS) if name not in _OPTIONAL[:count]]
+        lines = _aligned([[row[at] for at in columns] for row in rows])
+        if max(map(len, lines)) <= width:
+            break
+    return lines
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -117,6 +117,12 @@ def _field(name: str, spec: str, conversion: str | None) -> _Field:
     if matched is None:
         raise _unknown_field(name)
     path = (matched[1], *(key or index for key, index in _STEP.findall(matched[2])))
+    if len(path) == 1 and path[0].startswith(_WINDOW_KEYS) and "." in spec:
+        key, _, field = f"{name}:{spec}".rpartition(".")
+        raise InvalidSetting(
+            f"`{{{name}:{spec}}}` in the template is not a field.",
+            f"Write `{{windows[{key}].{field}}}` for a window whose key has a colon.",
+        )
     schema = _schema_of(path, name)
     try:
         _check_spec(spec, schema)

@@ -15,6 +15,7 @@ from claude_usage_monitor.usage.attribution.report import (
     short_names,
     whole_points,
 )
+from claude_usage_monitor.usage.attribution.shown import error_text
 from claude_usage_monitor.usage.attribution.window_use import UseRow
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.limits.windows import percent_text, whole_percent
@@ -128,7 +129,7 @@ def _remarks(report: UseReport, now: datetime, options: FormatOptions) -> list[s
     if report.last_rise is not None:
         remarks.append(_rise(report.last_rise, now, options))
     if report.plus_minus is not None and report.basis is not None:
-        remarks.append(f"± {round(report.plus_minus)} points, {report.basis}")
+        remarks.append(f"{error_text(report.plus_minus)}, {report.basis}")
     lines = [line for remark in remarks for line in textwrap.wrap(remark, options.width)]
     return ["", *lines] if lines else []
 

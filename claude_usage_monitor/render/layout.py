@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from claude_usage_monitor.render.theme import RenderOptions, styled_text
@@ -33,13 +33,13 @@ def fitting_text(candidates: Iterable[str], width: int) -> str:
 
 
 def wrap(text: str, width: int, options: RenderOptions, style: str) -> list[Text]:
-    """Break a text into lines of at most ``width`` cells. A word that is wider is cut."""
+    """Break a text into lines of at most ``width`` cells, and a word that is wider, too."""
     lines: list[str] = []
     for word in options.text(text).split():
         if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
             lines[-1] += " " + word
         else:
-            lines.append(options.fit(word, width))
+            lines += chop_cells(word, width)
     return [styled_text(line, style) for line in lines]
 
 

@@ -12,6 +12,7 @@ from claude_usage_monitor.render.layout import fitting_text, indent_lines, wrap
 from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH
 from claude_usage_monitor.render.panels.use import use_lines
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions
+from claude_usage_monitor.usage.attribution.shown import error_text
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -47,7 +48,7 @@ def use_view(
         left = countdown(use.resets_at - status.api_time(now))
         details = [
             f"resets {reset}, in {left}",
-            f"± {round(use.plus_minus)} points, {use.basis}"
+            f"{error_text(use.plus_minus)}, {use.basis}"
             if use.elsewhere is not None
             else use.basis,
         ]

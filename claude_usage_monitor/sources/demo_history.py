@@ -24,7 +24,7 @@ from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 _STEP = timedelta(minutes=10)
 _DAYS = 60
 _LEVELS_SPAN = timedelta(days=8)
-_WORK_HOURS = ((8, 13, 3.2), (14, 18, 2.2))  # from, to, points in ten minutes
+_WORK_HOURS = ((8, 13, 3.2), (14, 18, 2.2), (21, 23, 1.4))  # from, to, points in ten minutes
 # The simulated time at which the demo begins, on any day: a Wednesday, three minutes before the
 # session that began with the day's work ends.
 _PRESENT = datetime(2026, 1, 7, 12, 57, tzinfo=UTC)

@@ -123,6 +123,12 @@ def clock_time(moment: datetime, now: datetime, style: ClockStyle) -> str:
     return time
 
 
+def date_and_time(moment: datetime, now: datetime, style: ClockStyle) -> str:
+    """Return `clock_time`, but never a weekday, which may be one of the past or of the future."""
+    local, time = _local_clock(moment, now, style)
+    return time if abs(moment - now) < DAY else f"{calendar_day(local)} {time}"
+
+
 def clock_phrase(moment: datetime, now: datetime, style: ClockStyle) -> str:
     """Return what `clock_time` does in words: ``at 14:30``, ``on Tuesday at 09:00``."""
     local, time = _local_clock(moment, now, style)

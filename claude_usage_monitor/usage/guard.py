@@ -68,7 +68,7 @@ def decide(status: AccountStatus, requirement: Requirement, now: datetime) -> De
     elif status.spend is not None:
         windows = tuple(_budget(status, status.spend, requirement, api_now))
     else:
-        windows = tuple(_missing(key) for key in requirement.keys)
+        windows = tuple(_missing(key, Unknown.NO_FIGURE) for key in requirement.keys)
     failing = [window for window in windows if window.ok is False]
     if failing:
         resets = [window.resets_at for window in failing if window.resets_at is not None]
@@ -139,5 +139,5 @@ def _budget(
         yield checked._replace(ok=left >= requirement.min_left and not too_soon, left=left)
 
 
-def _missing(key: str) -> GuardedWindow:
-    return GuardedWindow(key, key, None, unknown=Unknown.NOT_REPORTED)
+def _missing(key: str, unknown: Unknown = Unknown.NOT_REPORTED) -> GuardedWindow:
+    return GuardedWindow(key, key, None, unknown=unknown)

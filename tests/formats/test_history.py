@@ -108,20 +108,35 @@ def test_the_table_says_what_was_hit_and_what_was_seen() -> None:
     assert [
         "5-hour: limit hit once, 1h 0m at the limit, in 30 days",
         "Fable: limit not hit in 30 days",
-        "watched 83% of the time",
+        "watched 83 % of the time",
         "about 3–6 full sessions left this week",
         "",
-        "Window  Started    Ended      Peak   Full at    At limit",
-        "Fable   Mon 09:00  Mon 08:00  <1 %                        running",
-        "5-hour  Mon 09:00  Mon 14:00  100 %  Mon 13:00  1h 0m",
+        "Window  Start        End          Peak   Full at      At limit",
+        "Fable   2 Nov 09:00  9 Nov 08:00  <1 %                          running",
+        "5-hour  2 Nov 09:00  2 Nov 14:00  100 %  2 Nov 13:00  1h 0m",
     ] == formats.table(HISTORY, 30, NOW, CLOCK).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (80, "Window  Start        End          Peak   Full at      At limit"),
+        (60, "Window  Start        End          Peak   At limit"),
+        (40, "Window  End          Peak   At limit"),
+        (28, "Window  End          Peak"),
+    ],
+)
+def test_a_narrow_table_leaves_out_columns(width: int, headings: str) -> None:
+    lines = formats.table(HISTORY, 30, NOW, CLOCK, width).splitlines()
+    assert headings in lines
+    assert max(map(len, lines)) <= width
 
 
 def test_a_table_of_readings() -> None:
     assert [
-        "Read       Window  Used  Resets     Source",
-        "Mon 09:00  5-hour  13 %  Mon 14:00  api",
-        "Mon 09:00  7-day   —     —          statusline",
+        "Read         Window  Used  Resets       Source",
+        "2 Nov 09:00  5-hour  13 %  2 Nov 14:00  api",
+        "2 Nov 09:00  7-day   —     —            statusline",
     ] == formats.readings_table(READINGS, NOW, CLOCK).splitlines()
 
 

@@ -91,6 +91,7 @@ def test_an_unknown_utilization_is_never_zero() -> None:
         ("{0}", "not a field", ""),
         ("{five_hour}", "not one value: key, label", ""),
         ("{windows}", "not one value", ""),
+        ("{seven_day:fable.remaining}", "not a field", ""),
         ("{five_hour.utilization:d}", "does not fit", ""),
         ("{name:.1f}", "does not fit", ""),
         ("{five_hour.utilization:99999999999}", "over 999", ""),
@@ -110,6 +111,12 @@ def test_a_wrong_template_is_named_before_there_are_figures(
     with pytest.raises(InvalidSetting, match=words) as caught:
         parse_template(template)
     assert nearest in caught.value.message
+
+
+def test_the_hint_says_how_to_write_a_key_with_a_colon() -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        parse_template("{seven_day:fable 5.1.remaining!c}")
+    assert "`{windows[seven_day:fable 5.1].remaining!c}`" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Send alerts about limits, without a dashboard, until Ctrl+C.
 
-The section [alerts] of config.toml says about what and how; docs/alerts.md explains
-it. Each alert is printed, too, one a line. `--test EVENT` sends an invented one.
+The section [alerts] of config.toml says which alerts to send, and how;
+docs/alerts.md explains it. Each alert is printed, too, one a line. `--test EVENT`
+sends an invented one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Exit code 0: enough is left; 75: not enough; 2: wrong usage; 3: a login is needed;
 4: it is unknown how much is left. Standard output says why in one line.
 
-  while claude-usage-monitor guard --min-left 15 --wait; do claude -p "$(cat PROMPT.md)"; done
+  while claude-usage-monitor guard --min-left 15 --wait
+  do claude -p "$(cat PROMPT.md)"; done
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 0 instead of 3 or 4: unknown counts as enough",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--account", metavar="NAME", help="check this account; default: the active")
+    parser.add_argument(
+        "--account", metavar="NAME", help="check this account; default: the active one"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
-from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.formats import history as formats
 from claude_usage_monitor.monitor.accounts.histories import account_history
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
@@ -38,7 +38,7 @@ _MAX_LINE = 1 << 16  # bytes; a reading has about 200
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``history``."""
-    parser.add_argument("--account", metavar="NAME", help="of this account; default: the active")
+    parser.add_argument("--account", metavar="NAME", help="this account; default: the active one")
     parser.add_argument("--window", metavar="KEY", help="only this window, e.g. five_hour")
     parser.add_argument(
         "--days",
@@ -50,7 +50,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hide-names", action="store_true", help="show a placeholder for the account's name"
     )
-    parser.add_argument("--readings", action="store_true", help="the readings, not the windows")
+    parser.add_argument(
+        "--readings", action="store_true", help="show the readings, not the windows"
+    )
     formats_group = parser.add_mutually_exclusive_group()
     formats_group.add_argument("--json", action="store_true", help="print one JSON document")
     formats_group.add_argument("--jsonl", action="store_true", help="print a JSON object a line")
@@ -105,7 +107,7 @@ def _windows(
         return formats.lines(name, found)
     if options.csv:
         return formats.windows_csv(name, found)
-    return formats.table(found, options.days, now, clock)
+    return formats.table(found, options.days, now, clock, output_width(os.environ))
 
 
 def _readings(

@@ -60,7 +60,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=BY, default="project", help="the rows; default: project")
     parser.add_argument("--account", metavar="NAME", help="this account; default: the active one")
     parser.add_argument(
-        "--hide-names", action="store_true", help="replace names of projects and sessions"
+        "--hide-names",
+        action="store_true",
+        help="show placeholders for projects, sessions and the account",
     )
     outputs = parser.add_mutually_exclusive_group()
     outputs.add_argument("--json", action="store_true", help="print one JSON document")

@@ -100,9 +100,14 @@ def _window(
     ended = [window for window in use.windows(now) if window.key == key]
     if running is not None:
         ended = [window for window in ended if window.started_at != running.started_at]
+    if not ended:
+        raise InvalidSetting(
+            f"No past window of `{key}` is known.", "Leave out `--last` for the running one."
+        )
     if last > len(ended):
         raise InvalidSetting(
-            f"Only {len(ended)} past windows of `{key}` are known.", "`--last 1` is the newest one."
+            f"Fewer than {last} past windows of `{key}` are known.",
+            f"`--last {len(ended)}` is the oldest one.",
         )
     return ended[-last]
 

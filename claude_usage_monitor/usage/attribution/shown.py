@@ -95,3 +95,8 @@ def merged_rows(rows: Sequence[ProjectUse], count: int, noun: str) -> list[Proje
     first, others = rows[: count - 1], rows[count - 1 :]
     points, share = sum(row.points for row in others), sum(row.share for row in others)
     return [*first, ProjectUse(f"{len(others)} {noun}", points, share)]
+
+
+def error_text(points: float) -> str:
+    """Return the error of points: ``± 2 points``."""
+    return f"± {round(points)} point{'' if round(points) == 1 else 's'}"

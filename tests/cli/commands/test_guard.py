@@ -102,7 +102,7 @@ def test_without_figures_no_window_is_unknown(command: Command, api: Api, store:
     store.login()
     api.answer(payload("error_429_usage"), 429, {"Retry-After": "600"})
     done = command.run("guard", "--window", "tangelo")
-    assert (4, "unknown: tangelo is not reported\n") == (done.returncode, done.stdout)
+    assert (4, "unknown: tangelo has no figure\n") == (done.returncode, done.stdout)
 
 
 def test_json_has_the_documented_fields(command: Command, api: Api, store: Store) -> None:
