@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,8 @@ from tests.support.saved import save_account
 from tests.support.small_disk import small_disk
 
 _SETTLE_TIMEOUT = 240.0  # seconds until everything works again
+_HISTORY_MINUTES = 10 * 24 * 60 - 60  # a forecast reads nine days in detail
+_LENGTHS = {"five_hour": 5 * 60, "seven_day": 7 * 24 * 60}  # minutes
 _SECONDS_TO_READ = 2  # for a pane; a request during which the computer is suspended is not used
 
 
@@ -67,7 +70,33 @@ def _begin(stage: Stage) -> None:
     for pane in stage.panes:
         pane.terminal.wait_for("5-hour")
         pane.terminal.wait_until_quiet(0.5)
+    _import_history(stage)
+    for pane in stage.panes:
+        pane.terminal.wait_until_quiet(0.5)
         pane.measure()
+
+
+def _import_history(stage: Stage) -> None:
+    """Give each account as much history as a forecast uses, or memory would grow with it."""
+    began = datetime.fromtimestamp(stage.clock.time(), UTC) - timedelta(minutes=_HISTORY_MINUTES)
+    readings = [
+        {
+            "key": key,
+            "read_at": (began + timedelta(minutes=minute)).isoformat(),
+            "utilization": minute % length / length * 90,
+            "resets_at": (
+                began + timedelta(minutes=minute // length * length + length)
+            ).isoformat(),
+        }
+        for key, length in _LENGTHS.items()
+        for minute in range(0, _HISTORY_MINUTES // length * length, 5)
+    ]
+    path = stage.disk.path / "history.jsonl"
+    path.write_text("".join(f"{json.dumps(reading)}\n" for reading in readings))
+    for name in (*stage.logins, "claude-code"):
+        imported = stage.run("history", "--account", name, "--import", str(path))
+        assert 0 == imported.returncode, imported.stderr
+    path.unlink()
 
 
 def _act(stage: Stage, actor: Callable[[Stage, Random], None]) -> None:
