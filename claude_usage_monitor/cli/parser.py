@@ -53,7 +53,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Report wrong usage and exit."""
-        output.error(message, f"`{self.prog} --help` lists the options.")
+        contents = "commands and options" if self._commands() else "options"
+        output.error(message, f"`{self.prog} --help` lists the {contents}.")
         raise SystemExit(ExitCode.USAGE)
 
     def parse_known_args(  # type: ignore[override] # argparse calls it for every parser

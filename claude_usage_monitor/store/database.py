@@ -31,10 +31,11 @@ _REASONS = {
 
 _FREE_SPACE = "Free space."
 _GIVE_ACCESS = "Give yourself access to it."
+_MAKE_WRITABLE = "Make it writable, or name another folder in CLAUDE_USAGE_MONITOR_HOME."
 _REMEDIES = {
     sqlite3.SQLITE_FULL: _FREE_SPACE,
     sqlite3.SQLITE_IOERR: f"{_FREE_SPACE} If there is enough, check the disk.",
-    sqlite3.SQLITE_READONLY: _GIVE_ACCESS,
+    sqlite3.SQLITE_READONLY: _MAKE_WRITABLE,
     sqlite3.SQLITE_CANTOPEN: _GIVE_ACCESS,
     sqlite3.SQLITE_BUSY: "Try again in a moment.",
 }
@@ -101,6 +102,8 @@ def is_corrupt(error: Exception) -> bool:
 def reason_for(error: Exception) -> str:
     """Return why a database cannot be used, in a few words."""
     if isinstance(error, OSError):
+        if error.errno == errno.EROFS:
+            return "the file system is read-only"
         return error.strerror or type(error).__name__
     return _REASONS.get(result_code(error) or sqlite3.SQLITE_OK) or str(error)
 
@@ -112,7 +115,8 @@ def remedy_for(error: Exception) -> str:
     if isinstance(error, NotPrivate):
         return "Run the command above."
     if isinstance(error, OSError) and not isinstance(error, NotARegularFile):
-        return _FREE_SPACE if error.errno == errno.ENOSPC else _GIVE_ACCESS
+        remedies = {errno.ENOSPC: _FREE_SPACE, errno.EROFS: _MAKE_WRITABLE}
+        return remedies.get(error.errno or 0, _GIVE_ACCESS)
     return _REMEDIES.get(result_code(error) or sqlite3.SQLITE_OK, MOVE_AWAY)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from claude_usage_monitor.store.database import (
     is_corrupt,
     locked_folder,
     reason_for,
+    remedy_for,
     result_code,
     transaction,
 )
@@ -149,6 +151,15 @@ def test_errors_are_classified_by_code(path: Path) -> None:
     closed.close()
     assert None is result_code(error_of(closed, "SELECT 1"))
     assert "Is a directory" == reason_for(IsADirectoryError(21, "Is a directory"))
+
+
+def test_a_read_only_file_system_has_a_remedy_that_works() -> None:
+    """Nobody can give themselves access there."""
+    error = OSError(errno.EROFS, os.strerror(errno.EROFS))
+    assert "the file system is read-only" == reason_for(error)
+    assert "CLAUDE_USAGE_MONITOR_HOME" in remedy_for(error)
+    assert "Free space." == remedy_for(OSError(errno.ENOSPC, "full"))
+    assert "Give yourself access to it." == remedy_for(PermissionError(errno.EACCES, "denied"))
 
 
 def test_a_replaced_file_has_another_inode(path: Path) -> None:

@@ -25,7 +25,7 @@ OUTPUTS = {  # modules that define ``show(request) -> exit code``
     "format": f"{_FOLDER}.format_output",
     "lines": f"{_FOLDER}.plain",  # instead of the live dashboard, with `--plain`
 }
-_HELP_HINT = "`claude-usage-monitor --help` lists the options."
+_HELP_HINT = "`claude-usage-monitor --help` lists the commands and options."
 
 
 def run(options: argparse.Namespace) -> int:
