@@ -20,6 +20,7 @@ from zlib import crc32
 import msgspec
 
 from claude_usage_monitor.files import open_regular_file
+from claude_usage_monitor.sources.claude_code.project_folders import project_of
 from claude_usage_monitor.sources.claude_code.transcript_files import TranscriptFile
 from claude_usage_monitor.sources.claude_code.transcript_types import (
     ACCOUNT_DECODER,
@@ -55,8 +56,6 @@ _SYNTHETIC = "<synthetic>"  # the model of a message that Claude Code wrote itse
 _OTHER_PROVIDERS = ("msg_vrtx_", "msg_bdrk_")
 _MAIN = FileKind.MAIN
 _LIMITS, _FAST, _OTHER_PROVIDER = map(int, Meter)  # SQLite stores plain integers much faster
-_WORKTREES = ("/.claude/worktrees/", "\\.claude\\worktrees\\")
-_MAX_FOLDER = 1000  # characters
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
@@ -285,16 +284,6 @@ def _accounts(buffer: bytearray, view: memoryview, end: int) -> list[tuple[int, 
         if line.type == "session-owner" and line.accountUuid:
             accounts.append((start, _identity(line.accountUuid, line.organizationUuid)))
     return accounts
-
-
-@lru_cache(maxsize=4096)
-def project_of(folder: str) -> str:
-    """Return the project of a working folder: of a worktree of Claude Code, its repository."""
-    for separator in _WORKTREES:
-        folder = folder.partition(separator)[0]
-    if folder[1:2] == ":":  # Windows writes a drive letter in either case
-        folder = folder[0].upper() + folder[1:]
-    return clean(folder, _MAX_FOLDER)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,6 @@ from claude_usage_monitor.sources.claude_code.transcript_lines import (
     CHUNK,
     Position,
     Slice,
-    project_of,
     read_transcript,
 )
 from claude_usage_monitor.usage.attribution.messages import FileKind, Meter
@@ -204,20 +203,6 @@ def test_the_project_is_the_first_folder_of_the_main_file(main: Path) -> None:
     assert SESSION == found.main_session
     later = read(main, main.read_bytes() + encode(line(cwd="/x")), found.position)
     assert later.main_session is None
-
-
-@pytest.mark.parametrize(
-    ("folder", "expected"),
-    [
-        ("/work/atlas/.claude/worktrees/a b/src", "/work/atlas"),
-        ("c:\\src\\orbit", "C:\\src\\orbit"),
-        ("C:\\src\\orbit\\.claude\\worktrees\\x", "C:\\src\\orbit"),
-        ("/", "/"),
-        ("/evil\x1b[2J\u202e", "/evil[2J"),
-    ],
-)
-def test_folders_become_projects(folder: str, expected: str) -> None:
-    assert expected == project_of(folder)
 
 
 def test_a_subagent_belongs_to_its_parents_session(tmp_path: Path) -> None:
