@@ -60,7 +60,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def api(admin_server: HTTPServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AdminApi:
-    admin_api = AdminApi(admin_server, Invented.of_size(NOW, users=12, workspaces=8))
+    admin_api = AdminApi(admin_server, Invented.of_size(NOW, users=4, workspaces=4))
     monkeypatch.setattr(
         WSGIRequestHandler, "date_time_string", lambda _: format_datetime(clock(), usegmt=True)
     )
