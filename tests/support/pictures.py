@@ -34,6 +34,7 @@ from tests.support.statuses import (
     PACED,
     RATE_LIMITED,
     SEVERAL,
+    USED,
 )
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ PICTURES = {
     "no-5-hour-limit": Picture((NO_FIVE_HOUR,), 60),
     "no-color": Picture((NEAR_THE_LIMIT,), 60, PLAIN),
     "several-accounts": Picture(SEVERAL, 60, rows=24),
+    "use": Picture((USED,), 60),
     "alert": Picture((ALERT,), 60),
     "history": Picture((), 80, rows=20, history=Range.WEEK),
     "history-narrow": Picture((), 28, rows=12, history=Range.DAY),

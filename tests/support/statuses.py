@@ -14,6 +14,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
+from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import UsageWindow
@@ -165,6 +166,36 @@ NEAR_THE_LIMIT = with_body(
 )
 
 ALERT = NEAR_THE_LIMIT._replace(alerts=frozenset({"five_hour", "seven_day:fable"}))
+
+USE_ROWS = (
+    ProjectUse("/home/ada/work/atlas", 40.3, 60.0, 1),
+    ProjectUse("/home/ada/work/orbit", 20.1, 30.0, 2),
+    ProjectUse("/home/ada/notes", 5.2, 8.0, 3),
+    ProjectUse("/home/ada/work/old/notes", 1.9, 1.4, 4),
+    ProjectUse("/home/ada/x", 0.3, 0.4, 5),
+    ProjectUse("/home/ada/y", 0.2, 0.2, 6),
+)
+
+
+def _use(key: str, utilization: float, elsewhere: float | None = 10.0) -> WindowUse:
+    local = utilization - (elsewhere or 0.0)
+    total = sum(row.points for row in USE_ROWS)
+    return WindowUse(
+        key,
+        NOW + timedelta(hours=2, minutes=11),
+        utilization,
+        NOW,
+        tuple(row._replace(points=row.points / total * local) for row in USE_ROWS),
+        elsewhere,
+        2.4,
+        "from 14 past windows",
+        25.0,
+        3,
+        9.0,
+    )
+
+
+USED = NORMAL._replace(use=(_use("five_hour", 78.0), _use("seven_day", 35.0, None)))
 
 _CALM = with_body({**usage_body(five_hour=22.0, fable=17), "extra_usage": None})
 _STALE = _CALM._replace(

@@ -2,61 +2,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from claude_usage_monitor.render.use_view import use_view
-from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.privacy import hidden
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN, frame_lines, frames_of
-from tests.support.statuses import NORMAL
+from tests.support.statuses import NORMAL, USE_ROWS, USED
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from claude_usage_monitor.render.theme import RenderOptions
 
-ROWS = (
-    ProjectUse("/home/ada/work/atlas", 40.3, 60.0, 1),
-    ProjectUse("/home/ada/work/orbit", 20.1, 30.0, 2),
-    ProjectUse("/home/ada/notes", 5.2, 8.0, 3),
-    ProjectUse("/home/ada/work/old/notes", 1.9, 1.4, 4),
-    ProjectUse("/home/ada/x", 0.3, 0.4, 5),
-    ProjectUse("/home/ada/y", 0.2, 0.2, 6),
-)
-
-
-def use(key: str, utilization: float, elsewhere: float | None = 10.0) -> WindowUse:
-    local = utilization - (elsewhere or 0.0)
-    total = sum(row.points for row in ROWS)
-    return WindowUse(
-        key,
-        NOW + timedelta(hours=2, minutes=11),
-        utilization,
-        NOW,
-        tuple(row._replace(points=row.points / total * local) for row in ROWS),
-        elsewhere,
-        2.4,
-        "from 14 past windows",
-        25.0,
-        3,
-        9.0,
-    )
-
-
-STATUS = NORMAL._replace(use=(use("five_hour", 78.0), use("seven_day", 35.0, None)))
-
 
 def view(number: int, size: tuple[int, int], options: RenderOptions = LIVE) -> list[str]:
-    return [line.plain for line in use_view((STATUS,), number, NOW, size, options)]
+    return [line.plain for line in use_view((USED,), number, NOW, size, options)]
 
 
 def test_the_panel_at_every_size(snapshot: SnapshotAssertion) -> None:
     sizes = ((100, 40), (60, 40), (60, 26), (40, 40), (28, 40), (28, 24), (20, 20))
-    assert snapshot == frames_of((STATUS,), sizes, LIVE)
+    assert snapshot == frames_of((USED,), sizes, LIVE)
 
 
 def test_the_view_at_every_size(snapshot: SnapshotAssertion) -> None:
@@ -79,7 +47,7 @@ def test_the_view_fits(width: int, height: int) -> None:
 def test_the_rows_add_up_to_the_percent(width: int) -> None:
     lines = view(0, (width, 24))
     rows = [re.search(r"  ?(<1|\d+) ", line[2:]) for line in lines if "━" in line or "╌" in line]
-    shown = [int(row[1]) for row in rows[: len(ROWS) + 1] if row and row[1] != "<1"]
+    shown = [int(row[1]) for row in rows[: len(USE_ROWS) + 1] if row and row[1] != "<1"]
     assert 78 == sum(shown)
 
 
@@ -87,7 +55,7 @@ def test_the_limits_come_first() -> None:
     """The panel uses rows that are free: no limit loses a line to it."""
     for height in range(4, 40):
         without = frame_lines((NORMAL,), 60, height)
-        lines = frame_lines((STATUS,), 60, height)
+        lines = frame_lines((USED,), 60, height)
         assert [line for line in without if "resets" in line] == [
             line for line in lines if "resets" in line
         ]
@@ -105,7 +73,7 @@ def test_progress_is_quiet() -> None:
 
 
 def test_hidden_names() -> None:
-    (status,) = hidden((STATUS,))
+    (status,) = hidden((USED,))
     text = "\n".join(frame_lines((status,)))
     assert "project 1" in text
     for name in ("atlas", "ada", "Ada", "Analytical"):
