@@ -126,7 +126,7 @@ def _may_run_out(
         f"may run out, not before {at} ({percent} %)",
         f"may run out from {at} ({percent} %)",
         f"may run out from {at}",
-        f"maybe out from {at}",
+        f"may run out {at}",
         f"may be out {at}",
     )
 

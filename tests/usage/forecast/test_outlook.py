@@ -131,7 +131,7 @@ def test_most_chances_have_an_earliest_time_only() -> None:
         "may run out, not before 14:00 (65 %)",
         "may run out from 14:00 (65 %)",
         "may run out from 14:00",
-        "maybe out from 14:00",
+        "may run out 14:00",
         "may be out 14:00",
     )
     week = by_forecast(0.66, 30 * 60 + 59, 50 * 60, key="seven_day")
