@@ -1,7 +1,7 @@
 """What bars read that want more than a line: JSON objects, and the menu of xbar.
 
-They show the first account. Whatever is wrong is in the text, because bars hide a module whose
-command fails.
+They show the first account. Problems are in the text, because bars hide a module if its command
+fails.
 """
 
 from __future__ import annotations

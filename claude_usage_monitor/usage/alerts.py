@@ -74,7 +74,7 @@ class Alert(NamedTuple):
 
     @property
     def marked_limit(self) -> str | None:
-        """The limit whose row shows this alert until it is over; ``None`` for a passing event."""
+        """The limit that has this alert in its row until it is over; ``None`` if it never has."""
         if self.event not in _LASTING:
             return None
         return self.event if self.window is None else self.window.key
@@ -110,7 +110,7 @@ class AlertRules:
         now: datetime,
         clock: ClockStyle,
     ) -> list[Alert]:
-        """Return every alert whose condition holds, whether or not it was sent.
+        """Return every alert that is true now, whether or not it was sent.
 
         ``current`` has the stored instance of each window, ``ended`` those that ended lately. Old
         figures call for none.

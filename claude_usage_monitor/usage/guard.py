@@ -44,7 +44,7 @@ class GuardedWindow(NamedTuple):
 class Decision(NamedTuple):
     """Whether enough is left in all guarded windows, and when it may be (by this computer's clock).
 
-    Not enough in one window decides, whatever is unknown of others.
+    One window without enough decides, even if others are unknown.
     """
 
     outcome: Literal["ok", "not_enough", "unknown"]

@@ -40,7 +40,7 @@ def _with_placeholder(text: str, name: str, placeholder: str) -> str:
 
 
 def _without_name(problem: Problem, name: str, placeholder: str) -> Problem:
-    """Return a problem whose texts do not name the account."""
+    """Return a problem with texts that do not name the account."""
     hint = problem.hint.replace(f"accounts add {shlex.quote(name)}", "accounts add NAME")
     return problem._replace(
         message=_with_placeholder(problem.message, name, placeholder),

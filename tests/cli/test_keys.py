@@ -83,7 +83,7 @@ def test_a_paste_is_ignored_to_its_end() -> None:
 
 @given(st.lists(st.tuples(st.binary(max_size=200), st.booleans())))
 def test_any_bytes_give_plain_keys(pieces: list[tuple[bytes, bool]]) -> None:
-    """Whatever a terminal sends, the result is at most 64 ASCII keys without an escape."""
+    """Any bytes of a terminal become at most 64 ASCII keys without an escape."""
     parser = KeyParser()
     for piece, pause in pieces:
         keys = parser.parse(piece)

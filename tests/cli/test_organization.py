@@ -250,7 +250,7 @@ def test_an_unknown_account_is_refused_with_the_known_names(
 
 
 def test_a_month_starts_and_ends_in_utc(command: Command, api: AdminApi) -> None:
-    """On a computer whose time zone is eleven hours behind UTC, the days are those of UTC."""
+    """On a computer in a time zone eleven hours behind UTC, the days are those of UTC."""
     done = command.run("--mode", "console", "--json", environ={"TZ": "UTC+11"})
     organization = account(done.stdout)
     today = datetime.now(UTC)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 SIZES = [(0, 0), (1, 1), (80, 1), (1, 24), (20, 6), (28, 8), (40, 12), (60, 90), (250, 60)]
-# With this interval, "next in 5m" stays on the screen for the whole test, whatever the jitter.
+# With this interval, "next in 5m" stays on the screen for the whole test, with any jitter.
 STEADY_INTERVAL = ("--interval", "295")
 
 
 @pytest.fixture
 def steady(api: Api, store: Store) -> datetime:
-    """Let the API return figures whose texts do not change in the next seconds.
+    """Let the API return figures with texts that do not change in the next seconds.
 
     Returns the time of the figures: every countdown has half a minute to its next change.
     """

@@ -49,7 +49,7 @@ class Site(LoopbackClient):
 
 @pytest.fixture
 def site(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Site]:
-    """Return a running server. Whatever happens, nothing is printed or logged."""
+    """Return a running server, which never prints or logs anything."""
     caplog.set_level(logging.WARNING)
     running = Site()
     yield running

@@ -154,7 +154,7 @@ def test_errors_are_classified_by_code(path: Path) -> None:
 
 
 def test_a_read_only_file_system_has_a_remedy_that_works() -> None:
-    """Nobody can give themselves access there."""
+    """No user can give themselves access there."""
     error = OSError(errno.EROFS, os.strerror(errno.EROFS))
     assert "the file system is read-only" == reason_for(error)
     assert "CLAUDE_USAGE_MONITOR_HOME" in remedy_for(error)

@@ -21,7 +21,7 @@ class Store:
     path: Path
 
     def login(self, token: str = TOKEN, *, expires_in: float = HOUR, **more: object) -> None:
-        """Store a login whose token expires in so many seconds from now."""
+        """Store a login; its token expires in so many seconds from now."""
         login = {
             "accessToken": token,
             "refreshToken": "sk-ant-ort01-canary-refresh",

@@ -15,9 +15,9 @@ The truth is printed as JSON (or written to `--truth`):
     C = {"messages", "input", "output", "cache_read", "cache_write_5m", "cache_write_1h",
          "searches"}
 
-One message is one answer of the API (one `message.id`), whatever number of lines and files hold
-it. A project is the session's first `cwd`, a worktree folded into its repository, the drive letter
-upper case. A subagent belongs to its parent's session and project. Hours are UTC, of the message's
+One message is one answer of the API (one `message.id`), in any number of lines and
+files. A project is the session's first `cwd`, a worktree folded into its repository, the drive
+letter upper case. A subagent belongs to its parent's session and project. Hours are UTC, of the message's
 first line. Advisor tokens are under the advisor's model and add no message.
 
 `--readings FILE` writes what a monitor would have recorded meanwhile (JSON lines: `reading`, whole

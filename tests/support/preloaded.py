@@ -43,7 +43,7 @@ class Session(IntEnum):
 
     OF_THE_TESTS = 0
     NEW = 1
-    NEW_WITH_TERMINAL = 2  # standard output, whose Ctrl+C and end send signals
+    NEW_WITH_TERMINAL = 2  # standard output: its Ctrl+C and its end send signals
 
 
 class PreloadedProcess:

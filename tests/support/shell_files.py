@@ -171,7 +171,7 @@ def _whole_parser() -> argparse.ArgumentParser:
 
 
 def _actions(parser: argparse.ArgumentParser, name: str = "") -> Iterator[argparse.Action]:
-    """Yield every argument that may complete; a new account has a name that nobody knows yet."""
+    """Yield every argument that may complete; the name of a new account cannot."""
     for action in parser._actions:  # noqa: SLF001 - there is no public list
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for child_name, child in action.choices.items():

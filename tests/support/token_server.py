@@ -304,8 +304,8 @@ class TokenServer:
             family = self._by_token.get(document.get("refresh_token", ""))
             code = self._codes.get(document.get("code", ""))
             account = family.account if family else code.account if code else None
-            for number, (whose, fault) in enumerate(self._faults):
-                if whose in (None, account):
+            for number, (target, fault) in enumerate(self._faults):
+                if target in (None, account):
                     del self._faults[number]
                     return fault
             return None
@@ -343,7 +343,7 @@ class TokenServer:
         token = document.get("refresh_token", "")
         family = self._by_token.get(token)
         if family is not None and token != family.current:
-            self._end(family)  # it was spent before: nobody can tell which client is the right one
+            self._end(family)  # it was used before, and either client may be the thief
         if family is None or not family.alive:
             return "invalid_grant: Refresh token not found or invalid"
         self._rotate(family)
@@ -545,7 +545,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _respond(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        with contextlib.suppress(ConnectionError):  # nobody waits for it any more
+        with contextlib.suppress(ConnectionError):  # the client has left
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
                 self.send_header(name, value)

@@ -103,7 +103,7 @@ def by_hour(uses: Iterable[Use], hour: Callable[[int], str]) -> Sums:
 
 
 class GrowingTree:
-    """A copy of a tree whose files grow by random pieces, cut at any byte."""
+    """A copy of a tree; its files grow by random pieces, cut at any byte."""
 
     def __init__(self, source: Path, target: Path, rng: random.Random) -> None:
         self._rng = rng

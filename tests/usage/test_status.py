@@ -33,7 +33,7 @@ def test_a_status_without_figures_is_not_stale_and_has_no_age() -> None:
 
 
 def test_ages_use_the_clock_of_the_api() -> None:
-    """A computer whose clock is a day ahead does not show figures a day old."""
+    """A computer with a clock a day ahead does not show figures a day old."""
     ahead = STATUS._replace(clock_skew=timedelta(days=1))
     assert timedelta(seconds=7) == ahead.age(NOW + timedelta(days=1, seconds=7))
     assert timedelta() == STATUS.age(NOW - timedelta(hours=1))

@@ -81,7 +81,7 @@ class Alerting:
             output.terminal(channels.RESTORE_TITLE)
 
     def marked(self, statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
-        """Return the statuses with the limits whose alerts are not over."""
+        """Return the statuses with the limits that have unfinished alerts."""
         none: frozenset[str] = frozenset()
         return tuple(
             status._replace(alerts=self._marked.get(status.account.name, none))

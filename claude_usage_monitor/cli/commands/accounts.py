@@ -2,8 +2,8 @@
 
 Without a command, the accounts are listed.
 
-The account `claude-code` always exists: it is whatever Claude Code is logged in
-to. A name is any printable text up to 64 characters. Tokens and keys are never
+The account `claude-code` always exists: it is Claude Code's own
+login. A name is any printable text up to 64 characters. Tokens and keys are never
 passed as arguments.
 """
 

@@ -20,7 +20,7 @@ def show(request: DashboardRequest) -> int:
     """Print the stored figures and close standard output, then read the accounts that are due.
 
     An account without stored figures is read first. Returns 0 once the text is printed, because
-    bars hide a module whose command fails: the text says what is wrong.
+    bars hide a module if its command fails: the text says what is wrong.
     """
     render = format_named("plain" if request.format is None else request.format)
     try:
@@ -58,7 +58,7 @@ def _read_due(
     accounts: Sequence[DisplayedAccount],
     statuses: Sequence[AccountStatus],
 ) -> None:
-    """Read the accounts whose next read is due: the next run prints what they store."""
+    """Read the accounts that are due: the next run prints what they store."""
     now = utc_now()
     due = [
         displayed

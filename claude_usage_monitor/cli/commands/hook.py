@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Store the event on standard input. Returns 0, whatever happens."""
+    """Store the event on standard input. Returns 0 even if that fails."""
     del options
     try:
         record_hook(read_input(), os.environ, utc_now())

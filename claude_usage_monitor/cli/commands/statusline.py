@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Store the figures of standard input and print the line.
 
-    Returns 0, whatever happens then. Raises InvalidSetting if there is no such format.
+    Returns 0 even if that fails. Raises InvalidSetting if there is no such format.
     """
     if options.format is None:
         render, clock = load_format("statusline"), ClockStyle()

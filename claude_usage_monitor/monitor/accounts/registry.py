@@ -128,7 +128,7 @@ class AccountRegistry:
                 yield status.profile.organization
 
     def identity_of(self, listed: ListedAccount) -> str | None:
-        """Return whose login or organization an account is; ``None`` until the API has said so."""
+        """Return an account's identity; ``None`` until the API has confirmed it."""
         if listed.saved is not None:
             return listed.saved.profile.identity
         services = self.services

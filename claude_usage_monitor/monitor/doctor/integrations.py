@@ -211,7 +211,7 @@ WantedBy=default.target
 
 
 def installed(environ: Mapping[str, str]) -> tuple[Integration, ...]:
-    """Return the places whose program is on this computer."""
+    """Return the integrations with a program on this computer."""
     path = environ.get("PATH", os.defpath)
     return tuple(
         row

@@ -22,7 +22,7 @@ _RESETS_SINCE = timedelta(hours=1)  # an older reset is not alerted
 
 
 class AccountAlerts:
-    """The alerts of one subscription. ``identity`` returns whose figures are stored for it."""
+    """The alerts of one subscription. ``identity`` returns that of its stored figures."""
 
     def __init__(
         self,

@@ -83,7 +83,7 @@ class PaceMakerMonitor:
     ) -> str | None:
         """Return why its usage may not be this login's; ``None`` if it certainly is.
 
-        Pace Maker's files do not say whose figures they contain, but it always uses the token in
+        Pace Maker's files do not name the account of their figures, but it always uses the token in
         the credentials file. So the figures are this login's if all of these are true: the login
         comes from that file, the API has confirmed the token's account, and Pace Maker sent its
         request after the last change of the file.

@@ -149,7 +149,7 @@ class SubscriptionReader(Reader):
         return self._snapshot_and_status(previous, self._clock())[1]
 
     def identity(self) -> str | None:
-        """Return whose figures are stored for this account; ``None`` before its first login."""
+        """Return the identity of this account's stored figures; ``None`` before its first login."""
         return self._identity or self._login_source.snapshot(self._clock()).identity
 
     def history_view(

@@ -54,7 +54,7 @@ def status_after_input(content: bytes, environ: Mapping[str, str], now: datetime
 
 
 def login_state(state: StateStore, environ: Mapping[str, str], now: datetime) -> LoginState:
-    """Return whose login Claude Code has, without a request and without the keychain."""
+    """Return the identity of Claude Code's login, without a request and without the keychain."""
     try:
         credential = CredentialFinder(environ, use_keychain=False).find(now)
     except UsageMonitorError:

@@ -38,7 +38,7 @@ class StatuslineInput(NamedTuple):
 
 
 def parse_statusline_input(content: bytes, now: datetime) -> StatuslineInput:
-    """Return the figures in an input. Never raises, whatever the content is."""
+    """Return the figures in an input. Never raises, for any content."""
     try:
         document = values.json_object(values.parse_json(content)) or {}
     except ValueError:

@@ -26,7 +26,7 @@ class Limits(NamedTuple):
 class KeyringBackend(Protocol):
     """A platform's keyring, opened for one operation.
 
-    Every method may raise KeyringFailure, TimeoutError, or whatever the platform's library raises.
+    Every method may raise KeyringFailure, TimeoutError, or any error of the platform's library.
     """
 
     def read(self, account_id: str) -> str | None:

@@ -29,7 +29,7 @@ _DATA_TABLES = (
 )  # fmt: skip
 _HISTORY_TABLES = ("hourly", "window_instance", "tracking", "plan_change")
 _PROVISIONAL_PREFIX = "token:"
-WITHOUT_LOGIN = "no login"  # whose history an import before the first login is
+WITHOUT_LOGIN = "no login"  # identity of a history that was imported before the first login
 _MAX_FINGERPRINTS = 1000  # a year of one new token every eight hours
 
 

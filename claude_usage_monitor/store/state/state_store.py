@@ -1,4 +1,4 @@
-"""state.db for the rest of the program: every operation succeeds, whatever the disk does.
+"""state.db for the rest of the program: every operation succeeds, even if the disk fails.
 
 On a full disk, with a damaged file or without permissions the operations continue in memory with
 what could be read, the file is tried again every minute, and `StateStore.notice` says so.

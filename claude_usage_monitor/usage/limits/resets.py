@@ -229,7 +229,7 @@ def _follow(
 
 
 def _is_old(track: Track | None, reading: Reading) -> bool:
-    """Return whether a reading is no newer than the last one, whose clock was about right."""
+    """Return whether a reading is no newer than the last one, made with about the right clock."""
     return track is not None and track.read_at - _CLOCK_STEP <= reading.read_at <= track.read_at
 
 
@@ -386,7 +386,7 @@ def _put_off(track: Track, window: WindowInstance, reading: Reading) -> tuple[Tr
 def _same_window(
     track: Track, window: WindowInstance, reading: Reading, *, is_plan_change: bool
 ) -> tuple[Track, Step]:
-    """Follow a reading of the running window, whose reset time may have moved."""
+    """Follow a reading of the running window; its reset time may have moved."""
     at, utilization = reading.read_at, reading.utilization or 0.0
     change = Change.SAME
     resets_at = window.resets_at

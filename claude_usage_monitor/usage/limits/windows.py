@@ -194,7 +194,7 @@ class UsageWindow(NamedTuple):
     ) -> float | None:
         """Return how much of the window's time has passed, 0.0–100.0; ``None`` when unknown.
 
-        ``hours`` is the length of a window whose key does not name it.
+        ``hours`` is the length of a window if its key does not name it.
         """
         length = self.length if hours is None else timedelta(hours=hours)
         moment = given_or_current(now)

@@ -43,7 +43,7 @@ def often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Stream:
-    """A running ``--follow`` whose lines a test reads."""
+    """A running ``--follow``; a test reads its lines."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -88,7 +88,7 @@ def streams() -> Iterator[list[Stream]]:
 
 @pytest.fixture
 def stored(command: Command, api: Api, store: Store) -> Api:
-    """Return the API after one request, whose figures are stored."""
+    """Return the API after one request; its figures are stored."""
     store.login()
     assert command.run("--json").returncode == 0
     return api

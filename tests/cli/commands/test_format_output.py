@@ -28,7 +28,7 @@ HOSTILE = "#S#(touch x)%n|<b>"
 
 @pytest.fixture
 def stored(command: Command, api: Api, store: Store) -> Api:
-    """Return the API after one request, whose figures are stored."""
+    """Return the API after one request; its figures are stored."""
     store.login()
     assert command.run("--json").returncode == 0
     return api

@@ -52,7 +52,7 @@ def test_an_imported_life_has_its_windows_and_limits_hit(
     truth = [line for line in lines if line["type"] == "window" and line["peak"] > 0]
     ours = {(window["key"], window["resets_at"]) for window in document["windows"]}
     theirs = {(window["key"], window["resets_at"]) for window in truth}
-    assert len(theirs - ours) <= 2  # windows that nobody watched
+    assert len(theirs - ours) <= 2  # windows without readings
     assert not ours - theirs
     hits = {hit["key"]: hit["count"] for hit in document["limits_hit"]}
     for key in ("five_hour", "seven_day"):

@@ -1,4 +1,4 @@
-"""An account whose name every place could take for something else."""
+"""An account with a name that every bar could misread."""
 
 from __future__ import annotations
 

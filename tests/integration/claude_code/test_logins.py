@@ -24,7 +24,7 @@ poller._LOGIN_CHECK_INTERVAL = datetime.timedelta(seconds=0.5)
 
 LIFETIME = 20.0  # seconds of a login: three panes show figures before it ends, on a busy machine
 
-# A browser whose user consents at once, and whose page for the login is that of the test's server.
+# A browser that consents at once, and opens the login page of the test's server.
 BROWSER = """#!{python} -I
 import sys, urllib.request
 from urllib.parse import urlsplit

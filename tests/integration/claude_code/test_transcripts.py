@@ -32,7 +32,7 @@ def test_the_sums_are_those_of_the_replies(claude: ClaudeCode, command: Command)
 def test_a_session_counts_for_the_account_that_it_names(
     claude: ClaudeCode, command: Command
 ) -> None:
-    """Each session's line ``session-owner`` says whose use it was."""
+    """Each session's line ``session-owner`` names the account."""
     claude.log_in("work")
     assert 0 == command.run("accounts", "add", "Work", "--from-claude-code").returncode
     for _ in range(2):

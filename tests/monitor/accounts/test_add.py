@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.login import Store
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+NOWHERE = "http://127.0.0.1:9"  # the discard port: no server
 CANARY = "canary-5f2a91"
 ADMIN_KEY = "sk-ant-admin01-" + CANARY
 ME = "/v1/organizations/me"

@@ -28,7 +28,7 @@ def test_own_email_is_the_setting_else_that_of_claude_json(home: Path) -> None:
     services.state.store_profile("print", Profile(email="login@example.com", account_uuid="uuid"))
     services.state.link_identity("print", "uuid")
     services.state.record_login("claude-code", "uuid", utc_now())
-    assert "file@example.com" == own_email(services, config)  # whatever was read before
+    assert "file@example.com" == own_email(services, config)  # although another was read before
     services.settings = Settings(email="set@example.com")
     assert "set@example.com" == own_email(services, config)
 

@@ -263,7 +263,7 @@ def test_without_an_organization_the_hint_says_how_to_add_one(every: bool) -> No
 
 
 def test_all_accounts_are_those_with_a_login(server: TokenServer, store: Store) -> None:
-    """If there are none, it is Claude Code's account, whose hint says what to do."""
+    """If there are none, it is Claude Code's account, and its hint says what to do."""
     assert ["claude-code"] == shown(every=True)
     save_account(server.issue("one"), "one")
     assert ["one"] == shown(every=True)
@@ -373,7 +373,7 @@ def test_two_accounts_that_are_the_same_login_are_shown_once_and_named(
     store.write(as_bytes(server.issue("one")))
     found = registry()
     reader = found.reader(found.find("claude-code"))
-    reader.read(AccountStatus(CLAUDE_CODE))  # the API says whose login it is
+    reader.read(AccountStatus(CLAUDE_CODE))  # the API names the account
     assert ["claude-code"] == shown(every=True)
     accounts = SelectedAccounts(registry(), (), "auto", every=True)
     assert "one is the same login as claude-code: shown once." == accounts.warning

@@ -165,7 +165,7 @@ def test_the_version_changes_with_the_accounts(server: TokenServer) -> None:
 def test_the_displayed_account_stays_when_the_list_becomes_unreadable(
     server: TokenServer, names: tuple[str, ...]
 ) -> None:
-    """Live mode does not leave because of a problem, whatever key is pressed."""
+    """Live mode does not leave because of a problem, for any key."""
     accounts = selection(*names)
     before = displayed(accounts)
     accounts.version()

@@ -144,7 +144,7 @@ class Scene:
 def scene(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Scene]:
-    """Return a scene without a browser. Whatever happens, nothing is printed."""
+    """Return a scene without a browser, which never prints anything."""
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with TokenServer() as server:
@@ -225,7 +225,7 @@ def test_a_pasted_code_works_while_the_browser_is_open(scene: Scene) -> None:
 
 
 def test_the_address_of_the_last_page_can_be_pasted(scene: Scene) -> None:
-    """A browser on another computer ends at an error page, whose address contains the code."""
+    """A browser on another computer ends at an error page with the code in its address."""
     scene.install_browser("pass")
 
     def paste() -> None:
@@ -474,7 +474,7 @@ def test_ctrl_c_ends_the_wait(scene: Scene, browser: bool) -> None:
     ],
 )
 def test_a_code_is_exchanged_once(scene: Scene, fault: Any, kind: type[Exception]) -> None:  # noqa: ANN401
-    """Whatever the first reply was: a second exchange could only revoke the login of the first."""
+    """After any first reply: a second exchange could only revoke the login of the first."""
     scene.server.script(fault)
     scene.meanwhile(lambda: scene.typed.put(scene.server.authorize(scene.manual_url)))
     assert kind is type(scene.fail(browser=False))

@@ -123,7 +123,7 @@ def assert_saved(server: TokenServer) -> None:
 
 
 class Running:
-    """A command whose standard error is read line by line."""
+    """A command; a test reads its standard error line by line."""
 
     def __init__(self, *arguments: str, environ: dict[str, str] | None = None) -> None:
         self._process = subprocess.Popen(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.limits.resets import WindowInstance
 
 ADA = "uuid-of-ada"
-_NEAR = timedelta(minutes=10)  # windows whose resets are this close are one
+_NEAR = timedelta(minutes=10)  # windows with resets this close are one
 
 
 def test_each_reset_and_limit_hit_is_in_the_history_and_in_one_alert(tmp_path: Path) -> None:

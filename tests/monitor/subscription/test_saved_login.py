@@ -108,7 +108,7 @@ def access_token(credentials: Mapping[str, object]) -> str:
 
 
 def refused_login(server: TokenServer, account: str = OURS) -> dict[str, Any]:
-    """Return a login whose access token the API refuses, although it has not expired."""
+    """Return a login with an access token that the API refuses before it expires."""
     credentials: dict[str, Any] = server.issue(account)
     credentials["claudeAiOauth"]["accessToken"] = "sk-ant-oat01-refused"
     return credentials
@@ -637,7 +637,7 @@ def test_a_login_refreshed_by_another_process_is_used(server: TokenServer) -> No
 def test_a_login_that_claude_code_has_renewed_is_followed_by_the_same_command(
     claude: ClaudeCode, home: Path
 ) -> None:
-    """Also without ~/.claude.json: the API says whose the new token is."""
+    """Also without ~/.claude.json: the API names the new token's account."""
     saved = saved_from(claude)
     same_login_refreshed(claude)
     (home / ".claude.json").unlink(missing_ok=True)

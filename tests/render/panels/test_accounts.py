@@ -94,7 +94,7 @@ def test_borders_are_straight(
 def test_accounts_stay_in_order_and_hidden_ones_are_counted(
     statuses: Sequence[AccountStatus], width: int, height: int | None, shift: int
 ) -> None:
-    """Whatever their figures are. The active account is never hidden."""
+    """With any figures. The active account is never hidden."""
     names = names_in(plain(statuses, width, height))
     assert names == sorted(names)
     assert "Q00" in names

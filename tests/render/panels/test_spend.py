@@ -210,7 +210,7 @@ def test_the_title_is_the_organization_and_the_month() -> None:
     assert "Organization" in frame_lines((READING,), 60)[0]
 
 
-# --- the month, and whose use it was --------------------------------------------------------------
+# --- the month, by workspace and user -----------------------------------------------------------
 
 
 def changed(**claude_code: object) -> AccountStatus:

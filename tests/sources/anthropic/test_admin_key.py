@@ -36,7 +36,7 @@ def test_every_other_key_is_refused_with_a_reason(raw: str, words: str) -> None:
 
 @given(st.text(max_size=60))
 def test_an_error_about_a_key_never_quotes_it(rest: str) -> None:
-    """Whatever is wrong with the key."""
+    """For any mistake in the key."""
     raw = "sk-ant-api03-quoted" + rest
     with pytest.raises(NoCredentials) as caught:
         checked_admin_key(raw)

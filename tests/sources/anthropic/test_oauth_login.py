@@ -463,7 +463,7 @@ def test_a_missing_server_has_used_no_token() -> None:
 
 
 def test_each_call_sends_one_request(server: TokenServer) -> None:
-    """Whatever the reply is, a code or a token is never sent twice."""
+    """A code or a token is never sent twice, after any reply."""
     faults = [refused(500), refused(429), dropped(), garbled(), refused(302), refused(408)]
     server.script(*faults)
     for _ in faults:

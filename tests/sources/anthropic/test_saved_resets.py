@@ -28,7 +28,7 @@ def grant(identifier: str, left: object = 1, days: float | None = 3, **more: obj
 
 def saved(block: object) -> SavedResets | None:
     usage = usage_from(as_bytes({**usage_body(), "cedar_ember": block}), NOW)
-    assert 4 == len(usage.windows) + (usage.extra_usage is not None)  # whatever the block is
+    assert 4 == len(usage.windows) + (usage.extra_usage is not None)  # with any block
     return usage.saved_resets
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002 - fakes have the parameters of what they replace
-"""What `KeyringStore` does with whatever keyring it has."""
+"""What `KeyringStore` does with each kind of keyring."""
 
 from __future__ import annotations
 

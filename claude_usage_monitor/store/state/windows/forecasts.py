@@ -102,7 +102,7 @@ def _forecast(columns: tuple[Any, ...]) -> Forecast:
 
 
 def interval_score(connection: sqlite3.Connection, now: datetime) -> IntervalScore:
-    """Return how often the 80 % interval held, in all windows whose end is known.
+    """Return how often the 80 % interval held, in all windows with a known end.
 
     The end is known if the window ran out at a known time, or somebody read it in the last quarter
     of its time. An interval that ends beyond the reset includes the reset.

@@ -1,6 +1,6 @@
 """Limits hit that Claude Code reported through its hook.
 
-An event names no window. A ``usage_limit`` is one hit of the binding window, whatever its figure.
+An event names no window. A ``usage_limit`` is one hit of the binding window, at any figure.
 Claude Code reports a plan's limit and a passing 429 alike as ``rate_limit``: that one is a hit of a
 window that a reading within ten minutes shows at 99 % or more.
 """
