@@ -112,7 +112,8 @@ def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: Clock
 def summary(history: History, days: float) -> list[str]:
     """Return how often the limits were hit, and how much of the time was watched."""
     found = [
-        f"{label_for(hits.key)}: {_hits(hits.count, hits.blocked)} in {days:g} days"
+        f"{label_for(hits.key)}: {_hits(hits.count, hits.blocked)}"
+        f" in {days:g} day{'' if days == 1 else 's'}"
         for hits in history.limits_hit
     ]
     if history.watched_share is not None:

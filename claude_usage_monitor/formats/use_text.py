@@ -17,7 +17,7 @@ from claude_usage_monitor.usage.attribution.report import (
 )
 from claude_usage_monitor.usage.attribution.shown import error_text
 from claude_usage_monitor.usage.attribution.window_use import UseRow
-from claude_usage_monitor.usage.durations import clock_time, countdown
+from claude_usage_monitor.usage.durations import clock_time, countdown, date_and_time
 from claude_usage_monitor.usage.limits.windows import percent_text, whole_percent
 
 ELSEWHERE = "elsewhere"
@@ -135,7 +135,7 @@ def _remarks(report: UseReport, now: datetime, options: FormatOptions) -> list[s
 
 
 def _rise(rise: LastRise, now: datetime, options: FormatOptions) -> str:
-    began, ended = (clock_time(at, now, options.clock) for at in (rise.began_at, rise.ended_at))
+    began, ended = (date_and_time(at, now, options.clock) for at in (rise.began_at, rise.ended_at))
     names = [rise.project and short_names([rise.project])[rise.project]]
     if rise.session is not None:
         session = _short_session(rise.session)

@@ -117,6 +117,10 @@ def test_the_table_says_what_was_hit_and_what_was_seen() -> None:
     ] == formats.table(HISTORY, 30, NOW, CLOCK).splitlines()
 
 
+def test_one_day_is_singular() -> None:
+    assert formats.summary(HISTORY, 1)[1] == "Fable: limit not hit in 1 day"
+
+
 @pytest.mark.parametrize(
     ("width", "headings"),
     [

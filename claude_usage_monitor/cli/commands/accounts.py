@@ -68,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s NAME METHOD [--no-browser] [--replace]"
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="the name to give it")
     group = parser.add_argument_group("METHOD (exactly one)")
     method = group.add_mutually_exclusive_group(required=True)
     method.add_argument(
