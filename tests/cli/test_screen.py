@@ -66,11 +66,15 @@ def test_only_the_lines_that_changed_are_written(
 ) -> None:
     """A changed figure rewrites its own row."""
     terminal = opened(command, environ=environ_with_short_floor(home, tmp_path))
+    terminal.wait_for("next in")  # all of the last frame
+    terminal.wait_until_quiet(0.5)
     before = len(terminal.written)
 
     api.answer(usage_body(steady, five_hour=79.0))
-    terminal.press_until("r", "79 %")
-    terminal.wait_until_quiet()
+    terminal.type("r")  # once: a second read might begin before the last frame
+    terminal.wait_for("79 %")
+    terminal.wait_for("next in")
+    terminal.wait_until_quiet(0.5)
 
     written = terminal.written[before:].decode()
     assert [name in written for name in ("5-hour", "7-day", "Fable")] == [True, False, False]
