@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
+from claude_usage_monitor.cli.exit_codes import exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
@@ -110,7 +110,7 @@ class DashboardRequest(NamedTuple):
 
         return hidden(statuses)
 
-    def report(self, statuses: Sequence[AccountStatus]) -> ExitCode:
+    def report(self, statuses: Sequence[AccountStatus]) -> int:
         """Write every account's notice and problem to standard error; return the exit code."""
         now = utc_now()
         style = clock_style(self.environ, now, self.settings)

@@ -66,7 +66,7 @@ def close() -> None:
 
 def json(document: str) -> None:
     """Write a JSON document and a newline; escape characters that stdout cannot encode."""
-    if not _is_utf8(stdout().encoding) or re.search("[\ud800-\udfff]", document):
+    if not _is_utf8(stdout().encoding) or not _is_unicode(document):
         document = re.sub("[^\0-\x7f]+", _escaped, document)
     data(f"{document}\n")
 
@@ -169,6 +169,15 @@ def _is_utf8(encoding: str | None) -> bool:
         return codecs.lookup(encoding or "ascii").name == "utf-8"
     except LookupError:
         return False
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -17,8 +17,8 @@ from claude_usage_monitor.errors import (
     RateLimited,
     UsageMonitorError,
 )
-from claude_usage_monitor.sources.reply import MAX_WAIT
 from claude_usage_monitor.store.state.ledger import Backoff
+from claude_usage_monitor.usage.durations import MAX_WAIT
 from claude_usage_monitor.usage.status import Problem
 
 MIN_REPORT_INTERVAL = timedelta(seconds=60)  # Anthropic: reports "once per minute"

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor import __version__
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.anthropic.api_url import base_url_from, token_base_url_from
-from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.paths import accounts_path, fallback_path, secrets_path, state_path
+from claude_usage_monitor.store.paths import (
+    accounts_path,
+    fallback_path,
+    has_accounts,
+    secrets_path,
+    state_path,
+)
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.state_store import StateStore
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.login.saved_logins import SavedLogins
     from claude_usage_monitor.monitor.login.stored import CredentialStore
     from claude_usage_monitor.sources.http import HttpClient
+    from claude_usage_monitor.store.accounts.account_store import AccountStore
     from claude_usage_monitor.store.secrets.secret_store import SecretStore
 
 
@@ -48,14 +54,30 @@ class Services:
         self.clock = clock
         self.live = live
         self.random_fraction = random_fraction
-        self.live = live
         self.state = StateStore(state_path(environ), fallback=fallback_path(environ), live=live)
-        self.accounts = AccountStore(accounts_path(environ), secrets_path(environ), announce)
         self.finder = CredentialFinder(environ)
         self._announce = announce
         self._base_url = base_url_from(environ)
+        self._accounts: AccountStore | None = None
         self._saved_logins: SavedLogins | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    @property
+    def accounts(self) -> AccountStore:
+        """The accounts that the user added; imported and created on first use."""
+        with self._lock:
+            if self._accounts is None:
+                # Takes 2 ms; only users with saved accounts need it.
+                from claude_usage_monitor.store.accounts.account_store import AccountStore
+
+                paths = accounts_path(self.environ), secrets_path(self.environ)
+                self._accounts = AccountStore(*paths, self._announce)
+            return self._accounts
+
+    @property
+    def existing_accounts(self) -> AccountStore | None:
+        """The same; ``None`` if the user has never added an account."""
+        return self.accounts if has_accounts(self.environ) else None
 
     @property
     def saved_logins(self) -> SavedLogins:

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-
-MAX_WAIT = timedelta(hours=24)
-"""The longest wait that is obeyed; a longer ``Retry-After`` counts as this."""
 
 _MAX_RETRY_AFTER = timedelta(days=365)  # a longer one is shown as this
 
@@ -33,9 +31,6 @@ class Reply(NamedTuple):
 
 def http_date(raw: str) -> datetime | None:
     """Return the UTC instant of a date header, ``None`` if it is not a date."""
-    # Imported here: saves `--json` 9 ms when it shows stored figures. requests imports it anyway.
-    from email.utils import parsedate_to_datetime
-
     try:
         moment = parsedate_to_datetime(raw)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -15,6 +15,7 @@ else:
     import pwd
 
 APP = "claude-usage-monitor"
+ACCOUNTS_BACKUP = "accounts-backup.json"  # beside the list of accounts
 HOME_VARIABLE = "CLAUDE_USAGE_MONITOR_HOME"
 
 _XDG = {"config": ("XDG_CONFIG_HOME", ".config"), "state": ("XDG_STATE_HOME", ".local/state")}
@@ -48,6 +49,12 @@ def secrets_path(environ: Mapping[str, str]) -> str:
 def locks_path(environ: Mapping[str, str]) -> str:
     """Return the folder of the locks that processes use while they refresh a login."""
     return _in_state_folder(environ, "locks")
+
+
+def has_accounts(environ: Mapping[str, str]) -> bool:
+    """Return whether there may be a list of accounts, a copy of it, or secrets of accounts."""
+    backup = _in_state_folder(environ, ACCOUNTS_BACKUP)
+    return any(map(_may_exist, (accounts_path(environ), backup, secrets_path(environ))))
 
 
 def fallback_path(environ: Mapping[str, str]) -> str:
@@ -86,6 +93,16 @@ def _folder(environ: Mapping[str, str], kind: Literal["config", "state"]) -> str
         return os.path.join(base, APP)
     home = environ.get("HOME", "")
     return os.path.join(home if os.path.isabs(home) else _home_of_user(), default, APP)
+
+
+def _may_exist(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder that cannot be entered
+        return True
+    return True
 
 
 def _home_of_user() -> str:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
+MAX_WAIT = timedelta(hours=24)
+"""The longest wait that is obeyed; a longer ``Retry-After`` counts as this."""
 
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from unicodedata import normalize
 
 from claude_usage_monitor.errors import (
     CredentialsExpired,
@@ -151,3 +152,8 @@ class AccountStatus(NamedTuple):
             return None
         until = throttling.backoff_until
         return until if until is not None and until <= next_read_at else None
+
+
+def name_key(name: str) -> str:
+    """Return a key that is equal for names that differ only in case or Unicode composition."""
+    return normalize("NFC", normalize("NFC", name).casefold())

@@ -115,7 +115,7 @@ def test_a_missing_login_is_one_episode() -> None:
     "code", ["no_credentials", "permission_denied", "secret_store_unavailable"]
 )
 def test_every_problem_that_needs_a_login_is_worth_a_word(code: str) -> None:
-    assert exit_code_for(code) is ExitCode.LOGIN_NEEDED
+    assert exit_code_for(code) == ExitCode.LOGIN_NEEDED
     (alert,) = alerts(status(10.0, problem=Problem(code, "Refused.", "Log in.")))
     assert "login" == alert.event
 

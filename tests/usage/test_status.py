@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unicodedata import normalize
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import CredentialsExpired
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem, name_key
 from claude_usage_monitor.usage.throttling import Throttling
 from tests.support.payloads import NOW
 from tests.support.spends import ORGANIZATION
@@ -82,3 +85,16 @@ def test_a_back_off_of_pace_maker_pauses_reads_that_are_due_after_it(
         status.paused_until(NOW)
     )
     assert status._replace(throttling=None).paused_until(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Straße", "STRASSE"), ("É", "e\u0301"), ("ΟΔΟΣ", "οδος"), ("ﬁ", "FI")]
+)
+def test_names_that_differ_in_case_alone_have_the_same_key(one: str, other: str) -> None:
+    assert name_key(one) == name_key(other)
+
+
+@given(st.text())
+def test_a_key_is_its_own_key_and_does_not_depend_on_composition(name: str) -> None:
+    assert name_key(name) == name_key(name_key(name))
+    assert name_key(name) == name_key(normalize("NFD", name))

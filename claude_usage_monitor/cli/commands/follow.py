@@ -36,7 +36,7 @@ def show(request: DashboardRequest) -> int:
     try:
         accounts = request.open_accounts(output.note)
     except UsageMonitorError as error:
-        if exit_code_for(error.code) is ExitCode.USAGE:
+        if exit_code_for(error.code) == ExitCode.USAGE:
             raise
         write(text_of(render, request, (), error), request.output_file)
         return ExitCode.OK

@@ -26,7 +26,7 @@ def show(request: DashboardRequest) -> int:
     try:
         accounts, statuses = _stored(request)
     except UsageMonitorError as error:
-        if exit_code_for(error.code) is ExitCode.USAGE:
+        if exit_code_for(error.code) == ExitCode.USAGE:
             raise
         write(text_of(render, request, (), error), request.output_file)
         return ExitCode.OK

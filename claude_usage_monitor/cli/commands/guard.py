@@ -145,7 +145,7 @@ def _require_windows(keys: Sequence[str], reader: Reader, status: AccountStatus)
         require_window(key, known)
 
 
-def _exit_code(decision: Decision, status: AccountStatus) -> ExitCode:
+def _exit_code(decision: Decision, status: AccountStatus) -> int:
     if decision.outcome == "ok":
         return ExitCode.OK
     if decision.outcome == "not_enough":

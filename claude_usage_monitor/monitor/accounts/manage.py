@@ -12,7 +12,7 @@ from claude_usage_monitor.monitor.accounts.registry import (
 )
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.text import clean, contains_secret
-from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
+from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
 from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.status import (
@@ -22,6 +22,7 @@ from claude_usage_monitor.usage.status import (
     AccountStatus,
     Kind,
     Problem,
+    name_key,
 )
 
 MAX_NAME_LENGTH = 64  # characters

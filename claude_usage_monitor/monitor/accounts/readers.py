@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
-from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.usage.status import Account
+
+if TYPE_CHECKING:  # takes 2 ms, and only users with saved accounts need it
+    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 
 
 def open_reader(services: Services, account: Account, saved: SavedAccount | None) -> Reader:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialsNotFound,
@@ -19,10 +19,14 @@ from claude_usage_monitor.sources.claude_code.credentials_file import (
     stored_admin_key,
 )
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.store.accounts.saved_account import SavedAccount, name_key
 from claude_usage_monitor.store.state.identities import is_provisional, token_fingerprint
 from claude_usage_monitor.suggestions import did_you_mean
-from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus, name_key
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+else:  # only for annotations, which a NamedTuple evaluates: takes 1 ms
+    SavedAccount = object
 
 
 class ListedAccount(NamedTuple):
@@ -47,7 +51,8 @@ class AccountRegistry:
 
     def all_accounts(self) -> tuple[ListedAccount, ...]:
         """Return every account, the active one first. Raises AccountsUnavailable."""
-        saved = self.services.accounts.all()
+        store = self.services.existing_accounts
+        saved = () if store is None else store.all()
         environ = self.services.environ
         listed = [LISTED_CLAUDE_CODE]
         listed += [ListedAccount(each.id, account_of(each), each) for each in saved]
@@ -69,7 +74,8 @@ class AccountRegistry:
         This is the account chosen with `accounts use`. Without a choice it is Claude Code's
         account, or the first saved subscription if Claude Code has no login.
         """
-        chosen = self.services.accounts.active_key()
+        store = self.services.existing_accounts
+        chosen = None if store is None else store.active_key()
         if chosen is not None:
             return chosen if chosen in {each.key for each in listed} else CLAUDE_CODE.name
         subscriptions = [each.key for each in listed if each.saved and each.saved.kind == "code"]
@@ -147,7 +153,8 @@ class AccountRegistry:
 
     def version(self) -> object:
         """Return a value that changes when an account is added, changed or removed."""
-        return self.services.accounts.version()
+        store = self.services.existing_accounts
+        return None if store is None else store.version()
 
     def reader(self, listed: ListedAccount) -> Reader:
         """Return the account's reader, always the same one."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_usage_monitor.files import is_foreign, is_writable_by_others
-from claude_usage_monitor.store.accounts import backup
 from claude_usage_monitor.store.paths import (
+    ACCOUNTS_BACKUP,
     accounts_path,
     config_path,
     fallback_path,
@@ -67,7 +67,7 @@ def own_paths(environ: Mapping[str, str]) -> tuple[OwnPath, ...]:
         OwnPath("spare ledger", state.with_name(spare_ledger.FILE_NAME)),
         OwnPath("transcripts", Path(transcripts_path(environ))),
         OwnPath("accounts", Path(accounts_path(environ))),
-        OwnPath("copy of accounts", state.with_name(backup.FILE_NAME)),
+        OwnPath("copy of accounts", state.with_name(ACCOUNTS_BACKUP)),
         OwnPath("encrypted file", Path(secrets_path(environ))),
         OwnPath("locks", Path(locks_path(environ)), is_folder=True, is_private=False),
         OwnPath("fallback folder", Path(fallback_path(environ)).parent, is_folder=True),

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from enum import Enum, auto
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -40,6 +40,7 @@ from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
@@ -56,13 +57,10 @@ _REFRESHABLE = frozenset((Unauthorized.code, CredentialsExpired.code))
 # Problems that last until the user logs in, or another program refreshes the login.
 _LOGIN_NEEDED = _REFRESHABLE | {MissingScope.code, Forbidden.code}
 
-
-class _Outcome(Enum):
-    """The outcome of a request for usage."""
-
-    DONE = auto()  # figures, or a problem that another credential cannot solve
-    REFUSED = auto()  # another credential may help; an expired token may also get a 429
-    LATE = auto()  # this process was suspended: others may have stored newer figures since
+_Outcome: TypeAlias = Literal["done", "refused", "late"]
+"""The outcome of a request for usage. Done: figures, or a problem that another credential cannot
+solve. Refused: another credential may help; an expired token may also get a 429. Late: this process
+was suspended, and others may have stored newer figures since."""
 
 
 class SubscriptionReader(Reader):
@@ -121,7 +119,8 @@ class SubscriptionReader(Reader):
             if isinstance(permission, Wait):
                 # Another process may have stored new figures, or this computer's clock may have
                 # been set back, which shortens a stored wait.
-                status = self._cached_status(previous)
+                if self._has_changed_since(snapshot, credential):
+                    status = self._cached_status(previous)
                 return delayed(status, permission.until, RateLimited.default_hint)
             publish(status._replace(reading=True))
             if isinstance(permission, InFlight):
@@ -131,9 +130,9 @@ class SubscriptionReader(Reader):
                 outcome = self._request_usage(credential, permission, now, status, publish)
             finally:
                 self._state.release(permission.request)  # also after Ctrl+C: others wait for it
-            if outcome is _Outcome.DONE:
+            if outcome == "done":
                 return self._cached_status(previous)
-            if outcome is _Outcome.REFUSED:
+            if outcome == "refused":
                 tried.add(credential.fingerprint)
 
     def _wait_for(self, other: InFlight) -> None:
@@ -174,6 +173,10 @@ class SubscriptionReader(Reader):
     def changed(self) -> bool:
         """Return whether another process has stored something since the last read."""
         return self._state.version(self._identity) != self._version
+
+    def _has_changed_since(self, snapshot: LoginSnapshot, credential: Credential) -> bool:
+        backoff = self._state.backoff_of(credential.fingerprint)
+        return self.changed() or backoff != snapshot.backoff
 
     def last_request_at(self) -> datetime | None:
         """Return when this reader last sent a request for usage."""
@@ -364,23 +367,23 @@ class SubscriptionReader(Reader):
             backoff = backoff._replace(requested_at=now, clock_skew=self._client.clock_skew)
             self._state.record_result(granted.request, fingerprint, backoff)
             refused = isinstance(error, CredentialError | RateLimited)
-            return _Outcome.REFUSED if refused else _Outcome.DONE
+            return "refused" if refused else "done"
         if not self._login_source.account_exists():
-            return _Outcome.DONE
+            return "done"
         if not self._state.in_flight(granted.request, self._clock()):
-            return _Outcome.LATE
+            return "late"
         if self._state.profile_of(fingerprint) is None:
             if not self._may_be_of_another_account(fingerprint, status.profile):
                 skew = self._client.clock_skew
                 publish(
                     status._replace(usage=usage, problem=None, next_read_at=None, clock_skew=skew)
                 )
-            self._request_profile(self._client, credential)
+            self._store_profile(credential, partial(oauth_api.get_profile, self._client))
         self._state.record_usage(self._state.identity_of(fingerprint), usage)
         next_request_at = now + lengthened(self._settings.api_floor, self._jitter)
         backoff = Backoff(now, next_request_at, clock_skew=self._client.clock_skew)
         self._state.record_result(granted.request, fingerprint, backoff)
-        return _Outcome.DONE
+        return "done"
 
     def _may_be_of_another_account(self, fingerprint: str, shown: Profile | None) -> bool:
         """Return whether a token may be of another account than the shown one.
@@ -390,12 +393,12 @@ class SubscriptionReader(Reader):
         is_named = shown is not None and shown.identity is not None
         return is_named and identities.is_provisional(self._state.identity_of(fingerprint))
 
-    def _request_profile(self, client: HttpClient, credential: Credential) -> None:
+    def _store_profile(
+        self, credential: Credential, get_profile: Callable[[Secret], Profile]
+    ) -> None:
         """Request the profile of a token, once, and store it whether or not this succeeds."""
-        from claude_usage_monitor.sources.anthropic import oauth_api  # as in _request_usage
-
         try:
-            profile = oauth_api.get_profile(client, credential.token)
+            profile = get_profile(credential.token)
         except UsageMonitorError:
             # The token's identity stays provisional: ~/.claude.json may name the previous login.
             profile = profile_of_login(credential)

@@ -12,12 +12,10 @@ TOKEN_URL = "https://platform.claude.com"  # noqa: S105 - an address
 API_URL_VARIABLE = "CLAUDE_USAGE_MONITOR_API_URL"
 
 # `urllib.parse` and `ipaddress` would do, but importing them takes 2 ms at each start.
-_BASE_URL = r"""(?x)
-    (https://([\w.-]+|\[[\w:.%]+\])
-    |http://(localhost|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\]))
-    (:(?P<port>\d{0,5}))?
-    (/[!-~]*)?
-"""
+_BASE_URL = (
+    r"(https://([\w.-]+|\[[\w:.%]+\])|http://(localhost|127(\.\d{1,3}){3}|\[::1\]))"
+    r"(:(?P<port>\d{0,5}))?(/[!-~]*)?"
+)
 _MAX_PORT = 65_535
 
 

@@ -11,9 +11,9 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from claude_usage_monitor.errors import RateLimited, UsageMonitorError
-from claude_usage_monitor.sources.reply import MAX_WAIT, Reply
+from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.sources.values import json_object, parse_json_object, text
-from claude_usage_monitor.usage.durations import countdown
+from claude_usage_monitor.usage.durations import MAX_WAIT, countdown
 
 NEWER_VERSION = "Check for a newer version of claude-usage-monitor."
 

@@ -24,6 +24,7 @@ from claude_usage_monitor.store.database import (
     remedy_for,
     transaction,
 )
+from claude_usage_monitor.store.paths import ACCOUNTS_BACKUP
 
 _MAX_SECRETS_BYTES = 1 << 20
 
@@ -41,7 +42,7 @@ class AccountsFile:
         self, path: StrPath, secrets: StrPath | None, announce: Callable[[str], None]
     ) -> None:
         self.path = path
-        self._backup_path = os.path.join(os.path.dirname(path), backup.FILE_NAME)
+        self._backup_path = os.path.join(os.path.dirname(path), ACCOUNTS_BACKUP)
         self._secrets = secrets
         self._announce = announce
         self._lock = threading.RLock()
@@ -102,7 +103,7 @@ class AccountsFile:
             remedy = remedy_for(error)
             if remedy == MOVE_AWAY:
                 has_backup = backup.read_backup(self._backup_path).accounts
-                restores = f"{backup.FILE_NAME} restores the accounts."
+                restores = f"{ACCOUNTS_BACKUP} restores the accounts."
                 remedy = f"{MOVE_AWAY} {restores if has_backup else 'Then add the accounts again.'}"
             raise AccountsUnavailable(
                 f"{self.path} cannot be used ({reason_for(error)}).", remedy
@@ -119,7 +120,7 @@ class AccountsFile:
                 backup.restore(copy, self._connection)
             self._announce(
                 f"{self.path} was missing or empty: the accounts were restored from"
-                f" {backup.FILE_NAME}."
+                f" {ACCOUNTS_BACKUP}."
             )
         elif self._secrets is not None and (count := _entry_count(self._secrets)):
             logins = "the login of an account" if count == 1 else f"the logins of {count} accounts"

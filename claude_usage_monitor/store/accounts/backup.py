@@ -17,7 +17,6 @@ from claude_usage_monitor.store.accounts.saved_account import (
     row_from_account,
 )
 
-FILE_NAME = "accounts-backup.json"
 _VERSION = 1
 _MAX_BYTES = 1 << 20
 

@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple, cast, get_args
-from unicodedata import normalize
 
 from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Kind
+from claude_usage_monitor.usage.status import Kind, name_key
 
 Origin = Literal["login", "credentials", "claude-code", "admin-key"]
 SecretLocation = Literal["keyring", "file"]
@@ -94,11 +93,6 @@ def _texts(value: object) -> dict[str, str]:
     if not isinstance(document, dict):
         return {}
     return {key: text for key, text in document.items() if isinstance(text, str)}
-
-
-def name_key(name: str) -> str:
-    """Return a key that is equal for names that differ only in case or Unicode composition."""
-    return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def profile_as_json(profile: Profile) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.store.columns import (
     amount,
@@ -22,7 +22,6 @@ from claude_usage_monitor.store.columns import (
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.state.windows.forecasts import stored_forecasts
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, UpdatePolicy
-from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import (
     SPEND_LIMIT,
     Amounts,
@@ -33,6 +32,9 @@ from claude_usage_monitor.usage.limits.windows import (
     mark_binding,
     sorted_for_display,
 )
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.limits.saved_resets import SavedResets
 
 READING_RETENTION = timedelta(days=8)
 HOURLY_RETENTION = timedelta(days=366)
@@ -313,6 +315,9 @@ def _money_from_json(
 def _saved_resets(stored: list[Any] | None) -> SavedResets | None:
     if stored is None:
         return None
+    # Takes 1 ms; few accounts have saved resets.
+    from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
+
     as_of, grants = stored
     return SavedResets(
         tuple(

@@ -10,13 +10,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits import pace as paces
 from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
-from claude_usage_monitor.usage.limits.saved_resets import SavedResets
+
+if TYPE_CHECKING:
+    from claude_usage_monitor.usage.limits.saved_resets import SavedResets
+else:  # only for annotations, which a NamedTuple evaluates: few accounts have saved resets
+    SavedResets = object
 
 State = Literal["running", "idle", "reset"]
 

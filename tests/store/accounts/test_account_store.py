@@ -19,10 +19,10 @@ import pytest
 from claude_usage_monitor.errors import AccountsUnavailable, InvalidName, UnknownAccount
 from claude_usage_monitor.store.accounts import account_store, accounts_file
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.accounts.backup import FILE_NAME
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
+from claude_usage_monitor.store.paths import ACCOUNTS_BACKUP
 from claude_usage_monitor.usage.profile import Profile
 from tests.support.payloads import NOW
 
@@ -447,7 +447,7 @@ def test_a_damaged_or_foreign_file_is_not_changed(path: Path, kind: str) -> None
     for use in uses.values():
         assert f"{path} cannot be used" in refusal(use)
     assert before == path.read_bytes()
-    assert {path, path.with_name(FILE_NAME)} >= set(path.parent.iterdir())
+    assert {path, path.with_name(ACCOUNTS_BACKUP)} >= set(path.parent.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -548,7 +548,9 @@ def test_a_list_that_was_deleted_or_emptied_is_restored(
     restored = AccountStore(path, announce=notices.append)
     assert before == restored.all()
     assert "Work" == restored.active_key()
-    assert [f"{path} was missing or empty: the accounts were restored from {FILE_NAME}."] == notices
+    assert [
+        f"{path} was missing or empty: the accounts were restored from {ACCOUNTS_BACKUP}."
+    ] == notices
     assert before == store.all()
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
 
@@ -584,7 +586,7 @@ def test_a_list_without_accounts_stays_without(store: AccountStore, path: Path) 
 def test_an_unreadable_backup_is_no_backup(store: AccountStore, path: Path, content: bytes) -> None:
     store.add(account("Work"))
     path.unlink()
-    path.with_name(FILE_NAME).write_bytes(content)
+    path.with_name(ACCOUNTS_BACKUP).write_bytes(content)
     assert () == AccountStore(path).all()
 
 
@@ -592,7 +594,7 @@ def test_a_damaged_row_of_a_backup_loses_only_its_account(store: AccountStore, p
     for name in ("Work", "Private"):
         store.add(account(name))
     path.unlink()
-    backup = path.with_name(FILE_NAME)
+    backup = path.with_name(ACCOUNTS_BACKUP)
     backup.write_text(backup.read_text().replace('"name": "Work"', '"name": 5'))
     assert ["Private"] == names(store)
 
@@ -604,7 +606,7 @@ def test_secrets_without_a_list_are_damage_and_no_empty_list(
     secrets = path.with_name("secrets.json")
     AccountStore(path).add(account("Work"))
     damage(path)
-    path.with_name(FILE_NAME).unlink()
+    path.with_name(ACCOUNTS_BACKUP).unlink()
     store = AccountStore(path, secrets)
     assert () == store.all()
     path.unlink(missing_ok=True)
@@ -619,7 +621,7 @@ def test_secrets_without_a_list_are_damage_and_no_empty_list(
 def test_accounts_are_added_although_the_backup_cannot_be_written(
     store: AccountStore, path: Path
 ) -> None:
-    path.with_name(FILE_NAME).mkdir(parents=True)
+    path.with_name(ACCOUNTS_BACKUP).mkdir(parents=True)
     store.add(account("Work"))
     assert ["Work"] == names(store)
 

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import json
-from unicodedata import normalize
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from claude_usage_monitor.store.accounts.saved_account import (
     COLUMNS,
     SavedAccount,
     account_from_row,
-    name_key,
     row_from_account,
 )
 from claude_usage_monitor.usage.profile import Profile
@@ -78,16 +74,3 @@ def test_only_texts_are_read_from_a_profile() -> None:
 )
 def test_damage_in_what_makes_an_account_is_no_account(column: str, damage: object) -> None:
     assert account_from_row(row(**{column: damage})) is None
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), [("Straße", "STRASSE"), ("É", "e\u0301"), ("ΟΔΟΣ", "οδος"), ("ﬁ", "FI")]
-)
-def test_names_that_differ_in_case_alone_have_the_same_key(one: str, other: str) -> None:
-    assert name_key(one) == name_key(other)
-
-
-@given(st.text())
-def test_a_key_is_its_own_key_and_does_not_depend_on_composition(name: str) -> None:
-    assert name_key(name) == name_key(name_key(name))
-    assert name_key(name) == name_key(normalize("NFD", name))

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from claude_usage_monitor.store.columns import (
     instant,
@@ -15,13 +15,6 @@ from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.limits.forecast import Forecast
 
 _LOGGED_PERCENTS = (75, 50, 25)  # of a window's time
-
-
-class IntervalScore(NamedTuple):
-    """How often the 80 % interval included what really happened."""
-
-    held: int
-    total: int
 
 
 def store_forecasts(
@@ -101,8 +94,8 @@ def _forecast(columns: tuple[Any, ...]) -> Forecast:
     )
 
 
-def interval_score(connection: sqlite3.Connection, now: datetime) -> IntervalScore:
-    """Return how often the 80 % interval held, in all windows with a known end.
+def interval_score(connection: sqlite3.Connection, now: datetime) -> tuple[int, int]:
+    """Return how often the 80 % interval held, and of how many windows with a known end.
 
     The end is known if the window ran out at a known time, or somebody read it in the last quarter
     of its time. An interval that ends beyond the reset includes the reset.
@@ -116,4 +109,4 @@ def interval_score(connection: sqlite3.Connection, now: datetime) -> IntervalSco
         " AND (full_at IS NOT NULL OR last_seen >= resets_at - (resets_at - started_at) / 4))",
         (milliseconds(now),),
     ).fetchone()
-    return IntervalScore(held, total)
+    return held, total
