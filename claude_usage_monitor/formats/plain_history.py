@@ -18,9 +18,12 @@ def history_lines(view: HistoryView, now: datetime, options: FormatOptions) -> l
     lines = []
     for key, hours in view.use.items():
         used = [row.used for row in hours if now - row.hour <= _LAST_DAY]
-        text = f"{label_for(key)} limit: {percent_text(sum(used))} points used in the last 24 hours"
-        if sum(used) > 0:
-            text += f", at most {percent_text(max(used))} in an hour"
+        figure = percent_text(sum(used)).replace("<1", "less than 1")
+        points = "point" if figure.endswith(" 1") or figure == "1" else "points"
+        text = f"{label_for(key)} limit: {figure} {points} used in the last 24 hours"
+        highest = max(used, default=0.0)
+        if highest >= 1:
+            text += f", at most {percent_text(highest)} in an hour"
         lines.append(text)
     busiest = busiest_text(heat_map(view.hours, options.clock.zone))
     if busiest is not None:

@@ -23,6 +23,7 @@ _NOTHING = (
 )
 _KEYS = ("← → window · w or Esc goes back", "← → window · w back", "w back")
 _ASCII_KEYS = ("arrows: window, w or Esc goes back", "arrows: window, w back", "w back")
+_KEYS_OF_ONE = ("w or Esc goes back", "w goes back", "w back")
 _MIN_FRAMED_HEIGHT = 4  # lines
 _MIN_PROJECTS = 3  # shown before the error and the reset
 
@@ -66,5 +67,6 @@ def use_view(
         return body
     top = frame.top_border(options.text(title), "", width, options)
     keys = _ASCII_KEYS if options.glyphs is ASCII else _KEYS
+    keys = keys if len(windows) > 1 else _KEYS_OF_ONE
     bottom = frame.bottom_border(fitting_text(keys, width - frame.MARGIN), "", width, options)
     return frame.add_border(frame.beside_marks(body, width), top, bottom, width, options)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.plain_history import history_lines
 from claude_usage_monitor.sources.demo_history import demo_history
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.history_view import Range
+from claude_usage_monitor.usage.limits.hours import HourUse
 
 NOW = datetime(2026, 11, 20, 14, 23, tzinfo=UTC)
 OPTIONS = FormatOptions(clock=ClockStyle(UTC))
@@ -27,3 +28,10 @@ def test_without_use_nothing_is_busiest() -> None:
     view = demo_history(Range.HEAT, NOW, NOW, NOW)._replace(hours=[], use={"five_hour": []})
     lines = history_lines(view._replace(sessions_left=None), NOW, OPTIONS)
     assert lines == ["5-hour limit: 0 points used in the last 24 hours"]
+
+
+def test_little_use_is_in_words() -> None:
+    hour = HourUse(NOW - timedelta(hours=1), used=0.3)
+    view = demo_history(Range.HEAT, NOW, NOW, NOW)._replace(hours=[], use={"seven_day": [hour]})
+    (line,) = history_lines(view._replace(sessions_left=None), NOW, OPTIONS)
+    assert line == "7-day limit: less than 1 point used in the last 24 hours"

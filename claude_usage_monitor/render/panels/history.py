@@ -115,9 +115,9 @@ def _body(
 def _caption(view: HistoryView, options: RenderOptions) -> list[Text]:
     label = label_for(view.key)
     if view.range is Range.MONTH:
-        texts = [f"Highest of the {label} windows of each day"]
+        texts = [f"Highest {label} window that began each day"]
     elif view.range is Range.YEAR:
-        texts = ["Highest of each week; hit: how often the limit was"]
+        texts = ["Highest of each week; hit: times the limit was hit"]
     else:
         marks = history_chart.Marks(options)
         texts = [f"Used, {label}  {marks.pace} even pace  {marks.reset} reset"]

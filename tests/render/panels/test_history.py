@@ -98,7 +98,7 @@ def test_the_running_week_is_shown_until_its_reset() -> None:
 
 
 def test_a_month_and_a_year_show_peaks() -> None:
-    assert "Highest of the 5-hour windows" in "\n".join(drawn(Range.MONTH, 60, 14))
+    assert "Highest 5-hour window that began each day" in "\n".join(drawn(Range.MONTH, 60, 14))
     assert "\n│ hit" in "\n".join(drawn(Range.YEAR, 60, 14))
 
 

@@ -64,6 +64,7 @@ def test_the_limits_come_first() -> None:
 def test_without_transcripts_there_is_no_panel() -> None:
     assert "What used" not in "\n".join(frame_lines((NORMAL,)))
     lines = [line.plain for line in use_view((NORMAL,), 0, NOW, (60, 20), LIVE)]
+    assert lines[-1].startswith("╰─ w or Esc goes back ─")  # there is no other window
     assert "not known yet" in "\n".join(lines)
 
 
