@@ -35,12 +35,16 @@ _WEIGHTS = {"credits": credit_units, "list-price": price_units}
 
 
 class Error(NamedTuple):
-    """The error of one window: of its projects (sum of differences), and of its use elsewhere."""
+    """The error of one window: of its projects (sum of differences), and of its use elsewhere.
+
+    ``within`` is the share of its projects whose error is within the one that is shown.
+    """
 
     projects: float
     elsewhere: float
     true_elsewhere: float
     utilization: float
+    within: float
 
 
 def read_uses(folder: Path, step: int) -> list[Use]:
@@ -119,9 +123,13 @@ def errors(
         shown = sum(points.values()) + (attributed.elsewhere or 0.0)
         assert abs(shown - window.utilization) < 1e-6, "rows and elsewhere are the utilization"
         names = points.keys() | truth["by_project"].keys()
-        wrong = sum(abs(points.get(n, 0.0) - truth["by_project"].get(n, 0.0)) for n in names)
+        wrong = [abs(points.get(n, 0.0) - truth["by_project"].get(n, 0.0)) for n in names]
+        within = sum(each <= attributed.plus_minus for each in wrong) / max(1, len(wrong))
         elsewhere = abs((attributed.elsewhere or 0.0) - truth["elsewhere"])
-        yield truth["key"], Error(wrong, elsewhere, truth["elsewhere"], window.utilization)
+        yield (
+            truth["key"],
+            Error(sum(wrong), elsewhere, truth["elsewhere"], window.utilization, within),
+        )
 
 
 def wrong_sums(uses: list[Use], truth: dict[str, Any]) -> list[str]:

@@ -85,23 +85,20 @@ def units_per_point(samples: Iterable[Sample], at: int) -> float | None:
     Windows count by their utilization and by how near they are. After a lasting jump, only those on
     the side of ``at`` count.
     """
-    usable = sorted(
-        sample
-        for sample in samples
-        if sample.utilization >= _MIN_SAMPLE and sample.units > 0 and abs(sample.at - at) < _MAX_AGE
-    )
-    usable = _since_jump(usable, at)
-    if len(usable) < _MIN_SAMPLES:
-        return None
-    return _quantile(
-        [
-            (
-                each.units / each.utilization,
-                each.utilization * 0.5 ** (abs(each.at - at) / _HALF_LIFE),
-            )
-            for each in usable
-        ]
-    )
+    values = _units_of_points(samples, at)
+    return _quantile(values, _QUANTILE) if values else None
+
+
+def scatter(samples: Iterable[Sample], at: int) -> float:
+    """Return how much the past windows differ from `units_per_point`, as a share of it.
+
+    Half of them differ by more. 0 if too few windows tell.
+    """
+    values = _units_of_points(samples, at)
+    if not values:
+        return 0.0
+    per_point = _quantile(values, _QUANTILE)
+    return _quantile([(abs(value / per_point - 1), weight) for value, weight in values], 0.5)
 
 
 def split(window: Window, used: Sequence[Weighted], per_point: float | None) -> Split:
@@ -200,6 +197,25 @@ def first_minute(window: Window) -> int:
     return window.started_at // 60 * 60
 
 
+def _units_of_points(samples: Iterable[Sample], at: int) -> list[tuple[float, float]]:
+    """Return the units per point of past windows, each with its weight; none if too few tell."""
+    usable = sorted(
+        sample
+        for sample in samples
+        if sample.utilization >= _MIN_SAMPLE and sample.units > 0 and abs(sample.at - at) < _MAX_AGE
+    )
+    usable = _since_jump(usable, at)
+    if len(usable) < _MIN_SAMPLES:
+        return []
+    return [
+        (
+            each.units / each.utilization,
+            each.utilization * 0.5 ** (abs(each.at - at) / _HALF_LIFE),
+        )
+        for each in usable
+    ]
+
+
 def _since_jump(samples: list[Sample], at: int) -> list[Sample]:
     """Leave out samples from before or after a lasting change, on the other side of it."""
     for number in range(_MIN_SAMPLES, len(samples) - _MIN_SAMPLES + 1):
@@ -218,8 +234,8 @@ def _values(samples: Sequence[Sample]) -> list[float]:
     return [sample.units / sample.utilization for sample in samples]
 
 
-def _quantile(weighted: list[tuple[float, float]]) -> float:
-    limit, sum_so_far = _QUANTILE * sum(weight for _, weight in weighted), 0.0
+def _quantile(weighted: list[tuple[float, float]], share: float) -> float:
+    limit, sum_so_far = share * sum(weight for _, weight in weighted), 0.0
     for value, weight in sorted(weighted):
         sum_so_far += weight
         if sum_so_far >= limit:

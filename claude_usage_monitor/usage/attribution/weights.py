@@ -2,7 +2,7 @@
 
 No formula is published, so neither opinion turns tokens into percent: they only divide a measured
 utilization. Credits fit public measurements best; list prices are the second opinion, and the
-difference of both is the error that is shown.
+difference of both is a part of the error that is shown.
 """
 
 import re

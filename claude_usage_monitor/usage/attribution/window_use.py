@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
+from math import hypot
 from typing import Literal, NamedTuple, get_args
 
 from claude_usage_monitor.usage.attribution.attribution import (
@@ -10,6 +11,7 @@ from claude_usage_monitor.usage.attribution.attribution import (
     Weighted,
     Window,
     first_minute,
+    scatter,
     split,
     split_scoped,
     split_week,
@@ -51,7 +53,7 @@ class Attributed(NamedTuple):
     """A window's uses with the points of each, by credits and by list price.
 
     ``elsewhere`` is ``None`` as long as it is not known. ``samples`` is the number of past windows
-    that tell what a point is worth.
+    that tell what a point is worth, ``scatter`` how much they differ, as a share of it.
     """
 
     window: Window
@@ -60,6 +62,7 @@ class Attributed(NamedTuple):
     second: Sequence[float]
     elsewhere: float | None
     samples: int
+    scatter: float
 
     @property
     def basis(self) -> str:
@@ -76,12 +79,18 @@ class Attributed(NamedTuple):
 
     @property
     def plus_minus(self) -> float:
-        """The error of a row, in points: how much the two weightings differ, at least a point."""
+        """The error of a row, in points, at least one.
+
+        Two errors are independent: how much the two weightings differ, and how much past windows
+        differ in what a point is worth.
+        """
         pairs = zip(self.points, self.second, strict=True)
-        rows: dict[str, float] = {}
+        rows: dict[str, tuple[float, float]] = {}
         for use, (one, other) in zip(self.uses, pairs, strict=True):
-            rows[use.project] = rows.get(use.project, 0.0) + one - other
-        return max([_MIN_ERROR, *map(abs, rows.values())])
+            points, difference = rows.get(use.project, (0.0, 0.0))
+            rows[use.project] = (points + one, difference + one - other)
+        errors = [hypot(difference, self.scatter * points) for points, difference in rows.values()]
+        return max([_MIN_ERROR, *errors])
 
 
 class Samples(NamedTuple):
@@ -108,14 +117,15 @@ def attribute(
     )
     first = _split(window, inside, five_hours, credit_units, samples.credits)
     second = _split(window, inside, five_hours, price_units, samples.list_price)
-    learned = window.key == FIVE_HOUR or bool(five_hours)
+    learned = (window.key == FIVE_HOUR or bool(five_hours)) and not family
     return Attributed(
         window,
         inside,
         first.points,
         second.points,
         first.elsewhere,
-        len(samples.credits) if learned and not family else 0,
+        len(samples.credits) if learned else 0,
+        scatter(samples.credits, window.started_at) if learned else 0.0,
     )
 
 

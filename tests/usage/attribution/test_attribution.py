@@ -10,6 +10,7 @@ from claude_usage_monitor.usage.attribution.attribution import (
     Weighted,
     Window,
     rises_of,
+    scatter,
     split,
     split_by_increases,
     split_scoped,
@@ -112,6 +113,13 @@ def test_a_points_worth_is_learned_from_five_windows() -> None:
 
 def test_use_elsewhere_does_not_change_what_a_point_is_worth() -> None:
     assert 100 == units_per_point(samples(100, 30, 100, 60, 101, 100, 55, 99), 0)
+
+
+def test_the_scatter_is_how_much_half_of_the_past_windows_differ() -> None:
+    assert 0 == scatter(samples(50, 100, 150, 100), 0)
+    assert 0 == scatter(samples(100, 100, 100, 100, 100), 0)
+    found = scatter(samples(60, 90, 100, 100, 130, 140), 0)
+    assert abs(found - 0.1) < 0.01
 
 
 def test_after_a_lasting_jump_a_point_is_worth_something_else() -> None:

@@ -42,6 +42,12 @@ USES = [
 ]
 
 
+def samples_of(past: list[Sample]) -> Samples:
+    """Return past windows in which both weightings agree."""
+    prices = [sample._replace(units=4e-7 * sample.units) for sample in past]
+    return Samples(past, prices)
+
+
 def test_only_the_windows_own_messages_count() -> None:
     found = attribute(WINDOW, USES, [], Samples())
     assert found is not None
@@ -53,9 +59,24 @@ def test_only_the_windows_own_messages_count() -> None:
 
 def test_past_windows_tell_what_was_elsewhere() -> None:
     past = [Sample(START - 20_000 * number, 20.0, 10_000.0) for number in range(1, 7)]
-    found = attribute(WINDOW, USES, [], Samples(past, past))
+    found = attribute(WINDOW, USES, [], samples_of(past))
     assert found is not None
     assert (10.0, "from 6 past windows") == (found.elsewhere, found.basis)
+    assert 1.0 == found.plus_minus
+
+
+def test_past_windows_that_differ_make_the_error_larger() -> None:
+    units = (8_000.0, 9_000.0, 10_000.0, 10_000.0, 11_500.0, 12_000.0)
+    past = [Sample(START - 20_000 * n, 20.0, each) for n, each in enumerate(units, 1)]
+    found = attribute(WINDOW, USES, [], samples_of(past))
+    assert found is not None
+    largest = max(row.points or 0.0 for row in rows_by("project", found.uses, found.points))
+    assert found.scatter > 0.05
+    assert abs(found.plus_minus - found.scatter * largest) < 1e-6
+    week = WINDOW._replace(key="seven_day:fable")
+    scoped = attribute(week, [use("/f", model="claude-fable-5-1")], [], samples_of(past))
+    assert scoped is not None
+    assert 0.0 == scoped.scatter
 
 
 def test_a_scoped_window_counts_its_model() -> None:
