@@ -7,7 +7,6 @@ alone, and where nothing can be written a database in memory ends with the proce
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
 from contextlib import closing, suppress
 from typing import NamedTuple
 
@@ -138,8 +137,27 @@ def copy_from_unwritable_file(path: StrPath, target: sqlite3.Connection) -> None
 
 
 def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy all readable tables except the history. Newer rows in the target stay."""
-    _copy_tables(source, target, _CURRENT_TABLES)
+    """Copy all readable tables except the history. Newer rows in the target stay.
+
+    Raises sqlite3.Error if the target cannot be written.
+    """
+    for table, condition in _CURRENT_TABLES.items():
+        try:
+            rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608 - a literal, as below
+            names = [column[0] for column in rows.description]
+            content = rows.fetchall()
+        except sqlite3.Error:
+            continue
+        update = "NOTHING"
+        if condition is not None:
+            values = ", ".join(f"excluded.{name}" for name in names)
+            update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
+        marks = ", ".join("?" * len(names))
+        with transaction(target):
+            target.executemany(
+                f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608
+                content,
+            )
     with suppress(sqlite3.Error):
         copy_ledger(source, target)
 
@@ -154,24 +172,6 @@ def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None
 
     with transaction(target):
         merge.merge_accounts(source, target)
-
-
-def _copy_tables(
-    source: sqlite3.Connection, target: sqlite3.Connection, tables: Mapping[str, str | None]
-) -> None:
-    for table, condition in tables.items():
-        with suppress(sqlite3.Error), transaction(target):
-            rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608 - a literal, as below
-            names = [column[0] for column in rows.description]
-            update = "NOTHING"
-            if condition is not None:
-                values = ", ".join(f"excluded.{name}" for name in names)
-                update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
-            marks = ", ".join("?" * len(names))
-            target.executemany(
-                f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608
-                rows.fetchall(),
-            )
 
 
 def try_write(connection: sqlite3.Connection) -> None:

@@ -88,7 +88,6 @@ class StateStore:
     ) -> None:
         self._path = os.fspath(path)
         self._timeout = timeout
-        self._fallback = fallback
         self._is_locked = False
         self._lock = threading.RLock()  # one connection serves all threads
         self._recorded: dict[str, int] = {}  # readings recorded by this process, by identity
@@ -216,34 +215,41 @@ class StateStore:
     def _return_to_file(self) -> None:
         """Use the file again if it can be used, once a minute."""
         if self._file.path is not None and inode_of(self._file.path) != self._file.inode:
-            self._follow_replaced_file()
-        if self._file.path == self._path:
-            return
-        if time.monotonic() - self._file_tried_at < _RETRY_INTERVAL:
+            self._leave_replaced_file()
+        elif (
+            self._file.path == self._path
+            or time.monotonic() - self._file_tried_at < _RETRY_INTERVAL
+        ):
             return
         self._file_tried_at = time.monotonic()
         reopened = open_state_file(self._path, self._timeout)
         if reopened.path is None or not is_writable(reopened.connection):
+            if self._file.path is None and reopened.notice is not None:
+                self._file = self._file._replace(notice=reopened.notice, remedy=reopened.remedy)
             reopened.connection.close()
             return
         try:
             copy_history(self._file.connection, reopened.connection)
-        except sqlite3.Error:  # the disk is full again: the readings stay in memory
+            self._continue_in(reopened)
+        except sqlite3.Error:  # the disk is full again: everything stays in memory
             reopened.connection.close()
             return
-        self._continue_in(reopened)
         self._is_locked = False
         self._spare_ledger.close()
 
-    def _follow_replaced_file(self) -> None:
-        """Use the file that other processes use since ours was deleted, renamed or replaced."""
-        self._continue_in(open_state_file(self._path, self._timeout, self._fallback))
-        self._file_tried_at = time.monotonic()
-        if self._file.path is None:
-            self._spare_ledger.open(self._file.connection)
+    def _leave_replaced_file(self) -> None:
+        """Continue in memory since our file was deleted, renamed or replaced.
+
+        This comes before the new file is opened, because both would use one log.
+        """
+        self._continue_in(open_in_memory(not_stored(self._path, "it was deleted or replaced")))
+        self._spare_ledger.open(self._file.connection)
 
     def _continue_in(self, file: StateFile) -> None:
-        """Use another database, with the current rows of the previous one."""
+        """Use another database, with the current rows of the previous one.
+
+        Raises sqlite3.Error if it cannot be written.
+        """
         copy_current_rows(self._file.connection, file.connection)
         with suppress(sqlite3.Error):
             self._file.connection.close()

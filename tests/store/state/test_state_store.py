@@ -11,21 +11,31 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
-from claude_usage_monitor.store.state import alerts
+from claude_usage_monitor.store.state import alerts, state_file
 from claude_usage_monitor.store.state import state_store as subject
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.state.windows import merge
 from claude_usage_monitor.usage.alerts import Alert
 from tests.support.payloads import NOW, as_bytes, usage_body
+from tests.support.small_disk import small_disk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from claude_usage_monitor.usage.limits.windows import Usage
+    from tests.support.small_disk import SmallDisk
 
 ADA = "uuid-of-ada"
 ROOT = Path(__file__).parent.parent.parent.parent
 FLOOR = timedelta(seconds=180)
 USAGE = usage_from(as_bytes(usage_body()), NOW)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk") as mounted:
+        yield mounted
 
 
 @pytest.fixture
@@ -127,6 +137,34 @@ def test_a_disk_that_is_full_again_loses_no_reading(
     assert again is None
     with closing(sqlite3.connect(path)) as stored:
         assert [(len(USAGE.windows),)] == stored.execute("SELECT count(*) FROM reading").fetchall()
+
+
+@pytest.mark.parametrize("begin", ["in memory", "in a file that is deleted"])
+def test_figures_stay_though_the_disk_becomes_full_while_they_are_copied(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch, begin: str
+) -> None:
+    path = disk.path / "state.db"
+    if begin == "in memory":
+        path.mkdir()
+    state = StateStore(path)
+    state.record_usage(ADA, USAGE)
+    monkeypatch.setattr(subject, "_RETRY_INTERVAL", 0.0)
+    (path.rmdir if begin == "in memory" else path.unlink)()
+    copy = state_file.copy_current_rows
+
+    def fill_and_copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        disk.fill()
+        copy(source, target)
+
+    with monkeypatch.context() as filled:
+        filled.setattr(subject, "copy_current_rows", fill_and_copy)
+        assert state.latest_usage(ADA, NOW) is not None
+    assert state.notice is not None
+    disk.empty()
+    assert state.latest_usage(ADA, NOW) is not None
+    again: str | None = state.notice
+    assert again is None
+    assert StateStore(path).latest_usage(ADA, NOW) is not None
 
 
 def test_each_alert_is_sent_once_though_the_file_cannot_be_used_for_a_while(
