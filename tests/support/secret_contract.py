@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pytest
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
+from tests.support.forks import run_at_once
 
 CANARY = "canary-5f2a91"
 CONTENTS = (
@@ -89,13 +87,12 @@ class StoreContract:
 class SharedStoreContract(StoreContract):
     """For stores that processes share; ``create`` is code that assigns the same ``store``."""
 
+    modules: ClassVar[tuple[str, ...]] = ()
+    """The modules of the store, and the libraries that it loads when it is first used."""
+
     def test_processes_that_write_at_once_lose_nothing(self, store: Store, create: str) -> None:
         code = _WRITER.format(create=create, writes=_WRITES)
-        running = [
-            subprocess.Popen([sys.executable, "-c", code, str(process)], env=os.environ)
-            for process in range(_PROCESSES)
-        ]
-        assert [0] * _PROCESSES == [process.wait() for process in running]
+        run_at_once(code, self.modules, [[str(process)] for process in range(_PROCESSES)])
         for process in range(_PROCESSES):
             for number in range(_WRITES):
                 assert str(process) * (number + 1) == store.read(f"{process} {number}")

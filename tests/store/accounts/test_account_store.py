@@ -24,6 +24,7 @@ from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
 from claude_usage_monitor.store.paths import ACCOUNTS_BACKUP
 from claude_usage_monitor.usage.profile import Profile
+from tests.support.forks import run_at_once
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -567,11 +568,7 @@ def test_a_list_that_was_deleted_is_restored_before_an_account_is_added(
 def test_eight_processes_restore_a_list_once(store: AccountStore, path: Path) -> None:
     store.add(account("Work", seconds=-1))
     path.unlink()
-    running = [
-        subprocess.Popen([sys.executable, "-c", ADDER, str(path), str(number)])
-        for number in range(8)
-    ]
-    assert [0] * 8 == [process.wait(60) for process in running]
+    run_at_once(ADDER, [AccountStore.__module__], [[str(path), name] for name in "01234567"])
     assert ["Work", *"01234567"] == [names(store)[0], *sorted(names(store)[1:])]
 
 
@@ -631,10 +628,7 @@ def test_accounts_are_added_although_the_backup_cannot_be_written(
 
 def test_eight_processes_that_add_at_once_lose_nothing(path: Path) -> None:
     expected = [[f"{process} {number}" for number in range(5)] for process in range(8)]
-    running = [
-        subprocess.Popen([sys.executable, "-c", ADDER, str(path), *added]) for added in expected
-    ]
-    assert [0] * 8 == [process.wait(60) for process in running]
+    run_at_once(ADDER, [AccountStore.__module__], [[str(path), *added] for added in expected])
     found = names(AccountStore(path))
     assert sorted(chain.from_iterable(expected)) == sorted(found)
 

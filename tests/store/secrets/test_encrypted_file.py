@@ -69,6 +69,8 @@ def write(file: EncryptedFile) -> None:
 
 
 class TestContract(SharedStoreContract):
+    modules = (AccountStore.__module__, EncryptedFile.__module__)
+
     @pytest.fixture
     def store(self, file: EncryptedFile) -> EncryptedFile:
         return file

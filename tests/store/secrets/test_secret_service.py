@@ -60,6 +60,8 @@ def wait_for_threads() -> None:
 
 @pytest.mark.usefixtures("service")
 class TestContract(SharedStoreContract):
+    modules = (KeyringStore.__module__, "secretstorage")
+
     @pytest.fixture
     def store(self) -> KeyringStore:
         return keyring()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 import time
 from datetime import datetime, timedelta
@@ -31,6 +29,7 @@ from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import Problem
+from tests.support.forks import run_at_once
 from tests.support.payloads import NOW
 from tests.support.small_disk import small_disk
 
@@ -47,18 +46,16 @@ HOUR = timedelta(hours=1)
 
 PROCESS = """
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
-from tests.store.state.test_spare_ledger import FLOOR, NOW
 from claude_usage_monitor.store.state.ledger import Backoff, Granted
-from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.threads import run_in_thread
 
+now = datetime.fromisoformat(sys.argv[2])
 state = StateStore(Path(sys.argv[1]))
-sys.stdin.readline()
-decision = state.acquire("t", "account", NOW)
+decision = state.acquire("t", "account", now)
 if isinstance(decision, Granted):
-    state.record_result(decision.request, "t", Backoff(NOW, NOW + FLOOR))
+    state.record_result(decision.request, "t", Backoff(now, now + timedelta(seconds=180)))
 print(type(decision).__name__)
 """
 
@@ -98,20 +95,8 @@ def limited(until: datetime) -> Problem:
 
 def test_processes_on_a_full_disk_share_one_budget(disk: SmallDisk, path: Path) -> None:
     disk.fill()
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    outputs = [process.communicate(timeout=60)[0].strip() for process in running]
+    outputs = run_at_once(PROCESS, [StateStore.__module__], [[str(path), NOW.isoformat()]] * 8)
+    assert 8 == len(outputs)
     assert 1 == outputs.count("Granted")
     assert {"Granted", "InFlight", "Wait"} >= set(outputs)
 

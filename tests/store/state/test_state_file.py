@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
@@ -18,6 +16,7 @@ from claude_usage_monitor.store.state.schema import SCHEMA_VERSION
 from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.threads import run_in_thread
+from tests.support.forks import run_at_once
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -136,12 +135,11 @@ def test_a_path_that_cannot_be_used_is_replaced_by_memory(path: Path, what: str)
 def test_twenty_processes_can_create_the_file_at_once(path: Path) -> None:
     code = (
         "import sys, pathlib\n"
-        "from claude_usage_monitor.store.state.state_file import open_state_file\n"
+        f"from {open_state_file.__module__} import open_state_file\n"
         "database = open_state_file(pathlib.Path(sys.argv[1]))\n"
         "assert database.notice is None, database.notice\n"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(20)]
-    assert [0] * 20 == [process.wait(60) for process in running]
+    run_at_once(code, [open_state_file.__module__], [[str(path)]] * 20)
 
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION])
