@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from platformdirs import user_config_path, user_state_path
 
-from claude_usage_monitor.store.paths import config_path, fallback_path, state_path
+from claude_usage_monitor.store.paths import (
+    ACCOUNTS_BACKUP,
+    HOME_VARIABLE,
+    accounts_path,
+    config_path,
+    fallback_path,
+    has_accounts,
+    secrets_path,
+    state_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +73,25 @@ def test_the_fallback_is_in_a_folder_of_this_user_until_the_next_restart() -> No
     assert f"/run/user/1/{name}/state.db" == fallback_path(environ)
     assert f"/temporary/{name}/state.db" == fallback_path({"TMPDIR": "/temporary"})
     assert f"/tmp/{name}/state.db" == fallback_path({})  # noqa: S108
+
+
+@pytest.mark.parametrize("path_of", [accounts_path, secrets_path])
+def test_there_may_be_accounts_once_a_file_of_theirs_exists(
+    tmp_path: Path, path_of: Callable[[dict[str, str]], str]
+) -> None:
+    environ = {HOME_VARIABLE: str(tmp_path / "ours")}
+    assert not has_accounts(environ)
+    (tmp_path / "ours").mkdir()
+    assert not has_accounts(environ)
+    Path(path_of(environ)).symlink_to("nowhere")
+    assert has_accounts(environ)
+
+
+def test_a_copy_of_the_list_means_that_there_may_be_accounts(tmp_path: Path) -> None:
+    (tmp_path / ACCOUNTS_BACKUP).touch()
+    assert has_accounts({HOME_VARIABLE: str(tmp_path)})
+
+
+def test_there_may_be_accounts_in_a_folder_that_cannot_be_entered(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert has_accounts({HOME_VARIABLE: str(tmp_path / "loop")})

@@ -61,21 +61,19 @@ class AccountRegistry:
         elif stored_admin_key(environ) is not None:
             listed.append(LISTED_CONSOLE)
         self._forget_readers(each.key for each in listed)
-        active = self._active_key(listed)
+        active = self._active_key(listed, None if store is None else store.active_key())
         listed = [
             each._replace(account=each.account._replace(active=each.key == active))
             for each in listed
         ]
         return tuple(sorted(listed, key=lambda each: not each.account.active))
 
-    def _active_key(self, listed: Sequence[ListedAccount]) -> str:
+    def _active_key(self, listed: Sequence[ListedAccount], chosen: str | None) -> str:
         """Return the key of the account that is shown when the user names none.
 
         This is the account chosen with `accounts use`. Without a choice it is Claude Code's
         account, or the first saved subscription if Claude Code has no login.
         """
-        store = self.services.existing_accounts
-        chosen = None if store is None else store.active_key()
         if chosen is not None:
             return chosen if chosen in {each.key for each in listed} else CLAUDE_CODE.name
         subscriptions = [each.key for each in listed if each.saved and each.saved.kind == "code"]

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from claude_usage_monitor.store.columns import (
     instant,
@@ -272,11 +272,8 @@ def refuse(
     return Wait(until, problem)
 
 
-class Entries(NamedTuple):
-    """What is copied from one ledger to another: back-offs by key, and rows of requests."""
-
-    backoffs: list[tuple[str, Backoff]]
-    requests: list[tuple[object, ...]]
+Entries: TypeAlias = tuple[list[tuple[str, Backoff]], list[tuple[object, ...]]]
+"""What is copied from one ledger to another: back-offs by key, and rows of requests."""
 
 
 def copy_ledger(
@@ -288,20 +285,21 @@ def copy_ledger(
     """
     if now is not None:
         _try_to_correct_times(source, now)
-    add_entries(target, Entries(_read_backoffs(source), []))
-    add_entries(target, Entries([], _read_requests(source)))
+    add_entries(target, (_read_backoffs(source), []))
+    add_entries(target, ([], _read_requests(source)))
 
 
 def read_entries(source: sqlite3.Connection, now: datetime) -> Entries:
     """Return a ledger's requests and back-offs. Raises sqlite3.Error unless all can be read."""
     _try_to_correct_times(source, now)
-    return Entries(_read_backoffs(source), _read_requests(source))
+    return _read_backoffs(source), _read_requests(source)
 
 
 def add_entries(target: sqlite3.Connection, entries: Entries) -> None:
     """Add another ledger's entries; of two back-offs of a key the later one stays."""
+    backoffs, requests = entries
     with transaction(target):  # also of the reads, or a back-off stored meanwhile would be lost
-        for key, backoff in entries.backoffs:
+        for key, backoff in backoffs:
             with suppress(ValueError, TypeError, OverflowError):  # a row that we cannot read
                 stored = backoff_of(target, key)
                 if stored is None or stored.requested_at < backoff.requested_at:
@@ -309,7 +307,7 @@ def add_entries(target: sqlite3.Connection, entries: Entries) -> None:
         target.executemany(
             "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET answered = max(answered, excluded.answered)",
-            entries.requests,
+            requests,
         )
 
 
