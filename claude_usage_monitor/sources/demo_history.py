@@ -124,7 +124,8 @@ def _before(started: datetime) -> Iterator[tuple[datetime, Mapping[str, Reading]
                 resets[key] = each.reset_after(moment)
             share = shares[key] if moment > each.began_at else _SHARES[key]
             used[key] = min(100.0, used[key] + points * share)
-        if points or moment.minute % 30 < 10:  # few readings while nothing is used take less time
+        is_charted = points and started - moment < _LEVELS_SPAN
+        if is_charted or moment.minute % 30 < 10:  # fewer readings take less time
             yield moment, {key: Reading(moment, used[key], resets[key], "demo") for key in _SHARES}
 
 

@@ -19,7 +19,7 @@ def test_each_limit_the_busiest_hour_and_the_sessions_left_are_a_line() -> None:
     assert " points used in the last 24 hours, at most " in lines[0]
     assert lines[1].startswith("7-day limit: ")
     assert lines[-2:] == [
-        "Busiest: Thursday 11:00, 20 points an hour",
+        "Busiest: Friday 12:00, 20 points an hour",
         "About 4 to 6 full sessions left this week",
     ]
 

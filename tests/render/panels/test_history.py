@@ -104,9 +104,9 @@ def test_a_month_and_a_year_show_peaks() -> None:
 
 def test_the_hours_of_the_week_name_the_busiest_one() -> None:
     text = "\n".join(drawn(Range.HEAT, 60, 14))
-    assert "busiest: Thursday 11:00, 20 points an hour" in text
+    assert "busiest: Friday 12:00, 20 points an hour" in text
     narrow = drawn(Range.HEAT, 28, 12)
-    assert "Thu 11:00 20 points an hour" == narrow[8]
+    assert "Fri 12:00 20 points an hour" == narrow[8]
     assert narrow[1].startswith("Mon ")
 
 
