@@ -15,6 +15,7 @@ from tests.support.api import Api
 from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
 from tests.support.preloaded import PreloadedCommand
+from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +38,10 @@ sys.dont_write_bytecode = False
 _FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
 _FOREIGN_NAMES = frozenset(
     (
+        "BROWSER",
         "COLORTERM",
         "COLUMNS",
+        "DISPLAY",
         "FORCE_COLOR",
         "LANG",
         "LINES",
@@ -46,6 +49,7 @@ _FOREIGN_NAMES = frozenset(
         "NO_COLOR",
         "TTY_COMPATIBLE",
         "TTY_INTERACTIVE",
+        "WAYLAND_DISPLAY",
     )
 )
 
@@ -97,6 +101,14 @@ def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Api:
     """Return a local API that replaces the real one."""
     monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", httpserver.url_for("").rstrip("/"))
     return Api(httpserver)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
+    """Return a local API with logins, which replaces the real one."""
+    with TokenServer() as running:
+        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
+        yield running
 
 
 @pytest.fixture

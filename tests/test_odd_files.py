@@ -12,7 +12,6 @@ from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.api import Api
@@ -84,13 +83,6 @@ def test_figures_are_not_stored_in_a_file_that_others_can_write(
     assert 0 == command.run("--json").returncode
     assert before == state.read_bytes()
     assert f"chmod 600 {state}" in command.run("doctor", "--json").stdout
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 @pytest.mark.parametrize("name", ["accounts.db", "secrets.json", ""])

@@ -24,7 +24,6 @@ from tests.support.saved import refresh_token, save_account
 from tests.support.token_server import TokenServer, delayed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.command import Command
@@ -60,13 +59,6 @@ def test_a_signal_that_ends_live_mode_restores_the_terminal(
     assert terminal.wait_for_exit() == code
     assert terminal.state == RESTORED
     assert terminal.lines[0][:7] == "╭─ Demo"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 @pytest.mark.parametrize(

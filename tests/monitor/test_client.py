@@ -40,7 +40,7 @@ from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_httpserver import HTTPServer
 
@@ -55,15 +55,6 @@ pytestmark = IN_FILE
 
 
 NAIVE = datetime(2026, 11, 21)  # noqa: DTZ001 - it must be refused
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 @pytest.fixture

@@ -37,15 +37,6 @@ KEY = "sk-ant-admin01-canary-90be17"
 UNREACHABLE = "http://127.0.0.1:9"  # the discard port, where no server listens
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
-
-
 def check(
     done: subprocess.CompletedProcess[str], code: int, *lines: str, out: str = ""
 ) -> list[str]:

@@ -44,7 +44,7 @@ from tests.support.saved import Clock, read, refresh_token, registry
 from tests.support.token_server import TokenServer, email_of, refused, uuid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_httpserver import HTTPServer
     from werkzeug import Request
@@ -57,13 +57,6 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: no server
 CANARY = "canary-5f2a91"
 ADMIN_KEY = "sk-ant-admin01-" + CANARY
 ME = "/v1/organizations/me"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 def add(content: object, name: str = "Work", *, replace: bool = False) -> Added:

@@ -23,20 +23,11 @@ from tests.support.secret_service import unlocked
 from tests.support.token_server import TokenServer, email_of, uuid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.api import Api
     from tests.support.login import Store
 
 ADMIN_KEY = "sk-ant-admin01-canary-5f2a91"
 NOWHERE = "http://127.0.0.1:9"  # the discard port, where no server listens
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 # --- names ---------------------------------------------------------------------------------------

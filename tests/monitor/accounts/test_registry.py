@@ -30,18 +30,9 @@ from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from claude_usage_monitor.monitor.accounts.registry import ListedAccount
     from claude_usage_monitor.store.settings import Mode
     from tests.support.login import Store
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 def names(listed: tuple[ListedAccount, ...]) -> list[str]:

@@ -29,7 +29,7 @@ from tests.support.saved import registry
 from tests.support.token_server import TokenServer, uuid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from claude_usage_monitor.store.accounts.saved_account import Origin
@@ -247,13 +247,6 @@ every_situation = pytest.mark.parametrize(
     SITUATIONS,
     ids=[each[0].__name__ for each in SITUATIONS],
 )
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 @pytest.fixture

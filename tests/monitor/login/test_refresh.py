@@ -45,19 +45,10 @@ from tests.support.saved import (
 from tests.support.token_server import TokenServer, delayed, dropped, garbled, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
     from tests.support.login import Store
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 def expired(server: TokenServer, name: str = "work") -> SavedAccount:

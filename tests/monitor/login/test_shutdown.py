@@ -24,13 +24,6 @@ def _undo_shutdown() -> Iterator[None]:
     shutting_down.clear()
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
-
-
 def started(work: Callable[[], None]) -> None:
     """Start a task on another thread; returns when its work has begun."""
     begun = threading.Event()

@@ -17,17 +17,9 @@ from tests.support.saved import Clock, read, refresh_token, registry, save_accou
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
 
 
 def block_writes() -> None:
