@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,7 @@ _SVG = """\
 """
 
 
-_WORKDAY = NOW - timedelta(hours=21)  # a Friday afternoon
+_WORKDAY = datetime(2026, 11, 18, 12, 57, tzinfo=UTC)  # a Wednesday, as in the demo's past
 DARK = replace(LIVE, theme=theme_for("dark"))
 
 
