@@ -94,7 +94,7 @@ def read_transcript(file: TranscriptFile, position: Position, buffer: bytearray)
     All reads of a scan share the ``buffer``, which grows to a file's longest line. Raises OSError.
     """
     del buffer[CHUNK:]
-    with open_regular_file(Path(file.path)) as opened:
+    with open_regular_file(file.path) as opened:
         stream = cast("BufferedReader", opened)
         if position.offset and _checksum(stream, position.offset) != position.checksum:
             position = Position()

@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple
 
 from claude_usage_monitor.files import StrPath, create_private_file
@@ -99,7 +100,7 @@ class TranscriptStore:
             delete_transcripts(path)
             self._connection = _open(path)
         self._names: dict[str, int] = {}
-        self._owners: dict[tuple[Owner, str], int] = {}
+        self._owners: dict[Owner, int] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -122,14 +123,25 @@ class TranscriptStore:
             on_error.callback(self._names.clear)
             on_error.callback(self._owners.clear)
             with transaction(self._connection):
-                rows = [row for part in parts for row in self._write_part(part)]
-                rows.sort()  # in the order of the table, neighbors are on the same page
-                self._connection.executemany(UPSERT, rows)
+                messages: list[Message] = []
+                for part in parts:
+                    self._write_part(part)
+                    messages += part.messages
+                # In the order of the table, neighbors are on the same page.
+                messages.sort(key=itemgetter(0))
+                owners, models = self._owners, self._names
+                self._connection.executemany(
+                    UPSERT,
+                    (
+                        (key, at, owners[owner], models.get(model, 0), *counts)
+                        for key, at, owner, model, *counts in messages
+                    ),
+                )
             on_error.pop_all()
 
-    def _write_part(self, part: Part) -> list[tuple[object, ...]]:
-        """Store a part without its messages, and return their rows."""
-        file, messages = part.file, part.messages
+    def _write_part(self, part: Part) -> None:
+        """Store a part without its messages, and the names that they need."""
+        file = part.file
         for session, project in part.folders.items():
             self._write_session(session, project, part)
         self._connection.execute(
@@ -142,12 +154,9 @@ class TranscriptStore:
                 file.skipped_lines,
             ),
         )
-        seconds = file.mtime_ns // 1_000_000_000
-        owners = {
-            owner: self._owner_id(owner, part, seconds) for owner in {m.owner for m in messages}
-        }
-        models = {model: self._name_id(model) for model in {m.model for m in messages}}
-        return [(*m[:2], owners[m.owner], models[m.model], *m[4:]) for m in messages]
+        for owner, model in {message[2:4] for message in part.messages}:
+            self._write_owner(owner, part)
+            self._name_id(model)
 
     def _write_session(self, session: str, project: str, part: Part) -> None:
         self._connection.execute(
@@ -165,11 +174,9 @@ class TranscriptStore:
             ),
         )
 
-    def _owner_id(self, owner: Owner, part: Part, seconds: int) -> int:
-        key = (owner, part.root)
-        found = self._owners.get(key)
-        if found is not None:
-            return found
+    def _write_owner(self, owner: Owner, part: Part) -> None:
+        if owner in self._owners:
+            return
         if owner.session not in part.folders:
             self._write_session(owner.session, "", part)
         (session,) = self._connection.execute(
@@ -182,19 +189,18 @@ class TranscriptStore:
             owner.forked,
             self._name_id(owner.account),
         )
+        seconds = part.file.mtime_ns // 1_000_000_000
         rank = owner.kind * _KIND_RANK + owner.forked * _FORK_RANK + seconds
         self._connection.execute(
             "INSERT INTO owner (session, kind, agent, forked, account, rank)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (*columns, rank),
         )
-        (found,) = self._connection.execute(
+        (self._owners[owner],) = self._connection.execute(
             "SELECT id FROM owner WHERE session = ? AND kind = ? AND agent = ? AND forked = ?"
             " AND account = ?",
             columns,
         ).fetchone()
-        self._owners[key] = int(found)
-        return int(found)
 
     def _name_id(self, text: str | None) -> int:
         """Return the id of a name, 0 for none."""
