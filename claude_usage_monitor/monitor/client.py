@@ -197,12 +197,11 @@ class UsageClient:
         """
         _check_period(last, since, until)
         # Takes 20 ms (msgspec, the reader of transcripts); only this method needs it.
-        from claude_usage_monitor.monitor.attribution.read_use import read_use
-        from claude_usage_monitor.monitor.attribution.report import ReportRequest
+        from claude_usage_monitor.monitor.attribution import read_use, report
 
         listed = self._registry.find(name if name is not None else CLAUDE_CODE.name)
-        request = ReportRequest(by, window, last, since, until)
-        return read_use(
+        request = report.ReportRequest(by, window, last, since, until)
+        return read_use.read_use(
             self._registry,
             listed,
             request,
