@@ -303,10 +303,10 @@ class TestOwnership:
         monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name=user))
         found = SimpleNamespace(gr_name=group, gr_mem=members)
         monkeypatch.setattr(grp, "getgrgid", lambda _: found)
-        assert is_private == files._is_private_group(1000)  # noqa: SLF001
+        assert is_private == files._is_private_group(1000)  # noqa: SLF001 - needs groups that no test can create
 
     def test_a_group_without_a_name_is_not_private(self) -> None:
-        assert not files._is_private_group(4_000_000_000)  # noqa: SLF001
+        assert not files._is_private_group(4_000_000_000)  # noqa: SLF001 - needs groups that no test can create
 
     @pytest.mark.parametrize("mode", [0o777, 0o1777])
     def test_a_folder_that_others_can_change_is_refused(self, tmp_path: Path, mode: int) -> None:

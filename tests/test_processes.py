@@ -256,7 +256,7 @@ def test_odd_rows_cause_no_traceback(
     api.answer_profile({"account": {"uuid": "uuid-of-ada"}})
     command.run("--json")
     with sqlite3.connect(database(home)) as state:
-        state.execute(f"UPDATE {table} SET {change}")  # noqa: S608 - a literal above
+        state.execute(f"UPDATE {table} SET {change}")
     state.close()
     for arguments in (("--json",), ("--once",), ("doctor",), ("statusline",)):
         done = command.run(*arguments, stdin=b"{}")

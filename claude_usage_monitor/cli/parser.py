@@ -96,7 +96,7 @@ class Parser(argparse.ArgumentParser):
             None, f"unknown {name} {value!r}{suggestion or f': use {_alternatives(known)}'}"
         )
 
-    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:  # noqa: ARG002 - argparse passes it
         """Write the text of ``--help`` and ``--version``."""
         output.data(message)
 
@@ -109,7 +109,7 @@ class _PrintCompletion(argparse.Action):
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,  # noqa: ARG002 - part of the protocol
         values: object,
-        option_string: str | None = None,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
     ) -> NoReturn:
         # Importing pathlib would take 4 ms, and nothing else here needs it.
         folder = os.path.join(os.path.dirname(__file__), "completions")

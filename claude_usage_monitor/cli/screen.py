@@ -59,7 +59,7 @@ class Screen:
         """Paint all of the next frame, because something else may have written to the screen."""
         self._size = (0, 0)
 
-    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
+    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002 - another screen needs it
         """Show a frame of at most ``size`` (columns, rows); write only lines that differ."""
         console = self._console
         console.size = size
@@ -88,7 +88,7 @@ class PlainScreen(Screen):
     def enter(self) -> None:
         """Do nothing: there is no alternate screen to enter, and so none to leave."""
 
-    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002
+    def paint(self, lines: Sequence[Text], size: tuple[int, int], *, changed: bool) -> None:  # noqa: ARG002 - another screen needs it
         """Print a frame if anything but its countdowns has changed."""
         if changed:
             for line in lines:

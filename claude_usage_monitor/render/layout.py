@@ -23,7 +23,7 @@ def first_low_enough(
     candidates: Sequence[_T], limit: float, height: Callable[[_T], float]
 ) -> _T | None:
     """Return the first candidate with a height within the limit: heights never rise."""
-    low = bisect_left(candidates, True, key=lambda candidate: height(candidate) <= limit)  # noqa: FBT003
+    low = bisect_left(candidates, True, key=lambda candidate: height(candidate) <= limit)  # noqa: FBT003 - the value to look up
     return candidates[low] if low < len(candidates) else None
 
 

@@ -38,9 +38,9 @@ class Gauge(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102 - as the class says
     @property
-    def help(self) -> str: ...  # noqa: D102
+    def help(self) -> str: ...  # noqa: D102 - as the class says
     @property
-    def samples(self) -> Sequence[tuple[Mapping[str, str], float]]: ...  # noqa: D102
+    def samples(self) -> Sequence[tuple[Mapping[str, str], float]]: ...  # noqa: D102 - as the class says
 
 
 class Tls(NamedTuple):

@@ -67,12 +67,12 @@ class Exchange(HTTPAdapter):
 
     # --- hooks that requests calls ---------------------------------------------------------------
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in requests
         """Make the manager of direct connections."""
         super().init_poolmanager(*args, **kwargs)
         self._track(self.poolmanager)
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - as in requests
         """Return the manager of connections through a proxy."""
         is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
@@ -104,7 +104,7 @@ class Exchange(HTTPAdapter):
         exchange = self
         connection_class: Any = pool.ConnectionCls  # SOCKS proxies have their own
 
-        class TrackedConnection(connection_class):  # type: ignore[misc]
+        class TrackedConnection(connection_class):  # type: ignore[misc]  # its class is known at run time
             def connect(self) -> None:
                 exchange.before_connect(self)
                 super().connect()

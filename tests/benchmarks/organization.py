@@ -54,7 +54,7 @@ WEEK = (1.0, 1.1, 1.15, 1.05, 0.85)  # cost relative to a usual day, Monday firs
 def serve() -> None:
     """Serve the Admin API of a large organization; ``/stats`` counts the requests."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    WSGIRequestHandler.date_time_string = lambda *_: format_datetime(NOW, usegmt=True)  # type: ignore[method-assign]
+    WSGIRequestHandler.date_time_string = lambda *_: format_datetime(NOW, usegmt=True)  # type: ignore[method-assign]  # the server's clock
     invented = Invented.of_size(NOW, users=USERS, workspaces=WORKSPACES)
     with HTTPServer(threaded=True) as server:
         api = AdminApi(server, invented)

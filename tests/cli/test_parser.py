@@ -111,7 +111,7 @@ def every_parser() -> Iterator[argparse.ArgumentParser]:
     for parser in parsers:
         yield parser
         for action in parser._actions:  # noqa: SLF001 - there is no public list
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - there is no public class
                 parsers += action.choices.values()
 
 

@@ -192,7 +192,7 @@ def test_a_full_disk_is_an_error_and_a_hint(flag: str) -> None:
 @pytest.mark.parametrize("flag", ["--once", "--json", "--demo"])
 def test_a_closed_output_is_an_error_and_a_hint(flag: str) -> None:
     done = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&-', "sh", PROGRAM, "--demo", flag],  # noqa: S607
+        ["sh", "-c", 'exec "$@" >&-', "sh", PROGRAM, "--demo", flag],
         stderr=subprocess.PIPE,
         check=False,
     )

@@ -32,7 +32,7 @@ STATUS = AccountStatus(
 )
 
 
-def document(*statuses: AccountStatus, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def document(*statuses: AccountStatus, **more: Any) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(
         render(statuses, NOW, OPTIONS, **more), parse_constant=str
     )

@@ -43,7 +43,7 @@ STATUSES = (
 )
 
 
-def closed(schema: Any) -> Any:  # noqa: ANN401 - JSON
+def closed(schema: Any) -> Any:
     """Return the schema without permission for fields that it does not name."""
     if isinstance(schema, dict):
         schema = {key: closed(value) for key, value in schema.items()}
@@ -69,7 +69,7 @@ PUBLISHED = json.loads(schema_text())
 CLOSED = jsonschema.Draft202012Validator(closed(deepcopy(PUBLISHED)), format_checker=FORMATS)
 
 
-def check(*statuses: AccountStatus, **more: Any) -> None:  # noqa: ANN401
+def check(*statuses: AccountStatus, **more: Any) -> None:
     values = document(statuses, NOW, ClockStyle(), **more)
     CLOSED.validate(json.loads(json.dumps(values)))
 

@@ -151,7 +151,7 @@ def test_authenticate_saves_a_login_in_the_browser(server: TokenServer, browser:
 def test_save_admin_account_checks_and_saves_the_key(api: Api, httpserver: HTTPServer) -> None:
     keys: list[str | None] = []
 
-    def answer(request: Any) -> Response:  # noqa: ANN401 - werkzeug's
+    def answer(request: Any) -> Response:
         keys.append(request.headers.get("x-api-key"))
         return Response(as_bytes({"id": "uuid", "name": "Company"}), mimetype="application/json")
 

@@ -62,7 +62,7 @@ def environ(tmp_path: Path, store: Store) -> dict[str, str]:
     return {"CLAUDE_USAGE_MONITOR_HOME": str(own)}
 
 
-def service_in(command: Command, environ: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
+def service_in(command: Command, environ: dict[str, str]) -> Any:
     return json.loads(command.run("--json", environ=environ).stdout)["service"]
 
 

@@ -93,7 +93,7 @@ def serve() -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
         def start(script: ServerScript, **options: object) -> RawServer:
-            return stack.enter_context(RawServer(script, **options))  # type: ignore[arg-type]
+            return stack.enter_context(RawServer(script, **options))  # type: ignore[arg-type]  # fields by name
 
         yield start
 

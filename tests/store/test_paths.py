@@ -72,7 +72,7 @@ def test_the_fallback_is_in_a_folder_of_this_user_until_the_next_restart() -> No
     environ = {"XDG_RUNTIME_DIR": "/run/user/1", "TMPDIR": "/temporary"}
     assert f"/run/user/1/{name}/state.db" == fallback_path(environ)
     assert f"/temporary/{name}/state.db" == fallback_path({"TMPDIR": "/temporary"})
-    assert f"/tmp/{name}/state.db" == fallback_path({})  # noqa: S108
+    assert f"/tmp/{name}/state.db" == fallback_path({})  # noqa: S108 - the expected path
 
 
 @pytest.mark.parametrize("path_of", [accounts_path, secrets_path])

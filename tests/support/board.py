@@ -188,7 +188,7 @@ def _accounts() -> table.Panel:
     )
 
 
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def _without_nulls(value: Any) -> Any:
     """Return a document without null fields, which Grafana's own types do not allow."""
     if isinstance(value, dict):
         # The value of the lowest threshold is null in Grafana's documents, too.

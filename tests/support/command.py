@@ -64,13 +64,13 @@ class _Screen(pyte.Screen):
         """Whether the alternate screen is shown."""
         return self._normal is not None
 
-    def set_mode(self, *modes: int, **how: Any) -> None:  # noqa: ANN401 - as pyte has it
+    def set_mode(self, *modes: int, **how: Any) -> None:
         super().set_mode(*modes, **how)
         if self._ALTERNATE in modes and not self.alternate:
             self._normal = copy.copy(self.buffer), copy.copy(self.cursor)
             self.buffer.clear()
 
-    def reset_mode(self, *modes: int, **how: Any) -> None:  # noqa: ANN401 - as pyte has it
+    def reset_mode(self, *modes: int, **how: Any) -> None:
         super().reset_mode(*modes, **how)
         if self._ALTERNATE in modes and self._normal is not None:
             buffer, cursor = self._normal

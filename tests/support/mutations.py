@@ -174,7 +174,7 @@ def mutate(body: bytes, rng: random.Random) -> bytes:
     return mutated
 
 
-def _with_change(value: Any, rng: random.Random, depth: int) -> Any:  # noqa: ANN401 - JSON
+def _with_change(value: Any, rng: random.Random, depth: int) -> Any:
     """Return a JSON value with one change, rather deep in it than at its top."""
     if not value or not isinstance(value, dict | list) or rng.random() < 0.02 * depth:
         return rng.choice((rng.choice(ODD_VALUES), rng.choice(ODD_VALUES), [value], {"a": value}))

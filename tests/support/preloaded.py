@@ -212,7 +212,7 @@ def _import_everything() -> None:
     gc.freeze()
 
 
-def _fork_for_each_request(requests: socket.socket) -> Any:  # noqa: ANN401 - parsed JSON
+def _fork_for_each_request(requests: socket.socket) -> Any:
     """Return each request in a new process; return ``None`` after the last request."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -290,7 +290,7 @@ def _open_streams() -> None:
     streams = (("stdin", "r", errors), ("stdout", "w", errors), ("stderr", "w", "backslashreplace"))
     for number, (name, mode, on_error) in enumerate(streams):
         buffering = 1 if name == "stderr" else -1
-        stream = open(number, mode, buffering, sys.stdout.encoding, on_error)  # noqa: SIM115
+        stream = open(number, mode, buffering, sys.stdout.encoding, on_error)  # noqa: SIM115 - open until the process ends
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

@@ -20,7 +20,7 @@ from claude_usage_monitor.store.secrets import keyring_store
 
 if sys.platform == "linux":
     import secretstorage
-    from jeepney import DBusAddress, new_method_call  # type: ignore[import-untyped]
+    from jeepney import DBusAddress, new_method_call  # type: ignore[import-untyped]  # jeepney has no types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -165,7 +165,7 @@ def _whole_parser() -> argparse.ArgumentParser:
     for each in parsers:
         each.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=_WIDTH)
         for action in each._actions:  # noqa: SLF001 - there is no public list
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - there is no public class
                 parsers += action.choices.values()
     return parser
 
@@ -173,7 +173,7 @@ def _whole_parser() -> argparse.ArgumentParser:
 def _actions(parser: argparse.ArgumentParser, name: str = "") -> Iterator[argparse.Action]:
     """Yield every argument that may complete; the name of a new account cannot."""
     for action in parser._actions:  # noqa: SLF001 - there is no public list
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - there is no public class
             for child_name, child in action.choices.items():
                 yield from _actions(child, child_name)
         elif name != "add" or action.dest != "name":

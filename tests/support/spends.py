@@ -100,7 +100,7 @@ def with_budget(budget: str | None) -> AccountStatus:
 
 
 def _bare(**more: object) -> Spend:
-    return replace(Spend(NOW, "api", "USD", _FIRST, _LAST), **more)  # type: ignore[arg-type]
+    return replace(Spend(NOW, "api", "USD", _FIRST, _LAST), **more)  # type: ignore[arg-type]  # fields by name
 
 
 ORGANIZATION = with_budget("6000")

@@ -8,7 +8,7 @@ from typing import Any
 STARTED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-def summary(code: str, *, indicator: str = "none", incidents: tuple[Any, ...] = ()) -> Any:  # noqa: ANN401 - JSON
+def summary(code: str, *, indicator: str = "none", incidents: tuple[Any, ...] = ()) -> Any:
     """Return a summary in which Claude Code has a status."""
     names = {
         "claude.ai": "operational",

@@ -16,7 +16,7 @@ from claude_usage_monitor.usage.throttling import (
 )
 
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
-INSTANTS = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+INSTANTS = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 SPANS = st.timedeltas(timedelta(), SEVEN_DAYS)
 
 

@@ -267,7 +267,7 @@ def _is_better(line: Line, old: Line) -> bool:
     if bool(line.isSidechain) is not bool(old.isSidechain):
         return not line.isSidechain
     new_usage, old_usage = line.message.usage, old.message.usage  # type: ignore[union-attr] # both have usage
-    return (new_usage.output_tokens or 0) > (old_usage.output_tokens or 0)  # type: ignore[union-attr]
+    return (new_usage.output_tokens or 0) > (old_usage.output_tokens or 0)  # type: ignore[union-attr]  # both have usage
 
 
 def _accounts(buffer: bytearray, view: memoryview, end: int) -> list[tuple[int, str]]:

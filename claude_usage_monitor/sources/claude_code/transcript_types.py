@@ -68,15 +68,15 @@ class ForkedFrom(msgspec.Struct, gc=False):
 class Line(msgspec.Struct, gc=False):
     """An assistant line. msgspec is faster with fields in the order of the file."""
 
-    isSidechain: bool | None = None  # noqa: N815 - the names in the file, as below
-    attributionAgent: str | None = None  # noqa: N815
+    isSidechain: bool | None = None
+    attributionAgent: str | None = None
     cwd: str | None = None
-    sessionId: str | None = None  # noqa: N815
+    sessionId: str | None = None
     message: ApiMessage | None = None
     type: str | None = None
     uuid: str = ""
     timestamp: str = ""
-    forkedFrom: ForkedFrom | None = None  # noqa: N815
+    forkedFrom: ForkedFrom | None = None
 
 
 class FolderLine(msgspec.Struct, gc=False):
@@ -89,14 +89,14 @@ class AccountLine(msgspec.Struct, gc=False):
     """A line that names an account."""
 
     type: str | None = None
-    accountUuid: str | None = None  # noqa: N815
-    organizationUuid: str | None = None  # noqa: N815
+    accountUuid: str | None = None
+    organizationUuid: str | None = None
 
 
 class AgentFile(msgspec.Struct, gc=False):
     """The file beside a subagent's transcript."""
 
-    agentType: str | None = None  # noqa: N815
+    agentType: str | None = None
 
 
 LINE_DECODER = msgspec.json.Decoder(Line)

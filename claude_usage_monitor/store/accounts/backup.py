@@ -30,7 +30,7 @@ class Backup(NamedTuple):
 
 def write_backup(path: StrPath, connection: sqlite3.Connection) -> None:
     """Copy the list if it has changed. Ignores errors, because the list works without its copy."""
-    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM account").fetchall()  # noqa: S608
+    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM account").fetchall()  # noqa: S608 - names of ours
     active = connection.execute("SELECT account FROM active").fetchone()
     document = {
         "version": _VERSION,

@@ -19,9 +19,9 @@ from claude_usage_monitor.usage.secret import Secret
 
 # `hashlib` would load OpenSSL: 3 ms at each start, and 3.5 MB for as long as the process runs.
 if sys.version_info >= (3, 12):
-    from _sha2 import sha256  # type: ignore[import-not-found]
+    from _sha2 import sha256  # type: ignore[import-not-found]  # typeshed lacks it
 else:
-    from _sha256 import sha256  # type: ignore[import-not-found]
+    from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed lacks it
 
 _DATA_TABLES = (
     "reading", "newest", "complete", "login", "spend_part", "spend_trouble", "forecast",
@@ -84,7 +84,7 @@ def _move_data(connection: sqlite3.Connection, source: str, target: str) -> None
     merge.merge_history(connection, source, target)
     for table in (*_DATA_TABLES, "request"):
         connection.execute(
-            f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608
+            f"UPDATE OR IGNORE {table} SET account = ? WHERE account = ?",  # noqa: S608 - names of ours
             (target, source),
         )
     _delete_data(connection, source)
@@ -99,7 +99,7 @@ def delete_account_data(connection: sqlite3.Connection, identity: str) -> None:
 
 def _delete_data(connection: sqlite3.Connection, identity: str) -> None:
     for table in (*_DATA_TABLES, *_HISTORY_TABLES):
-        connection.execute(f"DELETE FROM {table} WHERE account = ?", (identity,))  # noqa: S608
+        connection.execute(f"DELETE FROM {table} WHERE account = ?", (identity,))  # noqa: S608 - names of ours
 
 
 def store_profile(connection: sqlite3.Connection, fingerprint: str, profile: Profile) -> None:

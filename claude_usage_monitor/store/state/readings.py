@@ -202,7 +202,7 @@ def latest_usage(connection: sqlite3.Connection, identity: str, now: datetime) -
     """
     oldest = milliseconds(now - MAX_SHOWN_AGE)
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM newest WHERE account = ? AND as_of >= ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM newest WHERE account = ? AND as_of >= ?",  # noqa: S608 - names of ours
         (identity, oldest),
     ).fetchall()
     forecasts = stored_forecasts(connection, identity)

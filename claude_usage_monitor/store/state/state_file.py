@@ -155,7 +155,7 @@ def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) ->
         marks = ", ".join("?" * len(names))
         with transaction(target):
             target.executemany(
-                f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608
+                f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608 - names of ours
                 content,
             )
     with suppress(sqlite3.Error):

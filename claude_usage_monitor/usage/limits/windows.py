@@ -363,7 +363,7 @@ def mark_binding(
     )
 
 
-def _rank(window: UsageWindow, now: datetime, flags_count: bool) -> tuple[float, ...]:  # noqa: FBT001
+def _rank(window: UsageWindow, now: datetime, flags_count: bool) -> tuple[float, ...]:  # noqa: FBT001 - it is private
     """Return the sort key of a window: the binding one has the lowest."""
     resets_at = window.resets_at.timestamp() if window.resets_at else math.inf
     if window.severity is Severity.EXHAUSTED:

@@ -14,7 +14,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-def shape_of(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def shape_of(value: Any) -> Any:
     """Return a JSON value with the type's name in the place of every text and number."""
     if isinstance(value, dict):
         return {name: shape_of(value[name]) for name in sorted(value)}
@@ -30,7 +30,7 @@ def without_ids(text: str) -> str:
     return _VERSION.sub("VERSION", _UUID.sub("ID", text))
 
 
-def differences(recorded: Any, seen: Any, where: str = "") -> list[str]:  # noqa: ANN401 - any JSON
+def differences(recorded: Any, seen: Any, where: str = "") -> list[str]:
     """Return one line for each difference between two shapes."""
     if isinstance(recorded, dict) and isinstance(seen, dict):
         lines = []

@@ -73,7 +73,7 @@ def saved_account() -> SavedAccount:
     return found
 
 
-def stored_credentials() -> Any:  # noqa: ANN401 - JSON
+def stored_credentials() -> Any:
     return registry().services.secrets.read(saved_account().id).content["credentials"]
 
 
@@ -266,7 +266,7 @@ def test_without_a_network_an_expired_login_is_added_and_refreshed_later(
 
 
 @pytest.mark.parametrize("fault", [refused(429), refused(503)])
-def test_a_temporary_failure_of_the_refresh_loses_no_login(server: TokenServer, fault: Any) -> None:  # noqa: ANN401
+def test_a_temporary_failure_of_the_refresh_loses_no_login(server: TokenServer, fault: Any) -> None:
     server.script(fault)
     credentials = server.issue("work", expires_in=-60)
     assert 1 == len(add(credentials).notes)

@@ -141,7 +141,7 @@ def test_a_taken_name_needs_replace_and_the_same_kind(server: TokenServer) -> No
         ("console", True, "is a subscription, not an organization"),
     ):
         with pytest.raises(InvalidName, match=message):
-            manage.account_to_replace(accounts, "WORK", kind, replace=replace)  # type: ignore[arg-type]
+            manage.account_to_replace(accounts, "WORK", kind, replace=replace)  # type: ignore[arg-type]  # a plain str
 
 
 # --- choosing and renaming -----------------------------------------------------------------------
@@ -233,7 +233,7 @@ def state_rows() -> list[str]:
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
                 if table != "request":  # the request budget stays as it is
-                    accounts += map(str, database.execute(f"SELECT * FROM {table}"))  # noqa: S608
+                    accounts += map(str, database.execute(f"SELECT * FROM {table}"))
     return accounts
 
 

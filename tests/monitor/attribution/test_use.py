@@ -48,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(use, truth, usage, path)
 
 
-def report(world: World, **changes: Any):  # type: ignore[no-untyped-def] # noqa: ANN201, ANN401
+def report(world: World, **changes: Any):  # type: ignore[no-untyped-def] # noqa: ANN201
     return make_report("a", world.use, world.usage, ReportRequest(**changes), NOW)
 
 

@@ -70,7 +70,7 @@ def test_cycles_of_unused_objects_are_freed() -> None:
         pass
 
     node = Node()
-    node.self = node  # type: ignore[attr-defined]
+    node.self = node  # type: ignore[attr-defined]  # a cycle
     unused = weakref.ref(node)
     del node
     release_free_memory()

@@ -66,7 +66,7 @@ class Scene:
         self.environ["BROWSER"] = str(self.folder / name)
 
     @property
-    def started(self) -> Any:  # noqa: ANN401 - JSON
+    def started(self) -> Any:
         """How the browser was started: arguments, environment, streams, session, login page."""
         deadline = time.monotonic() + PATIENCE
         while not self._record.exists() and time.monotonic() < deadline:
@@ -119,7 +119,7 @@ class Scene:
         """Act on a thread, while the login waits."""
         threading.Thread(target=act, daemon=True).start()
 
-    def fail(self, **options: Any) -> UsageMonitorError:  # noqa: ANN401 - as log_in
+    def fail(self, **options: Any) -> UsageMonitorError:
         """Return the error of a login that fails. Neither it nor any other output has a secret."""
         with pytest.raises(UsageMonitorError) as caught:
             self.log_in(**options)
@@ -473,7 +473,7 @@ def test_ctrl_c_ends_the_wait(scene: Scene, browser: bool) -> None:
         (garbled(), UnexpectedResponse),
     ],
 )
-def test_a_code_is_exchanged_once(scene: Scene, fault: Any, kind: type[Exception]) -> None:  # noqa: ANN401
+def test_a_code_is_exchanged_once(scene: Scene, fault: Any, kind: type[Exception]) -> None:
     """After any first reply: a second exchange could only revoke the login of the first."""
     scene.server.script(fault)
     scene.meanwhile(lambda: scene.typed.put(scene.server.authorize(scene.manual_url)))

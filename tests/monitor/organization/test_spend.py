@@ -25,7 +25,7 @@ def costs(*groups: tuple[str | None, str | None], daily: str | None = "2.50") ->
 
 def stored(**reports: object) -> StoredReports:
     """Return stored reports, each read at noon."""
-    stored_reports = StoredReports({}, {}, {}, None, {}, {})._replace(**reports)  # type: ignore[arg-type]
+    stored_reports = StoredReports({}, {}, {}, None, {}, {})._replace(**reports)  # type: ignore[arg-type]  # fields by name
     names = [*stored_reports.costs, *stored_reports.names, *map(day_report, stored_reports.days)]
     names += [USAGE_REPORT] if stored_reports.tokens is not None else []
     stored_reports.read_at.update(dict.fromkeys(names, NOW))

@@ -217,7 +217,7 @@ def changed(**claude_code: object) -> AccountStatus:
     spend = ORGANIZATION.spend
     assert spend is not None
     assert spend.claude_code is not None
-    report = replace(spend.claude_code, **claude_code)  # type: ignore[arg-type]
+    report = replace(spend.claude_code, **claude_code)  # type: ignore[arg-type]  # fields by name
     return ORGANIZATION._replace(spend=replace(spend, claude_code=report))
 
 

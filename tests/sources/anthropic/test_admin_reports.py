@@ -191,7 +191,7 @@ def test_tokens_of_each_key(client: HttpClient, api: AdminApi) -> None:
     assert {row["api_key_id"] for row in rows} == set(found)
     for key, tokens in found.items():
         mine = [row for row in rows if row["api_key_id"] == key]
-        assert sum(row["output_tokens"] for row in mine) == tokens.output_tokens  # type: ignore[misc]
+        assert sum(row["output_tokens"] for row in mine) == tokens.output_tokens  # type: ignore[misc]  # parsed JSON
 
 
 def test_the_documented_message_report(client: HttpClient, httpserver: HTTPServer) -> None:
@@ -205,7 +205,7 @@ def test_a_day_of_claude_code_has_one_row_for_each_user(client: HttpClient, api:
     """The report has a row for each terminal of a user; they are added up."""
     found = get_claude_code_day(client, KEY, TODAY)
     records = api.organization.claude_code[TODAY]
-    emails = [record["actor"]["email_address"] for record in records]  # type: ignore[index]
+    emails = [record["actor"]["email_address"] for record in records]  # type: ignore[index]  # parsed JSON
     assert len(emails) > len(set(emails)) == len(found)
     for user in found:
         mine = Invented(claude_code={TODAY: records}).claude_code_cents(user.email)

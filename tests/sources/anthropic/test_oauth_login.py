@@ -513,7 +513,7 @@ def test_a_refreshed_login_retains_everything_that_the_grant_does_not_tell() -> 
     }
     before = repr(old)
     new = credentials_of(Grant(Secret("access-2")), NOW, old)
-    login = dict(old["claudeAiOauth"], accessToken="access-2")  # type: ignore[call-overload]
+    login = dict(old["claudeAiOauth"], accessToken="access-2")  # type: ignore[call-overload]  # parsed JSON
     del login["expiresAt"]  # that of the old token; that of the new one is unknown
     assert {**old, "claudeAiOauth": login} == new
     assert before == repr(old)

@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.limits.saved_resets import SavedResets
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
 
 
-def grant(identifier: str, left: object = 1, days: float | None = 3, **more: object) -> Any:  # noqa: ANN401
+def grant(identifier: str, left: object = 1, days: float | None = 3, **more: object) -> Any:
     ends_at = None if days is None else (NOW + timedelta(days=days)).isoformat()
     return {
         "id": identifier,

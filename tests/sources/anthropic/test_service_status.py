@@ -85,7 +85,7 @@ def test_another_status_is_unknown_and_its_wait_is_known(
 def test_an_unchanged_page_is_not_sent_again(httpserver: HTTPServer) -> None:
     seen: list[Any] = []
 
-    def answer(request: Any) -> Response:  # noqa: ANN401 - werkzeug's
+    def answer(request: Any) -> Response:
         seen.append(dict(request.headers))
         if request.headers.get("If-None-Match") == 'W/"1"':
             return Response(status=304)

@@ -22,7 +22,7 @@ AT = "2026-11-03T14:22:09.417Z"
 SESSION = "0a6b0000-0000-4000-8000-000000000001"
 
 
-def line(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def line(**changes: Any) -> dict[str, Any]:
     """Return an assistant line; ``usage`` and ``message`` are merged into its own."""
     usage = {
         "input_tokens": 3,

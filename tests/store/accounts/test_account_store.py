@@ -469,7 +469,7 @@ def test_a_damaged_row_loses_only_its_account(
     """The store counts how many are left out."""
     for name in ("Work", "Private"):
         store.add(account(name))
-    sqlite_file(path, f"UPDATE account SET {change} WHERE id = 'Work'")  # noqa: S608 - from above
+    sqlite_file(path, f"UPDATE account SET {change} WHERE id = 'Work'")
     assert set(left) == set(names(store))
     assert 2 - len(left) == store.unreadable_count
     assert (len(left) == 2) is (store.get("Work") is not None)
@@ -483,7 +483,7 @@ def test_a_damaged_row_loses_only_its_account(
 )
 def test_a_damaged_refresh_state_is_an_error(store: AccountStore, path: Path, change: str) -> None:
     store.store_refresh_state("one", RefreshState("print", 1, 3, NOW))
-    sqlite_file(path, f"UPDATE renewal SET {change}")  # noqa: S608 - from above
+    sqlite_file(path, f"UPDATE renewal SET {change}")
     assert f"{path} cannot be used" in refusal(lambda: store.refresh_state("one", "print"))
 
 

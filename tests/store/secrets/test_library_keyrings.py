@@ -70,20 +70,20 @@ class Win32Cred:
         self._items = items
         self._users: dict[str, str] = {}
 
-    def CredRead(self, *, Type: int, TargetName: str) -> dict[str, object]:  # noqa: N802, N803
+    def CredRead(self, *, Type: int, TargetName: str) -> dict[str, object]:
         if TargetName not in self._items.contents:
             raise PyWinError(1168, "CredRead")
         blob = self._items.contents[TargetName].encode("utf-16-le")
         return {"UserName": self._users[TargetName], "CredentialBlob": blob}
 
-    def CredWrite(self, credential: dict[str, Any], flags: int) -> None:  # noqa: N802
+    def CredWrite(self, credential: dict[str, Any], flags: int) -> None:
         if len(credential["CredentialBlob"].encode("utf-16-le")) > 2560:
             raise PyWinError(1783, "CredWrite")
         assert self.CRED_PERSIST_LOCAL_MACHINE == credential["Persist"]
         self._items.set(credential["TargetName"], credential["CredentialBlob"])
         self._users[credential["TargetName"]] = credential["UserName"]
 
-    def CredDelete(self, *, Type: int, TargetName: str) -> None:  # noqa: N802, N803
+    def CredDelete(self, *, Type: int, TargetName: str) -> None:
         if TargetName not in self._items.contents:
             raise PyWinError(1168, "CredDelete")
         self._items.delete(TargetName)
@@ -138,7 +138,7 @@ def api(items: Items, monkeypatch: pytest.MonkeyPatch) -> SecurityApi:
 
 
 def mac_library() -> macOS.Keyring:
-    return macOS.Keyring()  # type: ignore[no-untyped-call]
+    return macOS.Keyring()  # type: ignore[no-untyped-call]  # keyring has no types
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def keychain(api: SecurityApi) -> KeyringStore:
 def locker(items: Items, monkeypatch: pytest.MonkeyPatch) -> KeyringStore:
     monkeypatch.setattr(Windows, "win32cred", Win32Cred(items), raising=False)
     monkeypatch.setattr(Windows, "pywintypes", Win32Cred, raising=False)
-    return KeyringStore(lambda _: WindowsLocker(Windows.WinVaultKeyring()), 60.0)  # type: ignore[no-untyped-call]
+    return KeyringStore(lambda _: WindowsLocker(Windows.WinVaultKeyring()), 60.0)  # type: ignore[no-untyped-call]  # keyring has no types
 
 
 class TestMacKeychain(StoreContract):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import secretstorage
-from jeepney.io.blocking import DBusConnection  # type: ignore[import-untyped]
+from jeepney.io.blocking import DBusConnection  # type: ignore[import-untyped]  # jeepney has no types
 from secretstorage import Collection, ItemNotFoundException, LockedException
 from secretstorage.util import exec_prompt
 
@@ -124,7 +124,7 @@ class TestStates:
         """Some services ask for each item, whether or not it is locked."""
         limits = Limits(prompt=False, timeout=PATIENCE, canceled=threading.Event())
         with closing(secretstorage.dbus_init()) as connection:
-            limited = secret_service._LimitedConnection(connection, limits)  # noqa: SLF001
+            limited = secret_service._LimitedConnection(connection, limits)  # noqa: SLF001 - with limits of its own
             with pytest.raises(LockedException):
                 exec_prompt(limited, "/org/freedesktop/secrets/prompt/p1")
 
@@ -246,10 +246,10 @@ def test_items_are_those_of_the_keyring_library() -> None:
     """``keyring get claude-usage-monitor ID`` works, and items of keyring are replaced."""
     from keyring.backends.SecretService import Keyring
 
-    library = Keyring()  # type: ignore[no-untyped-call]
-    library.set_password("claude-usage-monitor", "account", "before")  # type: ignore[no-untyped-call]
+    library = Keyring()  # type: ignore[no-untyped-call]  # keyring has no types
+    library.set_password("claude-usage-monitor", "account", "before")  # type: ignore[no-untyped-call]  # keyring has no types
     assert "before" == keyring().read("account")
     keyring().write("account", CANARY)
-    assert CANARY == library.get_password("claude-usage-monitor", "account")  # type: ignore[no-untyped-call]
+    assert CANARY == library.get_password("claude-usage-monitor", "account")  # type: ignore[no-untyped-call]  # keyring has no types
     keyring().delete("account")
-    assert library.get_password("claude-usage-monitor", "account") is None  # type: ignore[no-untyped-call]
+    assert library.get_password("claude-usage-monitor", "account") is None  # type: ignore[no-untyped-call]  # keyring has no types

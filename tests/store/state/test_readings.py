@@ -154,7 +154,7 @@ def test_an_api_reading_counts_although_the_clock_was_set_back(
 
 
 def count(connection: sqlite3.Connection, table: str) -> int:
-    return len(connection.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608
+    return len(connection.execute(f"SELECT * FROM {table}").fetchall())
 
 
 def watched_hours(connection: sqlite3.Connection) -> list[float]:
@@ -193,7 +193,7 @@ def test_no_query_scans_the_history(connection: sqlite3.Connection) -> None:
     """So that a start takes no longer however many readings there are."""
     for table in ("newest", "complete"):
         plan = connection.execute(
-            f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE account = ? AND as_of >= ?",  # noqa: S608
+            f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE account = ? AND as_of >= ?",
             ("", 0),
         ).fetchall()
         assert all("SEARCH" in row[3] for row in plan)

@@ -174,7 +174,7 @@ def test_a_day_of_requests_needs_no_space(disk: SmallDisk, path: Path) -> None:
     spare = path.with_name(FILE_NAME)
     size = spare.stat().st_size
     disk.fill()
-    connection = subject._open_file(spare)  # noqa: SLF001
+    connection = subject._open_file(spare)
     for number in range(4 * 24 * MAX_REQUESTS_PER_HOUR):
         now = NOW + number * 24 * HOUR / 2000
         fingerprint = f"{number % 4:016}"
@@ -246,7 +246,7 @@ def test_a_file_whose_creation_was_cut_short_is_completed(disk: SmallDisk, path:
     spare = path.with_name(FILE_NAME)
     spare.unlink()
     with sqlite3.connect(spare) as connection:
-        subject._allocate(connection)  # noqa: SLF001
+        subject._allocate(connection)
         connection.execute("CREATE TABLE reserve (content)")
         connection.execute("PRAGMA user_version = 0")
     connection.close()
@@ -282,22 +282,22 @@ def test_processes_that_create_the_file_at_once_can_all_use_it(
         version = schema_version(connection)
         versions.append(version)
         if len(versions) == 1:
-            subject._open_file(spare).close()  # noqa: SLF001
+            subject._open_file(spare).close()
         return version
 
     monkeypatch.setattr(subject, "schema_version", read_before_another_process_creates)
     for _ in range(2):
-        subject._open_file(spare).close()  # noqa: SLF001
+        subject._open_file(spare).close()
     assert 0 == versions[0]
 
 
 def test_a_file_with_all_columns_and_an_older_version_number_can_be_used(tmp_path: Path) -> None:
     spare = tmp_path / FILE_NAME
-    subject._open_file(spare).close()  # noqa: SLF001
+    subject._open_file(spare).close()
     with sqlite3.connect(spare) as connection:
         connection.execute("PRAGMA user_version = 1")
     connection.close()
-    subject._open_file(spare).close()  # noqa: SLF001
+    subject._open_file(spare).close()
 
 
 # --- alone ---------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_each_alert_is_sent_once_though_the_file_cannot_be_used_for_a_while(
     monkeypatch.setattr(subject, "_RETRY_INTERVAL", 0.0)
     with monkeypatch.context() as full:
         full.setattr(subject, "_RETRY_INTERVAL", 60.0)
-        state._replace_database(sqlite3.OperationalError())  # noqa: SLF001
+        state._replace_database(sqlite3.OperationalError())  # noqa: SLF001 - as after a failed write
         assert state.notice is not None
         assert [second] == state.run(alerts.claim, ADA, [first, second], NOW)
     assert [] == state.run(alerts.claim, ADA, [first, second], NOW)

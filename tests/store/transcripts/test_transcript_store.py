@@ -176,7 +176,7 @@ def test_a_rebuilt_cache_of_a_main_conversation(store: TranscriptStore) -> None:
 
 def test_a_failed_write_stores_nothing(store: TranscriptStore) -> None:
     owner = Owner("new", FileKind.MAIN)
-    broken = part(message(owner=owner), message(key=2, owner=owner)._replace(at=None))  # type: ignore[arg-type]
+    broken = part(message(owner=owner), message(key=2, owner=owner)._replace(at=None))  # type: ignore[arg-type]  # a broken message
     with pytest.raises(Exception, match="NOT NULL"):
         store.write([broken])
     assert [] == store.uses(*EVER)

@@ -30,7 +30,7 @@ def use(project: str, at: int = 0, output: int = 100, **changes: object) -> Use:
         Meter.LIMITS,
         Tokens(messages=1, output=output),
     )
-    return made._replace(**changes)  # type: ignore[arg-type]
+    return made._replace(**changes)  # type: ignore[arg-type]  # fields by name
 
 
 USES = [

@@ -298,7 +298,7 @@ def test_a_length_in_hours_stands_in_for_one_that_the_key_does_not_name() -> Non
 
 
 @pytest.mark.parametrize("now", [5, "now", NOW.replace(tzinfo=None)])
-def test_a_now_that_is_no_aware_datetime_gives_our_error_with_a_hint(now: Any) -> None:  # noqa: ANN401
+def test_a_now_that_is_no_aware_datetime_gives_our_error_with_a_hint(now: Any) -> None:
     for call in (
         window().time_elapsed_percent,
         window().is_on_pace,

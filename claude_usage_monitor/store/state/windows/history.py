@@ -92,12 +92,12 @@ def store_window(
     if window.id is not None:
         columns = _WINDOW_COLUMNS.removesuffix(", id")
         connection.execute(
-            f"UPDATE window_instance SET (account, {columns}) = ({_WINDOW_MARKS}) WHERE id = ?",  # noqa: S608
+            f"UPDATE window_instance SET (account, {columns}) = ({_WINDOW_MARKS}) WHERE id = ?",  # noqa: S608 - names of ours
             (identity, *values),
         )
         return window
     cursor = connection.execute(
-        f"INSERT INTO window_instance (account, {_WINDOW_COLUMNS}) VALUES (?, {_WINDOW_MARKS})",  # noqa: S608
+        f"INSERT INTO window_instance (account, {_WINDOW_COLUMNS}) VALUES (?, {_WINDOW_MARKS})",  # noqa: S608 - names of ours
         (identity, *values),
     )
     return window._replace(id=cursor.lastrowid)
@@ -233,7 +233,7 @@ def tracks(connection: sqlite3.Connection, identity: str) -> dict[str, Track]:
     """Return what the rules remember of each key."""
     columns = ", ".join(f"window_instance.{name}" for name in _WINDOW_COLUMNS.split(", "))
     rows = connection.execute(
-        "SELECT tracking.key, read_at, pending_at, pending_utilization, pending_resets_at, echo,"  # noqa: S608
+        "SELECT tracking.key, read_at, pending_at, pending_utilization, pending_resets_at, echo,"  # noqa: S608 - names of ours
         f" {columns} FROM tracking"
         " LEFT JOIN window_instance ON window_instance.id = tracking.window_id"
         " WHERE tracking.account = ?",

@@ -35,7 +35,7 @@ def use_histories(
         use = found[key] = UseHistory()
         for hour, points, blocked in _hours(connection, identity, key, since):
             if key != LONGER_KEY:  # nothing is used of the others while the week is full
-                blocked = min(HOUR, blocked + blocked_with.get(hour, 0.0))  # noqa: PLW2901
+                blocked = min(HOUR, blocked + blocked_with.get(hour, 0.0))  # noqa: PLW2901 - the hour's own, and the week's
             use.add_hour(hour, points * scale(hour), blocked)
         length = length_of(key)
         if length is not None and length.total_seconds() <= DAY:
