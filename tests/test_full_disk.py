@@ -126,7 +126,7 @@ def test_doctor_names_a_full_disk(
     disk.fill()
     detail, hint = doctor_problems(command)["state"]
     assert "state.db cannot be used (the disk is full" in detail
-    assert "Until it can, nothing is stored." in detail
+    assert "nothing is stored for now." in detail
     assert hint.startswith("Free space.")
 
 

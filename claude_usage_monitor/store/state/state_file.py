@@ -90,7 +90,7 @@ def open_state_file(
         with suppress(sqlite3.Error, OSError, UnusableDatabase, DamagedFile):
             fallback = os.fspath(fallback)
             require_private_folder(os.path.dirname(fallback))
-            notice = f"{path} cannot be used ({reason}). Until it can, {fallback} is used."
+            notice = f"{path} cannot be used ({reason}): {fallback} is used instead."
             return _open(fallback, timeout)._replace(notice=notice, remedy=remedy)
     return open_in_memory(not_stored(path, reason), remedy)
 
@@ -124,7 +124,7 @@ def replace_damaged_file(path: str, timeout: float, inode: int | None) -> StateF
 
 def not_stored(path: str, reason: str) -> str:
     """Return the notice for a database in memory."""
-    return f"{path} cannot be used ({reason}). Until it can, nothing is stored."
+    return f"{path} cannot be used ({reason}): nothing is stored for now."
 
 
 def copy_from_unwritable_file(path: StrPath, target: sqlite3.Connection) -> None:

@@ -119,7 +119,7 @@ def test_the_consequence_of_a_refused_file_is_a_note_beside_the_finding_with_the
     own = next(own for own in own_paths(os.environ) if own.name == "state")
     own.path.parent.mkdir(parents=True)
     os.mkfifo(own.path)
-    notice = "Until it can, nothing is stored."
+    notice = "nothing is stored for now."
     findings = {f.name: f for f in file_findings(os.environ, notice, "Mend it.", ())}
     refused, consequence = findings["state"], findings["storage"]
     assert ("problem", f"mv {own.path} {own.path}.old") == (refused.state, refused.hint)

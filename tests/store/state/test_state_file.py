@@ -164,7 +164,7 @@ def test_processes_share_the_fallback_file_where_the_path_cannot_be_used(
     fallback = tmp_path / "temporary" / "ours" / "state.db"
     database = open_state_file(path, fallback=fallback)
     assert str(fallback) == database.path
-    assert f"Until it can, {fallback} is used." in (database.notice or "")
+    assert f"{fallback} is used instead." in (database.notice or "")
     assert 0o700 == stat.S_IMODE(fallback.parent.stat().st_mode)
 
 
