@@ -236,8 +236,6 @@ def _allocate(connection: sqlite3.Connection) -> None:
             connection.execute("CREATE TABLE reserve AS SELECT zeroblob(?)", (_RESERVED_BYTES,))
     with transaction(connection):  # a second one: pages freed in the first would not be written
         connection.execute("DROP TABLE IF EXISTS reserve")
-        version = max(_ALLOCATED, schema_version(connection))  # another process may be further
-        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:
