@@ -334,6 +334,15 @@ def test_a_live_process_that_is_alone_sends_one_request_an_hour(unusable: Path) 
     assert Wait(NOW + 2 * HOUR) == request(state, NOW + 2 * HOUR - MINUTE)
 
 
+def test_a_live_process_that_is_alone_counts_the_requests_of_all_its_threads(
+    unusable: Path,
+) -> None:
+    state = StateStore(unusable, live=True)
+    first = run_in_thread(lambda: request(state, NOW), "first")
+    assert isinstance(first.result(60), Granted)
+    assert Wait(NOW + HOUR) == request(state, NOW + FLOOR)
+
+
 def test_a_live_process_that_is_alone_respects_a_429(unusable: Path) -> None:
     state = StateStore(unusable, live=True)
     request(state, NOW, problem=limited(NOW + 70 * MINUTE))
