@@ -10,6 +10,8 @@ from claude_usage_monitor.monitor.doctor.report import diagnose
 from claude_usage_monitor.store.paths import accounts_path, config_path, secrets_path, state_path
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle
+from tests.support.saved import registry, save_account
+from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,3 +55,20 @@ def test_a_lost_list_of_accounts_is_a_problem(store: Store) -> None:
     Path(accounts_path(os.environ)).parent.mkdir(parents=True)
     Path(secrets_path(os.environ)).write_text('{"version": 1, "entries": {"id": {}}}')
     assert "list" in problems()
+
+
+def test_a_login_that_a_process_has_locked_is_named_with_its_lock() -> None:
+    with TokenServer() as server:
+        credentials = {name: server.issue(name) for name in ("home", "work")}
+    home, _ = (save_account(each, name) for name, each in credentials.items())
+    assert [] == lock_hints()
+    with registry().services.credentials.lock(home):
+        (hint,) = lock_hints()
+        assert f"{home.id}.lock open" in hint
+    assert [] == lock_hints()
+
+
+def lock_hints() -> list[str]:
+    """Return the hints of the findings about locks."""
+    diagnosis = diagnose(os.environ, utc_now, ClockStyle(), online=False)
+    return [each.hint for each in diagnosis.findings if each.name == "lock"]
