@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found] # the enums of `signal` take 0.7 ms
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -14,6 +15,7 @@ from claude_usage_monitor.monitor.login.shutdown import shutting_down
 _END_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _REPAINT_SIGNALS = ("SIGWINCH", "SIGCONT")
 _LEAVE_TIMEOUT = 0.7  # seconds to leave live mode: its terminal may accept no output
+_INTERRUPT_INTERVAL = 0.25  # seconds between two interruptions of a write
 
 
 class TerminalStalled(BaseException):
@@ -71,6 +73,7 @@ class LiveSignals:
     def __init__(self, wake: Callable[[], None], abandon: Callable[[], None]) -> None:
         self._wake = wake
         self._abandon = abandon
+        self._leave_by: float | None = None  # monotonic seconds, once a signal ends live mode
         self.repaint = False
         self.suspend = False
 
@@ -97,10 +100,23 @@ class LiveSignals:
             with end_signals.reaction(self._on_end):
                 yield
         finally:
-            if hasattr(signal, "setitimer"):
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            _set_timer(0)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def interrupting_writes(self) -> Iterator[None]:
+        """Inside the context, interrupt a write that the terminal does not accept, so often.
+
+        Python handles signals between two calls of the system: the handler of one that arrives just
+        before a write, or on another thread, would wait until the write ends.
+        """
+        _set_timer(_INTERRUPT_INTERVAL)
+        try:
+            yield
+        finally:
+            if self._leave_by is None:
+                _set_timer(0)
 
     def stop_process(self) -> None:
         """Stop as SIGTSTP does by default, until SIGCONT.
@@ -113,13 +129,15 @@ class LiveSignals:
         signal.signal(signal.SIGTSTP, handler)
 
     def _on_end(self) -> None:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, _LEAVE_TIMEOUT)
+        self._leave_by = time.monotonic() + _LEAVE_TIMEOUT
+        _set_timer(_INTERRUPT_INTERVAL)
         self._wake()
 
-    def _on_timeout(self, _number: int, _frame: FrameType | None) -> NoReturn:
-        self._abandon()
-        raise TerminalStalled
+    def _on_timeout(self, _number: int, _frame: FrameType | None) -> None:
+        if self._leave_by is not None and time.monotonic() >= self._leave_by:
+            _set_timer(0)
+            self._abandon()
+            raise TerminalStalled
 
     def _on_repaint(self, _number: int, _frame: FrameType | None) -> None:
         self.repaint = True
@@ -133,6 +151,12 @@ class LiveSignals:
 def _numbers(names: tuple[str, ...]) -> list[int]:
     """Return the numbers of the signals with these names that the platform supports."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+def _set_timer(interval: float) -> None:
+    """Send SIGALRM every ``interval`` seconds from now on; 0 stops it."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
 
 
 def _do_nothing() -> None:

@@ -277,7 +277,8 @@ class LiveSession:
             lines = use_view(statuses, self._use_window, now, size, self._render_options)
         else:
             lines = dashboard(statuses, now, width, height, self._render_options)
-        self._screen.paint(lines, (width, height), changed=changed)
+        with self._signals.interrupting_writes():
+            self._screen.paint(lines, (width, height), changed=changed)
 
     def _history_lines(self, now: datetime, width: int, height: int) -> list[Text]:
         """Return the history of the first displayed account that has one."""
