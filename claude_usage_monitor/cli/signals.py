@@ -106,10 +106,10 @@ class LiveSignals:
 
     @contextlib.contextmanager
     def interrupting_writes(self) -> Iterator[None]:
-        """Inside the context, interrupt a write that the terminal does not accept, so often.
+        """Inside the context, interrupt a write that the terminal does not accept.
 
-        Python handles signals between two calls of the system: the handler of one that arrives just
-        before a write, or on another thread, would wait until the write ends.
+        Python runs signal handlers between two system calls of the main thread. A signal that
+        arrives just before a write, or on another thread, would wait until the write ends.
         """
         _set_timer(_INTERRUPT_INTERVAL)
         try:

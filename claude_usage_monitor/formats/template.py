@@ -121,7 +121,7 @@ def _field(name: str, spec: str, conversion: str | None) -> _Field:
         key, _, field = f"{name}:{spec}".rpartition(".")
         raise InvalidSetting(
             f"`{{{name}:{spec}}}` in the template is not a field.",
-            f"Write `{{windows[{key}].{field}}}` for a window whose key has a colon.",
+            f"Write `{{windows[{key}].{field}}}` for a window key with a colon.",
         )
     schema = _schema_of(path, name)
     try:

@@ -63,6 +63,15 @@ def unwrapped(reader: Reader) -> Reader:
     return reader.wrapped if isinstance(reader, WrappingReader) else reader
 
 
+def require_subscription(account: Account) -> None:
+    """Raise InvalidSetting if the account is an organization, which has no windows."""
+    if account.kind == "console":
+        raise InvalidSetting(
+            "This account is an organization: it has no windows.",
+            "Name a subscription with `--account NAME`.",
+        )
+
+
 def require_window(key: str, known: Sequence[str]) -> None:
     """Raise InvalidSetting, which names the known windows, unless the key is one of them."""
     if key not in known:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from typing import TYPE_CHECKING
@@ -144,6 +146,29 @@ def test_a_signal_ends_live_mode_although_the_terminal_is_paused(command: Comman
 def test_a_signal_ends_live_mode_although_nothing_reads_the_terminal(command: Command) -> None:
     """The terminal's buffer is full, as on a stalled network connection."""
     terminal = started(command)
+    fill(terminal)
+    terminal.kill(signal.SIGTERM)
+
+    assert terminal.wait_for_exit(reading=False) == 143
+    assert termios.tcgetattr(terminal.master) == terminal.modes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs tgkill and /proc")
+def test_a_signal_on_another_thread_ends_live_mode_during_a_blocked_write(
+    command: Command,
+) -> None:
+    """The handler runs on the main thread, which the kernel does not interrupt for it."""
+    terminal = started(command)
+    fill(terminal)
+    pid = terminal.pid
+    other = next(tid for tid in map(int, os.listdir(f"/proc/{pid}/task")) if tid != pid)
+    assert ctypes.CDLL(None, use_errno=True).tgkill(pid, other, signal.SIGTERM) == 0
+
+    assert terminal.wait_for_exit(reading=False) == 143
+
+
+def fill(terminal: Terminal) -> None:
+    """Fill the terminal's buffer, so that the next write blocks."""
     waiting, still = -1, 0
     while still < 3:  # until resizes, which paint everything, add nothing more
         for columns in range(60, 100):
@@ -151,10 +176,6 @@ def test_a_signal_ends_live_mode_although_nothing_reads_the_terminal(command: Co
             time.sleep(0.005)
         before, waiting = waiting, unread(terminal)
         still = still + 1 if waiting == before else 0
-    terminal.kill(signal.SIGTERM)
-
-    assert terminal.wait_for_exit(reading=False) == 143
-    assert termios.tcgetattr(terminal.master) == terminal.modes
 
 
 def unread(terminal: Terminal) -> int:

@@ -12,6 +12,7 @@ from claude_usage_monitor.monitor.attribution.report import ReportRequest, check
 from claude_usage_monitor.monitor.attribution.scan import Progress, scan
 from claude_usage_monitor.monitor.attribution.transcripts import Transcripts
 from claude_usage_monitor.monitor.attribution.use import AccountUse, window_keys
+from claude_usage_monitor.monitor.reader import require_subscription
 from claude_usage_monitor.store.database import reason_for
 from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.report import UseReport
@@ -45,11 +46,7 @@ def read_use(
         raise InvalidSetting(
             "Reading transcripts is turned off.", "Remove `transcripts = false` from config.toml."
         )
-    if listed.account.kind == "console":
-        raise InvalidSetting(
-            "This account is an organization: it has no windows.",
-            "Name a subscription with `--account NAME`.",
-        )
+    require_subscription(listed.account)
     status = AccountStatus(listed.account, interval=services.settings.interval)
     status = registry.reader(listed).read(status)
     identity = status.identity or ""

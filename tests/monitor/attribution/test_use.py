@@ -18,6 +18,7 @@ from claude_usage_monitor.monitor.attribution.use import AccountUse
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.transcripts.shown_use import read_shown
 from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
+from claude_usage_monitor.usage.attribution.report import UseReport
 from claude_usage_monitor.usage.attribution.window_use import BY, rows_by
 from claude_usage_monitor.usage.limits.windows import Usage
 from tests.support.transcripts import roots
@@ -48,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(use, truth, usage, path)
 
 
-def report(world: World, **changes: Any):  # type: ignore[no-untyped-def] # noqa: ANN201
+def report(world: World, **changes: Any) -> UseReport:
     return make_report("a", world.use, world.usage, ReportRequest(**changes), NOW)
 
 
@@ -67,7 +68,7 @@ def test_rows_and_elsewhere_are_the_percent_on_the_bar(world: World, by: str, ke
             shown = world.usage.at(NOW).window(key)
             assert shown is not None
             assert shown.utilization == found.window.utilization
-        total = sum(row.points for row in found.rows) + (found.elsewhere or 0.0)
+        total = sum(row.points or 0.0 for row in found.rows) + (found.elsewhere or 0.0)
         assert total == pytest.approx(found.window.utilization)
 
 
