@@ -10,9 +10,8 @@ from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
-from claude_usage_monitor.monitor.live.parallel import read_all
-from claude_usage_monitor.monitor.reader import DisplayedAccounts, Reader
+from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
+from claude_usage_monitor.monitor.reader import DisplayedAccounts, Reader, read_all
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.settings import Mode, Settings
 from claude_usage_monitor.usage import problem_text

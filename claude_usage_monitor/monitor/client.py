@@ -21,8 +21,7 @@ from claude_usage_monitor.monitor.accounts.histories import account_history
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
 from claude_usage_monitor.monitor.accounts.selection import selected
-from claude_usage_monitor.monitor.live.parallel import read_all
-from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.paths import config_path

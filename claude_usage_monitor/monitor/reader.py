@@ -1,15 +1,20 @@
 """How accounts are read and displayed: the protocols, and the status of a delayed read."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from claude_usage_monitor.errors import InvalidSetting, RateLimited
 from claude_usage_monitor.suggestions import did_you_mean
+from claude_usage_monitor.threads import run_all
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:  # only live mode needs it, which saves others 3 ms
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
+
+
+MAX_PARALLEL_READS = 8
 
 
 class Reader(Protocol):
@@ -120,3 +125,19 @@ class DisplayedAccounts(Protocol):
     def position(self) -> tuple[int, int] | None:
         """Return which of all accounts is the only one on the screen, and how many there are."""
         return None
+
+
+def read_all(
+    accounts: Sequence[DisplayedAccount], interval: timedelta
+) -> tuple[AccountStatus, ...]:
+    """Return every account's status, with fresh figures as far as the request budget allows.
+
+    If an account fails, its status has a ``problem``. Unexpected exceptions propagate.
+    """
+    reads = [
+        partial(each.reader.read, AccountStatus(each.account, interval=interval))
+        for each in accounts
+    ]
+    if len(reads) == 1:
+        return (reads[0](),)
+    return tuple(run_all(reads, "reader", MAX_PARALLEL_READS))

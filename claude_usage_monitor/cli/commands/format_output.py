@@ -10,8 +10,7 @@ from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.cli.text_output import text_of, write
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import format_named
-from claude_usage_monitor.monitor.live.parallel import read_all
-from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 

@@ -20,8 +20,8 @@ from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, terminal_size
+from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
 from claude_usage_monitor.monitor.attribution.worker import UseWorker
-from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
 from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory, unwrapped
 from claude_usage_monitor.render.dashboard import dashboard

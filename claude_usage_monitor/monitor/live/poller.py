@@ -11,9 +11,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from claude_usage_monitor.monitor.live.memory import release_free_memory, use_one_arena
-from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
-from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
+from claude_usage_monitor.monitor.reader import (
+    MAX_PARALLEL_READS,
+    DisplayedAccount,
+    DisplayedAccounts,
+    Reader,
+)
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 

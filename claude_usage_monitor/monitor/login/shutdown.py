@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
+from claude_usage_monitor.threads import run_in_thread
+
 R = TypeVar("R")
 
 MAX_DRAIN_SECONDS = 30.0  # the response to a refresh may take 20, and storing it a few more
@@ -47,9 +49,6 @@ class CriticalTask(Generic[R]):
 
     def result(self) -> R:
         """Run the work on a daemon thread and return its result, or raise its error."""
-        # Imports logging (5 ms): only needed by a process that refreshes a login.
-        from claude_usage_monitor.threads import run_in_thread
-
         _drain_at_exit()
         future = run_in_thread(self._run, "login refresh")
         while not future.done():  # short waits: on Windows, a long one does not notice Ctrl+C

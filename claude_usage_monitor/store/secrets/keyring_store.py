@@ -19,6 +19,7 @@ from claude_usage_monitor.store.secrets.keyring_backend import (
     Limits,
     Reason,
 )
+from claude_usage_monitor.threads import run_in_thread
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -98,9 +99,6 @@ class KeyringStore:
 
     def _run(self, operation: Callable[[KeyringBackend], R], *, prompt: bool) -> R:
         """Run an operation on a thread, and wait for it no longer than the timeout."""
-        # Imports logging, 4 ms, which a process that only shows stored figures does not need.
-        from claude_usage_monitor.threads import run_in_thread
-
         answer_due = self._unanswered is not None and not self._unanswered.done()
         if answer_due or self._monotonic() < self._silent_until:
             raise self._unavailable(TimeoutError())

@@ -15,8 +15,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-from claude_usage_monitor.monitor.accounts.selection import selected
-from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
+from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts, selected
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.store.settings import Settings

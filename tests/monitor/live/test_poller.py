@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
+from claude_usage_monitor.monitor.reader import (
+    MAX_PARALLEL_READS,
+    DisplayedAccount,
+    DisplayedAccounts,
+)
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 

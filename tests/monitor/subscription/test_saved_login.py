@@ -13,9 +13,8 @@ import pytest
 
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
-from claude_usage_monitor.monitor.live.parallel import read_all
 from claude_usage_monitor.monitor.login.ownership import Ownership, location_of
-from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.state.identities import token_fingerprint

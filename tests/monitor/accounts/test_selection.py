@@ -8,7 +8,7 @@ import pytest
 
 from claude_usage_monitor.errors import AccountsUnavailable, UnknownAccount
 from claude_usage_monitor.monitor.accounts import manage
-from claude_usage_monitor.monitor.live.displayed import SelectedAccounts
+from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
 from claude_usage_monitor.store.paths import accounts_path
 from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.monitor.live.parallel import MAX_PARALLEL_READS, read_all
-from claude_usage_monitor.monitor.reader import DisplayedAccount
+from claude_usage_monitor.monitor.reader import MAX_PARALLEL_READS, DisplayedAccount, read_all
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 
 if TYPE_CHECKING:
