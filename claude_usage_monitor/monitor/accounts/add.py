@@ -27,7 +27,7 @@ from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, acco
 from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.monitor.login.ownership import imported_part, location_of
 from claude_usage_monitor.monitor.login.refresh import RefreshReason
-from claude_usage_monitor.monitor.login.shutdown import CriticalTask, shutting_down
+from claude_usage_monitor.monitor.login.shutdown import run_critical, shutting_down
 from claude_usage_monitor.monitor.login.stored import StoredCredentials, parse_credentials
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic import admin_api, oauth_api
@@ -139,7 +139,7 @@ def _add_own(
     account = _new_account(services, name, origin, profile or Profile(), replaced)
     if expired:
         work = partial(_save_and_refresh, services, account, stored, replaced)
-        saved, notes = CriticalTask(work, account.name).result()
+        saved, notes = run_critical(work, account.name)
     else:
         saved = _save(services, account, stored.as_secret(), replaced)
     if token is None:

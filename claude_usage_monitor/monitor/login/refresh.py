@@ -31,7 +31,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.monitor.backoff import usage_wait
 from claude_usage_monitor.monitor.login.ownership import LoginOwnership
-from claude_usage_monitor.monitor.login.shutdown import CriticalTask, shutting_down
+from claude_usage_monitor.monitor.login.shutdown import run_critical, shutting_down
 from claude_usage_monitor.monitor.login.stored import (
     CredentialStore,
     StoredCredentials,
@@ -99,7 +99,7 @@ class LoginRefresher:
         ServiceError when it cannot be refreshed now.
         """
         work = partial(self._refresh, saved, access_fingerprint, reason)
-        return CriticalTask(work, saved.name).result()
+        return run_critical(work, saved.name)
 
     def _refresh(
         self, saved: SavedAccount, access_fingerprint: str, reason: RefreshReason

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from functools import cache, partial
+from typing import Protocol, TypeVar
 
 from claude_usage_monitor.threads import run_in_thread
 
@@ -34,38 +35,35 @@ class PendingWriter(Protocol):
         ...
 
 
-_tasks: set[CriticalTask[Any]] = set()  # now running
+_tasks: dict[threading.Thread, str] = {}  # the threads that `drain` waits for, with account names
 _writers: set[PendingWriter] = set()
-_lock = threading.Lock()  # guards both sets
-_drains_at_exit = False
+_lock = threading.Lock()  # guards both
 
 
-class CriticalTask(Generic[R]):
-    """Work on the login of an account that `drain` waits for."""
+def run_critical(work: Callable[[], R], account_name: str) -> R:
+    """Run work on the login of an account that `drain` waits for; return its result.
 
-    def __init__(self, work: Callable[[], R], account_name: str) -> None:
-        self._work = work
-        self.account_name = account_name
+    It runs on a daemon thread. Raises its error.
+    """
+    _drain_at_exit()
+    future = run_in_thread(partial(_run, work, account_name), "login refresh")
+    while not future.done():  # short waits: on Windows, a long one does not notice Ctrl+C
+        with suppress(TimeoutError):
+            return future.result(_POLL_SECONDS)
+    return future.result()
 
-    def result(self) -> R:
-        """Run the work on a daemon thread and return its result, or raise its error."""
-        _drain_at_exit()
-        future = run_in_thread(self._run, "login refresh")
-        while not future.done():  # short waits: on Windows, a long one does not notice Ctrl+C
-            with suppress(TimeoutError):
-                return future.result(_POLL_SECONDS)
-        return future.result()
 
-    def _run(self) -> R:
-        # Registered by its own thread: a signal may interrupt the main thread anywhere.
+def _run(work: Callable[[], R], account_name: str) -> R:
+    # Registered by its own thread: a signal may interrupt the main thread anywhere.
+    thread = threading.current_thread()
+    with _lock:
+        if not shutting_down.is_set():
+            _tasks[thread] = account_name
+    try:
+        return work()
+    finally:
         with _lock:
-            if not shutting_down.is_set():
-                _tasks.add(self)
-        try:
-            return self._work()
-        finally:
-            with _lock:
-                _tasks.discard(self)
+            _tasks.pop(thread, None)
 
 
 def register(writer: PendingWriter) -> None:
@@ -85,7 +83,7 @@ def drain(
     began, announced = time.monotonic(), False
     while True:
         with _lock:
-            running = [task.account_name for task in _tasks]
+            running = list(_tasks.values())
             writers = list(_writers)
         unsaved = running or [name for writer in writers for name in writer.store_pending()]
         if not unsaved:
@@ -99,10 +97,7 @@ def drain(
         time.sleep(_POLL_SECONDS if running else _RETRY_INTERVAL)
 
 
+@cache
 def _drain_at_exit() -> None:
     """Call `drain` at the end of processes that use the library; the command calls it itself."""
-    global _drains_at_exit  # noqa: PLW0603 - once per process
-    with _lock:
-        if not _drains_at_exit:
-            _drains_at_exit = True
-            atexit.register(drain)
+    atexit.register(drain)

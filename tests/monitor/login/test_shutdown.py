@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.monitor.login import shutdown
-from claude_usage_monitor.monitor.login.shutdown import CriticalTask, drain, register, shutting_down
+from claude_usage_monitor.monitor.login.shutdown import drain, register, run_critical, shutting_down
 from tests.support.saved import refresh_token, save_account
 from tests.support.token_server import TokenServer
 
@@ -32,14 +32,14 @@ def started(work: Callable[[], None]) -> None:
         begun.set()
         work()
 
-    threading.Thread(target=CriticalTask(run, "Work").result, daemon=True).start()
+    threading.Thread(target=run_critical, args=(run, "Work"), daemon=True).start()
     assert begun.wait(PATIENCE)
 
 
 def test_the_result_of_a_task_is_returned_and_its_error_raised() -> None:
-    assert 7 == CriticalTask(lambda: 7, "Work").result()
+    assert 7 == run_critical(lambda: 7, "Work")
     with pytest.raises(KeyError):
-        CriticalTask(lambda: dict[str, int]()["nothing"], "Work").result()
+        run_critical(lambda: dict[str, int]()["nothing"], "Work")
     assert drain(0.0)
 
 
@@ -122,11 +122,11 @@ def test_only_the_first_refresh_registers_something_for_the_exit_of_the_process(
     counts = output_of(
         "import atexit, logging\n"
         "before = atexit._ncallbacks()\n"
-        "from claude_usage_monitor.monitor.login.refresh import CriticalTask\n"
+        "from claude_usage_monitor.monitor.login.shutdown import run_critical\n"
         "from claude_usage_monitor.monitor.client import UsageClient\n"
         "print(atexit._ncallbacks() - before)\n"
         "for _ in range(2):\n"
-        "    CriticalTask(int, 'Work').result()\n"
+        "    run_critical(int, 'Work')\n"
         "    print(atexit._ncallbacks() - before)\n"
     )
     assert "0\n1\n1\n" == counts
