@@ -6,7 +6,6 @@ A refreshed login that cannot be stored stays in memory as a pending write, and 
 from __future__ import annotations
 
 import shlex
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
@@ -123,7 +122,6 @@ class CredentialStore:
         self._clock = clock
         self._locks = locks
         self._pending: dict[str, PendingWrite] = {}
-        self._guard = threading.Lock()  # guards `_pending`
 
     # --- locks ---------------------------------------------------------------------------------
 
@@ -190,7 +188,7 @@ class CredentialStore:
         pending = self._pending.get(account.id)
         if pending is not None and account.generation <= pending.account.generation:
             return pending.stored
-        self._drop_pending(account.id)
+        self._pending.pop(account.id, None)
         secret = self._secrets.read(account.id, location=account.location)
         return StoredCredentials.from_secret(secret.content, secret.generation)
 
@@ -232,7 +230,7 @@ class CredentialStore:
         except (SecretStoreUnavailable, AccountsUnavailable) as error:
             self._add_pending(account, stored, used_up, error)
             return stored
-        self._drop_pending(account.id)
+        self._pending.pop(account.id, None)
         with suppress(AccountsUnavailable):  # the login is stored; the list only helps to find it
             self._accounts.record_refresh(account.id, secret.location, secret.generation, used_up)
         return stored._replace(generation=secret.generation)
@@ -257,7 +255,7 @@ class CredentialStore:
                 return True
             current = self._accounts.get(account_id)
             if current is None or current.generation > pending.account.generation:
-                self._drop_pending(account_id)  # the account was removed, or logged in again
+                self._pending.pop(account_id, None)  # the account was removed, or logged in again
             else:
                 self.store_refreshed(pending.account, pending.stored, pending.used_up)
         return account_id not in self._pending
@@ -276,10 +274,7 @@ class CredentialStore:
         error: UsageMonitorError,
     ) -> None:
         problem = f"The refreshed login of {account.name} could not be stored: {error.message}"
-        with self._guard:
-            self._pending[account.id] = PendingWrite(
-                account, stored, used_up, self._clock(), problem
-            )
+        self._pending[account.id] = PendingWrite(account, stored, used_up, self._clock(), problem)
         shutdown.register(self)
         if used_up is None:
             return
@@ -288,10 +283,6 @@ class CredentialStore:
         state = RefreshState(used_up, 1, 0, None, RefreshTokenRevoked.code, problem, hint)
         with suppress(AccountsUnavailable):
             self._accounts.store_refresh_state(account.id, state)
-
-    def _drop_pending(self, account_id: str) -> None:
-        with self._guard:
-            self._pending.pop(account_id, None)
 
 
 def log_in_again(name: str) -> str:
