@@ -22,15 +22,16 @@ class SmallDisk:
         self.path = path
         self._filler = path / "filler"
 
-    def fill(self) -> None:
-        """Take all the space there is, to the last byte."""
+    def fill(self, *, remaining: int = 0) -> None:
+        """Take all the space there is, but the remaining bytes."""
         descriptor = os.open(self._filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for size in (65536, 4096, 1):
             with suppress(OSError):
                 while True:
                     os.write(descriptor, b"x" * size)
-        os.close(descriptor)
         assert 0 == os.statvfs(self.path).f_bavail
+        os.truncate(descriptor, os.fstat(descriptor).st_size - remaining)
+        os.close(descriptor)
 
     def empty(self) -> None:
         """Give the space back."""
