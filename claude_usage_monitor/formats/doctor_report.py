@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from claude_usage_monitor.formats.text_layout import wrapped
 from claude_usage_monitor.usage.findings import Finding
 
 VERSION = 1
@@ -21,7 +21,7 @@ def report(findings: Sequence[Finding], width: int, verdict: str = "") -> str:
     No line is wider than ``width``, unless it is a text to copy or a word that is wider.
     """
     beside = width >= 2 * (_INDENT + _NAME_WIDTH)  # whether details are beside the names
-    lines = [*_wrap(verdict, width, "", 0), ""] if verdict else []
+    lines = [*wrapped(verdict, width), ""] if verdict else []
     area = ""
     for finding in findings:
         if finding.area != area:
@@ -30,27 +30,15 @@ def report(findings: Sequence[Finding], width: int, verdict: str = "") -> str:
         name = f"  {_SIGNS[finding.state]}  {finding.name}"
         column = _INDENT + _NAME_WIDTH if beside else _INDENT
         if beside and len(name) < column:
-            lines += _wrap(finding.detail, width, name.ljust(column), column)
+            lines += wrapped(finding.detail, width, name.ljust(column))
         else:
-            lines += _wrap(name.strip(), width, "  ", _INDENT)
-            lines += _wrap(finding.detail, width, " " * column, column)
+            lines += wrapped(name.strip(), width, "  ", _INDENT)
+            lines += wrapped(finding.detail, width, " " * column)
         if finding.hint:
-            lines += _wrap(finding.hint, width, " " * column + "-> ", column + 3)
+            lines += wrapped(finding.hint, width, " " * column + "-> ")
         if finding.paste:
             lines.append(finding.paste)
     return "\n".join(lines) + "\n"
-
-
-def _wrap(text: str, width: int, start: str, indent: int) -> list[str]:
-    """Break a text into lines; a path or a command, which people copy, is never broken."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=start,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def document(findings: Sequence[Finding], *, ok: bool) -> str:

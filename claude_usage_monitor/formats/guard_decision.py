@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from claude_usage_monitor.formats.json_values import instant, rounded
+from claude_usage_monitor.formats.json_schema import fields, plain
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time
 from claude_usage_monitor.usage.guard import Decision, GuardedWindow
 from claude_usage_monitor.usage.limits.windows import percent_text
@@ -43,15 +43,7 @@ def document(decision: Decision, min_left: float) -> str:
         "version": VERSION,
         "decision": decision.outcome,
         "min_left": min_left,
-        "windows": [
-            {
-                "key": window.key,
-                "left": rounded(window.left),
-                "resets_at": instant(window.resets_at),
-                "ok": window.ok,
-            }
-            for window in decision.windows
-        ],
-        "retry_at": instant(decision.retry_at),
+        "windows": [fields(each, "key", "left", "resets_at", "ok") for each in decision.windows],
+        "retry_at": plain(decision.retry_at),
     }
     return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)

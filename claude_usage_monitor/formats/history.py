@@ -8,78 +8,85 @@ import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from claude_usage_monitor.formats.json_values import Json, instant, rounded
+from claude_usage_monitor.formats.json_schema import Json, fields
+from claude_usage_monitor.formats.text_layout import aligned
 from claude_usage_monitor.usage.durations import ClockStyle, countdown, date_and_time
 from claude_usage_monitor.usage.limits.history import History, PastWindow, sessions_text
 from claude_usage_monitor.usage.limits.resets import Reading
 from claude_usage_monitor.usage.limits.windows import label_for, percent_text
 
 VERSION = 1
-_GAP = "  "
 _HEADINGS = ("Window", "Start", "End", "Peak", "Full at", "At limit", "")
 _OPTIONAL = ("Full at", "Start", "", "At limit")  # columns that a narrow table leaves out, in turn
 _ENDS = {"reset": "", "early": "early reset", "lowered": "figure lowered", "open": "running"}
 
+_WINDOW_FIELDS = (
+    "key", "started_at", "resets_at", "ended_at", "end", "peak", "full_at", "blocked_seconds",
+    "watched_share",
+)  # fmt: skip
+_READING_FIELDS = ("key", "read_at", "utilization", "resets_at", "source")
+
 KeyedReading = tuple[str, Reading]
 
 
-def document(account: str, history: History) -> str:
-    """Return the history as a JSON document."""
+class Export(NamedTuple):
+    """Rows of an account for other programs; ``content`` is the document's, with the rows in it."""
+
+    account: str
+    kind: str
+    fields: Sequence[str]
+    rows: Sequence[Json]
+    content: Json
+
+    def document(self) -> str:
+        """Return a JSON document."""
+        values = {"version": VERSION, "account": self.account, **self.content}
+        return json.dumps(values, indent=2, ensure_ascii=False)
+
+    def json_lines(self) -> str:
+        """Return the rows as JSON lines; `history --import` reads those of readings."""
+        lines = ({"type": self.kind, "account": self.account, **row} for row in self.rows)
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+    def csv_table(self) -> str:
+        """Return the rows as CSV with a line of names; unknown values are empty."""
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, ["account", *self.fields], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"account": self.account, **row} for row in self.rows)
+        return stream.getvalue()
+
+
+def windows_export(account: str, history: History) -> Export:
+    """Return the windows, and in a document what they add up to."""
+    rows = [fields(window, *_WINDOW_FIELDS) for window in history.windows]
     sessions = history.sessions_left
-    content = {
-        "version": VERSION,
-        "account": account,
-        "watched_share": rounded(history.watched_share),
-        "windows": [_window(window) for window in history.windows],
+    content: Json = {
+        **fields(history, "watched_share"),
+        "windows": rows,
         "limits_hit": [
-            {"key": hits.key, "count": hits.count, "blocked_seconds": _seconds(hits.blocked)}
-            for hits in history.limits_hit
+            fields(hits, "key", "count", "blocked_seconds") for hits in history.limits_hit
         ],
-        "sessions_left": sessions and {"low": sessions.low, "high": sessions.high},
+        "sessions_left": sessions and sessions._asdict(),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return Export(account, "window", _WINDOW_FIELDS, rows, content)
 
 
-def readings_document(account: str, readings: Iterable[KeyedReading]) -> str:
-    """Return readings as a JSON document."""
-    rows = [_reading(*keyed) for keyed in readings]
-    content = {"version": VERSION, "account": account, "readings": rows}
-    return json.dumps(content, indent=2, ensure_ascii=False)
-
-
-def lines(account: str, history: History) -> str:
-    """Return the windows as JSON lines."""
-    return "".join(_line("window", account, _window(window)) for window in history.windows)
-
-
-def reading_lines(account: str, readings: Iterable[KeyedReading]) -> str:
-    """Return readings as JSON lines, which `history --import` reads."""
-    return "".join(_line("reading", account, _reading(*keyed)) for keyed in readings)
-
-
-def csv_table(account: str, rows: Sequence[Json], names: Sequence[str]) -> str:
-    """Return rows as CSV with a line of names; unknown values are empty."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, ["account", *names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"account": account, **row} for row in rows)
-    return stream.getvalue()
-
-
-def windows_csv(account: str, history: History) -> str:
-    """Return the windows as CSV, one a row."""
-    names = (
-        "key", "started_at", "resets_at", "ended_at", "end", "peak", "full_at", "blocked_seconds",
-        "watched_share",
-    )  # fmt: skip
-    return csv_table(account, [_window(window) for window in history.windows], names)
-
-
-def readings_csv(account: str, readings: Iterable[KeyedReading]) -> str:
-    """Return readings as CSV, one a row."""
-    names = ("key", "read_at", "utilization", "resets_at", "source")
-    return csv_table(account, [_reading(*keyed) for keyed in readings], names)
+def readings_export(account: str, readings: Iterable[KeyedReading]) -> Export:
+    """Return readings."""
+    rows: list[Json] = [
+        {
+            "key": key,
+            "read_at": _precise(reading.read_at),
+            "utilization": reading.utilization,
+            "resets_at": reading.resets_at and _precise(reading.resets_at),
+            "source": reading.source,
+        }
+        for key, reading in readings
+    ]
+    return Export(account, "reading", _READING_FIELDS, rows, {"readings": rows})
 
 
 def table(history: History, days: float, now: datetime, clock: ClockStyle, width: int = 80) -> str:
@@ -106,7 +113,7 @@ def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: Clock
         )
         for key, reading in readings
     ]
-    return "\n".join(_aligned(rows)) + "\n"
+    return "\n".join(aligned(rows)) + "\n"
 
 
 def summary(history: History, days: float) -> list[str]:
@@ -147,54 +154,13 @@ def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return the rows as lines, without the columns for which they would be too wide."""
     for count in range(len(_OPTIONAL) + 1):
         columns = [at for at, name in enumerate(_HEADINGS) if name not in _OPTIONAL[:count]]
-        lines = _aligned([[row[at] for at in columns] for row in rows])
+        lines = aligned([[row[at] for at in columns] for row in rows])
         if max(map(len, lines)) <= width:
             break
     return lines
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def _line(kind: str, account: str, fields: Json) -> str:
-    content = {"type": kind, "account": account, **fields}
-    return json.dumps(content, ensure_ascii=False) + "\n"
-
-
-def _window(window: PastWindow) -> Json:
-    return {
-        "key": window.key,
-        "started_at": instant(window.started_at),
-        "resets_at": instant(window.resets_at),
-        "ended_at": instant(window.ended_at),
-        "end": window.end,
-        "peak": rounded(window.peak),
-        "full_at": instant(window.full_at),
-        "blocked_seconds": _seconds(window.blocked),
-        "watched_share": rounded(window.watched_share),
-    }
-
-
-def _reading(key: str, reading: Reading) -> Json:
-    return {
-        "key": key,
-        "read_at": _precise(reading.read_at),
-        "utilization": reading.utilization,
-        "resets_at": reading.resets_at and _precise(reading.resets_at),
-        "source": reading.source,
-    }
 
 
 def _precise(moment: datetime) -> str:
     """Return an instant to the millisecond, so that an import recognizes the reading."""
     precision = "milliseconds" if moment.microsecond else "seconds"
     return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
-def _seconds(span: timedelta) -> int:
-    return round(span.total_seconds())

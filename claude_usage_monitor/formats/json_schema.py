@@ -1,16 +1,24 @@
-"""The JSON schema of the ``--json`` document. Templates take their fields from it, too.
+"""The JSON schema of the ``--json`` document, and the values of objects by their schema.
 
-A field that is added to the document must be added here: a test compares both. ``x-unit`` says
-what a number counts: ``percent``, ``seconds``, ``currency`` (of the ``currency`` beside it) or
-``tokens``.
+A field is one line here; `object_of` reads the attribute of that name. Templates take their fields
+from the schema, too. ``x-unit`` says what a number counts: ``percent``, ``seconds``, ``currency``
+(of the ``currency`` beside it) or ``tokens``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TypeAlias, cast
 
+from claude_usage_monitor.usage.durations import iso_instant
+
+Json: TypeAlias = dict[str, object]
 Schema: TypeAlias = dict[str, object]
+
+_DIGITS = "digits"  # the decimals that a number is rounded to; not published
 
 _STRING: Schema = {"type": "string"}
 _BOOLEAN: Schema = {"type": "boolean"}
@@ -18,6 +26,8 @@ _INTEGER: Schema = {"type": "integer"}
 _INSTANT: Schema = {"type": "string", "format": "date-time"}
 _DATE: Schema = {"type": "string", "format": "date"}
 _PERCENT: Schema = {"type": "number", "x-unit": "percent"}
+_PERCENT_1: Schema = {**_PERCENT, _DIGITS: 1}
+_PERCENT_2: Schema = {**_PERCENT, _DIGITS: 2}
 _SECONDS: Schema = {"type": "integer", "x-unit": "seconds"}
 _AMOUNT: Schema = {"type": "number", "x-unit": "currency"}
 _TOKENS: Schema = {"type": "integer", "x-unit": "tokens"}
@@ -44,7 +54,7 @@ def _or_null(schema: Schema) -> Schema:
     return nullable
 
 
-_PROBLEM = _object(code=_STRING, message=_STRING, hint=_STRING, retry_at=_or_null(_INSTANT))
+PROBLEM = _object(code=_STRING, message=_STRING, hint=_STRING, retry_at=_or_null(_INSTANT))
 
 _PROFILE = _object(
     display_name=_or_null(_STRING),
@@ -58,9 +68,19 @@ _FORECAST = _object(
     run_out_at=_or_null(_INSTANT),
     run_out_earliest=_or_null(_INSTANT),
     run_out_latest=_or_null(_INSTANT),
-    probability={"type": "number"},
-    expected_at_reset=_PERCENT,
+    probability={"type": "number", _DIGITS: 3},
+    expected_at_reset=_PERCENT_1,
     basis=_STRING,
+)
+
+_USE = _object(
+    rows=_array(_object(project=_STRING, points=_PERCENT_2, share=_PERCENT_2)),
+    elsewhere=_or_null(_PERCENT_2),
+    plus_minus=_PERCENT_1,
+    basis=_STRING,
+    subagents=_PERCENT_2,
+    rebuilds=_INTEGER,
+    as_of=_INSTANT,
 )
 
 WINDOW = _object(
@@ -74,9 +94,9 @@ WINDOW = _object(
     resets_at=_or_null(_INSTANT),
     resets_in_seconds=_or_null(_SECONDS),
     window_seconds=_or_null(_SECONDS),
-    elapsed_percent=_or_null(_PERCENT),
+    elapsed_percent=_or_null(_PERCENT_1),
     pace=_or_null(_one_of("over", "on", "under")),
-    pace_delta=_or_null(_PERCENT),
+    pace_delta=_or_null(_PERCENT_1),
     full_at=_or_null(_INSTANT),
     forecast=_or_null(_FORECAST),
     source=_STRING,
@@ -84,17 +104,7 @@ WINDOW = _object(
     amounts=_or_null(
         _object(used=_or_null(_AMOUNT), limit=_or_null(_AMOUNT), currency=_or_null(_STRING))
     ),
-    use=_or_null(
-        _object(
-            rows=_array(_object(project=_STRING, points=_PERCENT, share=_PERCENT)),
-            elsewhere=_or_null(_PERCENT),
-            plus_minus=_PERCENT,
-            basis=_STRING,
-            subagents=_PERCENT,
-            rebuilds=_INTEGER,
-            as_of=_INSTANT,
-        )
-    ),
+    use=_or_null(_USE),
 )
 
 _EXTRA_USAGE = _object(
@@ -102,7 +112,7 @@ _EXTRA_USAGE = _object(
     used=_or_null(_AMOUNT),
     limit=_or_null(_AMOUNT),
     currency=_or_null(_STRING),
-    utilization=_or_null(_PERCENT),
+    utilization=_or_null(_PERCENT_2),
     disabled_reason=_or_null(_STRING),
 )
 
@@ -111,9 +121,13 @@ _CREDIT_POOL = _object(
     label=_STRING,
     used=_or_null(_AMOUNT),
     limit=_or_null(_AMOUNT),
-    utilization=_or_null(_PERCENT),
+    utilization=_or_null(_PERCENT_2),
     currency=_or_null(_STRING),
     expires_at=_or_null(_INSTANT),
+)
+
+SAVED_RESETS = _object(
+    count=_INTEGER, use_by=_or_null(_INSTANT), clears=_array(_STRING), as_of=_INSTANT
 )
 
 _TOKEN_COUNTS = {
@@ -127,7 +141,6 @@ _USERS = _array(
     _object(
         name=_or_null(_STRING),
         email=_or_null(_STRING),
-        actor_type=_one_of("user", "api_key"),
         amount=_or_null(_AMOUNT),
         **_TOKEN_COUNTS,
         sessions=_or_null(_INTEGER),
@@ -135,6 +148,7 @@ _USERS = _array(
         lines_removed=_or_null(_INTEGER),
         commits=_or_null(_INTEGER),
         pull_requests=_or_null(_INTEGER),
+        actor_type=_one_of("user", "api_key"),
     )
 )
 _CLAUDE_CODE_SPEND = _object(
@@ -171,21 +185,21 @@ _SPEND = _object(
 
 _PACED_WINDOW = _object(
     key=_STRING,
-    utilization=_or_null(_PERCENT),
+    utilization=_or_null(_PERCENT_1),
     synthetic=_BOOLEAN,
     resets_at=_or_null(_INSTANT),
-    target=_or_null(_PERCENT),
-    deviation=_or_null(_PERCENT),
+    target=_or_null(_PERCENT_1),
+    deviation=_or_null(_PERCENT_1),
     stale=_BOOLEAN,
 )
-_THROTTLING = _object(
+THROTTLING = _object(
     enabled=_or_null(_BOOLEAN),
     throttling=_or_null(_BOOLEAN),
     delay_seconds=_or_null({"type": "number", "x-unit": "seconds"}),
     decided_at=_or_null(_INSTANT),
     window=_or_null(_STRING),
-    target=_or_null(_PERCENT),
-    deviation=_or_null(_PERCENT),
+    target=_or_null(_PERCENT_1),
+    deviation=_or_null(_PERCENT_1),
     tempo=_or_null(_one_of("on", "off", "auto")),
     tempo_engaged=_or_null(_BOOLEAN),
     mode=_or_null(_one_of("normal", "fallback")),
@@ -208,21 +222,19 @@ ACCOUNT = _object(
     windows=_array(WINDOW),
     extra_usage=_or_null(_EXTRA_USAGE),
     credit_pools=_array(_CREDIT_POOL),
-    saved_resets=_or_null(
-        _object(count=_INTEGER, use_by=_or_null(_INSTANT), clears=_array(_STRING), as_of=_INSTANT)
-    ),
+    saved_resets=_or_null(SAVED_RESETS),
     spend=_or_null(_SPEND),
-    throttling=_or_null(_THROTTLING),
+    throttling=_or_null(THROTTLING),
     source=_or_null(_STRING),
     as_of=_or_null(_INSTANT),
     age_seconds=_or_null(_SECONDS),
     stale=_BOOLEAN,
     next_read_at=_or_null(_INSTANT),
-    problem=_or_null(_PROBLEM),
+    problem=_or_null(PROBLEM),
     notice=_or_null(_STRING),
 )
 
-_SERVICE = _object(
+SERVICE = _object(
     indicator=_STRING,
     description=_STRING,
     components=_array(_object(name=_STRING, status=_STRING)),
@@ -243,9 +255,51 @@ DOCUMENT = _object(
     version={"type": "integer", "const": 1},
     generated_at=_INSTANT,
     accounts=_array(ACCOUNT),
-    service=_or_null(_SERVICE),
-    problem=_or_null(_PROBLEM),
+    service=_or_null(SERVICE),
+    problem=_or_null(PROBLEM),
 )
+
+
+def object_of(schema: Schema, source: object, now: datetime, /, **values: object) -> Json:
+    """Return an object's fields by its schema, each from the attribute or method of its name.
+
+    Methods get ``now``. ``values`` are those of fields that are no attributes.
+    """
+    properties = cast("dict[str, Schema]", schema["properties"])
+    return {
+        name: _value(inner, values[name] if name in values else getattr(source, name), now)
+        for name, inner in properties.items()
+    }
+
+
+def _value(schema: Schema, value: object, now: datetime) -> object:
+    """Return a value by its schema; unknown stays ``None``, and a written object as it is."""
+    if callable(value):
+        value = value(now)
+    if value is None or isinstance(value, dict):
+        return value
+    if "properties" in schema:
+        return object_of(schema, value, now)
+    if "items" in schema:
+        items = cast("Schema", schema["items"])
+        return [_value(items, each, now) for each in cast("Iterable[object]", value)]
+    return plain(value, cast("int | None", schema.get(_DIGITS)))
+
+
+def plain(value: object, digits: int | None = None) -> object:
+    """Return a value for JSON: instants in UTC with a ``Z``, amounts of money as floats."""
+    if isinstance(value, datetime):
+        return iso_instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    return round(value, digits) if isinstance(value, float) and digits is not None else value
+
+
+def fields(source: object, *names: str, digits: int | None = 2) -> Json:
+    """Return attributes of an object for JSON, floats rounded."""
+    return {name: plain(getattr(source, name), digits) for name in names}
 
 
 def schema_text() -> str:
@@ -257,4 +311,10 @@ def schema_text() -> str:
         "100. Fields are added, never changed or removed.",
         **DOCUMENT,
     }
-    return json.dumps(schema, indent=2)
+    return json.dumps(_published(schema), indent=2)
+
+
+def _published(schema: object) -> object:
+    if isinstance(schema, dict):
+        return {key: _published(value) for key, value in schema.items() if key != _DIGITS}
+    return schema

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits.pace import elapsed_percent
@@ -27,7 +27,6 @@ SEVEN_DAYS = timedelta(days=7)
 DEFAULT_PRELOAD = timedelta(hours=12)
 DEFAULT_POLL_INTERVAL = timedelta(seconds=300)
 DEFAULT_TEMPO_THRESHOLD = timedelta(minutes=10)
-COMPUTED = ("window", "target", "deviation", "tempo_engaged")  # figures that are not stored
 
 _FIVE_HOUR_PRELOAD = 10.0  # percent: half an hour of the window
 _DAY = timedelta(days=1)
@@ -138,9 +137,10 @@ class Throttling:
     ``delay_seconds`` is the delay of its last decision, made at ``decided_at``. ``as_of`` is when
     it read the figures that it decides by. ``blockage_events`` are a category and a time each.
     ``gaps`` are the unreadable parts. Instants are by this computer's clock, except the resets,
-    which are by the API's.
+    which are by the API's. ``computed`` names the figures that Pace Maker does not store.
     """
 
+    computed: ClassVar = ("window", "target", "deviation", "tempo_engaged")
     enabled: bool | None = None
     should_throttle: bool | None = None
     delay_seconds: float | None = None

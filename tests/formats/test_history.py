@@ -68,13 +68,13 @@ def test_the_json_document_has_the_promised_fields() -> None:
             {"key": "seven_day:fable", "count": 0, "blocked_seconds": 0},
         ],
         "sessions_left": {"low": 3.8, "high": 5.2},
-    } == json.loads(formats.document("Work", HISTORY))
-    empty = json.loads(formats.document("Work", History((), ())))
+    } == json.loads(formats.windows_export("Work", HISTORY).document())
+    empty = json.loads(formats.windows_export("Work", History((), ())).document())
     assert (None, None) == (empty["watched_share"], empty["sessions_left"])
 
 
 def test_json_lines_of_readings_can_be_imported() -> None:
-    text = formats.reading_lines("Work", READINGS)
+    text = formats.readings_export("Work", READINGS).json_lines()
     first = json.loads(text.splitlines()[0])
     assert ("reading", "Work", "2026-11-02T09:00:00.007Z") == (
         first["type"],
@@ -85,22 +85,24 @@ def test_json_lines_of_readings_can_be_imported() -> None:
 
 
 def test_windows_as_json_lines_and_csv_have_the_same_fields() -> None:
-    lines = [json.loads(line) for line in formats.lines("Work", HISTORY).splitlines()]
-    rows = list(csv.DictReader(io.StringIO(formats.windows_csv("Work", HISTORY))))
+    export = formats.windows_export("Work", HISTORY)
+    lines = [json.loads(line) for line in export.json_lines().splitlines()]
+    rows = list(csv.DictReader(io.StringIO(export.csv_table())))
     assert [line.pop("type") for line in lines] == ["window", "window"]
     assert [list(line) for line in lines] == [list(row) for row in rows]
     assert ("", "100.0", "Work") == (rows[0]["ended_at"], rows[1]["peak"], rows[1]["account"])
 
 
 def test_readings_as_csv_and_as_a_document() -> None:
-    rows = list(csv.DictReader(io.StringIO(formats.readings_csv("Work", READINGS))))
+    export = formats.readings_export("Work", READINGS)
+    rows = list(csv.DictReader(io.StringIO(export.csv_table())))
     assert ("12.5", "") == (rows[0]["utilization"], rows[1]["utilization"])
-    document = json.loads(formats.readings_document("Work", READINGS))
+    document = json.loads(export.document())
     assert [None, 12.5] == [row["utilization"] for row in reversed(document["readings"])]
 
 
 def test_a_name_with_a_comma_stays_one_column() -> None:
-    (first, _) = csv.DictReader(io.StringIO(formats.windows_csv('a, "b"', HISTORY)))
+    (first, _) = csv.DictReader(io.StringIO(formats.windows_export('a, "b"', HISTORY).csv_table()))
     assert 'a, "b"' == first["account"]
 
 

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Mapping
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.formats.json_values import Json, instant
+from claude_usage_monitor.formats.json_schema import Json, fields
 from claude_usage_monitor.usage.alerts import Alert, AlertSettings
+from claude_usage_monitor.usage.durations import iso_instant
 
 TITLE = "Claude usage"
 _COMMAND_TIMEOUT = 30.0  # seconds; then it is killed
@@ -23,6 +24,9 @@ RESTORE_TITLE = f"{_ESC}]2;{_BELL}{_ESC}[23;2t"
 _PASSED_ON = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "DISPLAY", "WAYLAND_DISPLAY",
     "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SYSTEMROOT",
+)  # fmt: skip
+_WINDOW_FIELDS = (
+    "key", "label", "utilization", "resets_at", "window_seconds", "source", "as_of",
 )  # fmt: skip
 _OSC_9 = frozenset(("iTerm.app", "WezTerm", "ghostty"))
 
@@ -70,24 +74,11 @@ def _printable(text: str) -> str:
 
 def document(alert: Alert) -> Json:
     """Return an alert as the command gets it."""
-    window = alert.window
     return {
         "version": 1,
-        "event": alert.event,
-        "at": instant(alert.at),
-        "account": alert.account,
-        "window": window
-        and {
-            "key": window.key,
-            "label": window.label,
-            "utilization": window.utilization,
-            "resets_at": instant(window.resets_at),
-            "window_seconds": window.window_seconds,
-            "source": window.source,
-            "as_of": instant(window.as_of),
-        },
-        "level": alert.level,
-        "text": alert.text,
+        **fields(alert, "event", "at", "account"),
+        "window": alert.window and fields(alert.window, *_WINDOW_FIELDS, digits=None),
+        **fields(alert, "level", "text", digits=None),
     }
 
 
@@ -102,7 +93,7 @@ def variables(alert: Alert, environ: Mapping[str, str]) -> dict[str, str]:
         if window is None or window.utilization is None
         else f"{window.utilization:g}",
         "LEVEL": "" if alert.level is None else f"{alert.level:g}",
-        "RESETS_AT": (instant(window.resets_at) if window else None) or "",
+        "RESETS_AT": iso_instant(window.resets_at) if window and window.resets_at else "",
         "TEXT": alert.text,
     }
     passed_on = {

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         history.require_key(options.window)
     output.stdout()  # fails if it is closed
     clock = clock_style(os.environ, utc_now(), settings)
-    text = (_readings if options.readings else _windows)(name, history, options, clock)
+    text = _text(name, history, options, clock)
     if options.json:
         output.json(text)
     else:
@@ -96,32 +96,27 @@ def run(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _windows(
+def _text(
     name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
 ) -> str:
+    """Return the windows or the readings in the format of the options."""
     now = utc_now()
-    found = history.summary(now, now - timedelta(days=options.days), options.window)
+    since = now - timedelta(days=options.days)
+    if options.readings:
+        readings = history.readings(since, options.window)
+        export = formats.readings_export(name, readings)
+    else:
+        summary = history.summary(now, since, options.window)
+        export = formats.windows_export(name, summary)
     if options.json:
-        return formats.document(name, found)
+        return export.document()
     if options.jsonl:
-        return formats.lines(name, found)
+        return export.json_lines()
     if options.csv:
-        return formats.windows_csv(name, found)
-    return formats.table(found, options.days, now, clock, output_width(os.environ))
-
-
-def _readings(
-    name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
-) -> str:
-    now = utc_now()
-    found = history.readings(now - timedelta(days=options.days), options.window)
-    if options.json:
-        return formats.readings_document(name, found)
-    if options.jsonl:
-        return formats.reading_lines(name, found)
-    if options.csv:
-        return formats.readings_csv(name, found)
-    return formats.readings_table(found, now, clock)
+        return export.csv_table()
+    if options.readings:
+        return formats.readings_table(readings, now, clock)
+    return formats.table(summary, options.days, now, clock, output_width(os.environ))
 
 
 def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> int:

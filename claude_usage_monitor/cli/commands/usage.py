@@ -19,7 +19,7 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
-from claude_usage_monitor.formats import use_document, use_text
+from claude_usage_monitor.formats import use
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
 from claude_usage_monitor.monitor.attribution.read_use import read_use
@@ -109,14 +109,14 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         report = report._replace(account=status.account.name)
     now = utc_now()
     if options.json:
-        output.json(use_document.document(report))
+        output.json(use.document(report))
     elif options.csv:
-        output.data(use_document.table(report))
+        output.data(use.csv_table(report))
     else:
         plain = not output.can_encode("█░·±–▁")
         width = output_width(os.environ)
         text_options = FormatOptions(width, ascii=plain, clock=style)
-        output.data(use_text.text(report, status.api_time(now), text_options))
+        output.data(use.text(report, status.api_time(now), text_options))
     if not read.found or options.since or options.until:
         return ExitCode.OK  # no figures are shown
     return _exit_code(status, now, style)

@@ -39,6 +39,11 @@ class PastWindow(NamedTuple):
     blocked: timedelta
     watched_share: float | None
 
+    @property
+    def blocked_seconds(self) -> int:
+        """The time at 100 % in seconds."""
+        return round(self.blocked.total_seconds())
+
 
 @dataclass(frozen=True, slots=True)
 class LimitHits:
@@ -47,6 +52,11 @@ class LimitHits:
     key: str
     count: int
     blocked: timedelta
+
+    @property
+    def blocked_seconds(self) -> int:
+        """The time at 100 % in seconds."""
+        return round(self.blocked.total_seconds())
 
 
 class SessionsLeft(NamedTuple):

@@ -1,13 +1,17 @@
-"""What was used, as text for a terminal of any width."""
+"""What was used, as text for a terminal of any width, as a JSON document and as CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
-from unicodedata import combining, east_asian_width
 
+from claude_usage_monitor.formats.json_schema import Json, fields, plain
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.formats.text_layout import cell_len, pad
 from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.report import (
     LastRise,
@@ -28,6 +32,8 @@ _TIMES = ("hour", "day", "week")
 _SPARKS, _ASCII_SPARKS = "▁▂▃▄▅▆▇█", "_.-=*#%@"
 _GAP = 2
 _UUID_LENGTH = 36
+_VERSION = 1
+_TOKENS = tuple(name for name in Tokens._fields if name != "searches")
 
 
 def text(report: UseReport, now: datetime, options: FormatOptions) -> str:
@@ -51,7 +57,7 @@ def _heading(report: UseReport, now: datetime, options: FormatOptions) -> list[s
         reset = f"until {moment}"
     percent = f"{percent_text(window.utilization)} % used"
     line = f"{window.label}  {percent}  {reset}"
-    if _cells(line) <= options.width:
+    if cell_len(line) <= options.width:
         return [line, ""]
     return [f"{window.label}  {percent}", reset, ""]
 
@@ -77,7 +83,7 @@ def _table(report: UseReport, options: FormatOptions) -> list[str]:
     right = _GAP + 8 + _GAP + price if wide else 0
     unit = "points" if report.window else "share"
     figure = max([len(unit) if wide else 1, *map(len, figures)])
-    name = max(map(_cells, labels), default=0)
+    name = max(map(cell_len, labels), default=0)
     name = max(_MIN_NAME, min(name, options.width - right - figure - 8))
     bar = min(_MAX_BAR, options.width - right - name - figure - 3)
     highest = max(values, default=0.0) or 1.0
@@ -180,14 +186,64 @@ def _plain(line: str, options: FormatOptions) -> str:
 
 
 def _fitted(name: str, width: int, options: FormatOptions) -> str:
-    if _cells(name) > width:
-        while _cells(name) > width - 1:
+    if cell_len(name) > width:
+        while cell_len(name) > width - 1:
             name = name[:-1]
         name += "~" if options.ascii else "…"
-    return name + " " * (width - _cells(name))
+    return pad(name, width)
 
 
-def _cells(line: str) -> int:
-    return sum(
-        0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in line
-    )
+# --- for programs --------------------------------------------------------------------------------
+
+
+def document(report: UseReport) -> str:
+    """Return the JSON document."""
+    window = report.window
+    content: Json = {
+        "version": _VERSION,
+        "account": report.account,
+        "window": window
+        and fields(window, "key", "started_at", "resets_at", "utilization", digits=None),
+        "by": report.by,
+        "rows": [_row(row) for row in report.rows],
+        **fields(report, "elsewhere"),
+        **fields(report, "plus_minus", digits=1),
+        "totals": fields(report.totals, *_TOKENS),
+        **fields(report, "basis", "subagents"),
+        "rebuilds": {"count": report.rebuilds, "points": plain(report.rebuilt, 2)},
+        "last_rise": report.last_rise
+        and fields(report.last_rise, "began_at", "ended_at", "points", "project", "session"),
+        "scanned": fields(report, "files", "bytes", "skipped_lines"),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def csv_table(report: UseReport) -> str:
+    """Return the rows as CSV with a heading; use elsewhere is a row without tokens."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(["name", "points", "share", *_TOKENS, "usd_equivalent"])
+    for row in report.rows:
+        name, points, share = _not_a_formula(row.name), _number(row.points), _number(row.share)
+        counts = fields(row.tokens, *_TOKENS).values()
+        writer.writerow([name, points, share, *counts, _number(row.usd, 4)])
+    if report.elsewhere is not None:
+        writer.writerow([ELSEWHERE, _number(report.elsewhere), *[""] * (len(_TOKENS) + 2)])
+    return written.getvalue()
+
+
+def _row(row: UseRow) -> Json:
+    return {
+        **fields(row, "name", "points", "share"),
+        "tokens": fields(row.tokens, *_TOKENS),
+        "usd_equivalent": plain(row.usd, 4),
+    }
+
+
+def _number(number: float | None, digits: int = 2) -> str:
+    return "" if number is None else f"{round(number, digits):g}"
+
+
+def _not_a_formula(name: str) -> str:
+    """Return a name that a spreadsheet does not evaluate."""
+    return f"'{name}" if name[:1] in "=+-@" else name
