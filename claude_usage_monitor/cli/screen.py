@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from rich.cells import cached_cell_len
 from rich.console import Console
 from rich.control import Control
 from rich.live import Live
@@ -76,6 +77,7 @@ class Screen:
                     padding = [Segment(" " * excess)] if excess > 0 else []
                     console.update_screen_lines([new + padding], 0, y)
         self._shown = frame
+        _clear_text_cache()
 
     def _segments(self, line: Text) -> list[Segment]:
         options = self._console.options.update(no_wrap=True, overflow="ignore")
@@ -93,3 +95,13 @@ class PlainScreen(Screen):
         if changed:
             for line in lines:
                 self._console.print(line, no_wrap=True, overflow="ignore", crop=False)
+        _clear_text_cache()
+
+
+def _clear_text_cache() -> None:
+    """Free the texts whose widths Rich caches: the last 4,096 different ones.
+
+    Most are countdowns that no later frame shows. They add 1 MiB within an hour, and scattered over
+    the memory they prevent Python from returning what a read has used to the system.
+    """
+    cached_cell_len.cache_clear()

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import os
 import re
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyte
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
+from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from tests.support.command import CLEARED, environ_with_short_floor
 from tests.support.payloads import usage_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tests.support.api import Api
     from tests.support.command import Command, Terminal
@@ -160,3 +165,23 @@ def test_a_frame_is_painted_by_position(command: Command) -> None:
     assert b"\n" not in terminal.written
     assert terminal.lines[0][0] == "╭"
     assert re.fullmatch(r"╰─.*─╯", terminal.lines[len(terminal.text.strip().splitlines()) - 1])
+
+
+@pytest.mark.parametrize("screen_type", [Screen, PlainScreen])
+def test_frames_with_new_texts_use_no_more_memory(screen_type: type[Screen]) -> None:
+    with Path(os.devnull).open("w") as file:
+        screen = screen_type(Console(file=file, force_terminal=True, legacy_windows=False))
+
+        def paint(frames: range) -> None:
+            for frame in frames:
+                lines = [Text(f"line {line} of frame {frame}") for line in range(20)]
+                columns = max(line.cell_len for line in lines)
+                screen.paint(lines, (columns, 24), changed=True)
+
+        screen.enter()
+        paint(range(10))
+        blocks = sys.getallocatedblocks()
+        paint(range(10, 210))
+        more = sys.getallocatedblocks() - blocks
+        screen.leave()
+    assert more < 1000
