@@ -154,19 +154,20 @@ class SpareLedger:
     def _follow_replaced_file(self) -> None:
         """Use the file that other processes use since ours was deleted or replaced."""
         if self._shared is not None and inode_of(self._shared_path) != self._shared_inode:
-            own = self._own_ledger()
-            with suppress(sqlite3.Error):
-                ledger.copy_ledger(self._shared, own)
-            self.open(own)
+            self.open(self._copy_to_own_ledger(self._shared))
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
         """Use a ledger in memory from now on, with the readable rows of the previous one."""
+        # A process without a shared ledger ignores the requests of others.
+        delete = "DELETE FROM request WHERE process != ?"
+        self._copy_to_own_ledger(previous).execute(delete, (this_process(),))
+        self.close()
+
+    def _copy_to_own_ledger(self, previous: sqlite3.Connection) -> sqlite3.Connection:
         own = self._own_ledger()
         with suppress(sqlite3.Error):
             ledger.copy_ledger(previous, own)
-        # A process without a shared ledger ignores the requests of others.
-        own.execute("DELETE FROM request WHERE process != ?", (this_process(),))
-        self.close()
+        return own
 
     def _own_ledger(self) -> sqlite3.Connection:
         if self._alone is None:
