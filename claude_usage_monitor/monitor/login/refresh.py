@@ -119,14 +119,13 @@ class LoginRefresher:
                 raise CredentialsExpired(hint=log_in_again(account.name))
             self._require_cooldown(account, stored, reason)
             self._ownership.require_ours(account, token, self._clock())
-            with self._store.lock_token(token, account.name):
-                state = self._accounts.refresh_state(account.id, token_fingerprint(token))
-                self._require_sendable(account, state)
-                account = self._store.ensure_writable(account, stored)
-                refreshed = self._send(account, stored, token, state)
-                # The server may return the same refresh token.
-                used_up = state.fingerprint if refreshed.refresh_token != token else None
-                return self._store.store_refreshed(account, refreshed, used_up)
+            state = self._accounts.refresh_state(account.id, token_fingerprint(token))
+            self._require_sendable(account, state)
+            account = self._store.ensure_writable(account, stored)
+            refreshed = self._send(account, stored, token, state)
+            # The server may return the same refresh token.
+            used_up = state.fingerprint if refreshed.refresh_token != token else None
+            return self._store.store_refreshed(account, refreshed, used_up)
 
     # --- checks before sending -----------------------------------------------------------------
 
@@ -223,13 +222,8 @@ class LoginRefresher:
             f"The login of {account.name} is no longer valid: {reason}.",
             log_in_again(account.name),
         )
-        final = state._replace(
-            next_request_at=None,
-            code=error.code,
-            message=error.message,
-            hint=error.hint,
-            sent_by="",
-        )
+        text = error.code, error.message, error.hint
+        final = RefreshState(state.fingerprint, state.unanswered, state.failures, None, *text)
         self._accounts.store_refresh_state(account.id, final)
         return error
 

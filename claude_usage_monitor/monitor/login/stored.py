@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,6 @@ from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.secrets.secret_store import SecretStore
-from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.secret import Secret
 
 LOCK_TIMEOUT = 20.0  # seconds; a refresh takes one, but its process may have been stopped
@@ -125,29 +124,22 @@ class CredentialStore:
 
     # --- locks ---------------------------------------------------------------------------------
 
-    def lock(self, account: SavedAccount) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self, account: SavedAccount) -> Iterator[None]:
         """Prevent other processes from refreshing, replacing or removing an account's login.
 
         Raises CredentialsExpired if another process does not release the lock in time (a lock is
         never overridden), and AccountsUnavailable if locks cannot be created.
         """
-        return self._locked(account.id, account.name)
-
-    def lock_token(self, token: Secret, name: str) -> AbstractContextManager[None]:
-        """Prevent other accounts with the same refresh token from sending it. Raises as `lock`."""
-        return self._locked(token_fingerprint(token), name)
-
-    @contextmanager
-    def _locked(self, lock_name: str, account_name: str) -> Iterator[None]:
         # filelock imports asyncio (50 ms): only needed by a process that changes a login.
         from claude_usage_monitor.store.locks import LockTimeout, locked
 
-        path = self._locks / f"{lock_name}.lock"
         with ExitStack() as stack:
             try:
+                path = self._lock_file(account)
                 stack.enter_context(locked(path, LOCK_TIMEOUT, shutdown.shutting_down))
             except LockTimeout:
-                raise self.busy(account_name) from None
+                raise self.busy(account.name) from None
             except OSError as error:
                 raise AccountsUnavailable(
                     f"{self._locks} cannot be used ({error.strerror}), so no login is refreshed.",
@@ -157,17 +149,20 @@ class CredentialStore:
 
     def locked_files(self, accounts: Iterable[SavedAccount]) -> list[Path]:
         """Return the lock files of these accounts that a process has locked."""
-        # See `_locked`.
+        # See `lock`.
         from claude_usage_monitor.store.locks import is_locked
 
         locked_files = []
         for account in accounts:
-            path = self._locks / f"{account.id}.lock"
+            path = self._lock_file(account)
             with suppress(OSError):
                 require_own_file(path)
                 if is_locked(path):
                     locked_files.append(path)
         return locked_files
+
+    def _lock_file(self, account: SavedAccount) -> Path:
+        return self._locks / f"{account.id}.lock"
 
     def busy(self, name: str, retry_at: datetime | None = None) -> CredentialsExpired:
         """Return the error for a login that another process is refreshing."""

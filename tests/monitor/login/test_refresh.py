@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,12 @@ from claude_usage_monitor.errors import (
 from claude_usage_monitor.monitor.login import stored
 from claude_usage_monitor.monitor.login.refresh import RefreshReason, error_from_refresh_state
 from claude_usage_monitor.monitor.login.stored import CredentialStore, StoredCredentials
+from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path, state_path
 from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
@@ -502,6 +505,41 @@ def test_a_token_that_another_process_sends_meanwhile_is_not_sent(
     assert "Another process" in problem.message
     assert [] == server.refreshes
     assert 1 == accounts.refresh_state(saved.id, fingerprint).unanswered
+
+
+def test_no_other_process_writes_between_the_last_check_and_the_attempt(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, calls, others = expired(server), list[str](), list[Future[None]]()
+
+    def read_while_another_process_writes(
+        accounts: AccountStore, account_id: str, fingerprint: str
+    ) -> RefreshState:
+        state = refresh_state(accounts, account_id, fingerprint)
+        calls.append(fingerprint)
+        if len(calls) == 2:  # the last check
+            other = registry().services.accounts
+            others.append(run_in_thread(lambda: other.set_active("another"), "other"))
+            time.sleep(0.2)
+            assert not others[0].done()
+        return state
+
+    refresh_state = AccountStore.refresh_state
+    monkeypatch.setattr(AccountStore, "refresh_state", read_while_another_process_writes)
+    registry().services.refresher.refresh(saved, access_fingerprint(saved), RefreshReason.EXPIRING)
+    others[0].result(PATIENCE)
+
+
+def test_the_lost_attempt_of_a_dead_process_is_named(server: TokenServer) -> None:
+    saved = expired(server)
+    fingerprint = token_fingerprint(Secret(refresh_token(saved)))
+    state = RefreshState(fingerprint, 2, 0, Clock()(), sent_by="999999999:1")
+    registry().services.accounts.store_refresh_state(saved.id, state)
+    for _ in range(2):
+        problem = read(registry(), saved).problem
+        assert problem is not None
+        assert "the response to its refresh was lost" in problem.message
+    assert [] == server.refreshes
 
 
 def test_the_attempt_of_a_dead_process_delays_no_other_process(server: TokenServer) -> None:
