@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 
-from tests.support.api import Api
+from tests.support.api import Api, ThreadedServer
 from tests.support.command import PROGRAM, Command
 from tests.support.login import Store
 from tests.support.preloaded import PreloadedCommand
@@ -19,7 +21,6 @@ from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # No test depends on how fast the machine is, and others may use it, too. A law that needs more
 # examples than the suite has says so; `--hypothesis-profile thorough` tries more of every other.
@@ -34,6 +35,11 @@ settings.load_profile("suite")
 
 # Rewriting the assertions of all modules takes each worker 5 s, reading the rewritten ones 0.5 s.
 sys.dont_write_bytecode = False
+
+# Each stored file waits for the disk. Memory, where it is a file system, needs no waiting.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a private folder there
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 _FOREIGN = ("CLAUDE", "ANTHROPIC", "XDG", "LC_", "SSL", "REQUESTS", "CURL", "PYTHON")
 _FOREIGN_NAMES = frozenset(
@@ -114,7 +120,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
 @pytest.fixture
 def admin_server() -> Iterator[HTTPServer]:
     """Return a server that handles several requests at once, as the Admin API does."""
-    with HTTPServer(threaded=True) as server:
+    with ThreadedServer() as server:
         yield server
 
 

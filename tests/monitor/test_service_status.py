@@ -7,10 +7,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from claude_usage_monitor.sources.anthropic.service_status import PATH
+from tests.support.api import ThreadedServer
 from tests.support.payloads import as_bytes
 from tests.support.status_page import OPERATIONAL, OUTAGE
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_httpserver import HTTPServer
     from werkzeug import Request
 
     from tests.support.api import Api
@@ -44,7 +45,7 @@ class StatusPage:
 @pytest.fixture
 def httpserver() -> Iterator[HTTPServer]:
     """Return a server that answers other requests while the page is slow."""
-    with HTTPServer(threaded=True) as server:
+    with ThreadedServer() as server:
         yield server
 
 

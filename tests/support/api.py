@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from tests.support.payloads import as_bytes, payload, usage_body
@@ -12,11 +13,21 @@ from tests.support.payloads import as_bytes, payload, usage_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_httpserver import HTTPServer
     from werkzeug import Request
 
 USAGE = "/api/oauth/usage"
 PROFILE = "/api/oauth/profile"
+
+
+class ThreadedServer(HTTPServer):
+    """A server that handles several requests at once, and stops without the half second's wait."""
+
+    def __init__(self) -> None:
+        super().__init__(threaded=True)
+
+    def thread_target(self) -> None:
+        assert self.server is not None
+        self.server.serve_forever(0.01)
 
 
 class Api:
