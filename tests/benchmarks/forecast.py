@@ -38,6 +38,7 @@ from claude_usage_monitor.usage.limits.resets import (
     WindowTracker,
 )
 from claude_usage_monitor.usage.limits.windows import UsageWindow
+from tests.support.use_history import history_of
 
 KEYS = STOPPING_KEYS
 SPACING = {"five_hour": 600.0, "seven_day": 3600.0}  # seconds between judged forecasts
@@ -259,7 +260,7 @@ class Replay:
         """Follow the readings of one read through the rules, and add what was used."""
         before = self.tracker.windows
         for step in self.tracker.add(readings):
-            history = self.forecaster.history(step.key)
+            history = history_of(self.forecaster, step.key)
             if step.change is Change.PLAN and step.window is not None:
                 history.rescale(step.window.utilization / before[step.key].utilization)
             if step.increment is not None:
@@ -270,7 +271,7 @@ class Replay:
             if step.blocked is not None:
                 span = [moment.timestamp() for moment in step.blocked]
                 for key in (step.key,) if step.key != LONGER_KEY else KEYS:
-                    self.forecaster.history(key).add_blocked(span[0], span[1])
+                    history_of(self.forecaster, key).add_blocked(span[0], span[1])
 
 
 def window_of(window: WindowInstance, now: datetime) -> UsageWindow:

@@ -137,10 +137,6 @@ class Forecaster:
         self._zone = zone
         self._profiles: dict[str, UseProfile] = {}
 
-    def history(self, key: str) -> UseHistory:
-        """Return the history of a limit; a new one is empty."""
-        return self.histories.setdefault(key, UseHistory())
-
     def forecasts(
         self, windows: Iterable[UsageWindow], starts: Mapping[str, datetime], now: datetime
     ) -> dict[str, Forecast]:

@@ -17,8 +17,6 @@ DAY = 86_400.0
 MAX_HOURS = 56 * 24  # older weeks hardly count (the weight of a use halves every 28 days)
 DETAIL_SPAN = 9 * DAY  # past days are compared for eight days, each with an hour around it
 
-_TRIM_AFTER = 2000  # points of the line: trimming it for every reading would take too long
-
 HOURS_OF_WEEK = 168
 
 _PROFILE_HALF_LIFE = 28 * DAY
@@ -37,7 +35,8 @@ _MIN_HOURS = 1 / 6  # a rate is not judged by less time than ten minutes
 class UseHistory:
     """The use of one limit: by the hour for weeks, as a line over time for the last days.
 
-    ``began`` is the first instant of which the use is known, ``None`` before any.
+    Uses and spans are added in order of time. ``began`` is the first instant of which the use is
+    known, ``None`` before any.
     """
 
     def __init__(self) -> None:
@@ -51,44 +50,20 @@ class UseHistory:
 
     # --- what was used ---------------------------------------------------------------------------
 
-    def add_use(self, start: float, end: float, points: float) -> None:
-        """Add points that were used between two instants, evenly; uses come in order of time."""
-        if self.began is None:
-            self.began = start
-        self.add_detail(start, end, points)
-        if points > 0:
-            for hour, share in _shares(start, end):
-                self._points[hour] = self._points.get(hour, 0.0) + points * share
-
     def add_detail(self, start: float, end: float, points: float) -> None:
-        """Add a use to the line only: `add_hour` adds the points of its hours."""
+        """Add points that were used between two instants, evenly, to the line."""
         total = self._totals[-1] if self._totals else 0.0
         if not self._times or start > self._times[-1]:
             self._append(start, total)
         self._append(max(end, self._times[-1]), total + points)
 
-    def add_blocked(self, start: float, end: float) -> None:
+    def add_blocked_detail(self, start: float, end: float) -> None:
         """Add a span in which the limit was full; one that overlaps the last extends it."""
-        start = self.add_blocked_detail(start, end)
-        if start < end:
-            for hour, share in _shares(start, end):
-                self._blocked[hour] = self._blocked.get(hour, 0.0) + (end - start) * share
-
-    def add_blocked_detail(self, start: float, end: float) -> float:
-        """Add a span at 100 % without its hours; return where its new part starts."""
         spans = self._blocked_spans
         if spans and start <= spans[-1][1]:
-            start = spans[-1][1]
-            if start < end:
-                spans[-1] = (spans[-1][0], end)
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         elif start < end:
             spans.append((start, end))
-        return start
-
-    def rescale(self, factor: float) -> None:
-        """Multiply all points: a new plan has another allowance."""
-        self._points = {hour: points * factor for hour, points in self._points.items()}
-        self._totals = array("d", (total * factor for total in self._totals))
 
     def add_hour(self, start: float, points: float, blocked: float) -> None:
         """Add an hour: the points used in it, and its seconds at 100 %."""
@@ -101,16 +76,6 @@ class UseHistory:
     def _append(self, instant: float, total: float) -> None:
         self._times.append(instant)
         self._totals.append(total)
-        if len(self._times) > _TRIM_AFTER and self._times[0] < instant - 2 * DETAIL_SPAN:
-            first = bisect_left(self._times, instant - DETAIL_SPAN)
-            del self._times[:first], self._totals[:first]
-            oldest = int(instant // HOUR) - MAX_HOURS
-            for hours in (self._points, self._blocked):
-                for hour in [hour for hour in hours if hour < oldest]:
-                    del hours[hour]
-            self._blocked_spans = [
-                span for span in self._blocked_spans if span[1] > instant - DETAIL_SPAN
-            ]
 
     # --- questions -------------------------------------------------------------------------------
 
@@ -179,16 +144,6 @@ class UseHistory:
         if after == len(self._blocked_spans) or self._blocked_spans[after][0] >= end:
             return None
         return max(start, self._blocked_spans[after][0])
-
-
-def _shares(start: float, end: float) -> Iterator[tuple[int, float]]:
-    """Yield the number of each hour between two instants, and its share of the time between."""
-    first, last = int(start // HOUR), int(end // HOUR)
-    if first == last or end <= start:
-        yield last, 1.0
-        return
-    for hour in range(first, last + 1):
-        yield hour, (min((hour + 1) * HOUR, end) - max(hour * HOUR, start)) / (end - start)
 
 
 def hour_of_week(instant: float, zone: tzinfo | None) -> int:

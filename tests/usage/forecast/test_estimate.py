@@ -15,9 +15,10 @@ from claude_usage_monitor.usage.forecast.estimate import (
     RunningWindow,
     estimate_window,
 )
-from claude_usage_monitor.usage.forecast.past_use import DAY, HOUR, UseHistory, UseProfile
+from claude_usage_monitor.usage.forecast.past_use import DAY, HOUR, UseProfile
 from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.windows import UsageWindow
+from tests.support.use_history import GrowingHistory, history_of
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 TYPICAL_RATE = 2.3  # points an hour
@@ -37,7 +38,7 @@ def window(
 def worked(days: int, points_an_hour: float, key: str = "five_hour") -> Forecaster:
     """Return a forecaster that knows days with use from 9:00 to 17:00 UTC, from Monday on."""
     forecaster = Forecaster(zone=UTC)
-    history = forecaster.history(key)
+    history = history_of(forecaster, key)
     for day in range(days):
         begun = MONDAY.timestamp() + day * DAY
         history.add_use(begun, begun + 9 * HOUR, 0)
@@ -72,7 +73,7 @@ def test_every_statement_agrees_with_every_other(
     length = window(0, now, timedelta(), key).length
     assert length is not None
     resets_at = now + length * (1 - elapsed)
-    forecaster.history(key).add_use(now.timestamp() - HOUR, now.timestamp(), rate)
+    history_of(forecaster, key).add_use(now.timestamp() - HOUR, now.timestamp(), rate)
     found = forecast(forecaster, window(utilization, now, resets_at - now, key), now)
     assert found is not None
     instants = (found.run_out_earliest, found.run_out_at, found.run_out_latest)
@@ -204,7 +205,7 @@ def test_the_present_rate_counts_for_the_next_hour() -> None:
     row = window(60, now, timedelta(hours=3))
     quiet = forecast(worked(10, 15), row, now)
     busy_night = worked(10, 15)
-    busy_night.history("five_hour").add_use(now.timestamp() - HOUR, now.timestamp(), 40)
+    history_of(busy_night, "five_hour").add_use(now.timestamp() - HOUR, now.timestamp(), 40)
     busy = forecast(busy_night, row, now)
     assert quiet is not None
     assert busy is not None
@@ -215,7 +216,7 @@ def test_little_history_gives_a_wider_range() -> None:
     def width(days: int) -> float:
         now = MONDAY + timedelta(days=days, hours=12)
         forecaster = worked(days, 10)
-        forecaster.history("five_hour").add_use(now.timestamp() - 3 * HOUR, now.timestamp(), 30)
+        history_of(forecaster, "five_hour").add_use(now.timestamp() - 3 * HOUR, now.timestamp(), 30)
         found = forecast(forecaster, window(30, now, timedelta(hours=2)), now)
         assert found is not None
         return (found.expected_high - found.expected_low) / (found.expected_at_reset - 30)
@@ -226,7 +227,7 @@ def test_little_history_gives_a_wider_range() -> None:
 def test_a_full_week_keeps_the_five_hour_window_from_running_out_until_its_reset() -> None:
     now = MONDAY + timedelta(days=10, hours=11)
     forecaster = worked(10, 30)
-    forecaster.history("seven_day")
+    history_of(forecaster, "seven_day")
     row = window(70, now, timedelta(hours=3))
     full_week = window(100, now, timedelta(days=1), "seven_day")
     (key,) = found = forecaster.forecasts([row, full_week], {}, now)
@@ -244,7 +245,7 @@ def test_a_week_that_runs_out_first_stops_the_five_hour_window() -> None:
     forecaster = worked(10, 30)
     for day in range(10):
         begun = MONDAY.timestamp() + day * DAY + 9 * HOUR
-        forecaster.history("seven_day").add_use(begun, begun + 8 * HOUR, 60)
+        history_of(forecaster, "seven_day").add_use(begun, begun + 8 * HOUR, 60)
     row = window(70, now, timedelta(hours=3))
     alone = forecaster.forecasts([row], {}, now)["five_hour"]
     week = window(99, now, timedelta(days=1), "seven_day")
@@ -267,7 +268,7 @@ def test_a_week_that_runs_out_first_stops_the_five_hour_window() -> None:
 def test_the_basis_names_the_amount_of_history(span: timedelta, expected: str) -> None:
     forecaster = Forecaster(zone=UTC)
     now = MONDAY + timedelta(hours=12)
-    forecaster.history("five_hour").add_use((now - span).timestamp(), now.timestamp(), 20)
+    history_of(forecaster, "five_hour").add_use((now - span).timestamp(), now.timestamp(), 20)
     found = forecast(forecaster, window(20, now, timedelta(hours=2)), now)
     assert found is not None
     assert found.basis == expected
@@ -275,7 +276,7 @@ def test_the_basis_names_the_amount_of_history(span: timedelta, expected: str) -
 
 def test_the_cost_does_not_grow_with_the_readings_of_a_window() -> None:
     """An estimate looks at the last hours, not at every reading that it has ever seen."""
-    history = UseHistory()
+    history = GrowingHistory()
     for step in range(20_000):
         history.add_use(MONDAY.timestamp() + step * 30, MONDAY.timestamp() + (step + 1) * 30, 0.01)
     now = MONDAY.timestamp() + 20_000 * 30

@@ -14,10 +14,10 @@ from claude_usage_monitor.usage.forecast.past_use import (
     DETAIL_SPAN,
     HOUR,
     MAX_HOURS,
-    UseHistory,
     UseProfile,
     hour_of_week,
 )
+from tests.support.use_history import GrowingHistory
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC).timestamp()
 TYPICAL_RATE = 2.3  # points an hour
@@ -29,9 +29,9 @@ uses = st.lists(
 )
 
 
-def filled(steps: list[tuple[float, float, float]]) -> tuple[UseHistory, float]:
+def filled(steps: list[tuple[float, float, float]]) -> tuple[GrowingHistory, float]:
     """Return a history of steps (pause, time, points) from Monday on, and its end."""
-    history, at = UseHistory(), MONDAY
+    history, at = GrowingHistory(), MONDAY
     for pause, span, points in steps:
         history.add_use(at + pause, at + pause + span, points)
         at += pause + span
@@ -70,13 +70,13 @@ def test_the_open_shares_of_the_hours_are_the_time_since_the_history_began(
 
 
 def test_a_use_is_spread_evenly_over_its_hours() -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     history.add_use(MONDAY + 0.5 * HOUR, MONDAY + 2.5 * HOUR, 20)
     assert [points for _, points, _ in history.hours(MONDAY + 3 * HOUR)] == [5, 10, 5, 0]
 
 
 def test_time_at_the_limit_is_no_known_time() -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     history.add_use(MONDAY, MONDAY + HOUR, 100)
     for until in (1.25, 1.5, 2.5):  # the same span again, each time longer
         history.add_blocked(MONDAY + HOUR, MONDAY + until * HOUR)
@@ -89,7 +89,7 @@ def test_time_at_the_limit_is_no_known_time() -> None:
 
 
 def test_hours_from_before_the_line_count_and_lengthen_the_history() -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     history.add_hour(MONDAY, 12, 1800)
     history.add_use(MONDAY + HOUR, MONDAY + 2 * HOUR, 3)
     assert [(points, known) for _, points, known in history.hours(MONDAY + 2 * HOUR)] == [
@@ -101,7 +101,7 @@ def test_hours_from_before_the_line_count_and_lengthen_the_history() -> None:
 
 
 def test_a_history_of_months_stays_small() -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     for step in range(100 * 288):
         history.add_use(MONDAY + step * 300, MONDAY + (step + 1) * 300, 0.1)
     end = MONDAY + 100 * DAY
@@ -113,9 +113,9 @@ def test_a_history_of_months_stays_small() -> None:
 # --- the profile -------------------------------------------------------------------------------
 
 
-def office_weeks(weeks: int, points: float = 10) -> UseHistory:
+def office_weeks(weeks: int, points: float = 10) -> GrowingHistory:
     """Return a history of use from 9:00 to 17:00 UTC on working days."""
-    history = UseHistory()
+    history = GrowingHistory()
     for day in range(weeks * 7):
         begun = MONDAY + day * DAY
         history.add_use(begun, begun + 9 * HOUR, 0)
@@ -134,7 +134,7 @@ def test_the_profile_learns_the_hours_of_the_week() -> None:
 
 
 def test_an_unseen_weekend_is_not_forecast_as_working_days() -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     for day in range(3):
         history.add_use(MONDAY + day * DAY + 9 * HOUR, MONDAY + day * DAY + 17 * HOUR, 80)
     profile = UseProfile(history, MONDAY + 3 * DAY, UTC, 10, TYPICAL_RATE)
@@ -148,14 +148,14 @@ def test_an_unseen_weekend_is_not_forecast_as_working_days() -> None:
 def test_a_short_history_is_pulled_towards_a_typical_rate(
     days: int, low: float, high: float
 ) -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     history.add_use(MONDAY, MONDAY + days * DAY, 80 * days)
     profile = UseProfile(history, MONDAY + days * DAY, UTC, 10, 1.0)
     assert low < sum(profile.rates) / len(profile.rates) < high
 
 
 def test_no_use_yet_is_forecast_as_a_typical_week() -> None:
-    history = UseHistory()
+    history = GrowingHistory()
     history.add_use(MONDAY, MONDAY + HOUR, 0)
     profile = UseProfile(history, MONDAY + HOUR, UTC, 10, 1.0)
     noon = MONDAY + 12 * HOUR
@@ -164,7 +164,7 @@ def test_no_use_yet_is_forecast_as_a_typical_week() -> None:
 
 
 def test_hours_at_the_limit_do_not_lower_what_is_usual() -> None:
-    blocked = UseHistory()
+    blocked = GrowingHistory()
     for day in range(14):
         begun = MONDAY + day * DAY + 9 * HOUR
         blocked.add_use(begun, begun + HOUR, 20)
@@ -172,7 +172,7 @@ def test_hours_at_the_limit_do_not_lower_what_is_usual() -> None:
         blocked.add_blocked(begun + HOUR, begun + 5 * HOUR)
     now = MONDAY + 14 * DAY
     noon = now + 12 * HOUR
-    idle = UseHistory()
+    idle = GrowingHistory()
     for day in range(14):
         begun = MONDAY + day * DAY + 9 * HOUR
         idle.add_use(begun, begun + HOUR, 20)
