@@ -47,6 +47,7 @@ _MAX_LINE = 256 << 20  # bytes; a longer line is skipped, because it would fill 
 _CHECKED = 256  # bytes before the offset that show whether a file was replaced
 # Inside a string, a backslash stands before the last quotation mark of each of these.
 _USAGE_MARKER = b'"output_tokens":'
+_OUTPUT_LENGTH = len(_USAGE_MARKER) + 14  # bytes: the marker, the largest `Count`, a delimiter
 _FOLDER_MARKER = b'"cwd":'
 _ACCOUNT_MARKER = b'"type":"session-owner"'
 # Claude Code names the account when a session begins or is resumed: searching only the beginning of
@@ -173,10 +174,17 @@ class _Reader:
         if self.offset == self._begun:
             accounts = _accounts(buffer, view, min(end, _ACCOUNT_SEARCH))
         found, decode = self._found, LINE_DECODER.decode
+        last_id, last_id_at, last_output = b"", 0, bytearray()
         at = 0
         while (hit := buffer.find(_USAGE_MARKER, at, end)) >= 0:
             start = buffer.rfind(b"\n", at, hit) + 1 or at
             at = buffer.find(b"\n", hit, end) + 1
+            output = buffer[hit : hit + _OUTPUT_LENGTH]
+            # At least a third of the lines repeat the message of the line before with the same
+            # output: they change nothing, and ignoring them here saves a tenth of a first read.
+            is_same_output = output == last_output and last_id_at > 0
+            if is_same_output and buffer.startswith(last_id, start + last_id_at):
+                continue
             try:
                 line = decode(view[start:at])
             except msgspec.DecodeError:
@@ -190,6 +198,8 @@ class _Reader:
                 self._finish_messages()
                 found, self._account = self._found, accounts.pop(0)[1]
             name = message.id or line.uuid
+            last_id = b'"id":"%b"' % name.encode("utf-8", "surrogatepass")
+            last_id_at, last_output = buffer.find(last_id, start, hit) - start, output
             old = found.get(name)
             if old is None:
                 found[name] = line

@@ -85,6 +85,24 @@ def test_the_line_with_the_most_output_has_the_counts(main: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (line(uuid="u2", timestamp="2026-11-03T14:22:19Z"), [(SESSION, FileKind.MAIN, 427)]),
+        (line(usage={"output_tokens": 4271}), [(SESSION, FileKind.MAIN, 4271)]),
+        (line(isSidechain=True), [(SESSION, FileKind.MAIN, 427)]),
+        (line(message={"id": "msg_2"}), [(SESSION, FileKind.MAIN, 427)] * 2),
+        (line(message={"id": "msg_2", "x": {"id": "msg_1"}}), [(SESSION, FileKind.MAIN, 427)] * 2),
+    ],
+)
+def test_a_line_is_ignored_only_if_it_repeats_the_message_before_it(
+    main: Path, second: dict[str, Any], expected: list[tuple[str, FileKind, int]]
+) -> None:
+    for lines in ([line(), second], [second, line()]):
+        messages = read(main, encode(*lines)).messages
+        assert expected == [(*message.owner[:2], message.output) for message in messages]
+
+
+@pytest.mark.parametrize(
     "other",
     [
         line(type="progress"),
