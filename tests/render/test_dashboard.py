@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.render.account_frame import account_frames
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.dashboard import dashboard
+from claude_usage_monitor.render.frame import MIN_WIDTH
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels import CUTOFFS, PANELS
 from claude_usage_monitor.render.panels.limits import NO_LIMITS
@@ -38,9 +39,6 @@ from tests.support.statuses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.text import Text
     from syrupy.assertion import SnapshotAssertion
 
 STATUSES = {**LOGINS, **ORGANIZATIONS, "throttling": NORMAL._replace(throttling=THROTTLING)}
@@ -356,26 +354,49 @@ TOPICS = st.builds(
 )
 
 
-@settings(max_examples=50)
-@given(st.integers(1, 200), st.integers(1, 60), st.sampled_from([LIVE, PLAIN]), TOPICS)
-def test_help_fits_every_pane_and_scrolls_to_its_end(
-    width: int, height: int, options: RenderOptions, topics: HelpTopics
+@given(
+    st.integers(1, 200),
+    st.integers(1, 60),
+    st.sampled_from([LIVE, PLAIN]),
+    TOPICS,
+    st.integers(0, 100),
+)
+def test_help_fits_every_pane_and_scrolls_line_by_line_to_its_end(
+    width: int, height: int, options: RenderOptions, topics: HelpTopics, percent: int
 ) -> None:
-    def text(lines: Sequence[Text]) -> list[str]:
-        return [line.plain.strip("│|╭╮╰╯─ ") for line in lines]
+    framed = width >= MIN_WIDTH and height > 2
 
-    whole, _ = help_lines(width, 200 if height > 2 else 2, options, topics)
-    seen = []
-    first = -1
-    while True:
-        lines, shown_first = help_lines(width, height, options, topics, first + 1)
-        assert len(lines) <= height
+    def page(first: int) -> tuple[list[str], int]:
+        lines, shown_first = help_lines(width, height, options, topics, first)
+        assert 1 <= len(lines) <= height
         assert all(line.cell_len <= width for line in lines)
-        if shown_first == first:
-            break
-        first = shown_first
-        seen += text(lines)
-    assert set(text(whole)[1:-1]) <= set(seen)
+        shown = [line.plain for line in lines]
+        return (shown[1:-1] if framed else shown), shown_first
+
+    last_page, last = page(10_000)
+    if framed or width < MIN_WIDTH:
+        whole, _ = help_lines(width, 10_000, options, topics)
+        assert whole[-2 if framed else -1].plain == last_page[-1]
+    first = last * percent // 100
+    lines, shown_first = page(first)
+    next_lines, next_first = page(first + 1)
+    assert first == shown_first
+    if first == last:
+        assert (lines, first) == (next_lines, next_first)
+    else:
+        assert (lines[1:], first + 1) == (next_lines[:-1], next_first)
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 12), (40, 5), (20, 3), (8, 20)])
+def test_the_whole_help_can_be_scrolled_through(width: int, height: int) -> None:
+    whole, _ = help_lines(width, 10_000, LIVE, HelpTopics())
+    lines, first = help_lines(width, height, LIVE, HelpTopics())
+    seen, last = {line.plain for line in lines}, -1
+    while first != last:
+        last = first
+        lines, first = help_lines(width, height, LIVE, HelpTopics(), last + 1)
+        seen |= {line.plain for line in lines}
+    assert {line.plain for line in whole[1:-1]} <= seen
 
 
 def test_the_help_explains_only_what_the_user_has() -> None:
