@@ -93,12 +93,13 @@ def prepare(server: SlowServer, name: str, credentials: dict[str, object]) -> st
 
 def start(
     server: SlowServer,
+    command: Command,
     name: str,
     credentials: dict[str, object],
     environ: dict[str, str] | None = None,
 ) -> Running:
     content = prepare(server, name, credentials)
-    running = Running(*COMMANDS[name], environ=environ)
+    running = Running(command, *COMMANDS[name], environ=environ)
     running.type(content)
     return running
 
@@ -120,6 +121,7 @@ def token_locked(credentials: dict[str, object], folder: Path) -> Iterator[dict[
 @once_to_three_times
 def test_before_the_request_nothing_is_sent(
     server: SlowServer,
+    command: Command,
     credentials: dict[str, object],
     tmp_path: Path,
     name: str,
@@ -127,7 +129,7 @@ def test_before_the_request_nothing_is_sent(
     times: int,
 ) -> None:
     with token_locked(credentials, tmp_path) as environ:
-        running = start(server, name, credentials, environ)
+        running = start(server, command, name, credentials, environ)
         wait_until((tmp_path / "waits").exists)
         for _ in range(times):
             running.send(number)
@@ -142,12 +144,13 @@ def test_before_the_request_nothing_is_sent(
 @once_to_three_times
 def test_during_the_request_its_response_is_stored(
     server: SlowServer,
+    command: Command,
     credentials: dict[str, object],
     name: str,
     number: signal.Signals,
     times: int,
 ) -> None:
-    running = start(server, name, credentials)
+    running = start(server, command, name, credentials)
     assert server.spent.wait(PATIENCE)
     running.leave(number, times)
     server.released.set()
@@ -160,6 +163,7 @@ def test_during_the_request_its_response_is_stored(
 @once_to_three_times
 def test_after_the_response_it_is_stored(
     server: SlowServer,
+    command: Command,
     credentials: dict[str, object],
     tmp_path: Path,
     name: str,
@@ -168,7 +172,7 @@ def test_after_the_response_it_is_stored(
 ) -> None:
     server.released.set()
     store = SlowStore(tmp_path)
-    running = start(server, name, credentials, store.environ)
+    running = start(server, command, name, credentials, store.environ)
     store.wait_for_response()
     running.leave(number, times)
     store.release()

@@ -50,16 +50,12 @@ def test_two_hundred_kills_lose_no_figures(
 
 
 def test_a_hundred_kills_lose_no_login_that_could_be_stored(
-    monkeypatch: pytest.MonkeyPatch,
+    server: TokenServer, command: Command
 ) -> None:
-    with TokenServer() as server:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", server.url)
-        names = [f"a{number}" for number in range(4)]
-        accounts = [save_account(server.issue(name, expires_in=200), name) for name in names]
-        lost = kill_refreshes(server, accounts, seed=2, runs=100)
-        print(
-            f"{lost} of {len(server.refreshes)} refreshed logins were lost before they were stored"
-        )
+    names = [f"a{number}" for number in range(4)]
+    accounts = [save_account(server.issue(name, expires_in=200), name) for name in names]
+    lost = kill_refreshes(server, command, accounts, seed=2, runs=100)
+    print(f"{lost} of {len(server.refreshes)} refreshed logins were lost before they were stored")
 
 
 def test_hundreds_of_kills_leave_the_encrypted_file_whole(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from pathlib import Path
@@ -274,6 +275,63 @@ class Terminal:
             self._process.wait()
 
 
+class BackgroundCommand:
+    """A command that runs while the test does: pipes for its input and errors, a file for output.
+
+    With ``preloaded``, Python does not start anew.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str | None],
+        preloaded: PreloadedCommand | None,
+    ) -> None:
+        self._process: subprocess.Popen[bytes] | PreloadedProcess
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open until the test ends
+        stdin, self_stdin = os.pipe()
+        self_stderr, stderr = os.pipe()
+        streams = (stdin, self._output.fileno(), stderr)
+        merged = _environment(environ)
+        if preloaded is not None and preloaded.can_run(merged):
+            self._process = preloaded.start(arguments, merged, streams)
+        else:
+            self._process = subprocess.Popen(
+                [PROGRAM, *arguments], stdin=stdin, stdout=self._output, stderr=stderr, env=merged
+            )
+        os.close(stdin)
+        os.close(stderr)
+        self.stdin = os.fdopen(self_stdin, "w")
+        self.stderr = os.fdopen(self_stderr)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the command has not ended yet."""
+        return self._process.poll() is None
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to the command, unless it has ended."""
+        if self.runs:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
+
+    def wait(self) -> tuple[int, str, str]:
+        """Wait until the command has ended; return its exit code, its output and its errors."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+        errors = self.stderr.read()
+        code = self._process.wait(TIMEOUT)
+        self._output.seek(0)
+        return code, self._output.read().decode(), errors
+
+    def end(self) -> None:
+        """Kill the command if it is still running, and close its streams."""
+        self.kill()
+        self.wait()
+        self.stderr.close()
+        self._output.close()
+
+
 class Command:
     """Starts the command, and kills what a test left running.
 
@@ -281,15 +339,15 @@ class Command:
     """
 
     def __init__(self, preloaded: PreloadedCommand | None = None) -> None:
-        self._terminals: list[Terminal] = []
+        self._running: list[Terminal | BackgroundCommand] = []
         self._preloaded = preloaded
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for terminal in self._terminals:
-            terminal.end()
+        for each in self._running:
+            each.end()
 
     def run(
         self,
@@ -321,6 +379,14 @@ class Command:
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
+    def start(
+        self, *arguments: str, environ: Mapping[str, str | None] | None = None
+    ) -> BackgroundCommand:
+        """Start the command with pipes, without a terminal."""
+        started = BackgroundCommand(arguments, environ or {}, self._preloaded)
+        self._running.append(started)
+        return started
+
     def open(
         self,
         *arguments: str,
@@ -349,7 +415,7 @@ class Command:
 
     def track(self, terminal: Terminal) -> Terminal:
         """Close this terminal too at the end of the test."""
-        self._terminals.append(terminal)
+        self._running.append(terminal)
         return terminal
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import PROGRAM, RESTORED, environ_running
+from tests.support.command import RESTORED, environ_running
 from tests.support.saved import refresh_token, registry, save_account
-from tests.support.token_server import Fault, TokenServer
+from tests.support.token_server import TokenServer, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.support.command import Command, Terminal
-    from tests.support.token_server import RecordedRequest
+    from tests.support.token_server import Fault, RecordedRequest
 
 PATIENCE = 60.0
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
@@ -59,14 +57,23 @@ locks.locked = announced
 
 
 class SlowServer(TokenServer):
-    """A token server that spends a refresh token at once, and responds when it is released."""
+    """A token server that spends a refresh token at once, and responds when it is released.
+
+    It also delays the response with a fault.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.spent, self.released = threading.Event(), threading.Event()
         self.after_rotation = self._hold_response
 
-    def _hold_response(self, _request: RecordedRequest) -> None:
+    def fault_for(self, document: Mapping[str, str]) -> Fault | None:
+        fault = super().fault_for(document)
+        if fault is not None:
+            self._hold_response()
+        return fault
+
+    def _hold_response(self, _request: RecordedRequest | None = None) -> None:
         self.spent.set()
         assert self.released.wait(PATIENCE)
 
@@ -125,52 +132,44 @@ def assert_saved(server: TokenServer) -> None:
 class Running:
     """A command; a test reads its standard error line by line."""
 
-    def __init__(self, *arguments: str, environ: dict[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [PROGRAM, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **(environ or {})},
-            text=True,
-        )
+    def __init__(
+        self, command: Command, *arguments: str, environ: dict[str, str] | None = None
+    ) -> None:
+        self._started = command.start(*arguments, environ=environ)
         self.rest = ""  # what it wrote last
 
     def type(self, text: str) -> None:
         """Write to its standard input, and close that."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(text)
-        self._process.stdin.close()
+        self._started.stdin.write(text)
+        self._started.stdin.close()
 
     def leave(self, number: signal.Signals, times: int) -> None:
         """Send a signal, and again and again once the command says why it has not ended."""
-        self._process.send_signal(number)
+        self.send(number)
         self.wait_for_line(SAVING)
         for _ in range(times - 1):
-            self._process.send_signal(number)
+            self.send(number)
 
     def wait_for_line(self, expected: str) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+        for line in self._started.stderr:
             assert "Traceback" not in line
             if line.rstrip("\n") == expected:
                 return
         raise AssertionError(f"never written: {expected}")
 
     def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        self._started.kill(number)
 
     @property
     def runs(self) -> bool:
-        return self._process.poll() is None
+        return self._started.runs
 
     def wait(self) -> int:
         """Wait for the end; return the exit code."""
-        assert self._process.stderr is not None
-        with self._process:
-            self.rest = self._process.stderr.read()
-        assert "Traceback" not in self.rest
-        return self._process.wait(PATIENCE)
+        code, _, errors = self._started.wait()
+        assert "Traceback" not in errors
+        self.rest = errors
+        return code
 
     def exit_code(self) -> int:
         """Wait for the end; nothing more is written to standard error."""
@@ -179,9 +178,9 @@ class Running:
         return code
 
 
-def add_from_input(environ: dict[str, str] | None = None) -> Running:
+def add_from_input(command: Command, environ: dict[str, str] | None = None) -> Running:
     """Start `accounts add` with a login that has expired."""
-    return Running("accounts", "add", "work", "--credentials-file", "-", environ=environ)
+    return Running(command, "accounts", "add", "work", "--credentials-file", "-", environ=environ)
 
 
 @pytest.mark.parametrize(
@@ -195,10 +194,14 @@ def add_from_input(environ: dict[str, str] | None = None) -> Running:
     ],
 )
 def test_a_command_stores_a_refreshed_login_before_it_ends(
-    server: SlowServer, arguments: tuple[str, ...], number: signal.Signals, times: int
+    server: SlowServer,
+    command: Command,
+    arguments: tuple[str, ...],
+    number: signal.Signals,
+    times: int,
 ) -> None:
     add_expired(server)
-    running = Running(*arguments)
+    running = Running(command, *arguments)
     assert server.spent.wait(PATIENCE)
     running.leave(number, times)
     assert running.runs
@@ -209,9 +212,9 @@ def test_a_command_stores_a_refreshed_login_before_it_ends(
 
 @pytest.mark.parametrize(("number", "times"), [(each, each % 3 + 1) for each in SIGNALS])
 def test_adding_an_expired_login_stores_the_refreshed_one_before_it_ends(
-    server: SlowServer, number: signal.Signals, times: int
+    server: SlowServer, command: Command, number: signal.Signals, times: int
 ) -> None:
-    running = add_from_input()
+    running = add_from_input(command)
     running.type(json.dumps(server.issue("work", expires_in=-60)))
     assert server.spent.wait(PATIENCE)
     running.leave(number, times)
@@ -221,15 +224,16 @@ def test_adding_an_expired_login_stores_the_refreshed_one_before_it_ends(
 
 
 def test_a_login_that_a_revoked_one_replaced_is_restored_before_the_command_ends(
-    server: SlowServer,
+    server: SlowServer, command: Command
 ) -> None:
     valid = server.issue("work")
     saved = save_account(valid, "work")
-    server.script(Fault(400, b'{"error": "invalid_grant"}', delay=1.5, consumes=False))
-    running = Running("accounts", "add", "work", "--replace", "--credentials-file", "-")
+    server.script(refused(400, {"error": "invalid_grant"}))
+    running = Running(command, "accounts", "add", "work", "--replace", "--credentials-file", "-")
     running.type(json.dumps(server.issue("work", expires_in=-60)))
-    wait_until(lambda: server.refreshes)
+    assert server.spent.wait(PATIENCE)
     running.leave(INTERRUPT, 3)
+    server.released.set()
     assert 130 == running.exit_code()
     assert server.accepts(refresh_token(saved))
     assert server.family_of(valid) == server.family_of(refresh_token(saved))
@@ -237,16 +241,16 @@ def test_a_login_that_a_revoked_one_replaced_is_restored_before_the_command_ends
 
 @pytest.mark.parametrize("adds", [False, True])
 def test_a_response_that_has_arrived_is_stored_before_the_command_ends(
-    server: SlowServer, tmp_path: Path, adds: bool
+    server: SlowServer, command: Command, tmp_path: Path, adds: bool
 ) -> None:
     server.released.set()
     store = SlowStore(tmp_path)
     if adds:
-        running = add_from_input(store.environ)
+        running = add_from_input(command, store.environ)
         running.type(json.dumps(server.issue("work", expires_in=-60)))
     else:
         add_expired(server)
-        running = Running("--json", "--account", "work", environ=store.environ)
+        running = Running(command, "--json", "--account", "work", environ=store.environ)
     store.wait_for_response()
     running.leave(INTERRUPT, 3)
     store.release()
@@ -256,13 +260,14 @@ def test_a_response_that_has_arrived_is_stored_before_the_command_ends(
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_that_waits_for_another_process_sends_nothing_any_more(
-    server: SlowServer, number: signal.Signals, tmp_path: Path
+    server: SlowServer, command: Command, number: signal.Signals, tmp_path: Path
 ) -> None:
     add_expired(server)
-    first = Running("--json", "--account", "work")
+    first = Running(command, "--json", "--account", "work")
     assert server.spent.wait(PATIENCE)
     waits = tmp_path / "waits"
     second = Running(
+        command,
         "--json",
         "--account",
         "work",
@@ -358,7 +363,7 @@ def test_live_mode_stores_the_refreshed_login_although_its_terminal_was_closed(
     terminal.wait_for("work")
     terminal.close()
     with pytest.raises(AssertionError):
-        terminal.wait_for_exit(timeout=0.5)
+        terminal.wait_for_exit(timeout=0.2)
     server.released.set()
     assert 129 == terminal.wait_for_exit()
     assert_saved(server)
@@ -377,7 +382,8 @@ def test_live_mode_stores_the_refreshed_login_although_its_terminal_accepts_no_o
     terminal.read_for(0.2)
     for _ in range(3):
         terminal.kill(TERMINATE)
-        terminal.read_for(0.5)
+        terminal.read_for(0.2)
+        assert None is terminal.exit_code
     server.released.set()
     assert 143 == terminal.wait_for_exit()
     assert_saved(server)

@@ -35,7 +35,6 @@ from claude_usage_monitor.store.processes import this_process
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.secret import Secret
-from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes
 from tests.support.saved import (
     Clock,
@@ -49,6 +48,7 @@ from tests.support.token_server import TokenServer, delayed, dropped, garbled, r
 
 if TYPE_CHECKING:
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+    from tests.support.command import Command
     from tests.support.login import Store
 
 PATIENCE = 60.0
@@ -56,15 +56,6 @@ PATIENCE = 60.0
 
 def expired(server: TokenServer, name: str = "work") -> SavedAccount:
     return save_account(server.issue(name, expires_in=-60), name)
-
-
-def started(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [PROGRAM, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def wait_for_rotation(server: TokenServer) -> None:
@@ -108,15 +99,15 @@ def test_the_token_endpoint_gets_our_own_user_agent(server: TokenServer) -> None
 
 
 def test_twenty_expired_accounts_in_four_processes_are_refreshed_once_each(
-    server: TokenServer,
+    server: TokenServer, command: Command
 ) -> None:
     """A second use of a refresh token would end its login."""
     server.latency = 0.05
     accounts = [expired(server, f"a{number}") for number in range(20)]
-    processes = [started("--json", "--all-accounts") for _ in range(4)]
+    processes = [command.start("--json", "--all-accounts") for _ in range(4)]
     for process in processes:
-        out, _ = process.communicate(timeout=PATIENCE)
-        assert (0, 20) == (process.returncode, out.count(b'"key": "five_hour"'))
+        code, out, _ = process.wait()
+        assert (0, 20) == (code, out.count('"key": "five_hour"'))
     assert 20 == len(server.refreshes)
     assert 20 == sum(server.accepts(refresh_token(saved)) for saved in accounts)
 
@@ -250,7 +241,9 @@ def test_a_refresh_in_the_future_delays_no_other_one(server: TokenServer) -> Non
 # --- kill -9 --------------------------------------------------------------------------------------
 
 
-def kill_refreshes(server: TokenServer, accounts: list[SavedAccount], seed: int, runs: int) -> int:
+def kill_refreshes(
+    server: TokenServer, command: Command, accounts: list[SavedAccount], seed: int, runs: int
+) -> int:
     """Kill processes that refresh logins, at random instants; return how many logins were lost.
 
     Raises AssertionError if one was lost although its new tokens were stored, or had not been
@@ -264,10 +257,10 @@ def kill_refreshes(server: TokenServer, accounts: list[SavedAccount], seed: int,
         make_due(accounts)
         before = {saved.id: refresh_token(saved) for saved in accounts}
         earlier = len(server.refreshes)
-        process = started("--json", "--all-accounts")
-        time.sleep(instants.uniform(0.2, 1.0))
+        process = command.start("--json", "--all-accounts")
+        time.sleep(instants.uniform(0.0, 0.5))
         process.kill()
-        process.communicate()
+        process.wait()
         sent_by_killed = [request.refresh_token for request in server.refreshes[earlier:]]
         for saved in accounts:
             now = refresh_token(saved)
@@ -275,8 +268,7 @@ def kill_refreshes(server: TokenServer, accounts: list[SavedAccount], seed: int,
                 assert before[saved.id] == now
                 assert now in sent_by_killed
         make_due(accounts)
-        done = started("--json", "--all-accounts")
-        done.communicate(timeout=PATIENCE)
+        command.start("--json", "--all-accounts").wait()
         for index, saved in enumerate(accounts):
             if not server.accepts(refresh_token(saved)):
                 assert saved.name in final_message(saved)
@@ -305,21 +297,23 @@ def final_message(saved: SavedAccount) -> str:
     return state.message
 
 
-def test_a_kill_loses_no_login_that_could_be_stored(server: TokenServer) -> None:
+def test_a_kill_loses_no_login_that_could_be_stored(server: TokenServer, command: Command) -> None:
     accounts = [save_account(server.issue(f"a{n}", expires_in=200), f"a{n}") for n in range(4)]
-    kill_refreshes(server, accounts, seed=1, runs=3)  # how many are lost depends on the load
+    kill_refreshes(
+        server, command, accounts, seed=1, runs=3
+    )  # how many are lost depends on the load
 
 
 def test_a_login_whose_new_tokens_could_not_be_stored_is_tried_once_more(
-    server: TokenServer,
+    server: TokenServer, command: Command
 ) -> None:
     """The process was killed after the server had issued them. Then the user has to log in."""
     saved = expired(server)
     server.script(delayed(PATIENCE))
-    process = started("--json", "--account", "work")
+    process = command.start("--json", "--account", "work")
     wait_for_rotation(server)
     process.kill()
-    process.communicate()
+    process.wait()
     codes = []
     for _ in range(4):
         status = read(registry(), saved)
@@ -468,16 +462,25 @@ def test_the_lock_of_a_stopped_process_is_not_overridden(
     assert read(registry(), saved).problem is None
 
 
-def test_a_token_is_sent_once_although_the_locks_are_deleted(server: TokenServer) -> None:
+def test_a_token_is_sent_once_although_the_locks_are_deleted(
+    server: TokenServer, command: Command
+) -> None:
     """The lock of a deleted file does not exclude a process that creates the file again."""
     saved = expired(server)
-    server.script(delayed(3))
-    first = started("--json", "--account", "work")
-    wait_for_rotation(server)
+    sent, released = threading.Event(), threading.Event()
+
+    def delay_response(_: object) -> None:
+        sent.set()
+        assert released.wait(PATIENCE)
+
+    server.after_rotation = delay_response
+    first = command.start("--json", "--account", "work")
+    assert sent.wait(PATIENCE)
     shutil.rmtree(locks_path(os.environ))
-    second = started("--json", "--account", "work")
-    for process in (second, first):
-        process.communicate(timeout=PATIENCE)
+    command.start("--json", "--account", "work").wait()
+    assert first.runs
+    released.set()
+    first.wait()
     assert 1 == len(server.refreshes)
     assert server.accepts(refresh_token(saved))
     assert None is read(registry(), saved).problem
