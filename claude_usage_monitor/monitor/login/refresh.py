@@ -195,7 +195,7 @@ class LoginRefresher:
             raise self._failed(account, state, error) from None
         now = self._clock()
         credentials = credentials_of(grant, now, stored.credentials)
-        return StoredCredentials(credentials, stored.generation + 1, now)
+        return StoredCredentials(credentials, stored.generation, now)
 
     def _failed(
         self, account: SavedAccount, state: RefreshState, error: ServiceError | Unauthorized

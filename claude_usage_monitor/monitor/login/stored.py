@@ -68,8 +68,7 @@ class StoredCredentials(NamedTuple):
         """The refresh token; ``None`` if the login was added without one."""
         login = values.json_object(self.credentials.get("claudeAiOauth")) or {}
         token = login.get("refreshToken")
-        usable = isinstance(token, str) and is_token(token)
-        return Secret(str(token)) if usable else None
+        return Secret(token) if isinstance(token, str) and is_token(token) else None
 
 
 def parse_credentials(content: bytes, source: str) -> dict[str, object]:

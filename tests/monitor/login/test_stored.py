@@ -9,10 +9,15 @@ import pytest
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.monitor.login import shutdown
-from claude_usage_monitor.monitor.login.stored import StoredCredentials, log_in_again
+from claude_usage_monitor.monitor.login.stored import (
+    StoredCredentials,
+    log_in_again,
+    parse_credentials,
+)
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.paths import secrets_path
+from claude_usage_monitor.store.paths import locks_path, secrets_path
 from claude_usage_monitor.usage.secret import Secret
+from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, read, refresh_token, registry, save_account
 from tests.support.token_server import TokenServer
 
@@ -193,6 +198,29 @@ def test_only_a_copy_of_claude_codes_login_is_updated_and_only_with_another_refr
     current = registry().services.accounts.get(copy.id)
     assert current is not None
     assert current.generation > generation
+
+
+@pytest.mark.parametrize(
+    "login", [7, {}, {"refreshToken": 7}, {"refreshToken": ""}, {"refreshToken": "two words"}]
+)
+def test_a_login_without_a_usable_refresh_token_has_none(login: object) -> None:
+    assert None is StoredCredentials({"claudeAiOauth": login}).refresh_token
+
+
+def test_a_check_for_locked_logins_creates_no_lock_file(server: TokenServer) -> None:
+    saved, other = expired(server), save_account(server.issue("other"), "other")
+    credentials, locks = registry().services.credentials, Path(locks_path(os.environ))
+    with credentials.lock(saved):
+        assert [locks / f"{saved.id}.lock"] == credentials.locked_files([saved, other])
+    assert not (locks / f"{other.id}.lock").exists()
+
+
+def test_a_token_beside_the_login_of_claude_code_is_not_the_login(server: TokenServer) -> None:
+    credentials = server.issue("work")
+    content = as_bytes({**credentials, "accessToken": "another", "mcpOAuth": {}})
+    parsed = parse_credentials(content, "the file")
+    assert credentials["claudeAiOauth"] == parsed["claudeAiOauth"]
+    assert "mcpOAuth" not in parsed
 
 
 def test_credentials_are_the_same_after_storing_them(server: TokenServer) -> None:

@@ -363,6 +363,23 @@ def test_two_copies_of_one_login_send_its_refresh_token_once(claude: ClaudeCode)
     assert claude.server.alive(claude.server.family_of(sent.refresh_token))
 
 
+def test_a_token_whose_response_one_copy_has_lost_is_not_sent_by_another_copy(
+    claude: ClaudeCode,
+) -> None:
+    same_login_refreshed(claude)
+    found, clock = registry(), Clock()
+    for name in ("one", "two"):
+        add.add_from_claude_code(found, name)
+    claude.log_in(THEIRS, expires_in=86400)
+    clock.advance(hours=2)
+    claude.server.script(dropped(consumes=False))
+    for copy in found.services.accounts.all():
+        problem = read(registry(clock), copy).problem
+        assert problem is not None
+        assert "the response to its refresh was lost" in problem.message
+    assert 1 == len(claude.server.refreshes)
+
+
 def test_a_replaced_login_is_noticed_while_it_is_shown(claude: ClaudeCode) -> None:
     """From then on, only Claude Code refreshes it."""
     clock = Clock()
