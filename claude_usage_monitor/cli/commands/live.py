@@ -27,8 +27,8 @@ from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory, u
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
+from claude_usage_monitor.render.panels.use import use_view
 from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
-from claude_usage_monitor.render.use_view import use_view
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 from claude_usage_monitor.usage.status import AccountStatus

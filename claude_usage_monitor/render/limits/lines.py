@@ -156,7 +156,7 @@ class LimitColumns(NamedTuple):
 
 
 class ScreenColumns:
-    """The columns that all rows on the screen share, and the rows' lines in them.
+    """The columns that all rows on the screen share.
 
     ``framed`` is whether the lines have a border, ``brief`` whether a heading has a countdown or
     an amount.
@@ -167,8 +167,6 @@ class ScreenColumns:
         self._width = width
         self._options = options
         self._known: dict[tuple[bool, bool], LimitColumns] = {}
-        self._headings: dict[tuple[int, bool, bool, bool], Text] = {}
-        self._parts: dict[tuple[int, bool, bool], dict[Part, list[Text]]] = {}
 
     def of(self, *, framed: bool, brief: bool) -> LimitColumns:
         """Return the columns."""
@@ -180,21 +178,6 @@ class ScreenColumns:
                 self._rows, width, self._options, brief=brief, tiny=tiny
             )
         return self._known[key]
-
-    def heading(self, row: LimitRow, *, framed: bool, brief: bool, with_brief: bool) -> Text:
-        """Return a new copy of a row's heading, which is drawn once."""
-        key = (id(row), framed, brief, with_brief)
-        if key not in self._headings:
-            columns = self.of(framed=framed, brief=brief)
-            self._headings[key] = heading(row, columns, brief=with_brief)
-        return self._headings[key].copy()
-
-    def parts(self, row: LimitRow, *, framed: bool, brief: bool) -> dict[Part, list[Text]]:
-        """Return a row's parts, which are drawn once; a caller may not change them."""
-        key = (id(row), framed, brief)
-        if key not in self._parts:
-            self._parts[key] = parts(row, self.of(framed=framed, brief=brief))
-        return self._parts[key]
 
 
 def run_out_texts(row: LimitRow, columns: LimitColumns) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from claude_usage_monitor.render.panels import (
     account,
     limits,
-    plan,
     spend,
     spend_tables,
     throttling,
@@ -27,7 +26,7 @@ PANELS = (
     Panel("person", account.draw_person, (20,)),
     # Remarks, amounts, pace words, times of resets, bars, and last when a limit runs out.
     Panel("limits", limits.draw, (43, 44, 46, 48, 50, 60), grows=True),
-    Panel("plan", plan.draw, (18,)),
+    Panel("plan", account.draw_plan, (18,)),
     Panel("spend", spend.draw_totals, (62, 80, 82, 84)),
     Panel("spend chart", spend.draw_chart, (6, 60)),
     Panel("spend tables", spend_tables.draw, (5, 7, 8, 9, 30, 50), grows=True),

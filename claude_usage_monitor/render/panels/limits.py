@@ -8,7 +8,7 @@ from rich.text import Text
 
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.layout import fitting_text
-from claude_usage_monitor.render.limits.lines import Part
+from claude_usage_monitor.render.limits.lines import Part, heading, parts
 from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.panels.panel import PanelContext
 
@@ -29,9 +29,9 @@ def draw(context: PanelContext, level: int) -> list[Text]:
 
 def rows_with_parts(context: PanelContext, level: int) -> list[Text]:
     """Draw the account's rows with as many lines below their headings as fit."""
-    columns, framed = context.columns, context.framed
     for brief in (False, True):
-        blocks = [columns.parts(row, framed=framed, brief=brief) for row in context.rows]
+        columns = context.columns.of(framed=context.framed, brief=brief)
+        blocks = [parts(row, columns) for row in context.rows]
         shown = _shown_parts(context.rows, blocks, level, context.spare_rows)
         if not any(
             Part.RESET in block and Part.RESET not in have
@@ -43,9 +43,9 @@ def rows_with_parts(context: PanelContext, level: int) -> list[Text]:
         if lines and context.blanks:
             lines.append(Text())
         said = Part.RESET in have or Part.MONEY in have
-        lines.append(columns.heading(row, framed=framed, brief=brief, with_brief=not said))
+        lines.append(heading(row, columns, brief=not said))
         for part in _DISPLAY_ORDER:
-            lines += [line.copy() for line in block[part]] if part in have else []
+            lines += block[part] if part in have else []
     return lines
 
 

@@ -7,25 +7,25 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from claude_usage_monitor.render.captions import READING
-from claude_usage_monitor.render.chart import chart
 from claude_usage_monitor.render.layout import first_fitting, indent_lines, pad, set_width
 from claude_usage_monitor.render.limits.bar import bar
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.panels.spend_tables import shown_money
-from claude_usage_monitor.render.theme import (
-    ASCII,
-    STRONG,
-    RenderOptions,
-    styled_text,
-)
+from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.durations import calendar_day, month_names
 from claude_usage_monitor.usage.limits.windows import percent_text
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from claude_usage_monitor.usage.money.spend import Spend
 
 _CAPTION_WIDTH = 22  # cells beside the chart
 _CHART_ROWS = {2: 3, 1: 1}  # by level
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_ASCII_BLOCKS = " .:#"
+_FUTURE = "·"
+_UNKNOWN = "?"
 
 
 class _Fact(NamedTuple):
@@ -81,6 +81,49 @@ def draw_chart(context: PanelContext, level: int) -> list[Text]:
             caption = f"  {name} {shown_money(amount, spend.currency, options)}"
             lines[row].append(caption)
     return context.dimmed_if_stale(indent_lines(lines, indent))
+
+
+def chart(
+    amounts: "Sequence[Decimal | None]", days: int, width: int, height: int, options: RenderOptions
+) -> list[Text]:
+    """Draw one amount for each day of the month so far, in ``height`` lines.
+
+    ``days`` is the length of the month. If it has more days than ``width``, the last ones are
+    drawn. An amount above 0 is always visible; the highest one fills the height.
+    """
+    blocks = _ASCII_BLOCKS if options.glyphs is ASCII else _BLOCKS
+    steps = len(blocks) - 1  # of a block
+    day_width = _day_width(days, width)
+    shown = amounts[-width:] if days > width else amounts
+    highest = max((amount for amount in shown if amount is not None), default=None)
+    levels = [_level(amount, highest, height * steps) for amount in shown]
+    lines = []
+    for row in range(height - 1, -1, -1):
+        line = Text()
+        for number, level in enumerate(levels, 1):
+            if level is None:
+                cell = _UNKNOWN if row == 0 else " "
+            else:
+                cell = blocks[min(max(level - row * steps, 0), steps)]
+            style = STRONG if number == len(levels) else options.theme.amount
+            line.append(cell if day_width == 1 else cell * (day_width - 1) + " ", style=style)
+        future = " " if options.glyphs is ASCII or row else _FUTURE
+        line.append(future.ljust(day_width) * (min(days, width) - len(shown)), style=FAINT)
+        lines.append(line)
+    return lines
+
+
+def _day_width(days: int, width: int) -> int:
+    """Return the number of cells of a day: with a gap after it if the width allows."""
+    return 3 if width >= 3 * days else 2 if width >= 2 * days else 1
+
+
+def _level(amount: "Decimal | None", highest: "Decimal | None", max_level: int) -> int | None:
+    if amount is None or highest is None:
+        return None
+    if amount <= 0 or highest <= 0:
+        return 0
+    return max(1, round(amount / highest * max_level))
 
 
 def _indent(context: PanelContext) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.render.use_view import use_view
+from claude_usage_monitor.render.panels.use import use_view
 from claude_usage_monitor.usage.privacy import hidden
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN, frame_lines, frames_of
