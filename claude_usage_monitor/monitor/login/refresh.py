@@ -155,8 +155,8 @@ class LoginRefresher:
         if state.used_up:
             raise self._no_longer_valid(account, state, "another copy of it was refreshed")
         if state.is_in_flight(self._clock()) and is_alive(state.sent_by):
-            # The lock file was deleted meanwhile: our lock does not exclude that process.
-            raise self._store.busy(account.name, state.next_request_at)
+            # Our lock does not exclude it: it is of another account, or the lock file was deleted.
+            raise self._store.busy(account.name)
         if state.is_backing_off(self._clock()):
             raise error_from_refresh_state(state)
         if state.unanswered >= _max_unanswered(account):
@@ -181,7 +181,7 @@ class LoginRefresher:
                 sent_by=this_process(),
             )
             with self._accounts.exclusive_lock():
-                # It differs if the lock file was deleted and another process sends the token.
+                # It differs if a process that our lock does not exclude sends the token now.
                 if self._accounts.refresh_state(account.id, state.fingerprint) != state:
                     raise self._store.busy(account.name)
                 self._accounts.store_refresh_state(account.id, attempt)

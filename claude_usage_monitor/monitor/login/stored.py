@@ -163,13 +163,13 @@ class CredentialStore:
     def _lock_file(self, account: SavedAccount) -> Path:
         return self._locks / f"{account.id}.lock"
 
-    def busy(self, name: str, retry_at: datetime | None = None) -> CredentialsExpired:
+    def busy(self, name: str) -> CredentialsExpired:
         """Return the error for a login that another process is refreshing."""
         error = CredentialsExpired(
             f"Another process is refreshing the login of {name}.",
             "This screen updates when it is done.",
         )
-        error.retry_at = retry_at or self._clock() + BUSY_INTERVAL
+        error.retry_at = self._clock() + BUSY_INTERVAL
         return error
 
     # --- the stored login ----------------------------------------------------------------------
@@ -180,9 +180,10 @@ class CredentialStore:
         Raises NoCredentials, SecretStoreUnavailable.
         """
         pending = self._pending.get(account.id)
-        if pending is not None and account.generation <= pending.account.generation:
-            return pending.stored
-        self._pending.pop(account.id, None)
+        if pending is not None:
+            if account.generation <= pending.account.generation:
+                return pending.stored
+            self._pending.pop(account.id, None)
         secret = self._secrets.read(account.id, location=account.location)
         return StoredCredentials.from_secret(secret.content, secret.generation)
 
