@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.store.state.spare_ledger import FILE_NAME
-from tests.support.command import PROGRAM, TIMEOUT
+from tests.support.command import TIMEOUT
 from tests.support.payloads import payload
 from tests.support.small_disk import small_disk
 
@@ -54,12 +53,9 @@ def forget_last_request(disk: SmallDisk) -> None:
     state.close()
 
 
-def run_together(count: int) -> list[str | None]:
+def run_together(command: Command, count: int) -> list[str | None]:
     """Run ``--json`` several times at once; returns the code of each one's problem."""
-    running = [
-        subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for _ in range(count)
-    ]
+    running = [command.popen("--json") for _ in range(count)]
     outputs = [process.communicate(timeout=TIMEOUT)[0] for process in running]
     problems = [json.loads(output)["accounts"][0]["problem"] for output in outputs]
     return [problem and problem["code"] for problem in problems]
@@ -72,7 +68,7 @@ def test_ten_commands_on_a_full_disk_send_one_request(
     command.run("--json")
     forget_last_request(disk)
     disk.fill()
-    assert [None] * 10 == [*run_together(5), *run_together(5)]
+    assert [None] * 10 == [*run_together(command, 5), *run_together(command, 5)]
     assert 2 == len(api.usage_requests)
 
 
@@ -89,20 +85,20 @@ def test_a_429_on_a_full_disk_holds_for_every_process_also_when_there_is_space_a
     forget_last_request(disk)
     disk.fill()
     api.answer(payload("error_429_usage"), 429, {"Retry-After": "3000"})
-    assert ["rate_limited"] * 2 == run_together(2)
+    assert ["rate_limited"] * 2 == run_together(command, 2)
     pane.type("r")
     pane.wait_for("next request")
     disk.empty()
-    assert ["rate_limited"] * 2 == run_together(2)
+    assert ["rate_limited"] * 2 == run_together(command, 2)
     assert 3 == len(api.usage_requests)
 
 
 def test_where_the_disk_was_full_from_the_start_the_fallback_folder_serves(
-    api: Api, store: Store, disk: SmallDisk, fallback: Path
+    command: Command, api: Api, store: Store, disk: SmallDisk, fallback: Path
 ) -> None:
     store.login()
     disk.fill()
-    assert [None] * 4 == [*run_together(2), *run_together(2)]
+    assert [None] * 4 == [*run_together(command, 2), *run_together(command, 2)]
     assert 1 == len(api.usage_requests)
     assert (fallback / "state.db").exists()
 
@@ -183,7 +179,7 @@ def test_without_the_fallback_folder_the_spare_ledger_is_shared(
     command.run("--json")
     forget_last_request(disk)
     disk.fill()
-    assert [None] * 4 == [*run_together(2), *run_together(2)]
+    assert [None] * 4 == [*run_together(command, 2), *run_together(command, 2)]
     assert 2 == len(api.usage_requests)
 
 
@@ -201,7 +197,7 @@ def test_where_nothing_can_be_shared_commands_send_no_request_and_a_pane_sends_o
     pane = command.open()
     pane.wait_for("78 %")
     pane.type("r")
-    assert ["rate_limited"] * 2 == run_together(2)
+    assert ["rate_limited"] * 2 == run_together(command, 2)
     assert 1 == len(api.usage_requests)
 
 

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +62,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_twenty_commands_at_once_send_one_request_and_all_show_figures(
-    api: Api, store: Store
+    command: Command, api: Api, store: Store
 ) -> None:
     store.login()
     answer_after(api, 1.0)
-    running = [subprocess.Popen([PROGRAM, "--json"], stdout=subprocess.PIPE) for _ in range(20)]
+    running = [command.popen("--json") for _ in range(20)]
     outputs = [process.communicate(timeout=TIMEOUT)[0] for process in running]
     assert [0] * 20 == [process.returncode for process in running]
     assert {78.0} == {document(output)["windows"][0]["utilization"] for output in outputs}
@@ -314,27 +313,16 @@ def test_fifty_bars_prompts_and_scrapers_send_one_request_each_time_it_is_due(
     """Thirty commands at once and twenty streams."""
     store.login()
     names = ("plain", "tmux", "waybar", "prometheus", "{five_hour.utilization}")
-    streams = [
-        subprocess.Popen([PROGRAM, "--format", names[n % 5], "--follow"], stdout=subprocess.PIPE)
-        for n in range(20)
-    ]
-    try:
-        for requests, commands in ((1, 30), (2, 10)):
-            with ThreadPoolExecutor(commands) as threads:
-                running = [
-                    threads.submit(command.run, "--format", names[n % 5]) for n in range(commands)
-                ]
-            ended = [each.result() for each in running]
-            assert {0} == {each.returncode for each in ended}
-            assert all("78" in each.stdout or "0.78" in each.stdout for each in ended)
-            wait_until(partial(has_requests, api, requests))
-            assert requests == len(api.usage_requests)
-            make_due(home)
-        for stream in streams:
-            assert stream.stdout is not None
-            assert stream.stdout.readline()
-            assert stream.poll() is None
-    finally:
-        for stream in streams:
-            stream.kill()
-            stream.communicate()
+    streams = [command.popen("--format", names[n % 5], "--follow") for n in range(20)]
+    for requests, commands in ((1, 30), (2, 10)):
+        running = [command.popen("--format", names[n % 5]) for n in range(commands)]
+        outputs = [process.communicate(timeout=TIMEOUT)[0] for process in running]
+        assert {0} == {process.returncode for process in running}
+        assert all(b"78" in output or b"0.78" in output for output in outputs)
+        wait_until(partial(has_requests, api, requests))
+        assert requests == len(api.usage_requests)
+        make_due(home)
+    for stream in streams:
+        assert stream.stdout is not None
+        assert stream.stdout.readline()
+        assert stream.poll() is None

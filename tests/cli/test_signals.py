@@ -37,7 +37,7 @@ IGNORING_HANGUP = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
 
 def started(command: Command, **how: object) -> Terminal:
     """Return the command once it shows figures."""
-    terminal = command.open("--demo", preloaded=False, **how)  # type: ignore[arg-type] # passed on
+    terminal = command.open("--demo", **how)  # type: ignore[arg-type] # passed on
     terminal.wait_for("Fable")
     return terminal
 
@@ -55,7 +55,8 @@ def test_a_signal_that_ends_live_mode_restores_the_terminal(
     command: Command, number: signal.Signals, code: int
 ) -> None:
     """Modes, cursor and screen are restored, once, and the exit code names the signal."""
-    terminal = started(command, rows=40)  # higher than any frame of the demo
+    # Higher than any frame of the demo.
+    terminal = started(command, rows=40, preloaded=False)
     terminal.kill(number)
 
     assert terminal.wait_for_exit() == code
@@ -80,7 +81,7 @@ def test_repeated_signals_do_not_lose_a_login_that_is_being_refreshed(
     saved = save_account(server.issue("work", expires_in=-60), "work")
     server.script(delayed(1.0))
     flags = () if live else ("--json",)
-    terminal = command.open("--account", "work", *flags, columns=100, rows=100, preloaded=False)
+    terminal = command.open("--account", "work", *flags, columns=100, rows=100)
     terminal.wait_for(lambda: any(request.rotated for request in server.refreshes))
     for _ in range(3):
         terminal.kill(number)
@@ -228,7 +229,7 @@ def test_ctrl_z_without_a_shell_does_not_stop_the_command(command: Command) -> N
 
 def test_sigcont_after_sigstop_repaints_the_whole_screen(command: Command) -> None:
     """Another program may have written to the terminal meanwhile."""
-    terminal = started(command)
+    terminal = started(command, preloaded=False)  # the parent of a process learns of its stop
     terminal.kill(signal.SIGSTOP)
     terminal.wait_for(lambda: terminal.stopped)
     terminal.write_from_elsewhere("another program")

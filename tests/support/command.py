@@ -15,10 +15,12 @@ import sys
 import tempfile
 import termios
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyte
+from wcwidth import wcwidth
 
 from tests.support.preloaded import PreloadedCommand, PreloadedProcess, Session
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM = str(Path(sys.executable).with_name("claude-usage-monitor"))
+Process = subprocess.Popen[bytes] | PreloadedProcess
+_PIPE = subprocess.PIPE
 TIMEOUT = 90.0  # seconds until a command hangs; a busy machine may be slow
 
 CURSOR_SHOWN = b"\x1b[?25h"
@@ -51,6 +55,16 @@ _WITH_CONTROLLING_TERMINAL = (
 _WITHOUT_CONTROLLING_TERMINAL = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 
 
+@cache
+def _is_one_cell(letter: str) -> bool:
+    return bool(wcwidth(letter) == 1)
+
+
+@cache
+def _cell(attributes: pyte.screens.Char, letter: str) -> pyte.screens.Char:
+    return attributes._replace(data=letter)
+
+
 class _Screen(pyte.Screen):
     """A screen and the alternate screen, which pyte lacks."""
 
@@ -64,6 +78,29 @@ class _Screen(pyte.Screen):
     def alternate(self) -> bool:
         """Whether the alternate screen is shown."""
         return self._normal is not None
+
+    @property
+    def display(self) -> list[str]:
+        """The lines. pyte's own measures every letter; a wide one is followed by an empty cell."""
+        columns = range(self.columns)
+        rows = (self.buffer[y] for y in range(self.lines))
+        return ["".join([row[x].data for x in columns]) for row in rows]
+
+    def draw(self, data: str) -> None:
+        """Draw letters; those that are one cell wide, in half of pyte's time."""
+        cursor = self.cursor
+        if (
+            cursor.x + len(data) > self.columns
+            or pyte.modes.IRM in self.mode
+            or not all(map(_is_one_cell, data))
+        ):
+            super().draw(data)
+            return
+        line, attributes = self.buffer[cursor.y], cursor.attrs
+        for x, letter in enumerate(data, cursor.x):
+            line[x] = _cell(attributes, letter)
+        cursor.x += len(data)
+        self.dirty.add(cursor.y)
 
     def set_mode(self, *modes: int, **how: Any) -> None:
         super().set_mode(*modes, **how)
@@ -98,7 +135,7 @@ class Terminal:
         stdin: int | None = None,
         preloaded: PreloadedCommand | None = None,
     ) -> None:
-        self._process: subprocess.Popen[bytes] | PreloadedProcess
+        self._process: Process
         columns, rows = size
         self.screen = _Screen(columns or 80, rows or 24)
         self._stream = pyte.ByteStream(self.screen)
@@ -340,6 +377,7 @@ class Command:
 
     def __init__(self, preloaded: PreloadedCommand | None = None) -> None:
         self._running: list[Terminal | BackgroundCommand] = []
+        self._processes: list[Process] = []
         self._preloaded = preloaded
 
     def __enter__(self) -> Self:
@@ -348,6 +386,12 @@ class Command:
     def __exit__(self, *_: object) -> None:
         for each in self._running:
             each.end()
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def run(
         self,
@@ -386,6 +430,19 @@ class Command:
         started = BackgroundCommand(arguments, environ or {}, self._preloaded)
         self._running.append(started)
         return started
+
+    def popen(self, *arguments: str, preloaded: bool = True) -> Process:
+        """Start the command with three pipes of bytes, as `subprocess.Popen` does."""
+        environ = dict(os.environ)
+        process: Process
+        if preloaded and self._preloaded is not None and self._preloaded.can_run(environ):
+            process = self._preloaded.start_with_pipes(arguments, environ)
+        else:
+            process = subprocess.Popen(
+                [PROGRAM, *arguments], stdin=_PIPE, stdout=_PIPE, stderr=_PIPE, bufsize=0
+            )
+        self._processes.append(process)
+        return process
 
     def open(
         self,

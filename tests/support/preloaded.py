@@ -2,8 +2,9 @@
 
 Starting Python and importing takes nine tenths of the processor time of a short command. Each run
 is still a process, with its own arguments, environment, folder, streams and exit code.
-``tests/cli/test_preloaded.py`` compares it with the command that users start. Tests of terminals,
-signals, imports and many processes start the latter.
+The code of ``command.environ_running`` runs in the fork, before the command.
+``tests/cli/test_preloaded.py`` compares it with the command that users start. Tests of Python's
+start, imports and encodings start the latter.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sys
 import termios
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import BinaryIO
 
-# Python and the C library read these only when a process starts.
+# Python and the C library read these only when a process starts; of PYTHONPATH see below.
 _READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC")
+_FOLDERS_OF_MODULES = "PYTHONPATH"
 _NUMBER = struct.Struct("!i")
 
 
@@ -49,10 +51,16 @@ class Session(IntEnum):
 class PreloadedProcess:
     """One run of the command; has what the tests use of `subprocess.Popen`."""
 
+    stdin: BinaryIO | None = None
+    stdout: BinaryIO | None = None
+    stderr: BinaryIO | None = None
+
     def __init__(self, arguments: Sequence[str], status_file: BinaryIO) -> None:
         self.args = list(arguments)
         self.returncode: int | None = None
         self._status_file = status_file
+        self._threads: list[threading.Thread] = []
+        self._written: dict[BinaryIO | None, bytes] = {}
         (self.pid,) = _NUMBER.unpack(status_file.read(_NUMBER.size))
 
     def poll(self) -> int | None:
@@ -66,11 +74,41 @@ class PreloadedProcess:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return code
 
-    def kill(self) -> None:
-        """Kill the command if it runs."""
+    def communicate(
+        self, content: bytes = b"", timeout: float | None = None
+    ) -> tuple[bytes, bytes]:
+        """Write the input, and return what the command writes until it ends.
+
+        Raises TimeoutExpired; the next call then returns all that was written.
+        """
+        assert self.stdin is not None
+        if not self._threads:
+            streams = (self.stdout, self.stderr)
+            self._threads = [
+                threading.Thread(target=_write, args=(self.stdin, content)),
+                *(threading.Thread(target=self._read, args=(stream,)) for stream in streams),
+            ]
+            for thread in self._threads:
+                thread.start()
+        self.wait(timeout)
+        for thread in self._threads:
+            thread.join()
+        return self._written[self.stdout], self._written[self.stderr]
+
+    def _read(self, stream: BinaryIO | None) -> None:
+        assert stream is not None
+        with stream:
+            self._written[stream] = stream.read()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the command if it runs."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the command if it runs."""
+        self.send_signal(signal.SIGKILL)
 
     def _poll(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._status_file], [], [], timeout)[0]:
@@ -129,38 +167,34 @@ class PreloadedCommand:
         os.close(writing)
         return PreloadedProcess(command, os.fdopen(reading, "rb", buffering=0))
 
+    def start_with_pipes(
+        self, arguments: Sequence[str], environ: Mapping[str, str]
+    ) -> PreloadedProcess:
+        """Start the command with a pipe for each of its standard streams."""
+        stdin, stdout, stderr = (os.pipe() for _ in range(3))
+        theirs = (stdin[0], stdout[1], stderr[1])
+        process = self.start(arguments, environ, theirs)
+        for number in theirs:
+            os.close(number)
+        process.stdin, process.stdout, process.stderr = (
+            os.fdopen(stdin[1], "wb", buffering=0),
+            os.fdopen(stdout[0], "rb", buffering=0),
+            os.fdopen(stderr[0], "rb", buffering=0),
+        )
+        return process
+
     def run(
         self, arguments: Sequence[str], environ: Mapping[str, str], stdin: bytes, timeout: float
     ) -> subprocess.CompletedProcess[bytes]:
         """Run the command to its end; raises TimeoutExpired after killing it."""
-        with ExitStack() as files:
-            stdin_read, stdin_write = _pipe(files)
-            stdout_read, stdout_write = _pipe(files)
-            stderr_read, stderr_write = _pipe(files)
-            streams = (stdin_read.fileno(), stdout_write.fileno(), stderr_write.fileno())
-            process = self.start(arguments, environ, streams)
-            for file in (stdin_read, stdout_write, stderr_write):
-                file.close()
-            written: dict[str, bytes] = {}
-            threads = [
-                threading.Thread(target=_write, args=(stdin_write, stdin)),
-                threading.Thread(target=lambda: written.update(errors=stderr_read.read())),
-                threading.Thread(target=lambda: written.update(output=stdout_read.read())),
-            ]
-            for thread in threads:
-                thread.start()
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-            finally:
-                process.wait()
-                for thread in threads:
-                    thread.join()
-        return subprocess.CompletedProcess(
-            process.args, process.wait(), written["output"], written["errors"]
-        )
+        process = self.start_with_pipes(arguments, environ)
+        try:
+            output, errors = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return subprocess.CompletedProcess(process.args, process.wait(), output, errors)
 
     def _start(self, environ: Mapping[str, str]) -> None:
         self._socket, theirs = socket.socketpair()
@@ -171,22 +205,18 @@ class PreloadedCommand:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=environ,
+                env={name: environ[name] for name in environ if name != _FOLDERS_OF_MODULES},
                 cwd="/",
                 pass_fds=[theirs.fileno()],
             )
 
 
 def _values_at_start(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: environ[name] for name in environ if name.startswith(_READ_AT_START)}
-
-
-def _pipe(files: ExitStack) -> tuple[BinaryIO, BinaryIO]:
-    reading, writing = os.pipe()
-    return (
-        files.enter_context(os.fdopen(reading, "rb", buffering=0)),
-        files.enter_context(os.fdopen(writing, "wb", buffering=0)),
-    )
+    return {
+        name: environ[name]
+        for name in environ
+        if name.startswith(_READ_AT_START) and name != _FOLDERS_OF_MODULES
+    }
 
 
 def _write(file: BinaryIO, content: bytes) -> None:
@@ -281,6 +311,10 @@ def _serve(descriptor: int) -> None:
     os.chdir(folder)
     time.tzset()
     _open_streams()
+    if _FOLDERS_OF_MODULES in environ:
+        sys.path[:0] = environ[_FOLDERS_OF_MODULES].split(os.pathsep)
+        sys.modules.pop("sitecustomize", None)
+        importlib.import_module("sitecustomize")
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,13 @@ from tests.support.payloads import as_bytes, usage_body
 from tests.support.state import make_due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
+
+    Follow = Callable[..., "Stream"]
 
 UTILIZATION = "{five_hour.utilization}"
 
@@ -45,10 +48,8 @@ def often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Stream:
     """A running ``--follow``; a test reads its lines."""
 
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [PROGRAM, *arguments, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    def __init__(self, command: Command, *arguments: str, preloaded: bool = True) -> None:
+        self.process = command.popen(*arguments, "--follow", preloaded=preloaded)
         assert self.process.stdout is not None
         self.output = self.process.stdout.fileno()
         self._left = b""
@@ -71,19 +72,11 @@ class Stream:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def end(self) -> None:
-        """Kill the stream if it still runs."""
-        self.process.kill()
-        self.process.communicate()
-
 
 @pytest.fixture
-def streams() -> Iterator[list[Stream]]:
-    """Return a list of streams, which are ended after the test."""
-    running: list[Stream] = []
-    yield running
-    for stream in running:
-        stream.end()
+def follow(command: Command) -> Follow:
+    """Return what starts a stream, which ends with the test."""
+    return partial(Stream, command)
 
 
 @pytest.fixture
@@ -100,42 +93,42 @@ def figures(percent: float) -> bytes:
 
 
 def test_it_prints_at_once_and_then_what_other_processes_store(
-    command: Command, stored: Api, streams: list[Stream]
+    command: Command, stored: Api, follow: Follow
 ) -> None:
-    streams.append(Stream("--format", UTILIZATION))
-    assert "78" == streams[0].line()
+    stream = follow("--format", UTILIZATION)
+    assert "78" == stream.line()
     command.run("statusline", stdin=figures(81))
-    assert "81" == streams[0].line()
+    assert "81" == stream.line()
     assert 1 == len(stored.usage_requests)
 
 
 def test_it_prints_nothing_while_nothing_changes(
-    command: Command, stored: Api, streams: list[Stream]
+    command: Command, stored: Api, follow: Follow
 ) -> None:
-    streams += [Stream("--format", UTILIZATION), Stream("--json")]
-    assert ["78", "{"] == [streams[0].line(), streams[1].line()[:1]]
-    assert ["", ""] == [streams[0].line(1.0), streams[1].line(1.0)]
+    text, document = follow("--format", UTILIZATION), follow("--json")
+    assert ["78", "{"] == [text.line(), document.line()[:1]]
+    assert ["", ""] == [text.line(1.0), document.line(1.0)]
 
 
-def test_json_is_one_document_a_line(command: Command, stored: Api, streams: list[Stream]) -> None:
-    streams.append(Stream("--json"))
-    before = json.loads(streams[0].line())
+def test_json_is_one_document_a_line(command: Command, stored: Api, follow: Follow) -> None:
+    stream = follow("--json")
+    before = json.loads(stream.line())
     command.run("statusline", stdin=figures(81))
-    after = json.loads(streams[0].line())
+    after = json.loads(stream.line())
     shown = [each["accounts"][0]["windows"][0]["utilization"] for each in (before, after)]
     assert [78.0, 81.0] == shown
 
 
 def test_it_ends_when_its_reader_does_without_waiting_for_something_to_write(
-    stored: Api, streams: list[Stream], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: Api, follow: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name never changes, so no write can fail; and the next look is a minute away."""
     late = OFTEN.replace("0.2, 0.5", "60, 60")
     monkeypatch.setenv("PYTHONPATH", environ_running(tmp_path, late)["PYTHONPATH"])
-    streams.append(Stream("--format", "{name}"))
-    assert "claude-code" == streams[0].line()
-    streams[0].stop_reading()
-    streams[0].process.wait(TIMEOUT)
+    stream = follow("--format", "{name}")
+    assert "claude-code" == stream.line()
+    stream.stop_reading()
+    stream.process.wait(TIMEOUT)
 
 
 def test_it_ends_when_the_other_end_of_a_socket_does(stored: Api) -> None:
@@ -151,58 +144,58 @@ def test_it_ends_when_the_other_end_of_a_socket_does(stored: Api) -> None:
 
 
 def test_a_due_request_is_sent_by_a_child_and_the_stream_stays_small(
-    stored: Api, home: Path, streams: list[Stream]
+    stored: Api, home: Path, follow: Follow
 ) -> None:
     make_due(home)
     stored.answer(usage_body(utc_now(), five_hour=81.0))
-    streams.append(Stream("--format", UTILIZATION))
-    assert ["78", "81"] == [streams[0].line(), streams[0].line()]
+    stream = follow("--format", UTILIZATION, preloaded=False)
+    assert ["78", "81"] == [stream.line(), stream.line()]
     assert 2 == len(stored.usage_requests)
-    mapped = Path(f"/proc/{streams[0].process.pid}/maps").read_text()
+    mapped = Path(f"/proc/{stream.process.pid}/maps").read_text()
     assert "_sqlite3" in mapped
     assert not [library for library in ("libssl", "_ssl", "libcrypto") if library in mapped]
 
 
 def test_without_a_login_it_says_so_and_follows_the_login(
-    api: Api, store: Store, streams: list[Stream]
+    api: Api, store: Store, follow: Follow
 ) -> None:
-    streams.append(Stream("--format", f"{UTILIZATION} {{problem.code}}"))
-    assert "— no_credentials" == streams[0].line()
+    stream = follow("--format", f"{UTILIZATION} {{problem.code}}")
+    assert "— no_credentials" == stream.line()
     store.login()
-    lines = [streams[0].line(), streams[0].line()]
+    lines = [stream.line(), stream.line()]
     assert ["— —", "78 —"] == lines
     assert 1 == len(api.usage_requests)
 
 
 def test_a_file_is_replaced_when_the_figures_change(
-    command: Command, stored: Api, streams: list[Stream], tmp_path: Path
+    command: Command, stored: Api, follow: Follow, tmp_path: Path
 ) -> None:
     file = tmp_path / "line"
-    streams.append(Stream("--format", UTILIZATION, "--output", str(file)))
+    stream = follow("--format", UTILIZATION, "--output", str(file))
     for percent in (78, 81):
         deadline = time.monotonic() + TIMEOUT
         while not (file.exists() and file.read_text() == f"{percent}\n"):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         command.run("statusline", stdin=figures(81))
-    assert "" == streams[0].line(0)
+    assert "" == stream.line(0)
     assert [file.name] == [each.name for each in tmp_path.iterdir() if each.is_file()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it(stored: Api, streams: list[Stream], number: signal.Signals) -> None:
-    streams.append(Stream("--format", "tmux"))
-    streams[0].line()
-    streams[0].process.send_signal(number)
-    assert 128 + number == streams[0].process.wait(TIMEOUT)
-    assert b"" == streams[0].process.communicate()[1]
+def test_a_signal_ends_it(stored: Api, follow: Follow, number: signal.Signals) -> None:
+    stream = follow("--format", "tmux")
+    stream.line()
+    stream.process.send_signal(number)
+    assert 128 + number == stream.process.wait(TIMEOUT)
+    assert b"" == stream.process.communicate()[1]
 
 
-def test_the_demo_moves_without_files(streams: list[Stream], home: Path) -> None:
-    streams.append(Stream("--demo", "--format", "xbar"))
-    assert "▸" in streams[0].line()
-    lines = [streams[0].line()]
+def test_the_demo_moves_without_files(follow: Follow, home: Path) -> None:
+    stream = follow("--demo", "--format", "xbar")
+    assert "▸" in stream.line()
+    lines = [stream.line()]
     while lines[-1] != "~~~":  # a new block, by which SwiftBar replaces the menu
-        lines.append(streams[0].line())
+        lines.append(stream.line())
         assert lines[-1]
     assert [] == list(home.iterdir())

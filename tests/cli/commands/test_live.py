@@ -251,7 +251,7 @@ class Slow:
             time.sleep(60)
 sys.meta_path.insert(0, Slow())
 """
-    terminal = command.open(environ=environ_running(tmp_path, code))
+    terminal = command.open(environ=environ_running(tmp_path, code), preloaded=False)
     terminal.wait_for(started.exists)
     terminal.type("\x03")
 
