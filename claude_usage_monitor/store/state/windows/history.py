@@ -6,7 +6,7 @@ A window's row is never deleted before its account, and its id is the only ident
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -174,12 +174,19 @@ def readings(
     connection: sqlite3.Connection, identity: str, key: str, since: datetime | None = None
 ) -> list[Reading]:
     """Return the readings of a key that are still stored, oldest first."""
+    return list(iterate_readings(connection, identity, key, since))
+
+
+def iterate_readings(
+    connection: sqlite3.Connection, identity: str, key: str, since: datetime | None = None
+) -> Iterator[Reading]:
+    """Yield what `readings` returns; eight days of readings need 2 MiB at once."""
     rows = connection.execute(
         "SELECT read_at, utilization, resets_at, source FROM reading"
         " WHERE account = ? AND key = ? AND read_at >= ? ORDER BY read_at",
         (identity, key, 0 if since is None else milliseconds(since)),
     )
-    return [_reading(*row) for row in rows]
+    return (_reading(*row) for row in rows)
 
 
 def levels(
@@ -207,7 +214,7 @@ def increments(
     tracker = WindowTracker()
     steps = (
         step
-        for reading in readings(connection, identity, key, since)
+        for reading in iterate_readings(connection, identity, key, since)
         for step in tracker.add({key: reading})
     )
     return [step.increment for step in steps if step.increment is not None]

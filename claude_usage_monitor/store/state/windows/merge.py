@@ -7,8 +7,9 @@ changes nothing.
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
@@ -29,6 +30,8 @@ from claude_usage_monitor.usage.limits.resets import (
 _RETENTION = timedelta(days=8)  # readings before that are followed, but not stored
 
 KeyedReading = tuple[str, Reading]
+TimedReading = tuple[tuple[int, str], Reading]
+"""A reading with its time in milliseconds and its key."""
 
 
 class Imported(NamedTuple):
@@ -68,7 +71,12 @@ def import_readings(
 def merge_accounts(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Merge the readings of every account of another database, within the caller's transaction."""
     for identity in _identities(source):
-        _merge_readings(target, identity, _stored_readings(source, identity))
+        readings = (
+            (key, reading)
+            for key in _keys(source, identity)
+            for reading in history.iterate_readings(source, identity, key)
+        )
+        _merge_readings(target, identity, readings)
 
 
 def follow_stored_readings(connection: sqlite3.Connection) -> None:
@@ -96,28 +104,25 @@ def _identities(connection: sqlite3.Connection) -> list[str]:
     return [str(account) for (account,) in rows]
 
 
-def _stored_readings(connection: sqlite3.Connection, identity: str) -> list[KeyedReading]:
-    keys = connection.execute(
-        "SELECT DISTINCT key FROM reading WHERE account = ?", (identity,)
-    ).fetchall()
-    return [
-        (str(key), reading)
-        for (key,) in keys
-        for reading in history.readings(connection, identity, key)
-    ]
+def _keys(connection: sqlite3.Connection, identity: str) -> list[str]:
+    rows = connection.execute("SELECT DISTINCT key FROM reading WHERE account = ?", (identity,))
+    return [str(key) for (key,) in rows.fetchall()]
 
 
 def _merge_readings(
     connection: sqlite3.Connection, identity: str, imported: Iterable[KeyedReading]
 ) -> Imported:
-    stored = _by_time(_stored_readings(connection, identity))
     added = _by_time(imported)
-    together = added | stored
-    replay = _replay(together)
+    new = dict(added)
+    newest = max((at for at, _ in added), default=0)
+    rows = connection.execute("SELECT read_at, key FROM reading WHERE account = ?", (identity,))
+    for at, key in rows:
+        new.pop((at, key), None)
+        newest = max(newest, at)
+    stored = (_in_order(connection, identity, key) for key in _keys(connection, identity))
+    replay = _replay(heapq.merge(sorted(new.items()), *stored))
     new_windows = _merge(connection, identity, replay)
-    newest = max((at for at, _ in together), default=0)
     oldest = newest - _RETENTION // timedelta(milliseconds=1)
-    new = [place for place in added if place not in stored]
     connection.executemany(
         "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?)",
         [
@@ -125,28 +130,34 @@ def _merge_readings(
                 identity,
                 key,
                 at,
-                added[at, key].utilization,
-                optional_milliseconds(added[at, key].resets_at),
-                added[at, key].source,
+                reading.utilization,
+                optional_milliseconds(reading.resets_at),
+                reading.source,
             )
-            for at, key in new
+            for (at, key), reading in new.items()
             if at >= oldest
         ],
     )
     return Imported(len(added), len(new), len(replay.windows), new_windows)
 
 
+def _in_order(connection: sqlite3.Connection, identity: str, key: str) -> Iterator[TimedReading]:
+    """Yield the stored readings of a key in order of time, without loading them all at once."""
+    for reading in history.iterate_readings(connection, identity, key):
+        yield (milliseconds(reading.read_at), key), reading
+
+
 def _by_time(readings: Iterable[KeyedReading]) -> dict[tuple[int, str], Reading]:
     return {(milliseconds(reading.read_at), key): reading for key, reading in readings}
 
 
-def _replay(readings: Mapping[tuple[int, str], Reading]) -> _Replay:
-    """Follow readings in order of time."""
+def _replay(readings: Iterable[TimedReading]) -> _Replay:
+    """Follow readings that are in order of time."""
     tracker, hours = WindowTracker(), HourTable()
     closed: list[WindowInstance] = []
     plan_changes: list[history.PlanChange] = []
-    for _, places in groupby(sorted(readings), key=lambda place: place[0]):
-        of_one_read = {key: readings[at, key] for at, key in places}
+    for _, of_one_time in groupby(readings, key=lambda timed: timed[0][0]):
+        of_one_read = {key: reading for (_, key), reading in of_one_time}
         before = tracker.windows
         for step in tracker.add(of_one_read):
             hours.add(step, of_one_read[step.key].read_at)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from datetime import datetime, timedelta
+import tracemalloc
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,21 @@ def summary(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
         (window.key, window.started_at, window.end, window.ended_at, window.peak, window.full_at)
         for window in history.windows(connection, ADA)
     ]
+
+
+def test_a_merge_does_not_load_all_stored_readings(connection: sqlite3.Connection) -> None:
+    """A dashboard merges after the disk was full; what it needs then, it may never return."""
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    reset = began + timedelta(days=7)
+    stored = [Reading(began + timedelta(minutes=5 * n), 50.0, reset) for n in range(2000)]
+    import_readings(connection, ADA, [(key, reading) for key in KEYS for reading in stored])
+    new = Reading(stored[-1].read_at + timedelta(minutes=5), 51.0, reset)
+
+    tracemalloc.start()
+    assert 1 == import_readings(connection, ADA, [("seven_day", new)]).new_readings
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
 
 
 def test_importing_again_changes_nothing(connection: sqlite3.Connection) -> None:
