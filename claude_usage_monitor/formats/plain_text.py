@@ -1,7 +1,7 @@
 """Linear text for screen readers and logs: one fact a line, without frames, bars and signs."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,9 @@ from claude_usage_monitor.usage.durations import (
     month_names,
 )
 from claude_usage_monitor.usage.forecast.outlook import outlook, outlook_phrase
+from claude_usage_monitor.usage.limits.extra_usage import off_text
+from claude_usage_monitor.usage.limits.history import sessions_text
+from claude_usage_monitor.usage.limits.history_view import HistoryView, busiest_text, heat_map
 from claude_usage_monitor.usage.limits.reading_sources import source_label
 from claude_usage_monitor.usage.limits.saved_resets import SavedResets, cleared_limits
 from claude_usage_monitor.usage.limits.windows import (
@@ -23,6 +26,7 @@ from claude_usage_monitor.usage.limits.windows import (
     ExtraUsage,
     Usage,
     UsageWindow,
+    label_for,
     percent_text,
     whole_percent,
 )
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
 _NOW_SECONDS = 30  # figures that are younger were read "now"
 _MAX_PROJECTS = 5  # named for each limit
+_LAST_DAY = timedelta(hours=24)
 _FRESHNESS = ("age", "next", "problem")  # names of facts
 
 
@@ -169,7 +174,7 @@ def _use(use: WindowUse, label: str) -> Fact:
     points = {names[row.project]: row.points for row in rows}
     if use.elsewhere is not None:
         points["elsewhere"] = use.elsewhere
-    whole = whole_points(points.values(), whole_percent(use.utilization))
+    whole = whole_points(points.values(), use.utilization)
     used_by = [
         f"{name} {'less than 1' if exact and not shown else shown} "
         f"{'point' if shown <= 1 and exact else 'points'}"
@@ -191,8 +196,7 @@ def _extra_usage(extra: ExtraUsage, options: FormatOptions) -> Fact:
     parts = [_percent(extra.utilization, options)] if extra.utilization is not None else []
     parts += _amounts(extra.used, extra.limit, extra.currency)
     if extra.enabled is False or extra.disabled_reason is not None:
-        reason = (extra.disabled_reason or "").replace("_", " ")
-        parts.append(f"off: {reason}" if reason else "off")
+        parts.append(off_text(extra.disabled_reason))
     percent = None if extra.utilization is None else whole_percent(extra.utilization)
     text = f"Extra usage: {', '.join(parts) or 'no figures'}"
     return Fact("extra usage", text, (percent, extra.enabled, extra.disabled_reason))
@@ -287,3 +291,26 @@ def _freshness(status: AccountStatus, now: datetime) -> Iterator[Fact]:
     next_read_at = status.next_read_at
     if next_read_at is not None and next_read_at > now and status.problem is None:
         yield Fact("next", f"Next reading: in {countdown_phrase(next_read_at - now)}")
+
+
+def history_lines(view: HistoryView, now: datetime, options: FormatOptions) -> list[str]:
+    """Return what was used of each limit lately, the busiest hour of the week, sessions left.
+
+    ``view`` is that of the hours of the week.
+    """
+    lines = []
+    for key, hours in view.use.items():
+        used = [row.used for row in hours if now - row.hour <= _LAST_DAY]
+        figure = percent_text(sum(used)).replace("<1", "less than 1")
+        points = "point" if figure.endswith(" 1") or figure == "1" else "points"
+        text = f"{label_for(key)} limit: {figure} {points} used in the last 24 hours"
+        highest = max(used, default=0.0)
+        if highest >= 1:
+            text += f", at most {percent_text(highest)} in an hour"
+        lines.append(text)
+    busiest = busiest_text(heat_map(view.hours, options.clock.zone))
+    if busiest is not None:
+        lines.append(busiest[0].upper() + busiest[1:])
+    if view.sessions_left is not None:
+        lines.append(sessions_text(view.sessions_left).replace("–", " to ").capitalize())
+    return lines

@@ -6,17 +6,15 @@ e-mail address or an organization.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from decimal import Decimal
+from typing import NamedTuple
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.usage.status import AccountStatus
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 PREFIX = "claude_usage"
 HELP = {  # the names and help texts of all metrics, each a gauge
@@ -48,63 +46,62 @@ class Metric(NamedTuple):
     samples: list[tuple[Mapping[str, str], float]]
 
 
-class _Add(Protocol):
-    """Adds a sample to a metric, unless its value is unknown."""
-
-    def __call__(self, name: str, value: float | None, **labels: str | None) -> None: ...
+_Sample = tuple[str, float | None, Mapping[str, str | None]]
 
 
 def metrics(
     statuses: Sequence[AccountStatus], now: datetime, error: UsageMonitorError | None = None
 ) -> list[Metric]:
     """Return the metrics that have samples, for all accounts."""
-    samples: dict[str, list[tuple[Mapping[str, str], float]]] = {name: [] for name in HELP}
-
-    def add(name: str, value: float | None, **labels: str | None) -> None:
-        if value is not None:
-            samples[name].append(({key: text or "" for key, text in labels.items()}, value))
-
-    for status in statuses:
-        _add_account(status, now, add)
+    found: dict[str, list[tuple[Mapping[str, str], float]]] = {name: [] for name in HELP}
+    samples = [sample for status in statuses for sample in _samples(status, now)]
     if error is not None:
-        add("account_problem", 1, account="", code=error.code)
-    add("build_info", 1, version=__version__)
-    return [Metric(f"{PREFIX}_{name}", HELP[name], rows) for name, rows in samples.items() if rows]
+        samples.append(("account_problem", 1, {"account": "", "code": error.code}))
+    samples.append(("build_info", 1, {"version": __version__}))
+    for name, value, labels in samples:
+        if value is not None:
+            found[name].append(({key: text or "" for key, text in labels.items()}, value))
+    return [Metric(f"{PREFIX}_{name}", HELP[name], rows) for name, rows in found.items() if rows]
 
 
-def _add_account(status: AccountStatus, now: datetime, add: _Add) -> None:
-    name, problem, spend = status.account.name, status.problem, status.spend
+def _samples(status: AccountStatus, now: datetime) -> Iterator[_Sample]:
+    """Yield the name, the value and the labels of each sample; the value may be unknown."""
+    account, problem, spend = {"account": status.account.name}, status.problem, status.spend
     api_now = status.api_time(now)
     usage = status.usage.at(api_now) if status.usage else None
     for window in usage.windows if usage else ():
-        labels = {"account": name, "window": window.key}
+        labels = {**account, "window": window.key}
         ratio = None if window.utilization is None else window.utilization / 100
-        add("window_utilization_ratio", ratio, **labels)
-        add("window_resets_timestamp_seconds", _seconds(window.resets_at), **labels)
-        add("window_full_timestamp_seconds", _seconds(window.full_at(api_now)), **labels)
-        add("window_reading_timestamp_seconds", _seconds(window.as_of), **labels)
-        add("window_binding", int(window.binding), **labels)
-        add("window_length_seconds", window.window_seconds, **labels)
+        yield "window_utilization_ratio", ratio, labels
+        yield "window_resets_timestamp_seconds", _seconds(window.resets_at), labels
+        yield "window_full_timestamp_seconds", _seconds(window.full_at(api_now)), labels
+        yield "window_reading_timestamp_seconds", _seconds(window.as_of), labels
+        yield "window_binding", int(window.binding), labels
+        yield "window_length_seconds", window.window_seconds, labels
     reading = usage or spend
-    plan = status.profile.plan if status.profile else None
-    source = reading.source if reading else None
-    add("account_info", 1, account=name, kind=status.account.kind, plan=plan, source=source)
-    add("account_up", int(problem is None), account=name)
+    info = {
+        "kind": status.account.kind,
+        "plan": status.profile.plan if status.profile else None,
+        "source": reading.source if reading else None,
+    }
+    yield "account_info", 1, {**account, **info}
+    yield "account_up", int(problem is None), account
     if problem is not None:
-        add("account_problem", 1, account=name, code=problem.code)
+        yield "account_problem", 1, {**account, "code": problem.code}
     if usage is not None and usage.extra_usage is not None:
         extra = usage.extra_usage
-        add("extra_usage_used_amount", _float(extra.used), account=name, currency=extra.currency)
-        add("extra_usage_limit_amount", _float(extra.limit), account=name, currency=extra.currency)
+        money = {**account, "currency": extra.currency}
+        yield "extra_usage_used_amount", _float(extra.used), money
+        yield "extra_usage_limit_amount", _float(extra.limit), money
     for pool in usage.credit_pools if usage else ():
-        labels = {"account": name, "pool": pool.key, "currency": pool.currency or ""}
-        add("credit_pool_used_amount", _float(pool.used), **labels)
-        add("credit_pool_limit_amount", _float(pool.limit), **labels)
+        money = {**account, "pool": pool.key, "currency": pool.currency}
+        yield "credit_pool_used_amount", _float(pool.used), money
+        yield "credit_pool_limit_amount", _float(pool.limit), money
     if spend is not None:
-        labels = {"account": name, "currency": spend.currency or ""}
-        add("spend_month_amount", _float(spend.month_to_date), **labels)
-        add("spend_projected_amount", _float(spend.projected), **labels)
-        add("spend_budget_amount", _float(spend.budget), **labels)
+        money = {**account, "currency": spend.currency}
+        yield "spend_month_amount", _float(spend.month_to_date), money
+        yield "spend_projected_amount", _float(spend.projected), money
+        yield "spend_budget_amount", _float(spend.budget), money
 
 
 def render(

@@ -16,13 +16,13 @@ from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.report import (
     LastRise,
     UseReport,
+    point_figures,
     short_names,
-    whole_points,
 )
 from claude_usage_monitor.usage.attribution.shown import error_text
 from claude_usage_monitor.usage.attribution.window_use import UseRow
 from claude_usage_monitor.usage.durations import clock_time, countdown, date_and_time
-from claude_usage_monitor.usage.limits.windows import percent_text, whole_percent
+from claude_usage_monitor.usage.limits.windows import percent_text
 
 ELSEWHERE = "elsewhere"
 NOTHING = "No use of Claude Code was found on this computer in this time."
@@ -109,11 +109,7 @@ def _figures(report: UseReport) -> list[str]:
     points = [row.points or 0.0 for row in report.rows]
     if report.elsewhere is not None:
         points.append(report.elsewhere)
-    whole = whole_points(points, whole_percent(report.window.utilization))
-    return [
-        "<1" if 0 < exact < 1 and not shown else str(shown)
-        for exact, shown in zip(points, whole, strict=True)
-    ]
+    return point_figures(points, report.window.utilization)
 
 
 def _remarks(report: UseReport, now: datetime, options: FormatOptions) -> list[str]:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from rich.text import Text
 
 from claude_usage_monitor.render.theme import ASCII, FAINT, RenderOptions
-from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.history_view import HeatMap, HistoryView, Range
 from claude_usage_monitor.usage.limits.hours import HourUse
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.resets import WindowInstance
 
 SCALE_WIDTH = 4  # cells of "100 " at the left of a chart

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, mark_binding
 from claude_usage_monitor.usage.profile import Profile
 

@@ -147,17 +147,15 @@ class AlertRules:
         name, identity = status.account.name, str(instance.id)
         left = window.resets_at - now
         resets = f"resets {clock_time(window.resets_at, now, clock)} ({countdown(left)})"
-        levels = sorted(level for level in self._settings.levels if level <= used)
+        text = f"{window.label} at {percent_text(used)} %, {resets}"
+        at_level = Alert("threshold", name, identity, "", text, now, window)
+        threshold = _at_highest_level(at_level, self._settings.levels, used)
         if used >= 100:
-            also = tuple(map(_level_rule, levels))
+            also = (*threshold.also, threshold.rule) if threshold else ()
             text = f"{window.label} is used up, {resets}"
             yield Alert("exhausted", name, identity, "exhausted", text, now, window, None, also)
-        elif levels:
-            *milder, level = levels
-            text = f"{window.label} at {percent_text(used)} %, {resets}"
-            also = tuple(map(_level_rule, milder))
-            rule = _level_rule(level)
-            yield Alert("threshold", name, identity, rule, text, now, window, level, also)
+        elif threshold is not None:
+            yield threshold
         if instance.full_until is not None and instance.full_since is None:
             text = f"{window.label} is available again, at {percent_text(used)} %"
             yield Alert("recovered", name, identity, "recovered", text, now, window)
@@ -202,16 +200,12 @@ class AlertRules:
         extra = status.usage.extra_usage if status.usage else None
         if extra is None or extra.utilization is None:
             return
-        levels = sorted(level for level in self._settings.levels if level <= extra.utilization)
-        if levels:
-            *milder, level = levels
-            text = f"Extra usage at {percent_text(extra.utilization)} %"
-            also = tuple(map(_level_rule, milder))
-            instance = f"extra usage {now:%Y-%m}"
-            rule = _level_rule(level)
-            yield Alert(
-                "extra_usage", status.account.name, instance, rule, text, now, None, level, also
-            )
+        text = f"Extra usage at {percent_text(extra.utilization)} %"
+        instance = f"extra usage {now:%Y-%m}"
+        alert = Alert("extra_usage", status.account.name, instance, "", text, now)
+        at_level = _at_highest_level(alert, self._settings.levels, extra.utilization)
+        if at_level is not None:
+            yield at_level
 
     @staticmethod
     def _login(status: AccountStatus, now: datetime) -> Iterable[Alert]:
@@ -230,15 +224,10 @@ def budget_alert(status: AccountStatus, settings: AlertSettings, now: datetime) 
     if "budget" not in settings.events:
         return None
     share = float(spend.month_to_date / spend.budget) * 100
-    levels = sorted(level for level in (*settings.levels, 100.0) if level <= share)
-    if not levels:
-        return None
-    *milder, level = levels
     text = f"{percent_text(share)} % of the monthly budget is spent"
-    also = tuple(map(_level_rule, milder))
     instance = f"budget {spend.period_start:%Y-%m}"
-    rule = _level_rule(level)
-    return Alert("budget", status.account.name, instance, rule, text, now, None, level, also)
+    alert = Alert("budget", status.account.name, instance, "", text, now)
+    return _at_highest_level(alert, (*settings.levels, 100.0), share)
 
 
 def service_alerts(service: ServiceStatus, opened: Iterable[str], now: datetime) -> list[Alert]:
@@ -257,8 +246,13 @@ def service_alerts(service: ServiceStatus, opened: Iterable[str], now: datetime)
     ]
 
 
-def _level_rule(level: float) -> str:
-    return f"level {level:g}"
+def _at_highest_level(alert: Alert, levels: Iterable[float], share: float) -> Alert | None:
+    """Return the alert for the highest level that is reached; ``None`` if none is."""
+    reached = sorted(level for level in levels if level <= share)
+    if not reached:
+        return None
+    *milder, rule = (f"level {level:g}" for level in reached)
+    return alert._replace(rule=rule, level=reached[-1], also=tuple(milder))
 
 
 def _is_of(instance: WindowInstance, window: UsageWindow) -> bool:

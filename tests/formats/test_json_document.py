@@ -12,7 +12,7 @@ from claude_usage_monitor.formats.json_document import render
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import Amounts, UsageWindow
 from claude_usage_monitor.usage.profile import Profile

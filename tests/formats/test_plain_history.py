@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.formats.plain_history import history_lines
+from claude_usage_monitor.formats.plain_text import history_lines
 from claude_usage_monitor.sources.demo_history import demo_history
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.history_view import Range

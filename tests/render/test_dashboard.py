@@ -20,8 +20,7 @@ from claude_usage_monitor.render.panels import CUTOFFS, PANELS
 from claude_usage_monitor.render.panels.limits import NO_LIMITS
 from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.usage.limits.forecast import Forecast
-from claude_usage_monitor.usage.limits.pace import WorkWeek
+from claude_usage_monitor.usage.limits.pace import Forecast, WorkWeek
 from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.status import Account
 from tests.support import panes

@@ -19,8 +19,8 @@ from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.panels.history import history_lines
 from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from claude_usage_monitor.sources.demo_history import demo_history
-from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.history_view import Range
+from claude_usage_monitor.usage.limits.pace import Forecast
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN
 from tests.support.spends import OVER_BUDGET

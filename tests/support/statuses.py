@@ -15,7 +15,7 @@ from claude_usage_monitor.errors import (
 )
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 from claude_usage_monitor.usage.profile import Profile

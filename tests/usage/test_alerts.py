@@ -17,7 +17,7 @@ from claude_usage_monitor.usage.alerts import (
     marked_limits,
 )
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.resets import WindowInstance
 from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem

@@ -15,7 +15,7 @@ from claude_usage_monitor.usage.guard import (
     Unknown,
     decide,
 )
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.status import AccountStatus
 from tests.support.payloads import NOW, as_bytes, usage_body

@@ -12,7 +12,6 @@ from claude_usage_monitor.cli.keys import Keyboard, TerminalGone
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.formats import plain_text
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.formats.plain_history import history_lines
 from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.monitor.reader import HasHistory
 from claude_usage_monitor.usage.clock import utc_now
@@ -107,5 +106,5 @@ class PlainSession:
         if view is None:
             output.data("This account has no stored windows\n")
             return
-        for line in history_lines(view, now, self._options):
+        for line in plain_text.history_lines(view, now, self._options):
             output.data(f"{line}\n")

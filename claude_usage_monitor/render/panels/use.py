@@ -13,10 +13,10 @@ from claude_usage_monitor.render.layout import fitting_text, indent_lines, wrap
 from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions, styled_text
-from claude_usage_monitor.usage.attribution.report import short_names, whole_points
+from claude_usage_monitor.usage.attribution.report import point_figures, short_names
 from claude_usage_monitor.usage.attribution.shown import WindowUse, error_text
 from claude_usage_monitor.usage.durations import clock_time, countdown
-from claude_usage_monitor.usage.limits.windows import label_for, percent_text, whole_percent
+from claude_usage_monitor.usage.limits.windows import label_for, percent_text
 from claude_usage_monitor.usage.status import AccountStatus
 
 ELSEWHERE = "elsewhere"
@@ -68,11 +68,7 @@ def use_lines(use: WindowUse, width: int, max_rows: int, options: RenderOptions)
     points = [row.points for row in rows]
     if use.elsewhere is not None:
         labels, points = [*labels, ELSEWHERE], [*points, use.elsewhere]
-    whole = whole_points(points, whole_percent(use.utilization))
-    figures = [
-        "<1" if 0 < exact < 1 and not shown else str(shown)
-        for exact, shown in zip(points, whole, strict=True)
-    ]
+    figures = point_figures(points, use.utilization)
     figure = max(map(len, figures), default=1)
     longest = max(map(cell_len, labels), default=0)
     name = max(1, min(longest, _MAX_NAME, inner - figure - 2))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.window_use import By, UseRow
+from claude_usage_monitor.usage.limits.windows import whole_percent
 
 
 class ReportedWindow(NamedTuple):
@@ -53,12 +54,21 @@ class UseReport(NamedTuple):
     skipped_lines: int = 0
 
 
-def whole_points(points: Iterable[float], whole: int) -> list[int]:
-    """Return whole numbers that add up to ``whole``; those below a point become 0 where possible.
+def point_figures(points: Sequence[float], utilization: float) -> list[str]:
+    """Return points as `whole_points`; a use that becomes 0 is ``<1``."""
+    whole = whole_points(points, utilization)
+    return [
+        "<1" if 0 < exact < 1 and not shown else str(shown)
+        for exact, shown in zip(points, whole, strict=True)
+    ]
 
-    Each number is at most one point from the exact one.
+
+def whole_points(points: Iterable[float], utilization: float) -> list[int]:
+    """Return whole numbers that add up to the whole percent of a utilization.
+
+    Those below a point become 0 where possible; each is at most one point from the exact one.
     """
-    exact = list(points)
+    exact, whole = list(points), whole_percent(utilization)
     floors = [int(each) for each in exact]
     missing = whole - sum(floors)
     by_fraction = sorted(

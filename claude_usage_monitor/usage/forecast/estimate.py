@@ -20,7 +20,7 @@ from claude_usage_monitor.usage.forecast.past_use import (
     UseHistory,
     UseProfile,
 )
-from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
+from claude_usage_monitor.usage.limits.pace import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 EARLIEST, MEDIAN, LATEST = 0.075, 0.5, 0.925

@@ -13,8 +13,7 @@ from claude_usage_monitor.usage.durations import (
     clock_time,
     countdown,
 )
-from claude_usage_monitor.usage.limits.forecast import Forecast
-from claude_usage_monitor.usage.limits.pace import FULL, classify
+from claude_usage_monitor.usage.limits.pace import FULL, Forecast, classify
 from claude_usage_monitor.usage.limits.windows import UsageWindow, percent_text
 
 _MIN_ELAPSED_PERCENT = 1.0  # of a window's time: before that an average rate predicts nothing

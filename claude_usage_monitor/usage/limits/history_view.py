@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import NamedTuple
 
-from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.history import FIVE_HOUR, SEVEN_DAY, SessionsLeft
 from claude_usage_monitor.usage.limits.hours import HourUse
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.resets import WindowInstance
 
 SPARK_HOURS = 168  # hours of a sparkline: the last week

@@ -1,6 +1,7 @@
-"""Pace: utilization compared with the share of the window's time that has passed.
+"""The pace of a window, and the forecast of whether it lasts until its reset.
 
-An even pace uses 50 % after half of the window and reaches 100 % exactly at the reset.
+Pace compares utilization with the share of the window's time that has passed: an even pace uses
+50 % after half of the window and reaches 100 % exactly at the reset.
 """
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -11,6 +12,12 @@ Pace = Literal["over", "on", "under"]
 ON_PACE_POINTS = 1.0  # the API reports whole percents: one point is its resolution
 FULL = 100.0
 _DAY = timedelta(days=1)
+
+MIN_ELAPSED = timedelta(minutes=5)  # a window that has just started says nothing
+MAX_AGE = timedelta(hours=1)
+MAX_AGE_SHARE = 0.05  # of the window's length; the less of both counts
+MAX_RISE = 2.0  # points: the figure has risen by more, so that the forecast is out of date
+_SAME_RESET = timedelta(minutes=10)  # sources report the same reset with small differences
 
 
 def elapsed_percent(resets_at: datetime, length: timedelta, now: datetime) -> float:
@@ -83,3 +90,48 @@ def full_at(
     if elapsed / length * FULL >= utilization:
         return None
     return start + elapsed * (FULL / utilization)
+
+
+class Forecast(NamedTuple):
+    """When a window runs out, with an 80 % interval; an instant is ``None`` beyond the reset.
+
+    ``probability`` (0–1) is that of running out before the reset. ``expected_at_reset`` is a
+    percentage and may pass 100, as demand can; ``expected_low`` and ``expected_high`` are its 80 %
+    range. ``basis`` names the method and the amount of history. It was made from the
+    reading of ``utilization`` at ``made_at``, for the window that resets at ``resets_at``.
+    """
+
+    run_out_at: datetime | None
+    run_out_earliest: datetime | None
+    run_out_latest: datetime | None
+    probability: float
+    expected_at_reset: float
+    expected_low: float
+    expected_high: float
+    basis: str
+    made_at: datetime
+    utilization: float
+    resets_at: datetime
+
+    def fits(
+        self,
+        utilization: float | None,
+        resets_at: datetime | None,
+        length: timedelta,
+        now: datetime,
+    ) -> bool:
+        """Return whether the forecast still applies to its window, given the newest figures."""
+        return (
+            utilization is not None
+            and utilization < 100
+            and abs(utilization - self.utilization) <= MAX_RISE
+            and resets_at is not None
+            and resets_at > now
+            and abs(resets_at - self.resets_at) <= _SAME_RESET
+            and now - self.made_at <= max_age(length)
+        )
+
+
+def max_age(length: timedelta) -> timedelta:
+    """Return how old a reading may be for a forecast of a window of this length."""
+    return min(MAX_AGE, length * MAX_AGE_SHARE)

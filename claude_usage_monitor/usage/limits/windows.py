@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits import pace as paces
-from claude_usage_monitor.usage.limits.forecast import MIN_ELAPSED, Forecast, max_age
+from claude_usage_monitor.usage.limits.pace import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
 if TYPE_CHECKING:

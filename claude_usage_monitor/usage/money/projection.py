@@ -11,10 +11,9 @@ from calendar import monthrange
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from claude_usage_monitor.usage.money.spend import DailySpend
+from claude_usage_monitor.usage.money.spend import DailySpend
 
 MIN_COMPLETE_DAYS = 3  # two days say nothing about the spread
 WEEK = 7

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from decimal import Decimal
+from typing import Literal, NamedTuple, TypeVar
 
 _HOUR = 3600  # seconds
 DEFAULT_WORKSPACE = "Default"  # the reports give it no name
@@ -223,5 +221,5 @@ def sort_by_amount(rows: Iterable[_Priced]) -> tuple[_Priced, ...]:
     )
 
 
-_Number = TypeVar("_Number", "int", "Decimal")
+_Number = TypeVar("_Number", "int", Decimal)
 _Priced = TypeVar("_Priced", NamedAmount, UserSpend)

@@ -24,7 +24,7 @@ from tests.support.payloads import as_bytes, usage_body
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from claude_usage_monitor.usage.limits.forecast import Forecast
+    from claude_usage_monitor.usage.limits.pace import Forecast
     from tests.support.api import Api
     from tests.support.login import Store
 

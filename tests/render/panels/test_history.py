@@ -11,8 +11,8 @@ from claude_usage_monitor.render.panels.history import history_lines, no_history
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.sources.demo_history import demo_history
 from claude_usage_monitor.usage.durations import ClockStyle
-from claude_usage_monitor.usage.limits.forecast import Forecast
 from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
+from claude_usage_monitor.usage.limits.pace import Forecast
 
 NOW = datetime(2026, 11, 20, 14, 23, tzinfo=UTC)
 OPTIONS = RenderOptions(clock=ClockStyle(UTC))

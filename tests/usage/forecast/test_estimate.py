@@ -16,7 +16,7 @@ from claude_usage_monitor.usage.forecast.estimate import (
     estimate_window,
 )
 from claude_usage_monitor.usage.forecast.past_use import DAY, HOUR, UseProfile
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 from tests.support.use_history import GrowingHistory, history_of
 

@@ -13,7 +13,7 @@ from claude_usage_monitor.usage.forecast.outlook import (
     outlook_texts,
     pace_texts,
 )
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import InvalidSetting
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import (
     Severity,
     Usage,

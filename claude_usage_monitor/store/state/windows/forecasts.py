@@ -12,7 +12,7 @@ from claude_usage_monitor.store.columns import (
     optional_milliseconds,
 )
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 
 _LOGGED_PERCENTS = (75, 50, 25)  # of a window's time
 

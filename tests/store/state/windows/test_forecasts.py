@@ -11,7 +11,7 @@ from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.readings import latest_usage, record_usage
 from claude_usage_monitor.store.state.state_file import copy_current_rows, open_in_memory
 from claude_usage_monitor.store.state.windows import forecasts
-from claude_usage_monitor.usage.limits.forecast import Forecast
+from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.secret import Secret
 
