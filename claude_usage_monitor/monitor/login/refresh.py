@@ -121,7 +121,7 @@ class LoginRefresher:
             self._ownership.require_ours(account, token, self._clock())
             state = self._accounts.refresh_state(account.id, token_fingerprint(token))
             self._require_sendable(account, state)
-            account = self._store.ensure_writable(account, stored)
+            self._store.ensure_writable(account, stored)
             refreshed = self._send(account, stored, token, state)
             # The server may return the same refresh token.
             used_up = state.fingerprint if refreshed.refresh_token != token else None

@@ -187,14 +187,12 @@ class CredentialStore:
         secret = self._secrets.read(account.id, location=account.location)
         return StoredCredentials.from_secret(secret.content, secret.generation)
 
-    def ensure_writable(self, account: SavedAccount, stored: StoredCredentials) -> SavedAccount:
+    def ensure_writable(self, account: SavedAccount, stored: StoredCredentials) -> None:
         """Write the stored login again: if that fails, a refreshed one could not be stored either.
 
-        Returns the account with the location of its secret; the list of accounts gets it with the
-        refreshed login. Raises SecretStoreUnavailable, AccountsUnavailable.
+        Raises SecretStoreUnavailable, AccountsUnavailable.
         """
-        secret = self._secrets.write(account.id, stored.as_secret())
-        return account._replace(location=secret.location, generation=secret.generation)
+        self._secrets.write(account.id, stored.as_secret())
 
     def update_copy(self, account: SavedAccount, credentials: Mapping[str, object]) -> None:
         """Replace our copy of Claude Code's login with the login that Claude Code has refreshed.

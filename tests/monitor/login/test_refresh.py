@@ -498,9 +498,9 @@ def test_a_token_that_another_process_sends_meanwhile_is_not_sent(
 
     def check_and_let_another_process_send(
         store: CredentialStore, account: SavedAccount, stored: StoredCredentials
-    ) -> SavedAccount:
+    ) -> None:
         accounts.store_refresh_state(saved.id, attempt)
-        return ensure_writable(store, account, stored)
+        ensure_writable(store, account, stored)
 
     ensure_writable = CredentialStore.ensure_writable
     monkeypatch.setattr(CredentialStore, "ensure_writable", check_and_let_another_process_send)

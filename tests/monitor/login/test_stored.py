@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claude_usage_monitor.errors import SecretStoreUnavailable
-from claude_usage_monitor.monitor.login import shutdown
+from claude_usage_monitor.errors import CredentialsExpired, SecretStoreUnavailable
+from claude_usage_monitor.monitor.login import shutdown, stored
 from claude_usage_monitor.monitor.login.stored import (
     StoredCredentials,
     log_in_again,
@@ -200,6 +200,18 @@ def test_only_a_copy_of_claude_codes_login_is_updated_and_only_with_another_refr
     assert current.generation > generation
 
 
+def test_a_copy_that_another_process_changes_is_not_updated(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "LOCK_TIMEOUT", 0.1)
+    copy = save_account(server.issue("work"), "work", "claude-code")
+    before = refresh_token(copy)
+    other = registry().services.credentials
+    with registry().services.credentials.lock(copy), pytest.raises(CredentialsExpired):
+        other.update_copy(copy, server.issue("work"))
+    assert before == refresh_token(copy)
+
+
 @pytest.mark.parametrize(
     "login", [7, {}, {"refreshToken": 7}, {"refreshToken": ""}, {"refreshToken": "two words"}]
 )
@@ -224,8 +236,8 @@ def test_a_token_beside_the_login_of_claude_code_is_not_the_login(server: TokenS
 
 
 def test_credentials_are_the_same_after_storing_them(server: TokenServer) -> None:
-    stored = StoredCredentials(server.issue("work"), 3, Clock()().replace(microsecond=0))
-    assert stored == StoredCredentials.from_secret(stored.as_secret(), 3)
+    login = StoredCredentials(server.issue("work"), 3, Clock()().replace(microsecond=0))
+    assert login == StoredCredentials.from_secret(login.as_secret(), 3)
 
 
 def test_a_secret_with_unusable_content_is_an_empty_login() -> None:

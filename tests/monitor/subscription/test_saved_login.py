@@ -519,7 +519,7 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
             other.execute("BEGIN IMMEDIATE")
 
         server.after_rotation = lock
-        read(found, saved)
+        assert (41.0, None) == (five_hour(status := read(found, saved)), code(status))
         server.after_rotation = None
         other.execute("ROLLBACK")
     clock.advance(minutes=2)
