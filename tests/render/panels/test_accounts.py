@@ -95,24 +95,28 @@ def test_accounts_stay_in_order_and_hidden_ones_are_counted(
     statuses: Sequence[AccountStatus], width: int, height: int | None, shift: int
 ) -> None:
     """With any figures. The active account is never hidden."""
-    names = names_in(plain(statuses, width, height))
+    lines = plain(statuses, width, height)
+    names = names_in(lines)
     assert names == sorted(names)
     assert "Q00" in names
     shift %= len(statuses)
     shifted = [*statuses[shift:], *statuses[:shift]]
     assert names[:1] == names_in(plain(numbered(shifted), width, height))[:1]
     hidden = len(statuses) - len(names)
-    text = "\n".join(plain(statuses, width, height))
-    assert (hidden > 0) == (f"+{hidden}" in text)
+    assert (hidden > 0) == (f"+{hidden}" in "\n".join(lines))
     if height is None or height >= len(statuses):
         assert not hidden
 
 
-@given(st.integers(2, 50), st.integers(20, ONE_COLUMN), HEIGHTS)
+@given(
+    st.lists(st.just(NORMAL), min_size=2, max_size=50).map(numbered),
+    st.integers(20, ONE_COLUMN),
+    HEIGHTS,
+)
 def test_the_binding_window_is_shown_for_every_account_shown(
-    count: int, width: int, height: int | None
+    statuses: Sequence[AccountStatus], width: int, height: int | None
 ) -> None:
-    lines = plain(numbered([NORMAL] * count), width, height)
+    lines = plain(statuses, width, height)
     assert len(names_in(lines)) == sum(" 78" in line for line in lines)
 
 
