@@ -65,7 +65,7 @@ def test_every_frame_fits_its_pane(
     assert 1 <= len(lines) <= (height or len(lines))
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.sampled_from(sorted(panes.STATUSES)),
     st.sampled_from(panes.WIDTHS),

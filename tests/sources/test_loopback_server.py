@@ -47,6 +47,11 @@ class Site(LoopbackClient):
         return status_of(self.get(TARGET)) == 200
 
 
+@pytest.fixture(autouse=True)
+def _closes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback_server, "_POLL_INTERVAL", 0.005)
+
+
 @pytest.fixture
 def site(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Site]:
     """Return a running server, which never prints or logs anything."""

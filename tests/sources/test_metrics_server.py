@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
+from claude_usage_monitor.sources import metrics_server
 from claude_usage_monitor.sources.metrics_server import MetricsServer, Tls
 from tests.support.loopback import LoopbackClient, status_of
 
@@ -35,6 +36,11 @@ def serving(
     server.start()
     yield LoopbackClient(server.port)
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def _closes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "_POLL_INTERVAL", 0.005)
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ class TokenServer:
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(0.02), name="token server", daemon=True
+            target=lambda: self._server.serve_forever(0.005), name="token server", daemon=True
         )
 
     def __enter__(self) -> Self:

@@ -14,21 +14,17 @@ from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from claude_usage_monitor.store.settings import Mode
     from tests.support.login import Store
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, store: Store) -> Iterator[TokenServer]:
-    """A server, a login of Claude Code, and three saved accounts."""
+def server(server: TokenServer, store: Store) -> TokenServer:
+    """Return a server, with a login of Claude Code and three saved accounts."""
     store.login()
-    with TokenServer() as running:
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        for name in ("one", "two", "three"):
-            save_account(running.issue(name), name)
-        yield running
+    for name in ("one", "two", "three"):
+        save_account(server.issue(name), name)
+    return server
 
 
 def selection(*names: str, mode: Mode = "auto", every: bool = False) -> SelectedAccounts:

@@ -57,7 +57,7 @@ def check_seed(tmp_path: Path, seed: int) -> None:
     require_truth(grown, truth, *TABLES)
 
 
-@pytest.mark.parametrize("seed", range(1, 5))  # the others: tests/endurance
+@pytest.mark.parametrize("seed", [1, 2])  # the others: tests/endurance
 def test_sums_equal_the_truth_whatever_the_order_and_the_slices(tmp_path: Path, seed: int) -> None:
     check_seed(tmp_path, seed)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from claude_usage_monitor.monitor.live import poller as poller_module
 from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.monitor.reader import (
     MAX_PARALLEL_READS,
@@ -18,10 +21,24 @@ from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TIMEOUT = 60.0
 FIRST = AccountStatus(Account("claude-code"))
+
+
+@pytest.fixture(autouse=True)
+def _pollers_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let workers check the accounts more often than once a second, and end with the test."""
+    monkeypatch.setattr(poller_module, "_MAX_SLEEP_SECONDS", 0.02)
+    ending = threading.Event()
+    monkeypatch.setattr(poller_module, "shutting_down", ending)
+    before = set(threading.enumerate())
+    yield
+    ending.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
 
 
 def now() -> datetime:
@@ -182,7 +199,7 @@ def test_after_a_clock_jump_a_due_read_starts_at_once() -> None:
 
 
 def test_a_clock_set_back_does_not_delay_the_next_read() -> None:
-    reader = Scripted(wait=timedelta(seconds=1.5))
+    reader = Scripted(wait=timedelta(seconds=0.3))
     started(reader)
     reader.clock.ahead = timedelta(hours=-10)
     assert reader.second_read.wait(TIMEOUT)
@@ -281,4 +298,5 @@ def test_a_removed_account_leaves_nothing_in_memory() -> None:
     accounts.views = [["one"]]
     del accounts.readers["two"]
     accounts.changes += 1
+    wait_until(lambda: 1 == len(poller.statuses))
     wait_until(lambda: gc.collect() >= 0 and removed() is None)

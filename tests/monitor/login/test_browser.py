@@ -147,6 +147,7 @@ def scene(
     """Return a scene without a browser, which never prints anything."""
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(loopback_server, "_POLL_INTERVAL", 0.005)
     with TokenServer() as server:
         scene = Scene(server, tmp_path)
         yield scene

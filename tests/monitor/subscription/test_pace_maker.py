@@ -22,6 +22,7 @@ from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
+from tests.support.command import environ_running
 from tests.support.login import TOKEN, Store
 from tests.support.pace_maker import CANARY, PaceMakerFolder
 from tests.support.payloads import payload, usage_body
@@ -409,15 +410,23 @@ def test_the_frame_has_its_state(command: Command, login: Store, folder: PaceMak
     assert "╋" in shown
 
 
+# Accepts an interval below the least allowed one, which is 5 s.
+ANY_INTERVAL = """
+import claude_usage_monitor.cli.parser as parser
+parser._interval = float
+"""
+
+
 def test_the_live_dashboard_follows_its_changes(
-    command: Command, login: Store, folder: PaceMakerFolder
+    command: Command, login: Store, folder: PaceMakerFolder, tmp_path: Path
 ) -> None:
     folder.poll(utc_now())
     folder.decide(utc_now(), 35)
     before = folder.contents()
-    terminal = command.open("--interval", "5", rows=40)
+    environ = environ_running(tmp_path, ANY_INTERVAL)
+    terminal = command.open("--interval", "0.3", rows=40, environ=environ)
     terminal.wait_for("throttling, 35s")
-    terminal.read_for(1)
+    terminal.read_for(0.4)
     assert before == folder.contents()
     folder.decide(utc_now(), 0)
     terminal.wait_for("not throttling")

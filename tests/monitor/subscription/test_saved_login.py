@@ -49,7 +49,7 @@ from tests.support.token_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
     from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
@@ -59,11 +59,9 @@ FIGURES = {OURS: 41.0, THEIRS: 99.0}
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        running.figures |= FIGURES
-        monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", running.url)
-        yield running
+def server(server: TokenServer) -> TokenServer:
+    server.figures |= FIGURES
+    return server
 
 
 @pytest.fixture

@@ -52,6 +52,11 @@ class Callback(LoopbackClient):
         return self.outcome() == Secret(CODE)
 
 
+@pytest.fixture(autouse=True)
+def _closes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback_server, "_POLL_INTERVAL", 0.005)
+
+
 @pytest.fixture
 def callback() -> Iterator[Callback]:
     running = Callback()

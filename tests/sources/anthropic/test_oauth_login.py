@@ -59,7 +59,7 @@ from tests.support.token_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 CANARY = "canary-7c31d0"  # part of every secret that hostile servers receive
 REFRESH = Secret(f"sk-ant-ort01-{CANARY}")
@@ -67,12 +67,6 @@ NEUTRAL = "claude-usage-monitor/0"
 LOCAL = "http://localhost:1/callback"
 HTML = b"<!DOCTYPE html><title>Welcome to Hotel Wi-Fi</title>"
 ANSWER = {"access_token": "sk-ant-oat01-new", "refresh_token": "sk-ant-ort01-new"}
-
-
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        yield running
 
 
 def client_of(url: str, agent: str = NEUTRAL, total: float = PATIENCE) -> HttpClient:

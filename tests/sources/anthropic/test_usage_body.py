@@ -427,7 +427,7 @@ BODY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(BODY, st.sampled_from([20, 28, 40, 60]))
 def test_any_body_becomes_a_frame_or_our_own_error(body: dict[str, object], width: int) -> None:
     """Values of wrong types cause no other exception and no control character on the screen."""
