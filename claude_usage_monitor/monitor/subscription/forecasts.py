@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,10 @@ from claude_usage_monitor.store.state.windows.use_history import use_histories
 from claude_usage_monitor.usage.forecast.estimate import Forecaster
 from claude_usage_monitor.usage.limits.resets import ROUNDING
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
+
+# Accounts are read in parallel, and each history needs 200 KiB. Python computes forecasts no faster
+# in parallel.
+_one_at_a_time = threading.Lock()
 
 
 def with_new_forecasts(
@@ -32,7 +37,9 @@ def with_new_forecasts(
     windows = [window for window in usage.windows if not has_fallen(window)]
     starts = {key: instance.started_at for key, instance in instances.items()}
     zone = None if timezone == "local" else ZoneInfo(timezone)
-    forecaster = Forecaster(state.run(use_histories, identity, now), zone)
-    forecasts = forecaster.forecasts(windows, starts, now)
+    with _one_at_a_time:
+        forecaster = Forecaster(state.run(use_histories, identity, now), zone)
+        forecasts = forecaster.forecasts(windows, starts, now)
+        del forecaster  # before another read loads a history
     state.run(store_forecasts, identity, forecasts)
     return usage.with_forecasts(forecasts, now)

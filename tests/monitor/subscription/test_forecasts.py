@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,11 @@ import pytest
 from claude_usage_monitor import get_usage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.services import Services
+from claude_usage_monitor.monitor.subscription.forecasts import with_new_forecasts
 from claude_usage_monitor.store.settings import Settings
+from claude_usage_monitor.threads import run_all
 from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.forecast.estimate import Forecaster
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
 from tests.support.command import PROGRAM
 from tests.support.payloads import as_bytes, usage_body
@@ -91,10 +96,35 @@ def test_stored_forecasts_are_shown_without_the_estimator(api: Api, store: Store
     read()
     probe = (
         "import sys, claude_usage_monitor as c; c.get_usage();"
-        " print([n for n in sys.modules if 'forecast_estimate' in n or 'use_history' in n])"
+        " print([n for n in sys.modules if 'forecast.estimate' in n or 'use_history' in n])"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)
     assert b"[]" == done.stdout.strip()
+
+
+def test_forecasts_of_several_accounts_are_computed_one_at_a_time(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each needs memory for a history."""
+    running: list[Forecaster] = []
+    numbers: list[int] = []
+    compute = Forecaster.forecasts
+
+    def count_and_compute(forecaster: Forecaster, *arguments: Any) -> object:
+        running.append(forecaster)
+        time.sleep(0.05)  # for others to begin
+        numbers.append(len(running))
+        running.remove(forecaster)
+        return compute(forecaster, *arguments)
+
+    monkeypatch.setattr(Forecaster, "forecasts", count_and_compute)
+    store.login()
+    services = Services(os.environ, Settings(), Clock(), live=True)
+    usage = claude_code_reader(services).read(FIRST).usage
+    assert usage is not None
+    update = partial(with_new_forecasts, services.state, "identity", usage, utc_now(), "local")
+    run_all([update] * 3, "reader", 3)
+    assert [1] * 4 == numbers
 
 
 def test_the_library_returns_the_forecast(api: Api, store: Store) -> None:
