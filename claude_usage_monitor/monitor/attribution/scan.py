@@ -25,8 +25,10 @@ from claude_usage_monitor.store.transcripts.transcript_store import (
     path_hash,
 )
 
-_MAX_PARTS = 200  # of a transaction
-_MAX_BYTES = 64 << 20  # of a transaction
+# A transaction writes most pages of the table again, so that larger ones write less; the messages
+# of these limits need about 5 MB of memory.
+_MAX_PARTS = 500
+_MAX_BYTES = 128 << 20
 
 
 class Progress(NamedTuple):
@@ -85,7 +87,7 @@ def scan(
                 parts.append(Part(file.path, file.root, row, piece.messages, folders, main))
                 size = max(0, end.offset - offset)
                 offset, pending, done_bytes = end.offset, pending + size, done_bytes + size
-                messages += len(piece.messages)
+                messages += sum(map(len, piece.messages.values()))
                 if len(parts) >= _MAX_PARTS or pending >= _MAX_BYTES:
                     store.write(parts)
                     parts, pending = [], 0

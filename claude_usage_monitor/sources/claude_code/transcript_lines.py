@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import blake2b
 from io import BufferedReader
 from pathlib import Path
@@ -36,9 +35,10 @@ from claude_usage_monitor.sources.claude_code.transcript_types import (
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.attribution.messages import (
     FileKind,
-    Message,
+    MessageRow,
     Meter,
     Owner,
+    Sender,
 )
 
 CHUNK = 1 << 18  # bytes of one read; more would not fit in a processor's cache
@@ -48,6 +48,7 @@ _CHECKED = 256  # bytes before the offset that show whether a file was replaced
 # Inside a string, a backslash stands before the last quotation mark of each of these.
 _USAGE_MARKER = b'"output_tokens":'
 _OUTPUT_LENGTH = len(_USAGE_MARKER) + 14  # bytes: the marker, the largest `Count`, a delimiter
+_NO_OUTPUT = bytearray(b"-")  # never stands at a marker
 _FOLDER_MARKER = b'"cwd":'
 _ACCOUNT_MARKER = b'"type":"session-owner"'
 # Claude Code names the account when a session begins or is resumed: searching only the beginning of
@@ -55,8 +56,6 @@ _ACCOUNT_MARKER = b'"type":"session-owner"'
 _ACCOUNT_SEARCH = 1 << 16
 _SYNTHETIC = "<synthetic>"  # the model of a message that Claude Code wrote itself
 _OTHER_PROVIDERS = ("msg_vrtx_", "msg_bdrk_")
-_MAIN = FileKind.MAIN
-_LIMITS, _FAST, _OTHER_PROVIDER = map(int, Meter)  # SQLite stores plain integers much faster
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
@@ -82,7 +81,7 @@ class Slice(NamedTuple):
     usage that could not be read.
     """
 
-    messages: list[Message]
+    messages: dict[Sender, list[MessageRow]]
     folders: dict[str, str]
     main_session: str | None
     skipped_lines: int
@@ -92,9 +91,8 @@ class Slice(NamedTuple):
 def read_transcript(file: TranscriptFile, position: Position, buffer: bytearray) -> Iterator[Slice]:
     """Yield what was appended since a position; everything if the file was replaced.
 
-    All reads of a scan share the ``buffer``, which grows to a file's longest line. Raises OSError.
+    All reads of a scan share the ``buffer``, which grows to the longest line. Raises OSError.
     """
-    del buffer[CHUNK:]
     with open_regular_file(file.path) as opened:
         stream = cast("BufferedReader", opened)
         if position.offset and _checksum(stream, position.offset) != position.checksum:
@@ -104,19 +102,19 @@ def read_transcript(file: TranscriptFile, position: Position, buffer: bytearray)
         filled, begun = 0, position.offset
         while True:
             with memoryview(buffer) as view:
-                count = stream.readinto(view[filled:])
+                count = stream.readinto(view[filled : filled + CHUNK])
                 filled += count
                 used = buffer.rfind(b"\n", 0, filled) + 1
                 reader.read(buffer, view, used)
-            if filled == len(buffer) and not used:
+                if used:
+                    filled -= used
+                    view[:filled] = view[used : used + filled]
+            if filled == len(buffer):
                 if filled < _MAX_LINE:
                     buffer.extend(bytes(max(CHUNK, len(buffer))))
                 else:
                     reader.skip(filled)
                     filled = 0
-            elif used:
-                buffer[: filled - used] = buffer[used:filled]
-                filled -= used
             if count == 0 or reader.offset - begun >= _SLICE:
                 yield reader.result(_checksum(stream, reader.offset))
                 if count == 0:
@@ -143,7 +141,7 @@ class _Reader:
 
     def _begin(self) -> None:
         self._found: dict[str, Line] = {}  # the best line of each message, by the message's id
-        self._messages: list[Message] = []
+        self._messages: dict[Sender, list[MessageRow]] = {}
         self._folders: dict[str, str] = {}
         self._first_folder: str | None = None
         self._skipped = 0
@@ -174,15 +172,14 @@ class _Reader:
         if self.offset == self._begun:
             accounts = _accounts(buffer, view, min(end, _ACCOUNT_SEARCH))
         found, decode = self._found, LINE_DECODER.decode
-        last_id, last_id_at, last_output = b"", 0, bytearray()
+        last_id, last_id_at, last_output = b"", 0, _NO_OUTPUT
         at = 0
         while (hit := buffer.find(_USAGE_MARKER, at, end)) >= 0:
             start = buffer.rfind(b"\n", at, hit) + 1 or at
             at = buffer.find(b"\n", hit, end) + 1
-            output = buffer[hit : hit + _OUTPUT_LENGTH]
             # At least a third of the lines repeat the message of the line before with the same
             # output: they change nothing, and ignoring them here saves a tenth of a first read.
-            is_same_output = output == last_output and last_id_at > 0
+            is_same_output = buffer.startswith(last_output, hit)
             if is_same_output and buffer.startswith(last_id, start + last_id_at):
                 continue
             try:
@@ -199,7 +196,8 @@ class _Reader:
                 found, self._account = self._found, accounts.pop(0)[1]
             name = message.id or line.uuid
             last_id = b'"id":"%b"' % name.encode("utf-8", "surrogatepass")
-            last_id_at, last_output = buffer.find(last_id, start, hit) - start, output
+            last_id_at = buffer.find(last_id, start, hit) - start
+            last_output = buffer[hit : hit + _OUTPUT_LENGTH] if last_id_at > 0 else _NO_OUTPUT
             old = found.get(name)
             if old is None:
                 found[name] = line
@@ -233,38 +231,52 @@ class _Reader:
                 return
 
     def _finish_messages(self) -> None:
-        """Turn the best line of each message into a message."""
-        add = self._messages.append
+        """Turn the best line of each message into a row of its sender."""
+        # Finding the sender costs more than finding these fields again, the same for most lines.
+        rows_by_fields: dict[tuple[object, ...], list[MessageRow]] = {}
         for name, line in self._found.items():
             at = _seconds(line.timestamp)
             if not name or at is None:
                 self._skipped += 1
                 continue
-            api_message = cast("ApiMessage", line.message)
-            usage = cast("Usage", api_message.usage)
-            owner = self._owner_of(line)
-            meter = _FAST if usage.speed == "fast" else _LIMITS
-            if name.startswith(_OTHER_PROVIDERS):
-                meter = _OTHER_PROVIDER
-            model = _cleaned(api_message.model or "")
-            add(Message(_hashed(name), at, owner, model, meter, 1, *_tokens(usage)))
+            message = cast("ApiMessage", line.message)
+            usage = cast("Usage", message.usage)
+            fields = (
+                line.sessionId,
+                line.cwd,
+                line.isSidechain,
+                line.attributionAgent,
+                line.forkedFrom is None,
+                message.model,
+                usage.speed,
+                name.startswith(_OTHER_PROVIDERS),
+            )
+            rows = rows_by_fields.get(fields)
+            if rows is None:
+                rows = self._messages.setdefault(self._sender_of(line), [])
+                rows_by_fields[fields] = rows
+            rows.append(_row(name, at, 1, usage))
             for number, iteration in enumerate(usage.iterations or ()):
                 if iteration.type == "advisor_message":
-                    key = _hashed(f"{name} advisor {number}")
-                    advisor = _cleaned(iteration.model or "")
-                    add(Message(key, at, owner, advisor, meter, 0, *_tokens(iteration)))
+                    advisor = self._sender_of(line)._replace(model=clean(iteration.model or ""))
+                    row = _row(f"{name} advisor {number}", at, 0, iteration)
+                    self._messages.setdefault(advisor, []).append(row)
         self._found = {}
 
-    def _owner_of(self, line: Line) -> Owner:
+    def _sender_of(self, line: Line) -> Sender:
+        message = cast("ApiMessage", line.message)
         kind, agent = self._kind, ""
-        if kind is not _MAIN or line.isSidechain:
+        if kind is not FileKind.MAIN or line.isSidechain:
             kind = kind or FileKind.SUBAGENT
             agent = line.attributionAgent or self._agent_type()
-        session, is_copy = line.sessionId or self._session, line.forkedFrom is not None
-        owner = _owner(session, kind, agent, is_copy, self._account)
-        if line.cwd and owner.session not in self._folders:
-            self._folders[owner.session] = project_of(line.cwd)
-        return owner
+        session, is_copy = clean(line.sessionId or self._session), line.forkedFrom is not None
+        if line.cwd:
+            self._folders.setdefault(session, project_of(line.cwd))
+        owner = Owner(session, kind, clean(agent), is_copy, self._account)
+        meter = Meter.FAST if cast("Usage", message.usage).speed == "fast" else Meter.LIMITS
+        if (message.id or "").startswith(_OTHER_PROVIDERS):
+            meter = Meter.OTHER_PROVIDER
+        return Sender(owner, clean(message.model or ""), meter)
 
     def _agent_type(self) -> str:
         if self._agent is None:
@@ -296,30 +308,9 @@ def _accounts(buffer: bytearray, view: memoryview, end: int) -> list[tuple[int, 
     return accounts
 
 
-@lru_cache(maxsize=4096)
-def _cleaned(raw: str) -> str:
-    return clean(raw)
-
-
-@lru_cache(maxsize=4096)
-def _owner(
-    session: str,
-    kind: FileKind,
-    agent: str,
-    forked: bool,  # noqa: FBT001 - a key of the cache
-    account: str | None,
-) -> Owner:
-    return Owner(clean(session), kind, clean(agent), forked, account)
-
-
 def _identity(account: str, organization: str | None) -> str:
     """Return the identity as `usage.profile.Profile.identity` writes it."""
     return clean(f"{account}/{organization}" if organization else account)
-
-
-def _hashed(name: str) -> int:
-    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 def _seconds(timestamp: str) -> int | None:
@@ -332,8 +323,8 @@ def _seconds(timestamp: str) -> int | None:
     return int(seconds) if _EARLIEST <= seconds < _LATEST else None
 
 
-def _tokens(usage: Counts) -> tuple[int, int, int, int, int, int]:
-    """Return the counts in the order of `Message`."""
+def _row(name: str, at: int, messages: int, usage: Counts) -> MessageRow:
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     nested, searches = usage.cache_creation, usage.server_tool_use
     hour = minutes = 0
     if nested is not None:
@@ -342,6 +333,9 @@ def _tokens(usage: Counts) -> tuple[int, int, int, int, int, int]:
     # Versions before 2.1.152 wrote 0 in the flat field, although the nested ones were not 0.
     rest = (usage.cache_creation_input_tokens or 0) - hour
     return (
+        int.from_bytes(digest, "big", signed=True),
+        at,
+        messages,
         usage.input_tokens or 0,
         usage.output_tokens or 0,
         usage.cache_read_input_tokens or 0,

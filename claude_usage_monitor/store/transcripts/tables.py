@@ -75,6 +75,7 @@ TABLES = """
         PRIMARY KEY (account, key)
     ) WITHOUT ROWID
 """
+_COLUMNS = ("id", "at", *Tokens._fields, "owner", "model", "meter")
 _MERGED = (
     "owner",
     "model",
@@ -87,7 +88,7 @@ _MERGED = (
     "searches",
 )
 UPSERT = f"""
-    INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO message ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" for _ in _COLUMNS)})
     ON CONFLICT DO UPDATE SET at = min(at, excluded.at), output = max(output, excluded.output),
     ({", ".join(_MERGED)}) = (
         SELECT {", ".join(f"iif(is_better, excluded.{name}, message.{name})" for name in _MERGED)}

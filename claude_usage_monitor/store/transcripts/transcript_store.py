@@ -34,7 +34,13 @@ from claude_usage_monitor.store.transcripts.tables import (
     create_tables,
 )
 from claude_usage_monitor.usage.attribution.attribution import Rise, Window
-from claude_usage_monitor.usage.attribution.messages import Message, Owner, Tokens, Use
+from claude_usage_monitor.usage.attribution.messages import (
+    MessageRow,
+    Owner,
+    Sender,
+    Tokens,
+    Use,
+)
 
 RETENTION_SECONDS = 366 * 86_400
 _BUSY_TIMEOUT = 10.0  # seconds; another process commits a part of its read every second or so
@@ -63,7 +69,7 @@ class Part(NamedTuple):
     path: str
     root: str
     file: StoredFile
-    messages: Sequence[Message]
+    messages: Mapping[Sender, Sequence[MessageRow]]
     folders: Mapping[str, str]
     main_session: str | None
 
@@ -123,24 +129,23 @@ class TranscriptStore:
             on_error.callback(self._names.clear)
             on_error.callback(self._owners.clear)
             with transaction(self._connection):
-                messages: list[Message] = []
+                rows: list[MessageRow] = []
                 for part in parts:
                     self._write_part(part)
-                    messages += part.messages
+                    for sender, messages in part.messages.items():
+                        sender_ids = (
+                            self._owner_id(sender.owner, part),
+                            self._name_id(sender.model),
+                            int(sender.meter),
+                        )
+                        rows += [row + sender_ids for row in messages]
                 # In the order of the table, neighbors are on the same page.
-                messages.sort(key=itemgetter(0))
-                owners, models = self._owners, self._names
-                self._connection.executemany(
-                    UPSERT,
-                    (
-                        (key, at, owners[owner], models.get(model, 0), *counts)
-                        for key, at, owner, model, *counts in messages
-                    ),
-                )
+                rows.sort(key=itemgetter(0))
+                self._connection.executemany(UPSERT, rows)
             on_error.pop_all()
 
     def _write_part(self, part: Part) -> None:
-        """Store a part without its messages, and the names that they need."""
+        """Store a part without its messages."""
         file = part.file
         for session, project in part.folders.items():
             self._write_session(session, project, part)
@@ -154,9 +159,6 @@ class TranscriptStore:
                 file.skipped_lines,
             ),
         )
-        for owner, model in {message[2:4] for message in part.messages}:
-            self._write_owner(owner, part)
-            self._name_id(model)
 
     def _write_session(self, session: str, project: str, part: Part) -> None:
         self._connection.execute(
@@ -174,9 +176,10 @@ class TranscriptStore:
             ),
         )
 
-    def _write_owner(self, owner: Owner, part: Part) -> None:
-        if owner in self._owners:
-            return
+    def _owner_id(self, owner: Owner, part: Part) -> int:
+        found = self._owners.get(owner)
+        if found is not None:
+            return found
         if owner.session not in part.folders:
             self._write_session(owner.session, "", part)
         (session,) = self._connection.execute(
@@ -196,11 +199,13 @@ class TranscriptStore:
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (*columns, rank),
         )
-        (self._owners[owner],) = self._connection.execute(
+        (found,) = self._connection.execute(
             "SELECT id FROM owner WHERE session = ? AND kind = ? AND agent = ? AND forked = ?"
             " AND account = ?",
             columns,
         ).fetchone()
+        self._owners[owner] = int(found)
+        return self._owners[owner]
 
     def _name_id(self, text: str | None) -> int:
         """Return the id of a name, 0 for none."""

@@ -1,7 +1,7 @@
 """Messages of the API as transcripts record them: who sent them, and how many tokens they used."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class FileKind(IntEnum):
@@ -51,26 +51,21 @@ class Tokens(NamedTuple):
     searches: int = 0
 
 
-class Message(NamedTuple):
-    """What one message used.
+class Sender(NamedTuple):
+    """What the messages of a conversation have in common."""
 
-    ``id`` is a hash of the API's id, ``at`` the second (since the epoch) of its first line. An
-    advisor's answer inside a message has its own row, with ``messages`` 0. The counts are those of
-    `Tokens`, flat because a first read makes tens of thousands of these.
-    """
-
-    id: int
-    at: int
     owner: Owner
     model: str
-    meter: int
-    messages: int
-    input: int
-    output: int
-    cache_read: int
-    cache_write_5m: int
-    cache_write_1h: int
-    searches: int
+    meter: Meter
+
+
+MessageRow: TypeAlias = tuple[int, ...]
+"""What one message used: its id, its time, and its counts in the order of `Tokens`.
+
+The id is a hash of the API's id, the time the second (since the epoch) of its first line. An
+advisor's answer inside a message has its own row, with ``messages`` 0. It is a plain tuple of
+integers, because a first read makes tens of thousands and the garbage collector skips these.
+"""
 
 
 class Use(NamedTuple):

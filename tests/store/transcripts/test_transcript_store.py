@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import stat
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,15 @@ from claude_usage_monitor.store.transcripts.transcript_store import (
     delete_transcripts,
 )
 from claude_usage_monitor.usage.attribution.attribution import Rise, Window
-from claude_usage_monitor.usage.attribution.messages import FileKind, Message, Meter, Owner, Use
+from claude_usage_monitor.usage.attribution.messages import (
+    FileKind,
+    MessageRow,
+    Meter,
+    Owner,
+    Sender,
+    Tokens,
+    Use,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,15 +43,26 @@ def store(tmp_path: Path) -> Iterator[TranscriptStore]:
     opened.close()
 
 
+class Message(NamedTuple):
+    owner: Owner
+    id: int
+    at: int
+    tokens: Tokens
+
+
 def message(output: int = 10, at: int = 1000, owner: Owner | None = None, key: int = 1) -> Message:
     owner = owner or Owner("s", FileKind.MAIN)
-    return Message(key, at, owner, "claude-opus-5", Meter.LIMITS, 1, output, output, 5, 0, 7, 0)
+    return Message(owner, key, at, Tokens(1, output, output, 5, 0, 7, 0))
 
 
 def part(*messages: Message, path: str = "/p/s.jsonl", mtime: int = 50, main: bool = True) -> Part:
     session = messages[0].owner.session if messages else "s"
     file = StoredFile(1, 100, mtime * 10**9, 100, 7, None, has_folder=True)
-    return Part(path, "/p", file, messages, {session: "/work/atlas"}, session if main else None)
+    rows: dict[Sender, list[MessageRow]] = {}
+    for owner, key, at, tokens in messages:
+        sender = Sender(owner, "claude-opus-5", Meter.LIMITS)
+        rows.setdefault(sender, []).append((key, at, *tokens))
+    return Part(path, "/p", file, rows, {session: "/work/atlas"}, session if main else None)
 
 
 def only(store: TranscriptStore) -> Use:
@@ -157,9 +176,7 @@ def test_ended_windows_come_back_until_they_are_old(store: TranscriptStore) -> N
 
 def test_a_rebuilt_cache_of_a_main_conversation(store: TranscriptStore) -> None:
     def turn(at: int, read: int, write: int, owner: Owner = MAIN) -> Message:
-        return message(at=at, key=at, owner=owner)._replace(
-            input=1, cache_read=read, cache_write_1h=write
-        )
+        return Message(owner, at, at, Tokens(1, 1, 10, read, cache_write_1h=write))
 
     agent = Owner("s", FileKind.SUBAGENT)
     turns = [
