@@ -80,18 +80,25 @@ def test_drain_waits_for_no_task_that_starts_later() -> None:
     end.set()
 
 
-def test_drain_stores_pending_logins_and_tries_again_until_it_succeeds() -> None:
+@pytest.mark.parametrize(("grace", "announced"), [(0.0, ["Work"]), (3600.0, [])])
+def test_drain_tries_to_store_pending_logins_until_it_succeeds_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, grace: float, announced: list[str]
+) -> None:
+    """It says nothing if that takes no longer than the grace period."""
+    monkeypatch.setattr(shutdown, "_GRACE_SECONDS", grace)
+    monkeypatch.setattr(shutdown, "_RETRY_INTERVAL", 0.0)
+
     class Writer:
         attempts = 0
 
         def store_pending(self) -> list[str]:
             self.attempts += 1
-            return ["Work"] if self.attempts < 3 else []
+            return ["Work"] if self.attempts < 4 else []
 
     writer, names = Writer(), list[str]()
     register(writer)
     assert drain(PATIENCE, names.extend)
-    assert (3, ["Work"]) == (writer.attempts, names)
+    assert (4, announced) == (writer.attempts, names)
 
 
 def test_the_timeout_is_longer_than_a_request_may_take() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +17,15 @@ from claude_usage_monitor.monitor.login.stored import (
     parse_credentials,
 )
 from claude_usage_monitor.store.accounts.account_store import AccountStore
-from claude_usage_monitor.store.paths import locks_path, secrets_path
+from claude_usage_monitor.store.paths import accounts_path, locks_path, secrets_path
+from claude_usage_monitor.store.secrets.secret_store import SecretStore, StoredSecret
 from claude_usage_monitor.usage.secret import Secret
 from tests.support.payloads import as_bytes
 from tests.support.saved import Clock, read, refresh_token, registry, save_account
 from tests.support.token_server import TokenServer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
@@ -85,6 +89,62 @@ def test_a_pending_login_is_dropped_when_a_newer_one_was_stored(
         read(found, saved)
     assert None is found.services.credentials.pending_problem(saved.id)
     assert token == refresh_token(saved)
+
+
+def lock_list(stack: ExitStack) -> None:
+    """Let another process lock the list of accounts."""
+    other = sqlite3.connect(accounts_path(os.environ), isolation_level=None)
+    stack.enter_context(closing(other))
+    other.execute("BEGIN IMMEDIATE")
+
+
+def test_a_login_is_stored_although_the_list_of_accounts_is_locked_then(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.accounts_file.BUSY_TIMEOUT", 0.05)
+    saved, refreshed = expired(server), StoredCredentials(server.issue("work"))
+    write = SecretStore.write
+    with ExitStack() as stack:
+
+        def write_and_lock(
+            store: SecretStore, account_id: str, content: Mapping[str, object]
+        ) -> StoredSecret:
+            secret = write(store, account_id, content)
+            lock_list(stack)
+            return secret
+
+        monkeypatch.setattr(SecretStore, "write", write_and_lock)
+        result = registry().services.credentials.store_refreshed(saved, refreshed, "used up")
+    assert refreshed.credentials == result.credentials
+    assert refreshed.refresh_token == Secret(refresh_token(saved))
+
+
+def test_a_login_is_pending_although_the_list_of_accounts_is_locked(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude_usage_monitor.store.accounts.accounts_file.BUSY_TIMEOUT", 0.05)
+    saved, refreshed = expired(server), StoredCredentials(server.issue("work"))
+    credentials = registry().services.credentials
+    with ExitStack() as stack:
+        lock_list(stack)
+        credentials.store_refreshed(saved, refreshed, "used up")
+    assert refreshed == credentials.load(saved)
+    assert [] == credentials.store_pending()
+    assert refreshed.refresh_token == Secret(refresh_token(saved))
+
+
+def test_a_pending_login_stays_pending_while_another_process_refreshes_its_account(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "LOCK_TIMEOUT", 0.1)
+    saved = expired(server)
+    credentials = registry().services.credentials
+    block_writes()
+    credentials.store_refreshed(saved, StoredCredentials(server.issue("work")), None)
+    allow_writes()
+    with registry().services.credentials.lock(saved):
+        assert ["work"] == credentials.store_pending()
+    assert [] == credentials.store_pending()
 
 
 def test_a_pending_login_is_loaded_instead_of_the_stored_one(server: TokenServer) -> None:
