@@ -114,8 +114,8 @@ class Alerting:
 
     def _claim(self, identity: str, holding: Sequence[Alert], now: datetime) -> list[Alert]:
         """Return the alerts to send now, of those that hold."""
-        claimed = self._state.run(store.claim, identity, holding, now)
-        if is_quiet(self._settings.quiet, now, self._clock_style):
-            self._state.run(store.hold_back, identity, claimed)
+        quiet = is_quiet(self._settings.quiet, now, self._clock_style)
+        claimed = self._state.run(store.claim, identity, holding, now, quiet=quiet)
+        if quiet:
             return []
         return [*self._state.run(store.release, identity, holding, with_figures=True), *claimed]

@@ -63,9 +63,11 @@ class AccountAlerts:
             if window.utilization
         )  # new figures are shown before they are stored
         has_figures = stored and not status.stale(now)
-        claimed = self._state.run(store.claim, identity, holding, now, with_figures=has_figures)
-        if is_quiet(self._settings.quiet, now, self._clock_style):
-            self._state.run(store.hold_back, identity, claimed)
+        quiet = is_quiet(self._settings.quiet, now, self._clock_style)
+        claimed = self._state.run(
+            store.claim, identity, holding, now, quiet=quiet, with_figures=has_figures
+        )
+        if quiet:
             return []
         held = self._state.run(store.release, identity, holding, with_figures=has_figures)
         return [*held, *claimed]

@@ -13,17 +13,19 @@ from claude_usage_monitor.usage.alerts import Alert
 _BASELINE = "baseline"
 
 
-def claim(
+def claim(  # noqa: PLR0913 - one transaction decides and stores all
     connection: sqlite3.Connection,
     identity: str,
     alerts: Sequence[Alert],
     now: datetime,
     *,
+    quiet: bool = False,
     with_figures: bool = True,
 ) -> list[Alert]:
-    """Claim the alerts that no process has sent or held back, and return them.
+    """Claim the alerts that no process has sent or held back, and return those to send.
 
-    Conditions that hold when an account's first figures arrive are claimed, but not returned.
+    In ``quiet`` hours none is sent: the claimed ones are stored until `release`. Conditions that
+    hold when an account's first figures arrive are claimed, but neither sent nor stored.
     ``with_figures`` is whether the account has figures.
     """
     is_known = _is_known(connection, identity)
@@ -39,7 +41,12 @@ def claim(
                 claimed.append(alert)
             for rule in alert.also:
                 _insert(connection, identity, alert.instance, rule, now)
-    return [] if is_new else claimed
+        if quiet and not is_new:
+            connection.executemany(
+                "INSERT OR IGNORE INTO held_alert VALUES (?, ?, ?)",
+                [(identity, alert.instance, alert.rule) for alert in claimed],
+            )
+    return [] if is_new or quiet else claimed
 
 
 def instances(connection: sqlite3.Connection, identity: str, rule: str) -> frozenset[str]:
@@ -48,15 +55,6 @@ def instances(connection: sqlite3.Connection, identity: str, rule: str) -> froze
         "SELECT instance FROM alert WHERE account = ? AND rule = ?", (identity, rule)
     )
     return frozenset(str(instance) for (instance,) in rows)
-
-
-def hold_back(connection: sqlite3.Connection, identity: str, alerts: Sequence[Alert]) -> None:
-    """Store claimed alerts until the quiet hours end."""
-    if alerts:
-        connection.executemany(
-            "INSERT OR IGNORE INTO held_alert VALUES (?, ?, ?)",
-            [(identity, alert.instance, alert.rule) for alert in alerts],
-        )
 
 
 def release(

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from claude_usage_monitor.store.state.alerts import claim, hold_back, release
+import pytest
+
+from claude_usage_monitor.store.state.alerts import claim, release
 from claude_usage_monitor.store.state.state_file import open_in_memory, open_state_file
 from claude_usage_monitor.usage.alerts import Alert
 
@@ -90,7 +93,7 @@ def test_a_milder_level_is_not_sent_after_a_higher_one() -> None:
 def test_alerts_of_quiet_hours_are_released_once_if_they_still_hold(tmp_path: Path) -> None:
     first = open_state_file(tmp_path / "state.db").connection
     claim(first, ADA, [], NOW)
-    hold_back(first, ADA, claim(first, ADA, [alert("1"), alert("2"), alert("3")], NOW))
+    assert [] == claim(first, ADA, [alert("1"), alert("2"), alert("3")], NOW, quiet=True)
     first.close()  # the process that held them back ends
     second = open_state_file(tmp_path / "state.db").connection
     holding = [alert("1")._replace(text="one"), alert("3")._replace(text="three"), alert("4")]
@@ -100,9 +103,22 @@ def test_alerts_of_quiet_hours_are_released_once_if_they_still_hold(tmp_path: Pa
     assert [] == release(second, ADA, holding, with_figures=True)
 
 
+def test_an_alert_of_quiet_hours_is_claimed_only_if_it_is_stored() -> None:
+    """A process may be killed between two transactions."""
+    connection = open_in_memory().connection
+    claim(connection, ADA, [], NOW)
+    connection.execute("ALTER TABLE held_alert RENAME TO away")
+    with pytest.raises(sqlite3.OperationalError):
+        claim(connection, ADA, [alert("1")], NOW, quiet=True)
+    connection.execute("ALTER TABLE away RENAME TO held_alert")
+    assert [] == claim(connection, ADA, [alert("1")], NOW, quiet=True)
+    assert [alert("1")] == release(connection, ADA, [alert("1")], with_figures=True)
+
+
 def test_without_figures_only_what_still_holds_is_released() -> None:
     connection = open_in_memory().connection
-    hold_back(connection, ADA, [alert("1"), alert("login")])
+    claim(connection, ADA, [], NOW)
+    claim(connection, ADA, [alert("1"), alert("login")], NOW, quiet=True)
     (sent,) = release(connection, ADA, [alert("login")], with_figures=False)
     assert "login" == sent.instance
     (sent,) = release(connection, ADA, [alert("1")], with_figures=True)
