@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from claude_usage_monitor.usage.limits.windows import Usage as Usage
     from claude_usage_monitor.usage.limits.windows import UsageWindow as UsageWindow
     from claude_usage_monitor.usage.money.spend import Spend as Spend
-    from claude_usage_monitor.usage.profile import Profile as Profile
     from claude_usage_monitor.usage.status import Account as Account
     from claude_usage_monitor.usage.status import AccountStatus as AccountStatus
     from claude_usage_monitor.usage.status import Problem as Problem
+    from claude_usage_monitor.usage.status import Profile as Profile
     from claude_usage_monitor.usage.throttling import Throttling as Throttling
 
 __version__ = "0.1.0"
@@ -76,7 +76,7 @@ _HOMES = {
     "PastWindow": "usage.limits.history",
     "PermissionDenied": "errors",
     "Problem": "usage.status",
-    "Profile": "usage.profile",
+    "Profile": "usage.status",
     "RateLimited": "errors",
     "RefreshTokenRevoked": "errors",
     "SecretStoreUnavailable": "errors",

@@ -276,7 +276,7 @@ def _value(schema: Schema, value: object, now: datetime) -> object:
     """Return a value by its schema; unknown stays ``None``, and a written object as it is."""
     if callable(value):
         value = value(now)
-    if value is None or isinstance(value, dict):
+    if value is None or isinstance(value, (str, int, dict)):
         return value
     if "properties" in schema:
         return object_of(schema, value, now)

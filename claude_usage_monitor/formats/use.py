@@ -23,6 +23,7 @@ from claude_usage_monitor.usage.attribution.shown import error_text
 from claude_usage_monitor.usage.attribution.window_use import UseRow
 from claude_usage_monitor.usage.durations import clock_time, countdown, date_and_time
 from claude_usage_monitor.usage.limits.windows import percent_text
+from claude_usage_monitor.usage.money.money import compact
 
 ELSEWHERE = "elsewhere"
 NOTHING = "No use of Claude Code was found on this computer in this time."
@@ -78,7 +79,7 @@ def _table(report: UseReport, options: FormatOptions) -> list[str]:
         labels, values = [*labels, ELSEWHERE], [*values, report.elsewhere]
         tokens, prices = [*tokens, None], [*prices, ""]
     wide = options.width >= _MIN_WIDE
-    counts = [_count(each) for each in tokens]
+    counts = ["" if each is None else compact(sum(each[1:6])) for each in tokens]
     price = max([len("list price"), *map(len, prices)])
     right = _GAP + 8 + _GAP + price if wide else 0
     unit = "points" if report.window else "share"
@@ -157,16 +158,6 @@ def _sparkline(report: UseReport, options: FormatOptions) -> str:
     highest = max(shown) or 1.0
     glyphs = _ASCII_SPARKS if options.ascii else _SPARKS
     return "".join(glyphs[min(7, int(value / highest * 8))] for value in shown)
-
-
-def _count(tokens: Tokens | None) -> str:
-    if tokens is None:
-        return ""
-    total = sum(tokens[1:6])
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if total >= size:
-            return f"{total / size:.1f}{unit}"
-    return str(total)
 
 
 def _price(row: UseRow) -> str:

@@ -12,8 +12,7 @@ from claude_usage_monitor.sources.demo import PROFILE, demo_usage, demo_use
 from claude_usage_monitor.sources.demo_history import demo_history
 from claude_usage_monitor.sources.demo_organization import demo_spend
 from claude_usage_monitor.store.settings import Mode
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem, Profile
 
 if TYPE_CHECKING:  # as in history_view
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range

@@ -9,7 +9,7 @@ from decimal import Decimal
 from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.windows import ExtraUsage, Usage, UsageWindow, mark_binding
-from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Profile
 
 PROFILE = Profile(
     display_name="Ada",

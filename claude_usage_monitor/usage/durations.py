@@ -78,12 +78,7 @@ def due_in(span: timedelta) -> str:
 
 def span_in_words(span: timedelta) -> str:
     """Return the span in its largest unit: ``1 minute``, ``12 minutes``, ``3 days``."""
-    seconds = max(0, int(span.total_seconds()))
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size or size == 1:
-            count = seconds // size
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    raise AssertionError  # the last size always matches
+    return " ".join(countdown_phrase(span).split()[:2])
 
 
 def parse_duration(text: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""The status of an account: its last good reading, and what has gone wrong since."""
+"""An account: who it is, its plan, its last good reading, and what has gone wrong since."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -11,7 +11,6 @@ from claude_usage_monitor.errors import (
     error_of,
 )
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.profile import Profile
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.attribution.shown import WindowUse
@@ -25,6 +24,16 @@ Kind = Literal["code", "console"]
 
 STALE_INTERVALS = 3
 MIN_STALE_INTERVAL = timedelta(seconds=300)
+
+_TYPES = {
+    "claude_max": "Max",
+    "claude_pro": "Pro",
+    "claude_team": "Team",
+    "claude_enterprise": "Enterprise",
+    "claude_free": "Free",
+}
+_ORGANIZATION_PLANS = ("Team", "Enterprise")
+_SEATS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
 
 
 class Account(NamedTuple):
@@ -40,6 +49,28 @@ class Account(NamedTuple):
 # The accounts that exist without being added, where their credential does.
 CLAUDE_CODE = Account("claude-code")
 CONSOLE = Account("console", "console")
+
+
+class Profile(NamedTuple):
+    """The person, organization and plan of an account; each field is ``None`` if unknown.
+
+    ``plan`` is a label such as ``Max 5x``.
+    """
+
+    display_name: str | None = None
+    email: str | None = None
+    organization: str | None = None
+    plan: str | None = None
+    rate_limit_tier: str | None = None
+    account_uuid: str | None = None
+    organization_uuid: str | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """The key of the account's limits: a person has separate limits in each organization."""
+        if self.account_uuid is None or self.organization_uuid is None:
+            return self.account_uuid
+        return f"{self.account_uuid}/{self.organization_uuid}"
 
 
 class Problem(NamedTuple):
@@ -152,6 +183,33 @@ class AccountStatus(NamedTuple):
             return None
         until = throttling.backoff_until
         return until if until is not None and until <= next_read_at else None
+
+
+def plan_label(
+    plan_type: str | None,
+    rate_limit_tier: str | None = None,
+    seat_tier: str | None = None,
+) -> str | None:
+    """Return the plan's label: ``Max 5x``, ``Team Premium``, ``Pro``.
+
+    ``plan_type`` is ``claude_max`` or, as Claude Code stores it, ``max``. It decides, not the
+    tier: an Enterprise plan may have a Max tier. An unknown type is returned as it is. ``Ultra`` is
+    used only where the API says ``ultra``.
+    """
+    name = _TYPES.get(f"claude_{(plan_type or '').removeprefix('claude_')}")
+    names_ultra = "ultra" in f"{plan_type} {rate_limit_tier}".casefold()
+    if names_ultra and name not in _ORGANIZATION_PLANS:
+        return "Ultra"
+    if not plan_type:
+        return None
+    if name is None:
+        return plan_type
+    _, _, multiplier = (rate_limit_tier or "").partition("max_")  # as in default_claude_max_20x
+    if name == "Max" and multiplier.endswith("x") and multiplier[:-1].isdecimal():
+        return f"Max {multiplier}"
+    if name == "Team" and seat_tier:
+        return _SEATS.get(seat_tier, f"Team {seat_tier}")
+    return name
 
 
 def name_key(name: str) -> str:

@@ -15,8 +15,7 @@ from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import Amounts, UsageWindow
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem, Profile
 from tests.support.payloads import NOW, as_bytes, payload, usage_body
 from tests.support.spends import LIMITED, NO_COSTS
 from tests.support.spends import OVER_BUDGET as ORGANIZATION

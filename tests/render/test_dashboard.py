@@ -21,8 +21,7 @@ from claude_usage_monitor.render.panels.limits import NO_LIMITS
 from claude_usage_monitor.render.theme import RenderOptions, theme_for
 from claude_usage_monitor.sources.text import clean
 from claude_usage_monitor.usage.limits.pace import Forecast, WorkWeek
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Account
+from claude_usage_monitor.usage.status import Account, Profile
 from tests.support import panes
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, ONCE, PLAIN, SIZES, frame_lines, frame_text, frames_of

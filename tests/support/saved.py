@@ -13,8 +13,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus, Profile
 from tests.support.token_server import email_of, uuid_of
 
 if TYPE_CHECKING:

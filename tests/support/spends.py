@@ -18,8 +18,7 @@ from claude_usage_monitor.usage.money.spend import (
     UserSpend,
     You,
 )
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem, Profile
 from tests.support.payloads import NOW
 
 _WEEK = ("230", "262", "281.5", "254", "190.25", "41.1", "23")  # Monday first

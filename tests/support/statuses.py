@@ -18,8 +18,7 @@ from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.limits.pace import Forecast
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
 from claude_usage_monitor.usage.limits.windows import UsageWindow
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem, Profile
 from claude_usage_monitor.usage.throttling import (
     Gap,
     GapReason,

@@ -21,7 +21,8 @@ from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats import use
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
+from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
+from claude_usage_monitor.monitor.accounts.selection import selected
 from claude_usage_monitor.monitor.attribution.read_use import read_use
 from claude_usage_monitor.monitor.attribution.report import ReportRequest
 from claude_usage_monitor.monitor.attribution.scan import Progress
@@ -99,10 +100,10 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         style.zone,
         settings.hide_names,
     )
+    names = () if options.account is None else (options.account,)
+    (listed, *_) = selected(registry, names, "code")
     with _progress() as progress:
-        read = read_use(
-            registry, _account(registry, options.account), request, output.note, progress
-        )
+        read = read_use(registry, listed, request, output.note, progress)
     report, status = read.report, read.status
     if settings.hide_names:
         (status,) = hidden([status])
@@ -120,15 +121,6 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     if not read.found or options.since or options.until:
         return ExitCode.OK  # no figures are shown
     return _exit_code(status, now, style)
-
-
-def _account(registry: AccountRegistry, name: str | None) -> ListedAccount:
-    """Return the named account, else the active subscription."""
-    if name is not None:
-        return registry.find(name)
-    accounts = registry.all_accounts()
-    code = [listed for listed in accounts if listed.account.kind == "code"]
-    return next((listed for listed in code if listed.account.active), code[0])
 
 
 def _exit_code(status: AccountStatus, now: datetime, style: ClockStyle) -> int:

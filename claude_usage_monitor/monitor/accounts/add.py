@@ -35,9 +35,8 @@ from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 from claude_usage_monitor.sources.claude_code import global_config
 from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import Account, Kind
+from claude_usage_monitor.usage.status import Account, Kind, Profile
 
 
 class Added(NamedTuple):

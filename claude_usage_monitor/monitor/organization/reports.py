@@ -35,8 +35,8 @@ from claude_usage_monitor.store.state.reports import (
 )
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.threads import run_in_thread
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import Profile
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient

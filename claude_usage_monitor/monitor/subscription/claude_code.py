@@ -24,8 +24,7 @@ from claude_usage_monitor.sources.claude_code import credentials_file, global_co
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import CLAUDE_CODE, Account
+from claude_usage_monitor.usage.status import CLAUDE_CODE, Account, Profile
 
 _SET_TOKEN_AGAIN = f"Set {credentials_file.TOKEN_VARIABLE} to a new token, or unset it."
 _MAX_CLOCK_DIFFERENCE = timedelta(seconds=90)

@@ -39,9 +39,8 @@ from claude_usage_monitor.store.paths import transcripts_path
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem, Profile
 
 if TYPE_CHECKING:
     from claude_usage_monitor.monitor.subscription.history import AccountHistory

@@ -43,8 +43,7 @@ from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Account
+from claude_usage_monitor.usage.status import Account, Profile
 
 _STORE_RETRY_INTERVAL = timedelta(seconds=30)  # between two reads of a locked keyring
 _ORIGINS = {"keyring": "saved login (keyring)", "file": "saved login (encrypted file)"}

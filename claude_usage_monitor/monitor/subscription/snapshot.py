@@ -8,8 +8,7 @@ from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.store.state.state_store import StateStore
-from claude_usage_monitor.usage.profile import Profile, plan_label
-from claude_usage_monitor.usage.status import Account, Problem
+from claude_usage_monitor.usage.status import Account, Problem, Profile, plan_label
 
 if TYPE_CHECKING:  # `--json` takes 4 ms less if there is no Pace Maker
     from claude_usage_monitor.usage.throttling import Throttling

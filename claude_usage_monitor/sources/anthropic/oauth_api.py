@@ -24,8 +24,8 @@ from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.sources.values import boolean, json_object, parse_json_object, text
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.profile import Profile, plan_label
 from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import Profile, plan_label
 
 if TYPE_CHECKING:  # requests costs 100 ms; only a process that sends a request imports it
     from claude_usage_monitor.sources.http import HttpClient

@@ -14,7 +14,7 @@ from claude_usage_monitor.files import StrPath, read_regular_file
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder, home_directory
 from claude_usage_monitor.usage.limits.windows import Usage
-from claude_usage_monitor.usage.profile import Profile, plan_label
+from claude_usage_monitor.usage.status import Profile, plan_label
 
 _MAX_BYTES = 64 << 20  # it contains the history of every project; some files have tens of MiB
 

@@ -309,7 +309,7 @@ def _accounts(buffer: bytearray, view: memoryview, end: int) -> list[tuple[int, 
 
 
 def _identity(account: str, organization: str | None) -> str:
-    """Return the identity as `usage.profile.Profile.identity` writes it."""
+    """Return the identity as `usage.status.Profile.identity` writes it."""
     return clean(f"{account}/{organization}" if organization else account)
 
 

@@ -24,8 +24,7 @@ from claude_usage_monitor.store.accounts.saved_account import (
     row_from_account,
 )
 from claude_usage_monitor.store.columns import optional_instant, optional_milliseconds
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import name_key
+from claude_usage_monitor.usage.status import Profile, name_key
 
 _MAX_USED_UP = 10_000  # fingerprints; ten accounts need several years for so many
 

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, cast, get_args
 
 from claude_usage_monitor.store.columns import instant, milliseconds
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import Kind, name_key
+from claude_usage_monitor.usage.status import Kind, Profile, name_key
 
 Origin = Literal["login", "credentials", "claude-code", "admin-key"]
 SecretLocation = Literal["keyring", "file"]

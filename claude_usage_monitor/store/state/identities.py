@@ -14,8 +14,8 @@ from datetime import datetime
 
 from claude_usage_monitor.store.columns import optional_instant, optional_milliseconds
 from claude_usage_monitor.store.database import transaction
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import Profile
 
 # `hashlib` would load OpenSSL: 3 ms at each start, and 3.5 MB for as long as the process runs.
 if sys.version_info >= (3, 12):

@@ -11,8 +11,7 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus, Profile
 from tests.support.saved import registry
 
 if TYPE_CHECKING:

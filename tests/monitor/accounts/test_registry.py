@@ -21,9 +21,8 @@ from claude_usage_monitor.store.paths import accounts_path
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Profile
 from tests.support.payloads import as_bytes
 from tests.support.saved import registry, save_account
 from tests.support.token_server import TokenServer, email_of

@@ -22,8 +22,8 @@ from claude_usage_monitor.sources.claude_code import keychain
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.state.identities import token_fingerprint
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import Profile
 from tests.support.api import PROFILE
 from tests.support.saved import registry
 from tests.support.token_server import TokenServer, uuid_of

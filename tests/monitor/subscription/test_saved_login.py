@@ -18,9 +18,8 @@ from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.state.identities import token_fingerprint
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Profile
 from tests.monitor.login.test_ownership import (
     OURS,
     THEIRS,

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.sources.text import clean
-from claude_usage_monitor.usage.profile import Profile
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus, Profile
 from tests.support.payloads import NOW
 from tests.support.render import LIVE, PLAIN, SIZES, frame_lines, frame_text, frames_of
 from tests.support.spends import (

@@ -23,7 +23,7 @@ from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
 from claude_usage_monitor.store.accounts.schema import SCHEMA_VERSION
 from claude_usage_monitor.store.paths import ACCOUNTS_BACKUP
-from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Profile
 from tests.support.forks import run_at_once
 from tests.support.payloads import NOW
 
@@ -37,7 +37,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
-from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Profile
 store = AccountStore(Path(sys.argv[1]))
 for name in sys.argv[2:]:
     moment = datetime.now(UTC)

@@ -10,7 +10,7 @@ from claude_usage_monitor.store.accounts.saved_account import (
     account_from_row,
     row_from_account,
 )
-from claude_usage_monitor.usage.profile import Profile
+from claude_usage_monitor.usage.status import Profile
 from tests.support.payloads import NOW
 
 ACCOUNT = SavedAccount(

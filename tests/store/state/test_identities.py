@@ -9,8 +9,8 @@ from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.store.state import identities, reports
 from claude_usage_monitor.store.state.readings import latest_usage, record_usage
 from claude_usage_monitor.store.state.state_file import open_in_memory
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import Profile
 from tests.support.payloads import NOW, as_bytes, usage_body
 
 if TYPE_CHECKING:

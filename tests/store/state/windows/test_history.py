@@ -10,8 +10,8 @@ from claude_usage_monitor.store.state.readings import record_usage
 from claude_usage_monitor.store.state.state_file import open_in_memory
 from claude_usage_monitor.store.state.windows import history
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
-from claude_usage_monitor.usage.profile import Profile
 from claude_usage_monitor.usage.secret import Secret
+from claude_usage_monitor.usage.status import Profile
 
 if TYPE_CHECKING:
     import sqlite3

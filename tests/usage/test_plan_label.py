@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from claude_usage_monitor.usage.profile import plan_label
+from claude_usage_monitor.usage.status import plan_label
 
 
 @pytest.mark.parametrize(
