@@ -19,7 +19,14 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
-def _undo_shutdown() -> Iterator[None]:
+def _undo_shutdown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let `drain` announce its wait at once, check often, and end with the test."""
+    for name, seconds in (
+        ("_GRACE_SECONDS", 0.0),
+        ("_POLL_SECONDS", 0.01),
+        ("_RETRY_INTERVAL", 0.01),
+    ):
+        monkeypatch.setattr(shutdown, name, seconds)
     yield
     shutting_down.clear()
 

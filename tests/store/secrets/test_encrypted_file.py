@@ -385,7 +385,7 @@ for number in itertools.count(int(file.read("account") or 0) + 1):
 
 def test_a_kill_at_any_instant_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
     """The short form of a test in ``tests/endurance``."""
-    kill_writers(10, tmp_path)
+    kill_writers(5, tmp_path)
 
 
 def kill_writers(count: int, folder: Path) -> None:

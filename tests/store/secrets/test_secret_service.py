@@ -40,6 +40,13 @@ def service() -> Iterator[SecretService]:
         yield running
 
 
+@pytest.fixture(scope="class")
+def shared_service() -> Iterator[SecretService]:
+    """Return one service for all tests of a class, which must not lock or stop it."""
+    with unlocked() as running:
+        yield running
+
+
 def refusal(
     operation: Callable[[], object] | None = None, *, prompt: bool = False
 ) -> tuple[str, bool]:
@@ -58,13 +65,16 @@ def wait_for_threads() -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.usefixtures("service")
+@pytest.mark.usefixtures("shared_service")
 class TestContract(SharedStoreContract):
     modules = (KeyringStore.__module__, "secretstorage")
 
     @pytest.fixture
-    def store(self) -> KeyringStore:
-        return keyring()
+    def store(self) -> Iterator[KeyringStore]:
+        yield keyring()
+        with closing(secretstorage.dbus_init()) as connection:
+            for item in list(Collection(connection).get_all_items()):
+                item.delete()
 
     @pytest.fixture
     def create(self) -> str:
