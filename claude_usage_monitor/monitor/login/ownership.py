@@ -173,8 +173,7 @@ class LoginOwnership:
             self._by_location[key] = _Installation(
                 {**others, **account.claude_code_environ}, self._state
             )
-        imported_from = self._by_location[key]
-        return [imported_from, *([self._current] if imported_from is not self._current else [])]
+        return list(dict.fromkeys((self._by_location[key], self._current)))
 
     def _confirm(self, check: OwnershipCheck, now: datetime) -> bool:
         """Request the profile of a live token; return whether it is new."""

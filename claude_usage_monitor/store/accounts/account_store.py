@@ -98,12 +98,12 @@ class AccountStore:
                 int(unanswered or 0),
                 int(failures),
                 optional_instant(next_request_at),
-                hint=str(hint or ""),
+                hint=str(hint),
                 used_up=bool(used_up),
             )
             if code is None:
-                return state._replace(sent_by=str(message or ""))
-            return state._replace(code=str(code), message=str(message or ""))
+                return state._replace(sent_by=str(message))
+            return state._replace(code=str(code), message=str(message))
 
     def is_used_up(self, fingerprint: str) -> bool:
         """Return whether a refresh token was exchanged for another one, by any account."""

@@ -209,10 +209,12 @@ def test_removing_an_account_deletes_its_refresh_state_and_its_choice(store: Acc
     store.add(account("Work", "one"))
     store.set_active("one")
     store.store_refresh_state("one", RefreshState("fingerprint", 1))
+    store.store_refresh_state("two", RefreshState("of another account", 1))
     store.remove("one")
     store.remove("never there")
     state = store.refresh_state("one", "fingerprint")
     assert ((), None, RefreshState("fingerprint")) == (store.all(), store.active_key(), state)
+    assert 1 == store.refresh_state("two", "of another account").unanswered
 
 
 def test_a_used_up_token_is_known_after_its_account_was_removed(store: AccountStore) -> None:
@@ -277,12 +279,24 @@ def test_the_refresh_state_is_stored_until_a_refresh_succeeds(store: AccountStor
     assert ("keyring", 8) == (saved.location, saved.generation)
 
 
+def test_a_refresh_token_that_stays_valid_is_not_used_up(store: AccountStore, path: Path) -> None:
+    store.store_refresh_state("one", RefreshState("print", 1))
+    store.store_refresh_state("two", RefreshState("of another account", 1))
+    store.record_refresh("one", "file", 8, None)
+    assert RefreshState("print") == store.refresh_state("one", "print")
+    assert 1 == store.refresh_state("two", "of another account").unanswered
+    with closing(sqlite3.connect(path)) as connection:
+        assert [] == connection.execute("SELECT * FROM spent").fetchall()
+
+
+@pytest.mark.parametrize("first", ["one", "two"])
 def test_an_attempt_in_flight_is_seen_by_every_account_with_the_same_token(
-    store: AccountStore,
+    store: AccountStore, first: str
 ) -> None:
     attempt = RefreshState("print", 1, 3, NOW, sent_by="4711:1")
-    store.store_refresh_state("one", attempt)
-    store.store_refresh_state("two", RefreshState("print", 0, 5, NOW, "unreachable"))
+    states = {"one": attempt, "two": RefreshState("print", 0, 5, NOW, "unreachable")}
+    for account_id in sorted(states, key=lambda each: each != first):
+        store.store_refresh_state(account_id, states[account_id])
     for account_id in ("one", "two", "three"):
         assert attempt == store.refresh_state(account_id, "print")
     store.store_refresh_state("one", RefreshState("print", 1))
