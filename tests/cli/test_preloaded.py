@@ -34,8 +34,20 @@ def test_a_preloaded_command_equals_one_that_starts_python(
 ) -> None:
     """With an expired login, which sends no request."""
     store.login(expires_in=-60)
+    compare(command, line, {})
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:backslashreplace", "ascii:replace"])
+@pytest.mark.parametrize("line", [("--format", "café €"), ("--account", "café €")])
+def test_a_preloaded_command_writes_the_same_bytes_in_every_encoding(
+    command: Command, home: Path, line: tuple[str, ...], encoding: str
+) -> None:
+    compare(command, line, {"PYTHONIOENCODING": encoding})
+
+
+def compare(command: Command, line: tuple[str, ...], environ: dict[str, str]) -> None:
+    environ = {"COLUMNS": "70", **environ}
     content = b'{"rate_limits": {"five_hour": {"used_percentage": 20, "resets_at": 1}}}'
-    environ = {"COLUMNS": "70"}
     started, preloaded = (
         each.run(*line, stdin=content, environ=environ) for each in (Command(), command)
     )

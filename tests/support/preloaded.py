@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import BinaryIO
 
-# Python and the C library read these only when a process starts; of PYTHONPATH see below.
+# Python and the C library read these only when a process starts, and a fork the second ones.
 _READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC")
 _FOLDERS_OF_MODULES = "PYTHONPATH"
+_ENCODING = "PYTHONIOENCODING"
+_READ_IN_FORKS = (_FOLDERS_OF_MODULES, _ENCODING)
 _NUMBER = struct.Struct("!i")
 
 
@@ -205,7 +207,7 @@ class PreloadedCommand:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={name: environ[name] for name in environ if name != _FOLDERS_OF_MODULES},
+                env={name: environ[name] for name in environ if name not in _READ_IN_FORKS},
                 cwd="/",
                 pass_fds=[theirs.fileno()],
             )
@@ -215,7 +217,7 @@ def _values_at_start(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: environ[name]
         for name in environ
-        if name.startswith(_READ_AT_START) and name != _FOLDERS_OF_MODULES
+        if name.startswith(_READ_AT_START) and name not in _READ_IN_FORKS
     }
 
 
@@ -310,7 +312,7 @@ def _serve(descriptor: int) -> None:
     os.environ.update(environ)
     os.chdir(folder)
     time.tzset()
-    _open_streams()
+    _open_streams(environ.get(_ENCODING, ""))
     if _FOLDERS_OF_MODULES in environ:
         sys.path[:0] = environ[_FOLDERS_OF_MODULES].split(os.pathsep)
         sys.modules.pop("sitecustomize", None)
@@ -318,13 +320,15 @@ def _serve(descriptor: int) -> None:
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def _open_streams() -> None:
+def _open_streams(name_and_errors: str) -> None:
     """Open the standard streams as Python does when it starts."""
-    errors = sys.stdout.errors
+    name, _, errors = name_and_errors.partition(":")
+    errors = errors or (not name and sys.stdout.errors) or "strict"
+    encoding = name or sys.stdout.encoding
     streams = (("stdin", "r", errors), ("stdout", "w", errors), ("stderr", "w", "backslashreplace"))
     for number, (name, mode, on_error) in enumerate(streams):
         buffering = 1 if name == "stderr" else -1
-        stream = open(number, mode, buffering, sys.stdout.encoding, on_error)  # noqa: SIM115 - open until the process ends
+        stream = open(number, mode, buffering, encoding, on_error)  # noqa: SIM115 - open until the process ends
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

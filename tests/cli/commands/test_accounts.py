@@ -81,16 +81,16 @@ def watched(*secrets: str) -> Iterator[None]:
     A preloaded command shows the arguments of the process that it was forked from.
     """
     over, leaked = threading.Event(), list[str]()
+    others = {process for process in processes() if PROGRAM not in command_line(process)}
     programs = 0
 
     def watch() -> None:
         nonlocal programs
         while not over.wait(0.005):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    line = path.read_bytes().decode(errors="replace")
-                    programs += PROGRAM in line
-                    leaked.extend(secret for secret in secrets if secret in line)
+            for process in processes() - others:
+                line = command_line(process)
+                programs += PROGRAM in line
+                leaked.extend(secret for secret in secrets if secret in line)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -101,6 +101,18 @@ def watched(*secrets: str) -> Iterator[None]:
         thread.join()
     assert programs  # the command was seen
     assert [] == leaked
+
+
+def processes() -> set[str]:
+    return set(filter(str.isdigit, os.listdir("/proc")))
+
+
+def command_line(process: str) -> str:
+    """Return a process's command line; an empty string if the process has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 # --- adding --------------------------------------------------------------------------------------
