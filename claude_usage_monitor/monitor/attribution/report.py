@@ -28,6 +28,7 @@ from claude_usage_monitor.usage.limits.windows import Usage, label_for
 
 _WITHOUT_FIGURES = timedelta(hours=5)  # reported while no window is known
 _LAG = 60  # seconds; the meter counts a message about this late
+_MAX_RISE_SECONDS = 3600  # a rise over a longer time does not show what used the window just now
 _NO_END = 1 << 62  # seconds; the API's time may be behind that of the newest message
 
 
@@ -154,12 +155,17 @@ def _period(account: str, use: AccountUse, request: ReportRequest) -> UseReport:
 
 
 def last_rise(attributed: Attributed) -> LastRise | None:
-    """Return the last increase, and who used most since the one before it."""
+    """Return the last increase, and who used most since the one before it.
+
+    ``None`` if it took long, as the first one does that is known of a running week.
+    """
     rises = attributed.window.rises
     if not rises:
         return None
     before = rises[-2] if len(rises) > 1 else None
     began = before.at if before else attributed.window.started_at
+    if rises[-1].at - began > _MAX_RISE_SECONDS:
+        return None
     points = rises[-1].utilization - (before.utilization if before else 0.0)
     sums: dict[tuple[str, str], float] = {}
     for use, used in zip(attributed.uses, attributed.points, strict=True):

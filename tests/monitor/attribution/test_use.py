@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from claude_usage_monitor.errors import InvalidSetting
-from claude_usage_monitor.monitor.attribution.report import ReportRequest, make_report
+from claude_usage_monitor.monitor.attribution.report import ReportRequest, last_rise, make_report
 from claude_usage_monitor.monitor.attribution.scan import scan
 from claude_usage_monitor.monitor.attribution.use import AccountUse
 from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.transcripts.shown_use import read_shown
 from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
+from claude_usage_monitor.usage.attribution.attribution import Rise, Window
 from claude_usage_monitor.usage.attribution.report import UseReport
-from claude_usage_monitor.usage.attribution.window_use import BY, rows_by
+from claude_usage_monitor.usage.attribution.window_use import BY, Attributed, rows_by
 from claude_usage_monitor.usage.limits.windows import Usage
 from tests.support.transcripts import roots
 from tests.support.used_windows import IDENTITY, generate_used
@@ -111,6 +112,22 @@ def test_outputs_find_what_was_stored(world: World) -> None:
     for key, use in stored.items():
         total = sum(row.points for row in use.rows) + (use.elsewhere or 0.0)
         assert total == pytest.approx(utilizations[key])
+
+
+@pytest.mark.parametrize(
+    ("rises", "points"),
+    [
+        ((), None),
+        ((Rise(900, 4.0),), 4.0),
+        ((Rise(900, 4.0), Rise(8_000, 6.0), Rise(8_300, 9.0)), 3.0),
+        ((Rise(90_000, 40.0),), None),
+        ((Rise(900, 4.0), Rise(90_000, 40.0)), None),
+    ],
+)
+def test_only_a_short_rise_is_the_last_rise(rises: tuple[Rise, ...], points: float | None) -> None:
+    window = Window("seven_day", 0, 604_800, 40.0, rises)
+    found = last_rise(Attributed(window, (), (), (), None, 0, 0.0))
+    assert points == (found and found.points)
 
 
 def test_a_period_has_tokens_and_no_points(world: World) -> None:
