@@ -9,7 +9,7 @@ from rich.text import Text
 from claude_usage_monitor.render import frame, history_chart
 from claude_usage_monitor.render.layout import fitting_text, wrap
 from claude_usage_monitor.render.theme import ASCII, FAINT, STRONG, RenderOptions
-from claude_usage_monitor.usage.limits.history import SessionsLeft, sessions_text
+from claude_usage_monitor.usage.limits.history import sessions_text
 from claude_usage_monitor.usage.limits.history_view import (
     SPARK_HOURS,
     HistoryView,
@@ -124,7 +124,7 @@ def _caption(view: HistoryView, options: RenderOptions) -> list[Text]:
         if view.forecast is not None:
             texts[0] += f"  {marks.ahead} 80 % range"
     if view.sessions_left is not None:
-        texts.append(_sessions(view.sessions_left, options).capitalize())
+        texts.append(sessions_text(view.sessions_left).capitalize())
     return [Text(options.text(text), style="") for text in texts]
 
 
@@ -135,11 +135,6 @@ def _heat(view: HistoryView, width: int, height: int, options: RenderOptions) ->
     if wide is not None and narrow is not None and height > len(lines):
         lines.append(Text(wide if len(wide) <= width else narrow))
     return lines
-
-
-def _sessions(sessions: SessionsLeft, options: RenderOptions) -> str:
-    text = sessions_text(sessions)
-    return text.replace("–", "-") if options.glyphs is ASCII else text
 
 
 def _narrow(view: HistoryView, now: datetime, width: int, options: RenderOptions) -> list[Text]:
@@ -161,7 +156,7 @@ def _narrow(view: HistoryView, now: datetime, width: int, options: RenderOptions
             lines += [_narrow_heading(key, figure, width, options), spark]
     lines.append(Text(options.fit(caption, width), style=FAINT))
     if view.sessions_left is not None:
-        text = _sessions(view.sessions_left, options)
+        text = options.text(sessions_text(view.sessions_left))
         short = text.removesuffix(" this week")
         bare = short.removeprefix("about ")
         wordings = (text, short, bare, bare.replace("full ", ""))

@@ -158,8 +158,7 @@ def _period(spend: "Spend", options: RenderOptions) -> tuple[str, ...]:
     """Return the label of the month to date, with its first and last day."""
     today = spend.daily[-1].date if spend.daily else spend.as_of.date()
     _, month = month_names(today)
-    dash = "-" if options.glyphs is ASCII else "–"
-    days = f"{month} 1{dash}{today.day}" if today.day > 1 else f"{month} 1"
+    days = options.text(f"{month} 1–{today.day}") if today.day > 1 else f"{month} 1"
     return (f"Month to date, {days}", "Month to date", "To date", "MTD")
 
 
@@ -182,8 +181,7 @@ def _projection(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
     )
     if spend.projected_low is None or spend.projected_high is None:
         return (amount,)
-    dash = "-" if options.glyphs is ASCII else "–"
-    interval = f" ({spend.projected_low:,.0f}{dash}{spend.projected_high:,.0f})"
+    interval = options.text(f" ({spend.projected_low:,.0f}–{spend.projected_high:,.0f})")
     with_interval = amount.copy().append(interval)
     if spend.remaining_projected is None:
         return (with_interval, amount)
