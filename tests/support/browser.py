@@ -9,22 +9,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Follows the start address to the login page, records how it was started, then acts.
-_SCRIPT = """#!{python} -I
-import json, os, sys, time, urllib.error, urllib.request
+# A library for requests would take longer to import than everything else here.
+_SCRIPT = """#!{python} -IS
+import json, os, socket, sys, time
 from urllib.parse import parse_qsl, urlsplit
 
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *details):
-        return None
+def get(url):
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, _, port = host.rpartition(":")
+    with socket.create_connection((name, int(port))) as connection:
+        lines = "GET /" + path + " HTTP/1.1", "Host: " + host, "Connection: close", "", ""
+        connection.sendall("\\r\\n".join(lines).encode())
+        answer = connection.makefile("rb").read().decode()
+    return int(answer.split()[1]), answer.partition("\\r\\n\\r\\n")[0]
 
 def redirect_of(url):
-    try:
-        urllib.request.build_opener(NoRedirect).open(url)
-    except urllib.error.HTTPError as error:
-        return error.headers["Location"]
+    _, head = get(url)
+    lines = (line.partition(": ") for line in head.split("\\r\\n"))
+    return next((value for name, _, value in lines if name == "Location"), None)
 
 def consent():
-    urllib.request.urlopen(login_url.replace("https://claude.ai", {server!r})).read()
+    back = redirect_of(login_url.replace("https://claude.ai", {server!r}))
+    assert get(back)[0] == 200
 
 start_url = sys.argv[-1]
 login_url = redirect_of(start_url)

@@ -194,7 +194,7 @@ def test_the_browser_has_no_terminal_and_sees_no_secret(scene: Scene) -> None:
 
 def test_a_second_program_at_the_start_address_cancels_the_login(scene: Scene) -> None:
     """Another user, who has seen the address among the arguments of the browser."""
-    scene.install_browser("urllib.request.urlopen(start_url)")
+    scene.install_browser("get(start_url)")
     error = scene.fail()
     assert isinstance(error, LoginFailed)
     assert "opened twice" in error.message
@@ -268,8 +268,7 @@ def test_requests_of_other_programs_do_not_end_the_login(scene: Scene) -> None:
     scene.install_browser(
         "back = dict(parse_qsl(urlsplit(login_url).query))['redirect_uri']\n"
         "for query in ('', '?error=access_denied&state=x', '?code=x&state=y'):\n"
-        "    try: urllib.request.urlopen(back + query)\n"
-        "    except urllib.error.HTTPError as error: assert error.code == 400\n"
+        "    assert get(back + query)[0] == 400\n"
         "consent()"
     )
     assert is_login(scene, scene.log_in())
