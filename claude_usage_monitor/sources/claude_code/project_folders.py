@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 from claude_usage_monitor.files import read_regular_file
 from claude_usage_monitor.sources.text import clean
@@ -31,16 +31,21 @@ def project_of(folder: str) -> str:
 
 
 def _repository_of(folder: str) -> str | None:
-    """Return the repository of a git worktree, ``None`` for any other folder.
+    """Return the repository of the git worktree that a folder is in, ``None`` for any other folder.
 
-    In a worktree, git writes a file ``.git``: ``gitdir: REPOSITORY/.git/worktrees/NAME``.
+    Git writes a file ``.git`` at its top: ``gitdir: REPOSITORY/.git/worktrees/NAME``.
     """
     if not os.path.isabs(folder) or folder.startswith(_NETWORK_PATHS):
         return None
-    with suppress(OSError, UnicodeDecodeError):
-        text = read_regular_file(os.path.join(folder, ".git"), _MAX_GIT_FILE).decode()
+    for top in (Path(folder), *Path(folder).parents):
+        try:
+            text = read_regular_file(top / ".git", _MAX_GIT_FILE).decode()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, UnicodeDecodeError):  # such as the folder `.git` of a repository
+            return None
         key, _, target = text.rstrip("\r\n").partition(" ")
-        parts = os.path.normpath(os.path.join(folder, target)).split(os.sep)
-        if key == "gitdir:" and parts[-3:-1] == [".git", "worktrees"]:
-            return os.sep.join(parts[:-3]) or os.sep
+        parts = os.path.normpath(os.path.join(top, target)).split(os.sep)
+        is_worktree = key == "gitdir:" and parts[-3:-1] == [".git", "worktrees"]
+        return (os.sep.join(parts[:-3]) or os.sep) if is_worktree else None
     return None

@@ -57,6 +57,23 @@ def test_a_git_worktree_belongs_to_its_repository(repository: Path) -> None:
     assert str(repository) == project_of(str(worktree)) == project_of(str(repository))
 
 
+def test_a_folder_in_a_git_worktree_belongs_to_the_repository(repository: Path) -> None:
+    worktree = repository.parent / "atlas-feature"
+    git(repository, "worktree", "add", "-q", str(worktree))
+    inside = worktree / "src" / "deep"
+    inside.mkdir(parents=True)
+    assert str(repository) == project_of(str(inside)) == project_of(str(inside / "deleted"))
+
+
+def test_a_folder_in_a_repository_is_a_project_of_its_own(repository: Path) -> None:
+    worktree = repository.parent / "atlas-feature"
+    git(repository, "worktree", "add", "-q", str(worktree))
+    git(worktree, "init", "-q", "nested")
+    for folder in (repository / "docs", worktree / "nested" / "docs"):
+        folder.mkdir()
+        assert str(folder) == project_of(str(folder))
+
+
 def test_a_git_worktree_of_a_worktree_of_claude_code(repository: Path) -> None:
     inside = repository / ".claude" / "worktrees" / "fix"
     git(repository, "worktree", "add", "-q", str(inside))
