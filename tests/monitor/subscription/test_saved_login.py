@@ -6,18 +6,25 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.login.ownership import Ownership, location_of
+from claude_usage_monitor.monitor.login.stored import StoredCredentials
 from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all
+from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
+from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
+from claude_usage_monitor.store.secrets.secret_store import SecretStore, StoredSecret
 from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.secret import Secret
 from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Profile
 from tests.monitor.login.test_ownership import (
@@ -51,7 +58,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
-    from claude_usage_monitor.store.accounts.saved_account import Origin, SavedAccount
+    from claude_usage_monitor.store.accounts.saved_account import (
+        Origin,
+        SavedAccount,
+        SecretLocation,
+    )
     from tests.monitor.login.test_ownership import Situation
 
 FIGURES = {OURS: 41.0, THEIRS: 99.0}
@@ -77,6 +88,19 @@ def saved_from(claude: ClaudeCode, *, expires_in: float = -60) -> SavedAccount:
 def own(server: TokenServer) -> SavedAccount:
     """Return an account with an expired login of its own."""
     return save_account(server.issue(OURS, expires_in=-60), OURS)
+
+
+def login_of(saved: SavedAccount) -> SavedLogin:
+    """Return the login that a new process would read."""
+    services = registry().services
+    return SavedLogin(
+        saved,
+        services.accounts,
+        services.credentials,
+        services.ownership,
+        services.refresher,
+        services.state,
+    )
 
 
 def claude_codes(found: AccountRegistry) -> AccountStatus:
@@ -525,6 +549,77 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
     assert 1 == len(server.refreshes)
 
 
+def test_a_refreshed_login_is_of_its_account_before_its_token_is_used(server: TokenServer) -> None:
+    saved, now = own(server), utc_now()
+    login = login_of(saved)
+    assert login.refresh(login.snapshot(now), now, refused=False)
+    refreshed = login.snapshot(now)
+    assert refreshed.credential is not None
+    stored = registry().services.state.identity_of(refreshed.credential.fingerprint)
+    assert saved.profile.identity == refreshed.identity == stored
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Profile(account_uuid=uuid_of(THEIRS), organization_uuid=uuid_of(f"{OURS}'s")),
+        Profile(account_uuid=uuid_of(OURS), organization_uuid=uuid_of(f"{THEIRS}'s")),
+        Profile(plan="Pro"),
+    ],
+)
+def test_a_profile_of_another_account_or_organization_is_not_stored(
+    server: TokenServer, other: Profile
+) -> None:
+    saved = own(server)
+    login_of(saved).store_profile(other)
+    current = registry().services.accounts.get(saved.id)
+    assert current is not None
+    assert saved.profile == current.profile
+
+
+def test_only_a_new_profile_of_the_account_is_written(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, written = own(server), list[Profile]()
+    changed = saved.profile._replace(plan="Pro")
+
+    def store_profile(_: AccountStore, account_id: str, profile: Profile) -> None:
+        assert saved.id == account_id
+        written.append(profile)
+
+    monkeypatch.setattr(AccountStore, "store_profile", store_profile)
+    for profile in (saved.profile, changed):
+        login_of(saved).store_profile(profile)
+    assert [changed] == written
+
+
+def test_a_login_is_read_from_its_store_again_only_if_it_was_replaced_or_this_is_forced(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keyring may take long, or show a prompt."""
+    saved, now, reads = own(server), utc_now(), list[str]()
+    login, read_secret = login_of(saved), SecretStore.read
+
+    def read_and_count(
+        store: SecretStore, account_id: str, *, location: SecretLocation | None = None
+    ) -> StoredSecret:
+        reads.append(account_id)
+        return read_secret(store, account_id, location=location)
+
+    monkeypatch.setattr(SecretStore, "read", read_and_count)
+    for _ in range(2):
+        login.snapshot(now)
+        assert 1 == len(reads)
+    login.snapshot(now, force=True)
+    assert 2 == len(reads)
+    other = registry().services
+    secret = other.secrets.write(saved.id, StoredCredentials(server.issue(OURS)).as_secret())
+    other.accounts.store_secret_location(saved.id, secret.location, secret.generation)
+    for _ in range(2):
+        login.snapshot(now)
+        assert 3 == len(reads)
+
+
 # --- unavailable secret stores -------------------------------------------------------------------
 
 
@@ -570,6 +665,25 @@ def test_a_locked_keyring_is_a_problem_of_its_accounts_only(
     absent = read(registry(), in_keyring)
     assert "secret_store_unavailable" == code(absent)
     assert 78.0 == five_hour(read(registry(), in_file))
+
+
+def test_a_locked_keyring_is_read_again_in_half_a_minute_or_if_forced(
+    server: TokenServer,
+) -> None:
+    now = utc_now()
+    with unlocked() as service:
+        saved = save_account(server.issue(OURS), OURS)
+        service.lock()
+        login = login_of(saved)
+        first = login.snapshot(now).problem
+        assert isinstance(first, SecretStoreUnavailable)
+        assert now + timedelta(seconds=30) == first.retry_at
+        later = now + timedelta(seconds=29)
+        assert first is login.snapshot(later).problem
+        forced = login.snapshot(later, force=True).problem
+        assert isinstance(forced, SecretStoreUnavailable)
+        assert later + timedelta(seconds=30) == forced.retry_at
+        assert forced is not login.snapshot(forced.retry_at).problem
 
 
 @pytest.mark.parametrize("damage", [b"garbage", b'{"version": 9, "entries": {}}'])
