@@ -648,6 +648,18 @@ def test_a_spent_token_is_not_sent_although_it_is_stored_again(
     assert server.alive("family-1")
 
 
+def test_no_token_is_sent_if_no_lock_can_be_created(server: TokenServer) -> None:
+    saved = expired(server)
+    locks = Path(locks_path(os.environ))
+    locks.write_text("in the way")
+    problem = read(registry(), saved).problem
+    assert problem is not None
+    assert ("accounts_unavailable", True) == (problem.code, str(locks) in problem.message)
+    assert [] == server.refreshes
+    locks.unlink()
+    assert None is read(registry(), saved).problem
+
+
 def test_lock_files_are_private(server: TokenServer) -> None:
     saved = expired(server)
     read(registry(), saved)
