@@ -41,7 +41,8 @@ from claude_usage_monitor.usage.attribution.messages import (
     Sender,
 )
 
-CHUNK = 1 << 18  # bytes of one read; more would not fit in a processor's cache
+CHUNK = 1 << 20  # bytes of one read; of smaller ones, more is moved as the part of a line
+_MAX_AGENT_FILE = 1 << 16  # bytes; a description of one line
 _SLICE = 16 << 20  # bytes after which the messages so far are returned, to be stored
 _MAX_LINE = 256 << 20  # bytes; a longer line is skipped, because it would fill the memory
 _CHECKED = 256  # bytes before the offset that show whether a file was replaced
@@ -358,7 +359,7 @@ def _agent_type(path: str) -> str:
     """Return the subagent's type in the file beside its transcript, empty if there is none."""
     try:
         with open_regular_file(Path(path).with_suffix(".meta.json")) as file:
-            return AGENT_DECODER.decode(file.read(CHUNK)).agentType or ""
+            return AGENT_DECODER.decode(file.read(_MAX_AGENT_FILE)).agentType or ""
     except (OSError, msgspec.DecodeError):
         return ""
 

@@ -309,15 +309,17 @@ def test_a_long_line_and_a_far_too_long_one(main: Path, monkeypatch: pytest.Monk
 
 
 def test_large_files_come_in_slices(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transcript_lines, "_SLICE", 7 * CHUNK)
+    chunk = 1 << 18
+    monkeypatch.setattr(transcript_lines, "CHUNK", chunk)
+    monkeypatch.setattr(transcript_lines, "_SLICE", 7 * chunk)
     main.parent.mkdir(parents=True)
     filler = {"type": "user", "text": "x" * 1000}
     lines = [line(message={"id": f"msg_{number}"}) for number in range(40)]
     main.write_bytes(b"".join(encode(each, *[filler] * 200) for each in lines))
     file = TranscriptFile(str(main), str(main.parents[1]), 0, main.stat().st_size, 0)
-    slices = list(read_transcript(file, Position(), bytearray(CHUNK)))
+    slices = list(read_transcript(file, Position(), bytearray(chunk)))
     assert 5 == len(slices)
     assert 40 == sum(len(messages_of(each)) for each in slices)
     for each in slices[:-1]:  # every position is one to continue from
-        rest = list(read_transcript(file, each.position, bytearray(CHUNK)))
+        rest = list(read_transcript(file, each.position, bytearray(chunk)))
         assert len(main.read_bytes()) == rest[-1].position.offset
