@@ -15,6 +15,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 _RESTORE = b"\x1b[?25h\x1b[?1049l"  # show the cursor, switch to the normal screen
+_MAX_CACHED_TEXTS = 256  # more than a frame of one account has
 
 
 class Screen:
@@ -77,7 +78,7 @@ class Screen:
                     padding = [Segment(" " * excess)] if excess > 0 else []
                     console.update_screen_lines([new + padding], 0, y)
         self._shown = frame
-        _clear_text_cache()
+        _limit_text_cache()
 
     def _segments(self, line: Text) -> list[Segment]:
         options = self._console.options.update(no_wrap=True, overflow="ignore")
@@ -95,13 +96,14 @@ class PlainScreen(Screen):
         if changed:
             for line in lines:
                 self._console.print(line, no_wrap=True, overflow="ignore", crop=False)
-        _clear_text_cache()
+        _limit_text_cache()
 
 
-def _clear_text_cache() -> None:
-    """Free the texts whose widths Rich caches: the last 4,096 different ones.
+def _limit_text_cache() -> None:
+    """Free the texts whose widths Rich caches, if they are many: it would store 4,096.
 
     Most are countdowns that no later frame shows. They add 1 MiB within an hour, and scattered over
     the memory they prevent Python from returning what a read has used to the system.
     """
-    cached_cell_len.cache_clear()
+    if cached_cell_len.cache_info().currsize > _MAX_CACHED_TEXTS:
+        cached_cell_len.cache_clear()

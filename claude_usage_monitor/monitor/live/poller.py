@@ -12,14 +12,13 @@ from functools import partial
 
 from claude_usage_monitor.monitor.live.memory import release_free_memory, use_one_arena
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
-from claude_usage_monitor.monitor.reader import (
-    MAX_PARALLEL_READS,
-    DisplayedAccount,
-    DisplayedAccounts,
-    Reader,
-)
+from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
+
+# Fewer than for one frame: what parallel reads use at the same time stays in a process that runs
+# for days.
+MAX_PARALLEL_READS = 4
 
 # How often to check the wall clock, so that a laptop reads soon after it wakes up.
 _MAX_SLEEP_SECONDS = 1.0

@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claude_usage_monitor.monitor.live import poller as poller_module
-from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import (
-    MAX_PARALLEL_READS,
-    DisplayedAccount,
-    DisplayedAccounts,
-)
+from claude_usage_monitor.monitor.live.poller import MAX_PARALLEL_READS, Poller
+from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts
 from claude_usage_monitor.usage.limits.windows import Usage
 from claude_usage_monitor.usage.status import Account, AccountStatus
 
@@ -238,7 +234,7 @@ def test_fifty_accounts_are_all_read_once() -> None:
     assert [1] * 50 == [reader.reads for reader in readers.values()]
 
 
-def test_at_most_eight_reads_run_at_the_same_time() -> None:
+def test_at_most_four_reads_run_at_the_same_time() -> None:
     together = threading.Barrier(MAX_PARALLEL_READS, timeout=TIMEOUT)
     lock, in_flight, most = threading.Lock(), 0, 0
 
