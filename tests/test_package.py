@@ -172,7 +172,6 @@ def test_every_module_has_its_tests() -> None:
         "usage/attribution/messages.py": "records",
         "usage/findings.py": "a record",
         "usage/limits/reading_sources.py": "a table; tried in store/state/test_readings.py",
-        "monitor/reader.py": "protocols",
         "monitor/demo.py": "tried through the command",
         "monitor/doctor/pace_maker.py": "tried in monitor/subscription/test_pace_maker.py",
         "monitor/subscription/claude_code.py": "tried through monitor/subscription/reader.py",

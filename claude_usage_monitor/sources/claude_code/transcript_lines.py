@@ -1,7 +1,7 @@
 """Read what a transcript's messages used: ids, counts, times, folders and models, never text.
 
 One message of the API stands on one to nine lines and in one to six files. Of a file's lines about
-one message, the one with the most output tokens has its counts; `store.state.transcripts` merges
+one message, the one with the most output tokens has its counts; `store.transcripts` merges
 the files. Only lines with a marker are decoded, by types that skip everything that a human or a
 model wrote. No error quotes a line.
 """
