@@ -100,10 +100,10 @@ class PlainScreen(Screen):
 
 
 def _limit_text_cache() -> None:
-    """Free the texts whose widths Rich caches, if they are many: it would store 4,096.
+    """Empty Rich's cache of text widths before it has its 4,096 texts.
 
-    Most are countdowns that no later frame shows. They add 1 MiB within an hour, and scattered over
-    the memory they prevent Python from returning what a read has used to the system.
+    Most are old countdowns. They would add 1 MiB within an hour, scattered over the heap, so that
+    Python could not return the memory of a finished read to the system.
     """
     if cached_cell_len.cache_info().currsize > _MAX_CACHED_TEXTS:
         cached_cell_len.cache_clear()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from claude_usage_monitor.formats.json_schema import Json, fields
-from claude_usage_monitor.formats.text_layout import aligned
+from claude_usage_monitor.formats.text_layout import aligned, cell_len
 from claude_usage_monitor.usage.durations import ClockStyle, countdown, date_and_time
 from claude_usage_monitor.usage.limits.history import History, PastWindow, sessions_text
 from claude_usage_monitor.usage.limits.resets import Reading
@@ -32,11 +32,14 @@ KeyedReading = tuple[str, Reading]
 
 
 class Export(NamedTuple):
-    """Rows of an account for other programs; ``content`` is the document's, with the rows in it."""
+    """An account's rows for other programs.
+
+    ``kind`` is the type of each JSON line, ``content`` the body of the document, with the rows.
+    """
 
     account: str
     kind: str
-    fields: Sequence[str]
+    columns: Sequence[str]
     rows: Sequence[Json]
     content: Json
 
@@ -53,7 +56,7 @@ class Export(NamedTuple):
     def csv_table(self) -> str:
         """Return the rows as CSV with a line of names; unknown values are empty."""
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, ["account", *self.fields], lineterminator="\n")
+        writer = csv.DictWriter(stream, ["account", *self.columns], lineterminator="\n")
         writer.writeheader()
         writer.writerows({"account": self.account, **row} for row in self.rows)
         return stream.getvalue()
@@ -155,7 +158,7 @@ def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     for count in range(len(_OPTIONAL) + 1):
         columns = [at for at, name in enumerate(_HEADINGS) if name not in _OPTIONAL[:count]]
         lines = aligned([[row[at] for at in columns] for row in rows])
-        if max(map(len, lines)) <= width:
+        if max(map(cell_len, lines)) <= width:
             break
     return lines
 

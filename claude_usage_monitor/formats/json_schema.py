@@ -263,7 +263,7 @@ DOCUMENT = _object(
 def object_of(schema: Schema, source: object, now: datetime, /, **values: object) -> Json:
     """Return an object's fields by its schema, each from the attribute or method of its name.
 
-    Methods get ``now``. ``values`` are those of fields that are no attributes.
+    Methods get ``now``. ``values`` replace attributes, or are those of fields without one.
     """
     properties = cast("dict[str, Schema]", schema["properties"])
     return {
@@ -273,7 +273,7 @@ def object_of(schema: Schema, source: object, now: datetime, /, **values: object
 
 
 def _value(schema: Schema, value: object, now: datetime) -> object:
-    """Return a value by its schema; unknown stays ``None``, and a written object as it is."""
+    """Return a value for JSON by its schema. ``None`` and objects that are JSON do not change."""
     if callable(value):
         value = value(now)
     if value is None or isinstance(value, (str, int, dict)):

@@ -1,4 +1,4 @@
-"""How accounts are read and displayed: the protocols, and the status of a delayed read."""
+"""How accounts are read and displayed: protocols, checks, and a read of several accounts."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # only live mode needs it, which saves others 3 ms
     from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 
 
-MAX_PARALLEL_READS = 8
+MAX_PARALLEL_READS = 8  # accounts at a time: each has a thread and a connection
 
 
 class Reader(Protocol):

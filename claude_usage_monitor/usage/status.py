@@ -25,7 +25,7 @@ Kind = Literal["code", "console"]
 STALE_INTERVALS = 3
 MIN_STALE_INTERVAL = timedelta(seconds=300)
 
-_TYPES = {
+_PLAN_TYPES = {
     "claude_max": "Max",
     "claude_pro": "Pro",
     "claude_team": "Team",
@@ -33,7 +33,7 @@ _TYPES = {
     "claude_free": "Free",
 }
 _ORGANIZATION_PLANS = ("Team", "Enterprise")
-_SEATS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
+_SEAT_PLANS = {"team_standard": "Team Standard", "team_tier_1": "Team Premium"}
 
 
 class Account(NamedTuple):
@@ -196,7 +196,7 @@ def plan_label(
     tier: an Enterprise plan may have a Max tier. An unknown type is returned as it is. ``Ultra`` is
     used only where the API says ``ultra``.
     """
-    name = _TYPES.get(f"claude_{(plan_type or '').removeprefix('claude_')}")
+    name = _PLAN_TYPES.get(f"claude_{(plan_type or '').removeprefix('claude_')}")
     names_ultra = "ultra" in f"{plan_type} {rate_limit_tier}".casefold()
     if names_ultra and name not in _ORGANIZATION_PLANS:
         return "Ultra"
@@ -208,7 +208,7 @@ def plan_label(
     if name == "Max" and multiplier.endswith("x") and multiplier[:-1].isdecimal():
         return f"Max {multiplier}"
     if name == "Team" and seat_tier:
-        return _SEATS.get(seat_tier, f"Team {seat_tier}")
+        return _SEAT_PLANS.get(seat_tier, f"Team {seat_tier}")
     return name
 
 

@@ -102,21 +102,20 @@ def _text(
     """Return the windows or the readings in the format of the options."""
     now = utc_now()
     since = now - timedelta(days=options.days)
+    is_table = not (options.json or options.jsonl or options.csv)
     if options.readings:
         readings = history.readings(since, options.window)
+        if is_table:
+            return formats.readings_table(readings, now, clock)
         export = formats.readings_export(name, readings)
     else:
         summary = history.summary(now, since, options.window)
+        if is_table:
+            return formats.table(summary, options.days, now, clock, output_width(os.environ))
         export = formats.windows_export(name, summary)
     if options.json:
         return export.document()
-    if options.jsonl:
-        return export.json_lines()
-    if options.csv:
-        return export.csv_table()
-    if options.readings:
-        return formats.readings_table(readings, now, clock)
-    return formats.table(summary, options.days, now, clock, output_width(os.environ))
+    return export.json_lines() if options.jsonl else export.csv_table()
 
 
 def _import(history: AccountHistory, name: str, path: str, *, dry_run: bool) -> int:

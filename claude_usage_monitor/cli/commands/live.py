@@ -30,16 +30,16 @@ from claude_usage_monitor.render.panels.history import history_lines, no_history
 from claude_usage_monitor.render.panels.use import use_view
 from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
 from claude_usage_monitor.usage.clock import utc_now
+from claude_usage_monitor.usage.durations import DAY, MINUTE
 from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:  # see _alerting
     from claude_usage_monitor.cli.alerts.alerting import Alerting
 
-# Ages and countdowns, rounded to the nearest second, change at multiples of 30 seconds, and every
-# second in the last minute.
-_STEP = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
+_HALF_MINUTE = timedelta(seconds=30)
+_HOUR = timedelta(hours=1)
 _ROUNDING = timedelta(seconds=0.5)
 _ARROWS = {LEFT: -1, RIGHT: 1}
 _VERTICAL_ARROWS = {UP: -1, DOWN: 1}
@@ -341,22 +341,34 @@ class LiveSession:
 
 
 def seconds_to_change(statuses: tuple[AccountStatus, ...], now: datetime) -> float:
-    """Return the seconds until a countdown or an age on the screen may change."""
-    waits = [_STEP]
+    """Return the seconds until a countdown or an age on the screen may change, at most a minute."""
+    waits = [MINUTE]
     for status in statuses:
         api_now = status.api_time(now)
         for moment in _shown_instants(status, api_now):
             span = moment - api_now
-            step = _SECOND if timedelta() < span < 2 * _STEP + _SECOND else _STEP
-            waits.append((span + _ROUNDING) % step)
+            waits.append((span + _ROUNDING) % _step(span))
+        if status.next_read_at is not None and status.next_read_at - now > _HALF_MINUTE:
+            # It is shown to the nearest minute.
+            waits.append((status.next_read_at - now + _ROUNDING) % _HALF_MINUTE)
     min_wait = 0.0 if len(statuses) == 1 else _MIN_WAIT_PER_ACCOUNT * len(statuses)
     return max(min(waits).total_seconds(), min_wait) + _AFTER_CHANGE
 
 
+def _step(span: timedelta) -> timedelta:
+    """Return the step of a countdown, or of an age, which is negative.
+
+    At its multiples, rounded to the nearest second, the text changes.
+    """
+    if span >= DAY:
+        return _HOUR
+    if timedelta() < span < MINUTE + _SECOND:
+        return _SECOND
+    return _HALF_MINUTE if abs(span) <= MINUTE + _SECOND else MINUTE
+
+
 def _shown_instants(status: AccountStatus, api_now: datetime) -> Iterator[datetime]:
     """Yield the instants, by the API's clock, that countdowns and ages are computed from."""
-    if status.next_read_at is not None and status.next_read_at - api_now > _STEP:
-        yield status.api_time(status.next_read_at)
     problem = status.problem
     if problem is not None:
         yield from (at for at in (problem.retry_at, problem.since) if at is not None)

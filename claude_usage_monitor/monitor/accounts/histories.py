@@ -16,7 +16,7 @@ def account_history(registry: AccountRegistry, name: str | None) -> tuple[str, A
 
     Raises UnknownAccount, AccountsUnavailable, and InvalidSetting for an organization.
     """
-    listed = registry.find(name) if name is not None else selected(registry, (), "code")[0]
+    listed = selected(registry, () if name is None else (name,), "code")[0]
     require_subscription(listed.account)
     reader = cast("SubscriptionReader", unwrapped(registry.reader(listed)))
     return listed.account.name, reader.history()

@@ -155,23 +155,30 @@ def _period(account: str, use: AccountUse, request: ReportRequest) -> UseReport:
 
 
 def last_rise(attributed: Attributed) -> LastRise | None:
-    """Return the last increase, and who used most since the one before it.
+    """Return the last increase, and who used most in it.
 
-    ``None`` if it took long, as the first one does that is known of a running week.
+    ``None`` if it took more than an hour: then it does not show what used the window just now.
+    After a first read, for example, the only known rise of a week is the whole week.
     """
     rises = attributed.window.rises
     if not rises:
         return None
     before = rises[-2] if len(rises) > 1 else None
     began = before.at if before else attributed.window.started_at
+    inside = [
+        (use, used)
+        for use, used in zip(attributed.uses, attributed.points, strict=True)
+        if began - _LAG <= use.at < rises[-1].at
+    ]
+    if inside:
+        began = max(began, min(use.at for use, _ in inside))  # before that, nothing was used here
     if rises[-1].at - began > _MAX_RISE_SECONDS:
         return None
     points = rises[-1].utilization - (before.utilization if before else 0.0)
     sums: dict[tuple[str, str], float] = {}
-    for use, used in zip(attributed.uses, attributed.points, strict=True):
-        if began - _LAG <= use.at < rises[-1].at:
-            key = (use.project, use.session)
-            sums[key] = sums.get(key, 0.0) + used
+    for use, used in inside:
+        key = (use.project, use.session)
+        sums[key] = sums.get(key, 0.0) + used
     project, session = max(sums, key=lambda key: sums[key], default=(None, None))
     return LastRise(_instant(began), _instant(rises[-1].at), points, project, session)
 

@@ -25,8 +25,8 @@ from claude_usage_monitor.store.transcripts.transcript_store import (
     path_hash,
 )
 
-# A transaction writes most pages of the table again, so that larger ones write less; the messages
-# of these limits need about 5 MB of memory.
+# The limits of a transaction. Each one writes most pages of the table again, so few large ones
+# write less than many small ones. At these limits, the messages need about 5 MB of memory.
 _MAX_PARTS = 500
 _MAX_BYTES = 128 << 20
 

@@ -16,12 +16,12 @@ from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccou
 from claude_usage_monitor.threads import run_in_thread
 from claude_usage_monitor.usage.status import AccountStatus
 
-# Fewer than for one frame: what parallel reads use at the same time stays in a process that runs
-# for days.
+# Accounts at a time. Fewer than for one frame: the memory that they need together is not returned,
+# and this process may run for days.
 MAX_PARALLEL_READS = 4
 
 # How often to check the wall clock, so that a laptop reads soon after it wakes up.
-_MAX_SLEEP_SECONDS = 1.0
+_MAX_SLEEP_SECONDS = 2.0
 _LOGIN_CHECK_INTERVAL = timedelta(seconds=5)  # for a login that is missing; sends no request
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import Protocol, TypeVar
 
 from claude_usage_monitor.threads import run_in_thread
@@ -37,13 +37,14 @@ class PendingWriter(Protocol):
 
 _tasks: dict[threading.Thread, str] = {}  # the threads that `drain` waits for, with account names
 _writers: set[PendingWriter] = set()
-_lock = threading.Lock()  # guards both
+_drains_at_exit = threading.Event()
+_lock = threading.Lock()  # guards all three
 
 
 def run_critical(work: Callable[[], R], account_name: str) -> R:
-    """Run work on the login of an account that `drain` waits for; return its result.
+    """Run work on an account's login to its end, even if the caller is interrupted.
 
-    It runs on a daemon thread. Raises its error.
+    Returns its result, or raises its exception. It runs on a daemon thread that `drain` waits for.
     """
     _drain_at_exit()
     future = run_in_thread(partial(_run, work, account_name), "login refresh")
@@ -97,7 +98,9 @@ def drain(
         time.sleep(_POLL_SECONDS if running else _RETRY_INTERVAL)
 
 
-@cache
 def _drain_at_exit() -> None:
     """Call `drain` at the end of processes that use the library; the command calls it itself."""
-    atexit.register(drain)
+    with _lock:
+        if not _drains_at_exit.is_set():
+            _drains_at_exit.set()
+            atexit.register(drain)

@@ -40,6 +40,7 @@ _OTHER_LOGINS = "mcpOAuth", "anthropicConsole"  # Claude Code stores these in th
 class StoredCredentials(NamedTuple):
     """Credentials as JSON in Claude Code's format; ``generation`` counts the writes of the secret.
 
+    A refreshed login that is not stored yet has the generation of the login that it replaces.
     ``refreshed_at`` is when this program last refreshed the login; ``None`` if it never has.
     """
 

@@ -35,9 +35,9 @@ _RATES_FROM = timedelta(days=28)  # what a session costs is measured over this t
 class AccountHistory:
     """The history of one subscription, in the database that all processes share."""
 
-    def __init__(self, state: StateStore, identity: str | None, key: str) -> None:
+    def __init__(self, state: StateStore, identity: str | None, account_name: str) -> None:
         self._state = state
-        last_login = state.last_login(key)
+        last_login = state.last_login(account_name)
         self._identity = identity or (last_login[0] if last_login else WITHOUT_LOGIN)
 
     def require_key(self, key: str) -> None:

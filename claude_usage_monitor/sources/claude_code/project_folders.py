@@ -33,7 +33,7 @@ def project_of(folder: str) -> str:
 def _repository_of(folder: str) -> str | None:
     """Return the repository of the git worktree that a folder is in, ``None`` for any other folder.
 
-    Git writes a file ``.git`` at its top: ``gitdir: REPOSITORY/.git/worktrees/NAME``.
+    At its top, git writes a file ``.git``: ``gitdir: REPOSITORY/.git/worktrees/NAME``.
     """
     if not os.path.isabs(folder) or folder.startswith(_NETWORK_PATHS):
         return None

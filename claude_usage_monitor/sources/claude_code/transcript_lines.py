@@ -41,7 +41,7 @@ from claude_usage_monitor.usage.attribution.messages import (
     Sender,
 )
 
-CHUNK = 1 << 20  # bytes of one read; of smaller ones, more is moved as the part of a line
+CHUNK = 1 << 20  # bytes of one read; smaller reads move partial lines more often
 _MAX_AGENT_FILE = 1 << 16  # bytes; a description of one line
 _SLICE = 16 << 20  # bytes after which the messages so far are returned, to be stored
 _MAX_LINE = 256 << 20  # bytes; a longer line is skipped, because it would fill the memory
@@ -49,7 +49,7 @@ _CHECKED = 256  # bytes before the offset that show whether a file was replaced
 # Inside a string, a backslash stands before the last quotation mark of each of these.
 _USAGE_MARKER = b'"output_tokens":'
 _OUTPUT_LENGTH = len(_USAGE_MARKER) + 14  # bytes: the marker, the largest `Count`, a delimiter
-_NO_OUTPUT = bytearray(b"-")  # never stands at a marker
+_NO_OUTPUT = bytearray(b"-")  # matches at no marker
 _FOLDER_MARKER = b'"cwd":'
 _ACCOUNT_MARKER = b'"type":"session-owner"'
 # Claude Code names the account when a session begins or is resumed: searching only the beginning of
@@ -105,7 +105,7 @@ def read_transcript(file: TranscriptFile, position: Position, buffer: bytearray)
             with memoryview(buffer) as view:
                 count = stream.readinto(view[filled : filled + CHUNK])
                 filled += count
-                used = buffer.rfind(b"\n", 0, filled) + 1
+                used = buffer.rfind(b"\n", filled - count, filled) + 1
                 reader.read(buffer, view, used)
                 if used:
                     filled -= used

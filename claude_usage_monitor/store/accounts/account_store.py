@@ -75,8 +75,9 @@ class AccountStore:
     def refresh_state(self, account_id: str, fingerprint: str) -> RefreshState:
         """Return the result of sending a refresh token.
 
-        Two accounts may have the same token: attempts of each count for ``unanswered``, and an
-        attempt that still awaits its response takes precedence over the account's own failure.
+        Two accounts may have the same token: attempts of each count for ``unanswered``, and the
+        newest attempt that still awaits its response takes precedence over the account's own
+        failure.
         """
         with self._file.reading() as connection:
             if connection is None:
@@ -89,7 +90,7 @@ class AccountStore:
             row = connection.execute(
                 "SELECT failures, next_at, code, message, hint FROM renewal"
                 " WHERE fingerprint = ?1 AND (account = ?2 OR code IS NULL AND next_at IS NOT NULL)"
-                " ORDER BY code IS NULL AND next_at IS NOT NULL DESC LIMIT 1",
+                " ORDER BY code IS NULL AND next_at IS NOT NULL DESC, next_at DESC LIMIT 1",
                 (fingerprint, account_id),
             ).fetchone()
             failures, next_request_at, code, message, hint = row or (0, None, None, "", "")

@@ -117,7 +117,9 @@ def replace_damaged_file(path: str, timeout: float, inode: int | None) -> StateF
         new_name = os.path.basename(renamed)
         notice = f"{path} was damaged. It is now {new_name}, and a new file was begun."
         file = _open(path, timeout)
-        with suppress(sqlite3.Error, OSError), closing(connect(renamed)) as damaged:
+        # Opened so that SQLite neither changes the damaged file nor creates others beside it.
+        mode: Mode = "ro" if os.path.exists(f"{renamed}-wal") else "ro&immutable=1"
+        with suppress(sqlite3.Error, OSError), closing(connect(renamed, mode=mode)) as damaged:
             copy_ledger(damaged, file.connection)
         return file._replace(notice=notice)
     except (sqlite3.Error, OSError, UnusableDatabase, DamagedFile) as error:

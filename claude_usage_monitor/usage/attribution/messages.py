@@ -52,7 +52,7 @@ class Tokens(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """What the messages of a conversation have in common."""
+    """The owner of messages, their model, and the meter that counts them."""
 
     owner: Owner
     model: str
@@ -63,8 +63,8 @@ MessageRow: TypeAlias = tuple[int, ...]
 """What one message used: its id, its time, and its counts in the order of `Tokens`.
 
 The id is a hash of the API's id, the time the second (since the epoch) of its first line. An
-advisor's answer inside a message has its own row, with ``messages`` 0. It is a plain tuple of
-integers, because a first read makes tens of thousands and the garbage collector skips these.
+advisor's answer inside a message has its own row, with ``messages`` 0. A plain tuple of
+integers: a first read makes tens of thousands, which the garbage collector then does not track.
 """
 
 

@@ -55,7 +55,7 @@ class UseReport(NamedTuple):
 
 
 def point_figures(points: Sequence[float], utilization: float) -> list[str]:
-    """Return points as `whole_points`; a use that becomes 0 is ``<1``."""
+    """Return the numbers of `whole_points` as text, ``<1`` for a use that they round to 0."""
     whole = whole_points(points, utilization)
     return [
         "<1" if 0 < exact < 1 and not shown else str(shown)

@@ -13,8 +13,9 @@ ON_PACE_POINTS = 1.0  # the API reports whole percents: one point is its resolut
 FULL = 100.0
 _DAY = timedelta(days=1)
 
+# When figures allow a forecast, and how long it applies.
 MIN_ELAPSED = timedelta(minutes=5)  # a window that has just started says nothing
-MAX_AGE = timedelta(hours=1)
+MAX_AGE = timedelta(hours=1)  # of the figures that a forecast is made from
 MAX_AGE_SHARE = 0.05  # of the window's length; the less of both counts
 MAX_RISE = 2.0  # points: the figure has risen by more, so that the forecast is out of date
 _SAME_RESET = timedelta(minutes=10)  # sources report the same reset with small differences

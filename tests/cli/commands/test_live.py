@@ -262,7 +262,7 @@ sys.meta_path.insert(0, Slow())
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-@given(st.integers(1, 1000), st.floats(-0.9, 0.9))
+@given(st.integers(1, 1000) | st.integers(1400, 20_000), st.floats(-0.9, 0.9))
 def test_the_screen_is_drawn_again_before_a_countdown_is_wrong(minutes: int, offset: float) -> None:
     """Until then, the text of the countdown does not change."""
     span = timedelta(minutes=minutes, seconds=offset)
@@ -272,7 +272,7 @@ def test_the_screen_is_drawn_again_before_a_countdown_is_wrong(minutes: int, off
 
     waited = timedelta(seconds=seconds_to_change((status,), NOW))
 
-    assert timedelta() < waited <= timedelta(seconds=31)
+    assert timedelta() < waited <= timedelta(seconds=61)
     assert countdown(span) == countdown(span - waited + timedelta(seconds=0.05))
 
 

@@ -19,6 +19,7 @@ from claude_usage_monitor.store.state.state_store import StateStore
 from claude_usage_monitor.store.transcripts.shown_use import read_shown
 from claude_usage_monitor.store.transcripts.transcript_store import TranscriptStore
 from claude_usage_monitor.usage.attribution.attribution import Rise, Window
+from claude_usage_monitor.usage.attribution.messages import Tokens, Use
 from claude_usage_monitor.usage.attribution.report import UseReport
 from claude_usage_monitor.usage.attribution.window_use import BY, Attributed, rows_by
 from claude_usage_monitor.usage.limits.windows import Usage
@@ -128,6 +129,18 @@ def test_only_a_short_rise_is_the_last_rise(rises: tuple[Rise, ...], points: flo
     window = Window("seven_day", 0, 604_800, 40.0, rises)
     found = last_rise(Attributed(window, (), (), (), None, 0, 0.0))
     assert points == (found and found.points)
+
+
+def test_a_short_rise_after_a_break_is_the_last_rise() -> None:
+    window = Window("seven_day", 0, 604_800, 40.0, (Rise(900, 38.0), Rise(90_000, 40.0)))
+    use = Use(89_800, "s", "/p", 0, "", None, "/r", "claude-opus-5-5", 0, Tokens())
+    found = last_rise(Attributed(window, (use,), (2.0,), (), None, 0, 0.0))
+    assert found is not None
+    assert (2.0, "/p", 200) == (
+        found.points,
+        found.project,
+        (found.ended_at - found.began_at).total_seconds(),
+    )
 
 
 def test_a_period_has_tokens_and_no_points(world: World) -> None:

@@ -231,6 +231,17 @@ def test_the_last_chosen_account_is_active(store: AccountStore) -> None:
         assert key == store.active_key()
 
 
+def test_of_two_attempts_with_a_token_the_newer_one_may_still_be_answered(
+    store: AccountStore,
+) -> None:
+    """The process that sent the older one was killed."""
+    for account_id, sent_by, seconds in (("b", "living", 20), ("a", "dead", 0)):
+        until = NOW + timedelta(seconds=seconds)
+        store.store_refresh_state(account_id, RefreshState("print", 1, 0, until, sent_by=sent_by))
+    states = [store.refresh_state(each, "print") for each in ("a", "b", "c")]
+    assert ["living"] * 3 == [state.sent_by for state in states]
+
+
 def test_replacing_a_login_deletes_the_refresh_state_of_the_old_one(
     store: AccountStore,
 ) -> None:

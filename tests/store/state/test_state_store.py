@@ -227,6 +227,23 @@ def test_a_request_that_nothing_can_read_is_not_copied_from_a_damaged_file(
     assert 1 >= len(list(path.parent.glob("state.db.damaged-*[0-9]")))  # not -wal, -shm
 
 
+@pytest.mark.parametrize("column", ["rate_limits", "failures", "asked_at"])
+def test_a_back_off_that_nothing_can_read_hides_no_other_one(path: Path, column: str) -> None:
+    state = StateStore(path)
+    request = granted(state)
+    for key in ("t", "damaged"):
+        state.record_result(request, key, Backoff(NOW, NOW + FLOOR))
+    with sqlite3.connect(path) as vandal:
+        value = 1 << 62 if column == "asked_at" else b"x"
+        vandal.execute(f"UPDATE gate SET {column} = ? WHERE fingerprint = 'damaged'", (value,))
+        vandal.execute("DROP TABLE reading")
+    vandal.close()
+    state.record_usage(ADA, USAGE)
+    assert "was damaged" in (state.notice or "")
+    assert Wait(NOW + FLOOR) == state.acquire("t", ADA, NOW)
+    assert state.backoff_of("damaged") is None
+
+
 def delete(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -180,7 +180,7 @@ def readings(
 def iterate_readings(
     connection: sqlite3.Connection, identity: str, key: str, since: datetime | None = None
 ) -> Iterator[Reading]:
-    """Yield what `readings` returns; eight days of readings need 2 MiB at once."""
+    """Yield the readings of `readings` one by one; eight days in a list need 2 MiB."""
     rows = connection.execute(
         "SELECT read_at, utilization, resets_at, source FROM reading"
         " WHERE account = ? AND key = ? AND read_at >= ? ORDER BY read_at",
