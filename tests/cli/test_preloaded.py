@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from claude_usage_monitor.cli import COMMANDS
-from tests.support.command import Command
+from tests.support.command import Command, environ_running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,20 @@ def test_a_preloaded_command_writes_the_same_bytes_in_every_encoding(
     command: Command, home: Path, line: tuple[str, ...], encoding: str
 ) -> None:
     compare(command, line, {"PYTHONIOENCODING": encoding})
+
+
+def test_what_the_code_of_a_test_replaces_is_replaced_where_it_was_imported_before(
+    command: Command, tmp_path: Path, home: Path
+) -> None:
+    """A replaced clock that only some modules used would let a test of time pass or fail wrongly."""
+    code = """
+import datetime
+import claude_usage_monitor.usage.clock as clock
+clock.utc_now = lambda: datetime.datetime(2030, 1, 2, 3, tzinfo=datetime.UTC)
+"""
+    done = command.run("--demo", "--json", environ=environ_running(tmp_path, code))
+
+    assert "2030-01-02T03:00:00Z" == json.loads(done.stdout)["generated_at"]
 
 
 def compare(command: Command, line: tuple[str, ...], environ: dict[str, str]) -> None:

@@ -315,9 +315,30 @@ def _serve(descriptor: int) -> None:
     _open_streams(environ.get(_ENCODING, ""))
     if _FOLDERS_OF_MODULES in environ:
         sys.path[:0] = environ[_FOLDERS_OF_MODULES].split(os.pathsep)
-        sys.modules.pop("sitecustomize", None)
-        importlib.import_module("sitecustomize")
+        _run_code_of_test()
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _run_code_of_test() -> None:
+    """Import ``sitecustomize``; what it replaces in a module, it also replaces in those behind it.
+
+    Where Python starts anew, they import it by name only afterwards.
+    """
+    before = {
+        name: dict(vars(module))
+        for name, module in sys.modules.items()
+        if name.startswith("claude_usage_monitor")
+    }
+    sys.modules.pop("sitecustomize", None)
+    importlib.import_module("sitecustomize")
+    for name, values in before.items():
+        for key, old in values.items():
+            new = getattr(sys.modules[name], key, None)
+            if new is old or not callable(old):
+                continue
+            for other, others_values in before.items():
+                if others_values.get(key) is old:
+                    setattr(sys.modules[other], key, new)
 
 
 def _open_streams(name_and_errors: str) -> None:

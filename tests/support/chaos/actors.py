@@ -89,8 +89,9 @@ class Stage:
         return done
 
     def open(self, *arguments: str) -> Terminal:
-        """Start the command in live mode."""
-        return self._command.open(*arguments, "--interval", "5", columns=80, rows=200)
+        """Start the command in live mode, with the memory it has for a user."""
+        live = (*arguments, "--interval", "5")
+        return self._command.open(*live, columns=80, rows=200, preloaded=False)
 
 
 # --- those who run the command -------------------------------------------------------------------
