@@ -49,7 +49,7 @@ def test_a_preloaded_command_writes_the_same_bytes_in_every_encoding(
 def test_what_the_code_of_a_test_replaces_is_replaced_where_it_was_imported_before(
     command: Command, tmp_path: Path, home: Path
 ) -> None:
-    """A replaced clock that only some modules used would let a test of time pass or fail wrongly."""
+    """With a clock that only some modules use, tests of time would pass or fail wrongly."""
     code = """
 import datetime
 import claude_usage_monitor.usage.clock as clock

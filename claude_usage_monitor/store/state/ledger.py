@@ -30,6 +30,7 @@ MAX_BACKOFF = timedelta(hours=25)  # longer than the back-off of any problem
 _COPIED_BACKOFFS = timedelta(days=1)
 _REQUEST_RETENTION = timedelta(days=1)  # an hour, and more where the clock jumps ahead and back
 _MILLISECOND = timedelta(milliseconds=1)
+_MAX_MILLISECONDS = 1 << 47  # since the epoch: the year 6429
 
 
 class Granted(NamedTuple):
@@ -318,9 +319,11 @@ def _try_to_correct_times(source: sqlite3.Connection, now: datetime) -> None:
 
 
 def _read_backoffs(source: sqlite3.Connection) -> list[tuple[str, Backoff]]:
-    keys = source.execute(  # not the thousands of last year's tokens
-        "SELECT fingerprint FROM gate WHERE asked_at > (SELECT max(asked_at) FROM gate) - ?",
-        (_COPIED_BACKOFFS // _MILLISECOND,),
+    keys = source.execute(  # readable ones, and not the thousands of last year's tokens
+        "SELECT fingerprint FROM gate WHERE asked_at BETWEEN (SELECT max(asked_at) FROM gate"
+        " WHERE asked_at BETWEEN 0 AND ?1) - ?2 AND ?1"
+        " AND typeof(rate_limits) = 'integer' AND typeof(failures) = 'integer'",
+        (_MAX_MILLISECONDS, _COPIED_BACKOFFS // _MILLISECOND),
     ).fetchall()
     backoffs = []
     for (key,) in keys:
@@ -332,7 +335,11 @@ def _read_backoffs(source: sqlite3.Connection) -> list[tuple[str, Backoff]]:
 
 
 def _read_requests(source: sqlite3.Connection) -> list[tuple[object, ...]]:
-    return source.execute("SELECT * FROM request").fetchall()
+    return source.execute(  # skips unreadable values: they would damage the target, too
+        "SELECT * FROM request WHERE typeof(asked_at) = 'integer' AND typeof(process) = 'text'"
+        " AND asked_at BETWEEN 0 AND ?",
+        (_MAX_MILLISECONDS,),
+    ).fetchall()
 
 
 def requests_in_last_hour(connection: sqlite3.Connection, identity: str, now: datetime) -> int:

@@ -44,8 +44,7 @@ if TYPE_CHECKING:  # only annotations use them, and no annotation is evaluated
 
 FILE_NAME = "spare-ledger.db"
 _RESERVED_BYTES = 512 * 1024  # for 2,000 requests, which four accounts send in a day
-_ALLOCATED = 1  # the schema version of a file that has its free pages
-_CURRENT = 2  # and the present columns
+_VERSION = 2  # the schema version of a file that has its free pages and the present columns
 # The second where the files beside state.db, which it is read with, do not fit on the disk.
 _READ_MODES: tuple[Mode, ...] = ("rw", "ro&immutable=1")
 _MAX_REQUESTS_ALONE = 1  # an hour
@@ -155,19 +154,20 @@ class SpareLedger:
     def _follow_replaced_file(self) -> None:
         """Use the file that other processes use since ours was deleted or replaced."""
         if self._shared is not None and inode_of(self._shared_path) != self._shared_inode:
-            own = self._own_ledger()
-            with suppress(sqlite3.Error):
-                ledger.copy_ledger(self._shared, own)
-            self.open(own)
+            self.open(self._copy_to_own_ledger(self._shared))
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
         """Use a ledger in memory from now on, with the readable rows of the previous one."""
+        # A process without a shared ledger ignores the requests of others.
+        delete = "DELETE FROM request WHERE process != ?"
+        self._copy_to_own_ledger(previous).execute(delete, (this_process(),))
+        self.close()
+
+    def _copy_to_own_ledger(self, previous: sqlite3.Connection) -> sqlite3.Connection:
         own = self._own_ledger()
         with suppress(sqlite3.Error):
             ledger.copy_ledger(previous, own)
-        # A process without a shared ledger ignores the requests of others.
-        own.execute("DELETE FROM request WHERE process != ?", (this_process(),))
-        self.close()
+        return own
 
     def _own_ledger(self) -> sqlite3.Connection:
         if self._alone is None:
@@ -194,40 +194,38 @@ def _open_file(path: StrPath) -> sqlite3.Connection:
     create_private_file(path)
     connection = connect(path)
     try:
-        if schema_version(connection) < _ALLOCATED:
-            _allocate(connection)
-        _add_columns(connection)
+        if schema_version(connection) < _VERSION:
+            _create_content(connection)
         connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("PRAGMA synchronous = OFF")
     except sqlite3.Error as error:
         connection.close()
         _delete_if_damaged(path, error)
         raise
-    return connection
+    else:
+        return connection
 
 
 def _read_file(path: str, now: datetime) -> ledger.Entries | None:
     """Return the entries of a ledger's file, ``None`` if it cannot be read."""
-    for mode in _READ_MODES:
-        try:
-            with closing(connect(path, mode=mode)) as source:
-                return ledger.read_entries(source, now)
-        except OSError:
-            return None  # usually there is no such file
-        except sqlite3.Error as error:
-            if os.path.basename(path) == FILE_NAME:
-                _delete_if_damaged(path, error)
+    with suppress(OSError):  # usually there is no such file
+        for mode in _READ_MODES:
+            try:
+                with closing(connect(path, mode=mode)) as source:
+                    return ledger.read_entries(source, now)
+            except sqlite3.Error as error:
+                if os.path.basename(path) == FILE_NAME:
+                    _delete_if_damaged(path, error)
     return None
 
 
 def _delete_if_damaged(path: StrPath, error: sqlite3.Error) -> None:
     """Delete a spare ledger if its content is damaged; the next request creates a new one."""
     if is_corrupt(error):
-        with suppress(OSError):
-            os.unlink(path)
+        os.unlink(path)
 
 
-def _allocate(connection: sqlite3.Connection) -> None:
+def _create_content(connection: sqlite3.Connection) -> None:
     """Create the tables, and let the file grow so that it has free pages from then on."""
     connection.execute("PRAGMA auto_vacuum = NONE")  # or SQLite might return the pages to the disk
     with transaction(connection):
@@ -236,12 +234,7 @@ def _allocate(connection: sqlite3.Connection) -> None:
             connection.execute("CREATE TABLE reserve AS SELECT zeroblob(?)", (_RESERVED_BYTES,))
     with transaction(connection):  # a second one: pages freed in the first would not be written
         connection.execute("DROP TABLE IF EXISTS reserve")
-
-
-def _add_columns(connection: sqlite3.Connection) -> None:
-    if schema_version(connection) < _CURRENT:
-        with transaction(connection):
-            columns = connection.execute("SELECT name FROM pragma_table_info('gate')").fetchall()
-            if ("retry_after",) not in columns:
-                connection.execute(LEDGER_CHANGE)
-            connection.execute(f"PRAGMA user_version = {_CURRENT}")
+        columns = connection.execute("SELECT name FROM pragma_table_info('gate')").fetchall()
+        if ("retry_after",) not in columns:
+            connection.execute(LEDGER_CHANGE)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")

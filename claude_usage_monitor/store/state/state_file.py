@@ -103,7 +103,7 @@ def open_in_memory(notice: str | None = None, remedy: str = "") -> StateFile:
 
 
 def replace_damaged_file(path: str, timeout: float, inode: int | None) -> StateFile:
-    """Rename a damaged file, never delete it, and create a new one.
+    """Rename a damaged file, never delete it, and create a new one with what is left of the ledger.
 
     ``inode`` is the damaged file's: if it has changed, another process has replaced it.
     """
@@ -116,7 +116,12 @@ def replace_damaged_file(path: str, timeout: float, inode: int | None) -> StateF
                         os.replace(path + suffix, renamed + suffix)
         new_name = os.path.basename(renamed)
         notice = f"{path} was damaged. It is now {new_name}, and a new file was begun."
-        return _open(path, timeout)._replace(notice=notice)
+        file = _open(path, timeout)
+        # Opened so that SQLite neither changes the damaged file nor creates others beside it.
+        mode: Mode = "ro" if os.path.exists(f"{renamed}-wal") else "ro&immutable=1"
+        with suppress(sqlite3.Error, OSError), closing(connect(renamed, mode=mode)) as damaged:
+            copy_ledger(damaged, file.connection)
+        return file._replace(notice=notice)
     except (sqlite3.Error, OSError, UnusableDatabase, DamagedFile) as error:
         notice = not_stored(path, f"it is damaged; {reason_for(error)}")
         return open_in_memory(notice, remedy_for(error))

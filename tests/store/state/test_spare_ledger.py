@@ -242,11 +242,58 @@ def test_a_damaged_file_is_replaced_while_there_is_space(
     assert Wait(NOW + FLOOR) == request(StateStore(path), NOW)
 
 
+def test_a_damaged_file_is_replaced_although_state_db_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.mkdir()
+    request(StateStore(path), NOW - HOUR)
+    path.with_name(FILE_NAME).write_bytes(b"\xff" * 9999)
+    assert isinstance(request(StateStore(path), NOW - MINUTE), Wait)
+    assert isinstance(request(StateStore(path), NOW), Granted)
+
+
+def test_damage_that_only_a_read_notices_is_repaired_while_there_is_space(path: Path) -> None:
+    spare = path.with_name(FILE_NAME)
+    content = spare.read_bytes()
+    spare.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    request(StateStore(path), NOW - HOUR)
+    assert not spare.exists()
+    request(StateStore(path), NOW)
+    assert len(content) == spare.stat().st_size
+
+
+def test_a_request_is_granted_although_no_spare_ledger_can_be_created(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    state = StateStore(tmp_path / "state.db")
+    assert isinstance(request(state, NOW), Granted)
+    assert state.notice is None
+
+
+def test_a_file_that_had_no_space_for_its_free_pages_is_empty(disk: SmallDisk) -> None:
+    """So the next request creates it again, with free pages."""
+    spare = disk.path / FILE_NAME
+    disk.fill(remaining=100 * 1024)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        subject._open_file(spare)
+    disk.empty()
+    subject._open_file(spare).close()
+    assert spare.stat().st_size > subject._RESERVED_BYTES
+
+
+def test_a_process_that_opens_the_file_waits_while_another_one_replaces_it(tmp_path: Path) -> None:
+    """Else it might delete the new file."""
+    ours = subject.SpareLedger(tmp_path / "state.db", None, live=False)
+    with database.locked_folder(tmp_path):
+        opening = run_in_thread(lambda: ours.open(open_in_memory().connection), "opening")
+        time.sleep(0.2)
+        assert not opening.done()
+    opening.result(60)
+
+
 def test_a_file_whose_creation_was_cut_short_is_completed(disk: SmallDisk, path: Path) -> None:
     spare = path.with_name(FILE_NAME)
     spare.unlink()
     with sqlite3.connect(spare) as connection:
-        subject._allocate(connection)
+        subject._create_content(connection)
         connection.execute("CREATE TABLE reserve (content)")
         connection.execute("PRAGMA user_version = 0")
     connection.close()
@@ -439,6 +486,23 @@ def test_what_a_process_sent_alone_counts_when_there_is_space(
         assert state.notice is None
     assert isinstance(request(live, NOW + MINUTE, "another"), Granted)
     assert 2 == live.requests_in_last_hour("account", NOW + MINUTE)
+
+
+def test_a_process_whose_spare_ledger_cannot_be_read_goes_on_alone(
+    disk: SmallDisk, path: Path
+) -> None:
+    disk.fill()
+    live = StateStore(path, live=True)
+    request(live, NOW, problem=limited(NOW + 50 * MINUTE))
+    with sqlite3.connect(path.with_name(FILE_NAME)) as vandal:
+        vandal.execute("PRAGMA journal_mode = MEMORY")
+        vandal.execute("DROP TABLE request")
+    vandal.close()
+    assert 0 == live.requests_in_last_hour("account", NOW + MINUTE)
+    assert "one an hour is sent" in (live.notice or "")
+    backoff = live.backoff_of("t")
+    assert backoff is not None
+    assert limited(NOW + 50 * MINUTE) == backoff.problem
 
 
 def test_a_process_whose_spare_ledger_breaks_goes_on_alone(disk: SmallDisk, path: Path) -> None:

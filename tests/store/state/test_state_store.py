@@ -198,6 +198,52 @@ def test_a_file_that_is_damaged_while_in_use_is_replaced(path: Path) -> None:
     assert state.notice is not None
 
 
+def test_a_damaged_file_loses_neither_the_budget_nor_a_back_off(path: Path) -> None:
+    state = StateStore(path)
+    state.record_result(granted(state), "t", Backoff(NOW, NOW + FLOOR))
+    with sqlite3.connect(path) as vandal:
+        vandal.execute("DROP TABLE reading")
+    vandal.close()
+    state.record_usage(ADA, USAGE)
+    assert "was damaged" in (state.notice or "")
+    assert Wait(NOW + FLOOR) == state.acquire("t", ADA, NOW)
+    assert 1 == state.requests_in_last_hour(ADA, NOW)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("asked_at", 1 << 62), ("asked_at", "soon"), ("asked_at", b"x"), ("process", b"x")],
+)
+def test_a_request_that_nothing_can_read_is_not_copied_from_a_damaged_file(
+    path: Path, column: str, value: object
+) -> None:
+    granted(StateStore(path))
+    with sqlite3.connect(path) as vandal:
+        vandal.execute(f"UPDATE request SET {column} = ?", (value,))
+    vandal.close()
+    state = StateStore(path)
+    for _ in range(3):
+        assert not isinstance(state.acquire("t", ADA, NOW), Wait)
+    assert 1 >= len(list(path.parent.glob("state.db.damaged-*[0-9]")))  # not -wal, -shm
+
+
+@pytest.mark.parametrize("column", ["rate_limits", "failures", "asked_at"])
+def test_a_back_off_that_nothing_can_read_hides_no_other_one(path: Path, column: str) -> None:
+    state = StateStore(path)
+    request = granted(state)
+    for key in ("t", "damaged"):
+        state.record_result(request, key, Backoff(NOW, NOW + FLOOR))
+    with sqlite3.connect(path) as vandal:
+        value = 1 << 62 if column == "asked_at" else b"x"
+        vandal.execute(f"UPDATE gate SET {column} = ? WHERE fingerprint = 'damaged'", (value,))
+        vandal.execute("DROP TABLE reading")
+    vandal.close()
+    state.record_usage(ADA, USAGE)
+    assert "was damaged" in (state.notice or "")
+    assert Wait(NOW + FLOOR) == state.acquire("t", ADA, NOW)
+    assert state.backoff_of("damaged") is None
+
+
 def delete(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
