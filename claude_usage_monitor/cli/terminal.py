@@ -7,10 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.usage.clock import time_zone
 from claude_usage_monitor.usage.durations import ClockStyle
 
 DEFAULT_WIDTH = 80  # columns
@@ -50,7 +51,7 @@ def clock_style(
     """
     twelve_hour = settings.clock == "12h" or (settings.clock == "auto" and _locale_has_12h())
     if settings.timezone != "local":
-        return ClockStyle(_zone(settings.timezone), twelve_hour)
+        return ClockStyle(time_zone(settings.timezone), twelve_hour)
     if _is_usable_zone(environ.get("TZ", ""), now):
         return ClockStyle(None, twelve_hour)
     return ClockStyle(UTC, twelve_hour, "UTC")
@@ -79,14 +80,7 @@ def _is_usable_zone(zone: str, now: datetime) -> bool:
     if not zone or zone in _UTC_NAMES or re.fullmatch(_POSIX_ZONE, zone):
         return True
     try:
-        _zone(zone.removeprefix(":"))
+        time_zone(zone.removeprefix(":"))
     except (ValueError, OSError, LookupError):
         return False
     return True
-
-
-def _zone(name: str) -> tzinfo:
-    """Return a time zone. Raises ValueError, OSError or LookupError if there is none."""
-    from zoneinfo import ZoneInfo  # takes 4 ms; most users have set no zone
-
-    return ZoneInfo(name)

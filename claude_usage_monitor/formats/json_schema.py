@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date, datetime
-from decimal import Decimal
-from typing import TypeAlias, cast
+from typing import SupportsFloat, TypeAlias, cast
 
 from claude_usage_monitor.usage.durations import iso_instant
 
@@ -283,17 +282,17 @@ def _value(schema: Schema, value: object, now: datetime) -> object:
     if "items" in schema:
         items = cast("Schema", schema["items"])
         return [_value(items, each, now) for each in cast("Iterable[object]", value)]
+    if schema.get("x-unit") == "currency":
+        return float(cast("SupportsFloat", value))
     return plain(value, cast("int | None", schema.get(_DIGITS)))
 
 
 def plain(value: object, digits: int | None = None) -> object:
-    """Return a value for JSON: instants in UTC with a ``Z``, amounts of money as floats."""
+    """Return a value for JSON: instants in UTC with a ``Z``, floats rounded to some digits."""
     if isinstance(value, datetime):
         return iso_instant(value)
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
     return round(value, digits) if isinstance(value, float) and digits is not None else value
 
 

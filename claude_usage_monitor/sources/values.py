@@ -8,8 +8,8 @@ reject a whole reply for one ``NaN``.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import TypeAlias
 
@@ -25,14 +25,13 @@ _MAX_PERCENT = 1000.0
 _MAX_DIGITS = 18  # of an integer; int() rejects thousands of digits
 
 
-def parse_json(body: bytes, *, exact: bool = False) -> object:
+def parse_json(body: bytes, parse_float: Callable[[str], object] | None = None) -> object:
     """Return the parsed body, in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
-    With ``exact``, fractions become Decimals. Raises ValueError when it is not JSON, or nested too
-    deeply.
+    ``parse_float`` gets the text of a fraction; without it, fractions are floats. Raises ValueError
+    when the body is not JSON, or nested too deeply.
     """
     encoding = json.detect_encoding(body)
-    parse_float = _decimal if exact else None
     try:
         return json.loads(
             body.decode(encoding, errors="replace"), parse_int=_integer, parse_float=parse_float
@@ -41,19 +40,14 @@ def parse_json(body: bytes, *, exact: bool = False) -> object:
         raise ValueError("JSON nested too deeply") from None
 
 
-def parse_json_object(body: bytes, *, exact: bool = False) -> JsonObject | None:
+def parse_json_object(
+    body: bytes, parse_float: Callable[[str], object] | None = None
+) -> JsonObject | None:
     """Return the JSON object in a body, parsed as `parse_json` does; ``None`` if it is not one."""
     try:
-        return json_object(parse_json(body, exact=exact))
+        return json_object(parse_json(body, parse_float))
     except ValueError:
         return None
-
-
-def _decimal(number: str) -> Decimal | float:
-    try:
-        return Decimal(number)
-    except InvalidOperation:  # the exponent has too many digits
-        return float("nan")
 
 
 def _integer(digits: str) -> float:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.alerts import CHANNELS, EVENTS, AlertSettings
+from claude_usage_monitor.usage.clock import time_zone
 
 _MIN_INTERVAL = 5  # seconds
 _MIN_FLOOR = 60  # seconds
@@ -155,10 +156,8 @@ def _email(value: object) -> str | None:
 def _timezone(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    from zoneinfo import ZoneInfo  # takes 4 ms; only needed for this key
-
     try:
-        ZoneInfo("UTC" if value == "local" else value)
+        time_zone("UTC" if value == "local" else value)
     except (ValueError, OSError, LookupError):
         return None
     return value

@@ -1,8 +1,6 @@
 """Locks between the processes of this user.
 
-The kernel releases a lock when its process ends, so no lock is ever stale. This module imports
-filelock, which imports asyncio: that takes 50 ms, which only a process with a login to refresh
-should spend.
+The kernel releases a lock when its process ends, so no lock is ever stale.
 """
 
 from __future__ import annotations
@@ -11,12 +9,14 @@ import errno
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from claude_usage_monitor.files import make_private_folder
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _POLL_SECONDS = 0.2  # how often a waiting process checks whether it should give up
 
@@ -41,23 +41,31 @@ def locked(path: Path, timeout: float, give_up: threading.Event) -> Iterator[Non
 
 def is_locked(path: Path) -> bool:
     """Return whether a process has locked an existing file. Raises OSError as `locked`."""
-    try:
-        with FileLock(path, 0, mode=0o600):
-            return False
-    except Timeout:
-        return True
+    lock = _try_to_lock(path, 0)
+    if lock is not None:
+        lock.release()
+    return lock is None
 
 
 def _acquired(path: Path, timeout: float, give_up: threading.Event) -> FileLock:
     make_private_folder(path.parent)
-    lock = FileLock(path, _POLL_SECONDS, mode=0o600)
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            with suppress(Timeout):
-                lock.acquire()
-                return lock
-        except NotImplementedError:
-            raise OSError(errno.ENOLCK, "no locks there", str(path)) from None
+    while (lock := _try_to_lock(path, _POLL_SECONDS)) is None:
         if give_up.is_set() or time.monotonic() > deadline:
             raise LockTimeout
+    return lock
+
+
+def _try_to_lock(path: Path, seconds: float) -> FileLock | None:
+    """Wait some seconds for a lock; return ``None`` if another process holds it all the time."""
+    # Imports asyncio, which takes 50 ms: only needed by a process that changes a login.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, seconds, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    except NotImplementedError:
+        raise OSError(errno.ENOLCK, "no locks there", str(path)) from None
+    return lock

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.files import StrPath, read_own_file
 from claude_usage_monitor.usage.limits.pace import WorkWeek
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from claude_usage_monitor.store.config_toml import ServeSettings
     from claude_usage_monitor.usage.alerts import AlertSettings
 else:  # only for annotations, which a NamedTuple evaluates: these modules take 13 ms
-    ServeSettings = AlertSettings = object
+    Decimal = ServeSettings = AlertSettings = object
 
 Mode = Literal["auto", "code", "console"]
 ColorChoice = Literal["auto", "always", "never"]

@@ -1,6 +1,6 @@
-"""The clock of ``cli/``, and of library calls without ``now``. No other module reads one."""
+"""The clock, which only ``cli/`` and library calls without ``now`` read, and time zones by name."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from claude_usage_monitor.errors import InvalidSetting
 
@@ -23,3 +23,10 @@ def given_or_current(now: object) -> datetime:
             "Use `datetime.now(UTC)`, or leave it out. The length of a window is `hours=5`.",
         )
     return now
+
+
+def time_zone(name: str) -> tzinfo:
+    """Return a time zone. Raises ValueError, OSError or LookupError if there is none."""
+    from zoneinfo import ZoneInfo  # takes 4 ms; most users have set no zone
+
+    return ZoneInfo(name)

@@ -6,19 +6,13 @@ import json
 import os
 import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filelock import FileLock
 
-from claude_usage_monitor.store.paths import locks_path
-from claude_usage_monitor.store.state.identities import token_fingerprint
-from claude_usage_monitor.usage.secret import Secret
 from tests.monitor.login.test_leaving import (
     INTERRUPT,
-    LOCKS,
     PATIENCE,
     SAVING,
     SIGNALS,
@@ -38,6 +32,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.command import Command, Terminal
+
+# Holds each lock that the command waits for, and creates a file before the command waits.
+HELD_LOCKS = """
+import pathlib
+from filelock import FileLock
+import claude_usage_monitor.store.locks as locks
+locked, held = locks.locked, {{}}
+def announced(path, *arguments):
+    if path not in held:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held[path] = FileLock(path, mode=0o600)
+        held[path].acquire()
+    pathlib.Path({waits!r}).touch()
+    return locked(path, *arguments)
+locks.locked = announced
+"""
 
 
 def press_ctrl_c(terminal: Terminal) -> None:
@@ -104,16 +114,12 @@ def start(
     return running
 
 
-@contextmanager
-def token_locked(credentials: dict[str, object], folder: Path) -> Iterator[dict[str, str]]:
-    """Hold the lock of a refresh token; yields an environment that announces waiting for locks."""
-    login = credentials["claudeAiOauth"]
-    assert isinstance(login, dict)
-    fingerprint = token_fingerprint(Secret(login["refreshToken"]))
-    locks = Path(locks_path(os.environ))
-    locks.mkdir(parents=True)
-    with FileLock(locks / f"{fingerprint}.lock"):
-        yield environ_running(folder, LOCKS.format(waits=str(folder / "waits")))
+def environ_with_held_locks(folder: Path) -> dict[str, str]:
+    """Return an environment in which each lock that a command waits for is held.
+
+    It creates the file ``waits`` in ``folder`` before it waits.
+    """
+    return environ_running(folder, HELD_LOCKS.format(waits=str(folder / "waits")))
 
 
 @every_command
@@ -128,12 +134,11 @@ def test_before_the_request_nothing_is_sent(
     number: signal.Signals,
     times: int,
 ) -> None:
-    with token_locked(credentials, tmp_path) as environ:
-        running = start(server, command, name, credentials, environ)
-        wait_until((tmp_path / "waits").exists)
-        for _ in range(times):
-            running.send(number)
-        assert 128 + number == running.wait()
+    running = start(server, command, name, credentials, environ_with_held_locks(tmp_path))
+    wait_until((tmp_path / "waits").exists)
+    for _ in range(times):
+        running.send(number)
+    assert 128 + number == running.wait()
     assert [] == server.requests
     for saved in registry().services.accounts.all():
         assert server.accepts(refresh_token(saved))
@@ -202,13 +207,13 @@ def test_live_mode_loses_no_login(
     save_account(credentials, "work")
     store = SlowStore(tmp_path)
     if moment == "before":
-        with token_locked(credentials, tmp_path) as environ:
-            terminal = command.open("--account", "work", environ=environ)
-            wait_until((tmp_path / "waits").exists)
-            terminal.wait_for("work")
-            for _ in range(times):
-                leave(terminal)
-            assert code == terminal.wait_for_exit()
+        environ = environ_with_held_locks(tmp_path)
+        terminal = command.open("--account", "work", environ=environ)
+        wait_until((tmp_path / "waits").exists)
+        terminal.wait_for("work")
+        for _ in range(times):
+            leave(terminal)
+        assert code == terminal.wait_for_exit()
         assert [] == server.requests
         return
     if moment == "after":
@@ -271,12 +276,11 @@ def test_in_a_terminal_no_login_is_lost(
 ) -> None:
     content = prepare(server, name, credentials)
     if moment == "before":
-        with token_locked(credentials, tmp_path) as environ:
-            terminal = open_in_terminal(command, name, content, environ)
-            wait_until((tmp_path / "waits").exists)
-            for _ in range(times):
-                leave(terminal)
-            assert code == terminal.wait_for_exit()
+        terminal = open_in_terminal(command, name, content, environ_with_held_locks(tmp_path))
+        wait_until((tmp_path / "waits").exists)
+        for _ in range(times):
+            leave(terminal)
+        assert code == terminal.wait_for_exit()
         assert [] == server.requests
         return
     if moment == "after":

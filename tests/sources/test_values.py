@@ -4,11 +4,13 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf, nan
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claude_usage_monitor.sources.anthropic.admin_api import exact_fraction
 from claude_usage_monitor.sources.values import (
     boolean,
     expiry,
@@ -20,6 +22,9 @@ from claude_usage_monitor.sources.values import (
     percent,
     text,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOMENT = datetime(2026, 7, 26, 20, 0, 0, 254877, tzinfo=UTC)
 PLAIN = MOMENT.replace(microsecond=0)
@@ -123,16 +128,18 @@ def test_nan_and_infinity_are_unknown() -> None:
     assert [number(found[key]) for key in "abc"] == [None, None, 1.0]
 
 
-@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("parse_float", [None, exact_fraction])
 @pytest.mark.parametrize("huge", ["1e400", "1e5000000000000000000", "-1.5e-" + "9" * 400])
-def test_a_huge_exponent_spoils_no_other_field(huge: str, exact: bool) -> None:
-    found = parse_json_object(f'{{"odd": {huge}, "good": 7}}'.encode(), exact=exact) or {}
+def test_a_huge_exponent_spoils_no_other_field(
+    huge: str, parse_float: Callable[[str], object] | None
+) -> None:
+    found = parse_json_object(f'{{"odd": {huge}, "good": 7}}'.encode(), parse_float) or {}
     assert 7.0 == number(found["good"])
 
 
 def test_fractions_are_exact_on_request() -> None:
     body = b'{"amount": 0.1234567890123456789, "count": 7, "odd": 1e400}'
-    found = json_object(parse_json(body, exact=True)) or {}
+    found = json_object(parse_json(body, exact_fraction)) or {}
     assert (Decimal("0.1234567890123456789"), 7) == (found["amount"], found["count"])
     assert {"amount": 0.12345678901234568, "count": 7, "odd": inf} == parse_json(body)
 

@@ -28,6 +28,7 @@ from claude_usage_monitor.sources.text import clean, is_token
 from claude_usage_monitor.store.accounts.account_store import AccountStore
 from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
+from claude_usage_monitor.store.locks import LockTimeout, is_locked, locked
 from claude_usage_monitor.store.secrets.secret_store import SecretStore
 from claude_usage_monitor.usage.secret import Secret
 
@@ -131,9 +132,6 @@ class CredentialStore:
         Raises CredentialsExpired if another process does not release the lock in time (a lock is
         never overridden), and AccountsUnavailable if locks cannot be created.
         """
-        # filelock imports asyncio (50 ms): only needed by a process that changes a login.
-        from claude_usage_monitor.store.locks import LockTimeout, locked
-
         with ExitStack() as stack:
             try:
                 path = self._lock_file(account)
@@ -149,9 +147,6 @@ class CredentialStore:
 
     def locked_files(self, accounts: Iterable[SavedAccount]) -> list[Path]:
         """Return the lock files of these accounts that a process has locked."""
-        # See `lock`.
-        from claude_usage_monitor.store.locks import is_locked
-
         locked_files = []
         for account in accounts:
             path = self._lock_file(account)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
@@ -137,13 +138,21 @@ def _all_pages(  # noqa: PLR0913, PLR0917 - a request, and the two ways to conti
     raise UnexpectedResponse(f"The pages of {call} never end.")
 
 
+def exact_fraction(number: str) -> Decimal | float:
+    """Return a JSON number as a Decimal, NaN if its exponent has too many digits."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        return float("nan")
+
+
 def get_document(client: HttpClient, key: Secret, call: str, query: Query = ()) -> JsonObject:
     """Return the JSON object in the reply to a call, with fractions as exact Decimals.
 
     Raises as `get_organization` does.
     """
     reply = client.get(_ROOT + call, _HEADERS, api_key=key, query=query, max_bytes=_MAX_BYTES)
-    document = parse_json_object(reply.body, exact=True)
+    document = parse_json_object(reply.body, exact_fraction)
     if reply.status == 200 and document is not None and document.get("type") != "error":
         return document
     failed = FailedReply(reply)

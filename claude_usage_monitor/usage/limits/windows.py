@@ -8,7 +8,6 @@ methods with a ``now`` argument.
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -18,9 +17,11 @@ from claude_usage_monitor.usage.limits.pace import MIN_ELAPSED, Forecast, max_ag
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from claude_usage_monitor.usage.limits.saved_resets import SavedResets
-else:  # only for annotations, which a NamedTuple evaluates: few accounts have saved resets
-    SavedResets = object
+else:  # only for annotations, which a NamedTuple evaluates: few accounts have money or saved resets
+    Decimal = SavedResets = object
 
 State = Literal["running", "idle", "reset"]
 
