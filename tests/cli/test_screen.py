@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.support.login import Store
 
 SIZES = [(0, 0), (1, 1), (80, 1), (1, 24), (20, 6), (28, 8), (40, 12), (60, 90), (250, 60)]
+# In the forecast for the last window, which is drawn after the figures.
+FORECAST = "before the reset"
 # With this interval, "next in 5m" stays on the screen for the whole test, with any jitter.
 STEADY_INTERVAL = ("--interval", "295")
 
@@ -62,6 +64,8 @@ def width(terminal: Terminal) -> int:
 @pytest.mark.usefixtures("steady")
 def test_nothing_is_written_while_nothing_changes(command: Command) -> None:
     terminal = opened(command)
+    terminal.wait_for(FORECAST)
+    terminal.wait_until_quiet()
 
     assert terminal.read_for(1.5) == b""
 
@@ -69,15 +73,17 @@ def test_nothing_is_written_while_nothing_changes(command: Command) -> None:
 def test_only_the_lines_that_changed_are_written(
     command: Command, api: Api, steady: datetime, home: Path, tmp_path: Path
 ) -> None:
-    """A changed figure rewrites its own row."""
+    """A changed figure rewrites its own row, unless another window binds then."""
+    api.answer(usage_body(steady, five_hour=40.0))
     terminal = opened(command, environ=environ_with_short_floor(home, tmp_path))
-    terminal.wait_for("next in")  # all of the last frame
+    terminal.wait_for("next in")
+    terminal.wait_for(FORECAST)
     terminal.wait_until_quiet(0.5)
     before = len(terminal.written)
 
-    api.answer(usage_body(steady, five_hour=79.0))
+    api.answer(usage_body(steady, five_hour=41.0))
     terminal.type("r")  # once: a second read might begin before the last frame
-    terminal.wait_for("79 %")
+    terminal.wait_for("41 %")
     terminal.wait_for("next in")
     terminal.wait_until_quiet(0.5)
 
