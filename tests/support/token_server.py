@@ -217,6 +217,12 @@ class TokenServer:
         with self._lock:
             self._end(self._families[family])
 
+    def refuse_access_tokens(self) -> None:
+        """Refuse the access tokens issued so far; the refresh tokens stay usable."""
+        with self._lock:
+            for family in self._families.values():
+                family.access.clear()
+
     def script(self, *faults: Fault, account: str | None = None) -> None:
         """Apply these faults to the next token requests, of all accounts or of one."""
         with self._lock:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
-    CredentialError,
     CredentialsExpired,
     SecretStoreUnavailable,
     Unauthorized,
@@ -70,7 +69,6 @@ class SavedLogin:
         self._stored: StoredCredentials | None = None
         self._store_problem: SecretStoreUnavailable | None = None
         self._copied: str | None = None  # fingerprint of Claude Code's token that our copy matches
-        self._not_refreshable: str | None = None  # fingerprint of a token that cannot be refreshed
 
     @property
     def account(self) -> Account:
@@ -98,9 +96,7 @@ class SavedLogin:
         known = self._saved.profile
         same_account = known.account_uuid in (None, profile.account_uuid)
         same_organization = known.organization_uuid in (None, profile.organization_uuid)
-        if profile.account_uuid is None or profile == known:
-            return
-        if same_account and same_organization:
+        if profile != known and same_account and same_organization:
             with suppress(AccountsUnavailable):  # the state database has it, too
                 self._accounts.store_profile(self._saved.id, profile)
 
@@ -231,22 +227,13 @@ class SavedLogin:
         expires_at = credential.login.expires_at
         if not refused and (expires_at is None or expires_at > now + EARLY):
             return False
-        if refused and credential.fingerprint == self._not_refreshable:
-            return False
         if not refused:
             reason = RefreshReason.EXPIRING
         elif self._state.profile_of(credential.fingerprint) is not None:
             reason = RefreshReason.REFUSED
         else:
             reason = RefreshReason.NEVER_ACCEPTED
-        try:
-            self._stored = self._refresher.refresh(self._saved, credential.fingerprint, reason)
-        except SecretStoreUnavailable:
-            raise  # on a full disk, for example: the token can be refreshed later
-        except CredentialError as error:
-            if error.retry_at is None:
-                self._not_refreshable = credential.fingerprint
-            raise
+        self._stored = self._refresher.refresh(self._saved, credential.fingerprint, reason)
         return True
 
 

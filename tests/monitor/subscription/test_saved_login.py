@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_usage_monitor.errors import SecretStoreUnavailable
+from claude_usage_monitor.errors import CredentialsExpired, SecretStoreUnavailable
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.login.ownership import Ownership, location_of
-from claude_usage_monitor.monitor.login.stored import StoredCredentials
+from claude_usage_monitor.monitor.login.stored import CredentialStore, StoredCredentials
 from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all
 from claude_usage_monitor.monitor.subscription.saved_login import SavedLogin
 from claude_usage_monitor.store.accounts.account_store import AccountStore
@@ -24,16 +24,19 @@ from claude_usage_monitor.store.accounts.refresh_state import RefreshState
 from claude_usage_monitor.store.paths import accounts_path, secrets_path
 from claude_usage_monitor.store.secrets.secret_store import SecretStore, StoredSecret
 from claude_usage_monitor.store.state.identities import token_fingerprint
+from claude_usage_monitor.store.state.ledger import Backoff, Granted
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.secret import Secret
-from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Profile
+from claude_usage_monitor.usage.status import CLAUDE_CODE, AccountStatus, Problem, Profile
 from tests.monitor.login.test_ownership import (
     OURS,
     THEIRS,
     ClaudeCode,
+    blanked,
     claude_in,
     credentials_file_missing,
     every_situation,
+    never_logged_in,
     other_configured,
     same_login_expired,
     same_login_refreshed,
@@ -318,6 +321,49 @@ def test_a_copy_is_updated_when_claude_code_has_refreshed_its_login(claude: Clau
     assert claude.server.accepts(refresh_token(saved))
 
 
+def test_a_copy_is_updated_once_for_each_login_of_claude_code(
+    claude: ClaudeCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, updates = saved_from(claude, expires_in=3600), list[str]()
+    same_login_refreshed(claude)
+    claude.confirm(OURS)
+
+    def update_copy(_: CredentialStore, account: SavedAccount, _credentials: object) -> None:
+        updates.append(account.name)
+
+    monkeypatch.setattr(CredentialStore, "update_copy", update_copy)
+    login = login_of(saved)
+    for _ in range(2):
+        login.snapshot(utc_now())
+        assert [OURS] == updates
+
+
+def test_a_new_login_of_claude_code_is_shown_with_the_stored_identity_and_profile(
+    claude: ClaudeCode,
+) -> None:
+    """Until the API has sent those of its token."""
+    saved, state = saved_from(claude, expires_in=3600), registry().services.state
+    same_login_refreshed(claude)
+    shown = login_of(saved).snapshot(utc_now())
+    assert (saved.profile.identity, saved.profile) == (shown.identity, shown.profile)
+    assert shown.credential is not None
+    sent = saved.profile._replace(plan="Pro")
+    state.store_profile(shown.credential.fingerprint, sent)
+    assert sent == login_of(saved).snapshot(utc_now()).profile
+
+
+@pytest.mark.parametrize("situation", [blanked, never_logged_in])
+def test_a_copy_is_not_refreshable_while_claude_code_is_logged_out(
+    claude: ClaudeCode, situation: Situation
+) -> None:
+    saved = saved_from(claude)
+    situation(claude)
+    shown = login_of(saved).snapshot(utc_now())
+    assert not shown.refreshable
+    assert isinstance(shown.problem, CredentialsExpired)
+    assert "is logged out" in shown.problem.message
+
+
 def test_a_copy_is_not_updated_before_the_api_has_confirmed_the_account(claude: ClaudeCode) -> None:
     """Its request for the profile may have failed."""
     saved = saved_from(claude, expires_in=3600)
@@ -513,6 +559,16 @@ def test_an_expired_login_without_a_refresh_token_says_what_to_do(server: TokenS
     assert [] == server.requests
 
 
+def test_a_refused_login_without_a_refresh_token_has_the_problem_of_the_api(
+    server: TokenServer,
+) -> None:
+    credentials = refused_login(server)
+    del credentials["claudeAiOauth"]["refreshToken"]
+    saved = save_account(credentials, OURS)
+    statuses = [read(registry(), saved) for _ in range(2)]
+    assert ["unauthorized"] * 2 == [code(status) for status in statuses]
+
+
 def test_figures_are_shown_although_the_account_list_cannot_be_written(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -547,6 +603,67 @@ def test_an_account_list_that_is_locked_when_the_response_arrives_loses_no_login
     assert (41.0, None) == (five_hour(status := read(found, saved)), code(status))
     assert server.accepts(refresh_token(saved))
     assert 1 == len(server.refreshes)
+
+
+def test_an_own_login_is_shown_with_the_identity_and_profile_of_its_token(
+    server: TokenServer,
+) -> None:
+    saved, state = own(server), registry().services.state
+    login = login_of(saved)
+    shown = login.snapshot(utc_now())
+    assert (saved.profile.identity, saved.profile) == (shown.identity, shown.profile)
+    assert shown.credential is not None
+    sent = saved.profile._replace(plan="Pro")
+    state.store_profile(shown.credential.fingerprint, sent)
+    state.link_identity(shown.credential.fingerprint, "person/organization")
+    shown = login.snapshot(utc_now())
+    assert ("person/organization", sent) == (shown.identity, shown.profile)
+
+
+def test_only_a_login_that_may_be_refreshed_is_refreshed(server: TokenServer) -> None:
+    saved, now = own(server), utc_now()
+    login = login_of(saved)
+    shown = login.snapshot(now)
+    assert (True, None) == (shown.refreshable, shown.problem)
+    for unusable in (shown._replace(refreshable=False), shown._replace(credential=None)):
+        assert not login.refresh(unusable, now, refused=True)
+    without_token: dict[str, Any] = server.issue(OURS, expires_in=-60)
+    del without_token["claudeAiOauth"]["refreshToken"]
+    other = save_account(without_token, "other")
+    assert not login_of(other).snapshot(now).refreshable
+    assert [] == server.refreshes
+
+
+def test_a_token_that_is_refused_after_it_was_accepted_is_refreshed(server: TokenServer) -> None:
+    """In five minutes at the earliest, not an hour: the login was usable before."""
+    clock = Clock()
+    saved = own(server)
+    assert 41.0 == five_hour(read(registry(clock), saved))
+    server.refuse_access_tokens()
+    clock.advance(minutes=6)
+    assert (41.0, None) == (five_hour(status := read(registry(clock), saved)), code(status))
+    assert 2 == len(server.refreshes)
+
+
+def test_a_token_whose_login_has_ended_is_shown_as_long_as_the_api_accepts_it(
+    server: TokenServer,
+) -> None:
+    """Its last request may have failed for another reason than the login."""
+    saved, now = save_account(server.issue(OURS), OURS), utc_now()
+    login, services = login_of(saved), registry().services
+    credential = login.snapshot(now).credential
+    assert credential is not None
+    token = token_fingerprint(Secret(refresh_token(saved)))
+    ended = RefreshState(token, 0, 0, None, "credentials_expired", "ended", "")
+    services.accounts.store_refresh_state(saved.id, ended)
+    for code, expected in (("rate_limited", None), ("unauthorized", "ended")):
+        granted = services.state.acquire(credential.fingerprint, "identity", now)
+        assert isinstance(granted, Granted)
+        failed = Backoff(now, now + timedelta(minutes=1), Problem(code, "", ""))
+        services.state.record_result(granted.request, credential.fingerprint, failed)
+        problem = login.snapshot(now).problem
+        assert expected == (problem and problem.message)
+        now += timedelta(minutes=2)
 
 
 def test_a_refreshed_login_is_of_its_account_before_its_token_is_used(server: TokenServer) -> None:
@@ -684,6 +801,25 @@ def test_a_locked_keyring_is_read_again_in_half_a_minute_or_if_forced(
         assert isinstance(forced, SecretStoreUnavailable)
         assert later + timedelta(seconds=30) == forced.retry_at
         assert forced is not login.snapshot(forced.retry_at).problem
+
+
+def test_a_keyring_that_was_locked_before_is_no_problem_once_it_was_read(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, now = own(server), utc_now()
+    login, read_secret = login_of(saved), SecretStore.read
+
+    def locked(*_: object, **_options: object) -> StoredSecret:
+        raise SecretStoreUnavailable("locked", "")
+
+    monkeypatch.setattr(SecretStore, "read", locked)
+    assert isinstance(login.snapshot(now).problem, SecretStoreUnavailable)
+    monkeypatch.setattr(SecretStore, "read", read_secret)
+    login.snapshot(now, force=True)
+    other = registry().services
+    secret = other.secrets.write(saved.id, StoredCredentials(server.issue(OURS)).as_secret())
+    other.accounts.store_secret_location(saved.id, secret.location, secret.generation)
+    assert None is login.snapshot(now).problem
 
 
 @pytest.mark.parametrize("damage", [b"garbage", b'{"version": 9, "entries": {}}'])
