@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from claude_usage_monitor.errors import CredentialsExpired, SecretStoreUnavailable
+from claude_usage_monitor.errors import (
+    AccountsUnavailable,
+    CredentialsExpired,
+    SecretStoreUnavailable,
+)
 from claude_usage_monitor.monitor.accounts import add, manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.login.ownership import Ownership, location_of
@@ -871,6 +875,23 @@ def test_nothing_of_a_removed_account_is_shown_or_sent(server: TokenServer) -> N
         assert (None, "unknown_account") == (status.usage, code(status))
     assert sent == len(server.requests)
     assert saved.id not in Path(secrets_path(os.environ)).read_text()
+
+
+def test_an_account_exists_until_it_is_known_to_be_removed(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = own(server)
+    login = login_of(saved)
+    with monkeypatch.context() as patch:
+        patch.setattr(AccountStore, "get", unusable_list)
+        assert login.account_exists()
+    assert login.account_exists()
+    registry().services.accounts.remove(saved.id)
+    assert not login.account_exists()
+
+
+def unusable_list(*_: object) -> None:
+    raise AccountsUnavailable("damaged", "")
 
 
 def test_a_renamed_account_is_shown_with_its_new_name(server: TokenServer) -> None:
