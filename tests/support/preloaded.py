@@ -320,9 +320,9 @@ def _serve(descriptor: int) -> None:
 
 
 def _run_code_of_test() -> None:
-    """Import ``sitecustomize``; what it replaces in a module, it also replaces in those behind it.
+    """Import ``sitecustomize``; replace the functions of a module also where they were imported.
 
-    Where Python starts anew, they import it by name only afterwards.
+    Where Python starts anew, other modules import them by name only afterwards.
     """
     before = {
         name: dict(vars(module))
@@ -334,7 +334,7 @@ def _run_code_of_test() -> None:
     for name, values in before.items():
         for key, old in values.items():
             new = getattr(sys.modules[name], key, None)
-            if new is old or not callable(old):
+            if new is old or getattr(old, "__module__", None) != name:
                 continue
             for other, others_values in before.items():
                 if others_values.get(key) is old:

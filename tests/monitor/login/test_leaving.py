@@ -275,7 +275,7 @@ def test_a_command_that_waits_for_another_process_sends_nothing_any_more(
     )
     wait_until(waits.exists)
     second.send(number)
-    assert 128 + number == second.exit_code()
+    assert 128 + number == second.wait()  # on a busy machine, it says that it lingers
     server.released.set()
     assert 0 == first.exit_code()
     assert server.accepts(refresh_token(registry().services.accounts.all()[0]))
