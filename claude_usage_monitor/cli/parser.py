@@ -14,6 +14,7 @@ from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.formats import PRESETS
+from claude_usage_monitor.formats.options import line_width
 from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ COMPLETIONS = {  # shell: file in the folder `completions`
 }
 _MIN_INTERVAL = 5  # seconds
 _MAX_INTERVAL = 7 * 86_400  # seconds
-_HELP_WIDTH = 80  # columns, where standard output is not a terminal
 
 _USAGE = """\
 %(prog)s [options]
@@ -254,12 +254,12 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def _width() -> int:
-    """Return the width of the terminal on standard output, 80 without one."""
+    """Return the width of the terminal on standard output, without one ``COLUMNS`` or 80."""
     try:
         width = os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, OSError, ValueError):
         width = 0
-    return width or _HELP_WIDTH
+    return width or line_width(os.environ.get("COLUMNS", ""))
 
 
 def _filled(paragraph: str, width: int) -> str:

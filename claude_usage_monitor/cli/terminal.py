@@ -1,4 +1,4 @@
-"""The terminal's size, and the clock format of the user's locale and time zone."""
+"""The terminal's size, the clock format of the user's locale and time zone, options of lines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from claude_usage_monitor.store.paths import config_path
-from claude_usage_monitor.store.settings import Settings, load_settings
+from claude_usage_monitor.cli import output
+from claude_usage_monitor.formats.options import FormatOptions, line_width
+from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import time_zone
 from claude_usage_monitor.usage.durations import ClockStyle
 
@@ -57,9 +58,18 @@ def clock_style(
     return ClockStyle(UTC, twelve_hour, "UTC")
 
 
-def configured_clock_style(environ: Mapping[str, str], now: datetime) -> ClockStyle:
-    """Return the clock format and the time zone of config.toml, without warnings about it."""
-    return clock_style(environ, now, load_settings(config_path(environ)))
+def line_options(
+    environ: Mapping[str, str], now: datetime, settings: Settings, *, to_file: bool = False
+) -> FormatOptions:
+    """Return how to write the text of ``--format`` and of the status line."""
+    no_color = settings.color == "never" or (settings.color == "auto" and environ.get("NO_COLOR"))
+    return FormatOptions(
+        width=line_width(environ.get("COLUMNS", "")),
+        color=not no_color,
+        ascii=settings.ascii or not (to_file or output.can_encode("▸·—")),
+        clock=clock_style(environ, now, settings),
+        left=settings.show == "left",
+    )
 
 
 def _locale_has_12h() -> bool:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
-from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.cli.terminal import line_options
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.files import replace_file
 from claude_usage_monitor.formats import Render
-from claude_usage_monitor.formats.options import FormatOptions, line_width
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.status import AccountStatus
 
@@ -22,15 +21,8 @@ def text_of(
     error: UsageMonitorError | None = None,
 ) -> str:
     """Return statuses as text as of now, or the error that prevented reading any."""
-    environ, settings, now = request.environ, request.settings, utc_now()
-    no_color = settings.color == "never" or (settings.color == "auto" and environ.get("NO_COLOR"))
-    options = FormatOptions(
-        width=line_width(environ.get("COLUMNS", "")),
-        color=not no_color,
-        ascii=settings.ascii or (request.output_file is None and not output.can_encode("▸·—")),
-        clock=clock_style(environ, now, settings),
-        left=settings.show == "left",
-    )
+    now, to_file = utc_now(), request.output_file is not None
+    options = line_options(request.environ, now, request.settings, to_file=to_file)
     return render(request.shown(statuses), now, options, error)
 
 

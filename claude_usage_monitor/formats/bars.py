@@ -124,7 +124,8 @@ def _percent(status: AccountStatus | None, now: datetime) -> float | None:
         return None
     if status.spend is not None:
         return status.spend.budget_percent
-    windows = status.usage.at(status.api_time(now)).windows if status.usage else ()
+    usage = status.at(now).usage
+    windows = usage.windows if usage else ()
     known = [window.utilization for window in windows if window.utilization is not None]
     binding = next((window.utilization for window in windows if window.binding), None)
     return binding if binding is not None else max(known, default=None)

@@ -79,7 +79,7 @@ def document(
 
 def _account(status: AccountStatus, now: datetime, clock: ClockStyle) -> Json:
     api_now = status.api_time(now)
-    usage = status.usage.at(api_now) if status.usage else None
+    usage = status.at(now).usage
     reading = usage or status.spend
     age = status.age(now)
     saved_resets = usage and usage.saved_resets

@@ -30,11 +30,16 @@ from claude_usage_monitor.usage.limits.windows import (
     percent_text,
     whole_percent,
 )
-from claude_usage_monitor.usage.money.money import money
+from claude_usage_monitor.usage.money.money import compact, money
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
-    from claude_usage_monitor.usage.money.spend import NamedAmount, Spend
+    from claude_usage_monitor.usage.money.spend import (
+        ClaudeCodeSpend,
+        NamedAmount,
+        Spend,
+        UserSpend,
+    )
     from claude_usage_monitor.usage.service import ServiceStatus
     from claude_usage_monitor.usage.throttling import Throttling
 
@@ -98,11 +103,11 @@ def _values(status: AccountStatus, now: datetime, options: FormatOptions) -> dic
 
 
 def heading(status: AccountStatus) -> str:
-    """Return the account's name, plan and address."""
+    """Return the account's name, plan, address and organization."""
     profile = status.profile
     parts = [status.account.name]
     if profile is not None:
-        parts += [part for part in (profile.plan, profile.email) if part]
+        parts += [part for part in (profile.plan, profile.email, profile.organization) if part]
     return ", ".join(parts)
 
 
@@ -268,18 +273,39 @@ def _spend(spend: "Spend") -> Iterator[Fact]:
     if spend.budget_reached_on is not None:
         day = calendar_day(spend.budget_reached_on)
         yield Fact("budget", f"The budget is reached on {day}", day)
-    report = spend.claude_code
-    if report is not None and report.you is not None and report.you.amount is not None:
-        amount = money(report.you.amount, currency)
-        yield Fact("you", f"Your Claude Code use: {amount}, an estimate")
+    if spend.daily and spend.daily[-1].amount is not None:
+        yield Fact("today", f"Today: {money(spend.daily[-1].amount, currency)}")
+    if spend.rate_per_hour is not None:
+        yield Fact("average", f"On average: {money(spend.rate_per_hour * 24, currency)} a day")
     yield from _named("Workspace", spend.by_workspace or (), currency)
     yield from _named("Model", spend.by_model or (), currency)
+    for key in spend.by_api_key or ():
+        counts = [count for count in key[1:] if count is not None]
+        tokens = f"{compact(sum(counts))} tokens" if len(counts) == len(key[1:]) else "unknown"
+        yield Fact(f"API key {key.name}", f"API key {key.name or 'unknown'}: {tokens}")
+    if spend.claude_code is not None:
+        yield from _claude_code(spend.claude_code, currency)
 
 
-def _named(kind: str, rows: "Sequence[NamedAmount]", currency: str | None) -> Iterator[Fact]:
+def _claude_code(report: "ClaudeCodeSpend", currency: str | None) -> Iterator[Fact]:
+    amount = _amount(report.month_to_date, currency)
+    yield Fact("claude code", f"Claude Code: {amount}, an estimate of API-billed use")
+    if report.you is not None and report.you.amount is not None:
+        yield Fact("you", f"Your Claude Code use: {_amount(report.you.amount, currency)}")
+    yield from _named("Claude Code user", report.by_user, currency)
+    yield from _named("Claude Code model", report.by_model or (), currency)
+
+
+def _named(
+    kind: str, rows: "Sequence[NamedAmount | UserSpend]", currency: str | None
+) -> Iterator[Fact]:
     for row in rows:
-        amount = "unknown" if row.amount is None else money(row.amount, currency)
+        amount = _amount(row.amount, currency)
         yield Fact(f"{kind} {row.name}", f"{kind} {row.name or 'unknown'}: {amount}")
+
+
+def _amount(amount: Decimal | None, currency: str | None) -> str:
+    return "unknown" if amount is None else money(amount, currency)
 
 
 def _freshness(status: AccountStatus, now: datetime) -> Iterator[Fact]:

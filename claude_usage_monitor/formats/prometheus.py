@@ -68,7 +68,7 @@ def _samples(status: AccountStatus, now: datetime) -> Iterator[_Sample]:
     """Yield the name, the value and the labels of each sample; the value may be unknown."""
     account, problem, spend = {"account": status.account.name}, status.problem, status.spend
     api_now = status.api_time(now)
-    usage = status.usage.at(api_now) if status.usage else None
+    usage = status.at(now).usage
     for window in usage.windows if usage else ():
         labels = {**account, "window": window.key}
         ratio = None if window.utilization is None else window.utilization / 100

@@ -182,6 +182,10 @@ def _unknown_field(name: str) -> InvalidSetting:
     known = [*_names(DOCUMENT), *_names(ACCOUNT)]
     known += [f"{key}.{field}" for key in (*_WINDOW_KEYS, "binding") for field in _fields(WINDOW)]
     meant = did_you_mean(name, known) or "."
+    key, _, field = name.partition(".")
+    if meant == "." and field in _fields(WINDOW):
+        hint = f"Write `{{windows[{key}].{field}}}` for a window with another key."
+        return InvalidSetting(f"`{{{name}}}` in the template is not a field.", hint)
     return InvalidSetting(f"`{{{name}}}` in the template is not a field{meant}", _HINT)
 
 

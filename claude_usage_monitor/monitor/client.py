@@ -50,7 +50,7 @@ def get_usage() -> Usage:
     both cases there are no stored figures either. ``retry_at`` of a ServiceError is when the next
     request may be sent; earlier calls send none and raise the same error.
     """
-    status = claude_code_reader(_services()).read(AccountStatus(CLAUDE_CODE))
+    status = claude_code_reader(_services()).read(AccountStatus(CLAUDE_CODE)).at(utc_now())
     if status.usage is None:
         problem = status.problem or Problem("error", "There are no figures yet.", "")
         raise problem.as_error()
@@ -218,6 +218,9 @@ class UsageClient:
         if listed.key != CLAUDE_CODE.name:
             return listed.account
         profile = GlobalConfig(self._registry.services.environ).read().profile
+        if profile is None:  # that of the last figures
+            reader = self._registry.reader(listed)
+            profile = reader.cached_status(AccountStatus(CLAUDE_CODE)).profile
         return listed.account._replace(email=profile.email if profile else None)
 
     def _read(self, accounts: Sequence[ListedAccount]) -> tuple[AccountStatus, ...]:
@@ -225,7 +228,8 @@ class UsageClient:
             DisplayedAccount(each.key, each.account, self._registry.reader(each))
             for each in accounts
         ]
-        return read_all(displayed, self._registry.services.settings.interval)
+        statuses = read_all(displayed, self._registry.services.settings.interval)
+        return tuple(status.at(utc_now()) for status in statuses)
 
 
 def _services() -> Services:

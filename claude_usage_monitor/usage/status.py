@@ -48,7 +48,7 @@ class Account(NamedTuple):
 
 # The accounts that exist without being added, where their credential does.
 CLAUDE_CODE = Account("claude-code")
-CONSOLE = Account("console", "console")
+CONSOLE = Account("console", "console", active=False)
 
 
 class Profile(NamedTuple):
@@ -158,6 +158,11 @@ class AccountStatus(NamedTuple):
     def api_time(self, now: datetime) -> datetime:
         """Return the API's time when this computer's clock shows ``now``."""
         return now - self.clock_skew
+
+    def at(self, now: datetime) -> "AccountStatus":
+        """Return the status as of ``now``: windows that have reset since have no utilization."""
+        usage = self.usage.at(self.api_time(now)) if self.usage else None
+        return self if usage is self.usage else self._replace(usage=usage)
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how old the figures are; ``None`` without figures."""

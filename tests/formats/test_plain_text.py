@@ -47,7 +47,7 @@ def test_each_limit_is_a_sentence() -> None:
     today = "resets at 14:30, in 2 hours 11 minutes, runs out at 13:07"
     week = "resets on Tuesday at 14:40, in 3 days 2 hours"
     assert [
-        "claude-code, Max 5x, ada@example.com",
+        "claude-code, Max 5x, ada@example.com, Analytical Engines",
         f"5-hour limit: 78 percent used, {today}, the first to stop you",
         f"7-day limit: 35 percent used, {week}, lasts until the reset with about 63 percent used",
         f"Fable limit: 94 percent used, {week}, runs out at 18:18",
@@ -98,13 +98,18 @@ def test_an_organization_has_its_month_and_its_workspaces() -> None:
     assert "The budget is reached on " in text
     assert re.search(r"Workspace Default: \$", text)
     assert re.search(r"Model claude-\S+: \$", text)
+    assert re.search(r"Today: \$.*\nOn average: \$[\d.,]+ a day", text)
+    assert re.search(r"Claude Code: \$[\d.,]+, an estimate of API-billed use\nYour Claude", text)
+    assert re.search(r"Claude Code user Grace Hopper: \$", text)
+    assert "API key ci-pipeline: 36.2M tokens\nAPI key unknown: unknown\n" in text
 
 
 def test_several_accounts_are_paragraphs() -> None:
     paragraphs = render(TWO, NOW, OPTIONS).split("\n\n")
-    assert ["Work, Max 5x, ada@example.com", "Private, Pro, ada@home.example"] == [
-        paragraph.split("\n")[0] for paragraph in paragraphs
-    ]
+    assert [
+        "Work, Max 5x, ada@example.com, Analytical Engines",
+        "Private, Pro, ada@home.example, Analytical Engines",
+    ] == [paragraph.split("\n")[0] for paragraph in paragraphs]
 
 
 def test_what_used_a_limit_is_a_line_below_it_and_no_news() -> None:

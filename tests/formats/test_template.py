@@ -77,6 +77,12 @@ def test_an_unknown_utilization_is_never_zero() -> None:
     assert "— — —" == text("{binding.utilization!c} {as_of} {age_seconds}", READING)
 
 
+def test_a_window_with_another_key_has_a_hint() -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        parse_template("{other_window.utilization}")
+    assert "`{windows[other_window].utilization}`" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("template", "words", "nearest"),
     [

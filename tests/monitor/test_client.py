@@ -5,7 +5,7 @@ import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +193,30 @@ def test_get_account_usage_returns_figures_and_profile(server: TokenServer) -> N
         status.problem,
     )
     assert None is not status.next_read_at
+
+
+def test_a_window_that_has_reset_since_its_reading_has_no_utilization(
+    api: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.login()
+    before = get_usage()
+    assert before.five_hour is not None
+    assert before.five_hour.resets_at is not None
+    later = before.five_hour.resets_at + timedelta(seconds=1)
+    api.answer(b"", 500)
+    monkeypatch.setattr("claude_usage_monitor.monitor.client.utc_now", lambda: later)
+    usages = [get_usage(), UsageClient().get_account_usage("claude-code").usage]
+    windows = [usage.five_hour for usage in usages if usage is not None]
+    assert [None, None] == [window.utilization for window in windows if window is not None]
+
+
+def test_the_email_that_the_api_has_sent_is_listed(server: TokenServer, store: Store) -> None:
+    """Without ``~/.claude.json``."""
+    store.write(as_bytes(server.issue("work")))
+    client = UsageClient()
+    assert [None] == [account.email for account in client.list_accounts()]
+    get_usage()
+    assert [email_of("work")] == [account.email for account in client.list_accounts()]
 
 
 def test_get_all_accounts_usage_has_a_problem_for_each_account(

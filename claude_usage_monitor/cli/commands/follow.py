@@ -142,7 +142,7 @@ def _lasting(statuses: Sequence[AccountStatus]) -> object:
         (
             status,
             status.stale(now),
-            status.usage.at(status.api_time(now)) if status.usage else None,
+            status.at(now).usage,
         )
         for status in statuses
     ]

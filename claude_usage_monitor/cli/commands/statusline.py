@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.pipes import output_of, read_input
+from claude_usage_monitor.cli.terminal import line_options
+from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import Render, format_named, load_format
-from claude_usage_monitor.formats.options import FormatOptions, line_width
 from claude_usage_monitor.monitor.subscription.statusline import status_after_input
+from claude_usage_monitor.store.paths import config_path
+from claude_usage_monitor.store.settings import load_settings
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.durations import ClockStyle
 
 if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
     import argparse
@@ -49,17 +51,13 @@ def run(options: argparse.Namespace) -> int:
 
     Returns 0 even if that fails. Raises InvalidSetting if there is no such format.
     """
-    if options.format is None:
-        render, clock = load_format("statusline"), ClockStyle()
-    else:
-        # Takes 2 ms, and only another format shows clock times.
-        from claude_usage_monitor.cli.terminal import configured_clock_style
-
-        render, clock = format_named(options.format), configured_clock_style(os.environ, utc_now())
+    render = load_format("statusline") if options.format is None else format_named(options.format)
     content = read_input()
     other_line = output_of(options.other_line, content) if options.other_line else ""
     try:
-        line = _line(render, clock, content, os.environ)
+        line = _line(render, content, os.environ)
+    except UsageMonitorError as error:
+        line = f"claude-usage-monitor: {error.message}"
     except Exception as error:  # noqa: BLE001 - a bug must not break the prompt
         line = f"claude-usage-monitor: {type(error).__name__}"
     with contextlib.suppress(output.OutputFailed):
@@ -67,16 +65,12 @@ def run(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _line(render: Render, clock: ClockStyle, content: bytes, environ: Mapping[str, str]) -> str:
-    now = utc_now()
+def _line(render: Render, content: bytes, environ: Mapping[str, str]) -> str:
+    now, settings = utc_now(), load_settings(config_path(environ))
     status = status_after_input(content, environ, now)
-    plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
-    options = FormatOptions(
-        width=line_width(environ.get("COLUMNS", "")),
-        color=not plain,
-        ascii=not output.can_encode("▸·—"),
-        clock=clock,
-    )
+    options = line_options(environ, now, settings)
+    if settings.color == "auto" and environ.get("TERM") == "dumb":
+        options = options._replace(color=False)
     return render((status,), now, options)
 
 

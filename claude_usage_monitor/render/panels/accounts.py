@@ -40,7 +40,8 @@ def most_urgent_accounts(
 
     def rank(at: int) -> tuple[bool, bool, float]:
         status = statuses[at]
-        windows = status.usage.at(status.api_time(now)).windows if status.usage else ()
+        usage = status.at(now).usage
+        windows = usage.windows if usage else ()
         fullest = max((window.utilization or 0.0 for window in windows), default=0.0)
         return not status.account.active, status.problem is None, -fullest
 

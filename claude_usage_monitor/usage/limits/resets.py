@@ -285,14 +285,17 @@ def _after_reset(
     """Follow a reading of the next window, or of none; ``end`` is how the last one ended."""
     at = reading.read_at
     early = track.pending if end == "early" else None
+    following = _new_window(window.key, reading, window.last_seen, early.read_at if early else None)
     ended_at = early.read_at if early else window.resets_at
+    if following is not None and following.started_at < ended_at - _EARLY:
+        # The next window began before this one's reset, although nobody saw that.
+        ended_at, end = max(following.started_at, window.last_seen), "early"
     closed = window.closed(ended_at, end or ("lowered" if window.lowered else "reset"))
     blocked = (max(window.last_seen, window.full_since), ended_at) if window.full_since else None
     watched = _watched(window.last_seen, at)
     if watched is not None:
         inside = max(timedelta(), min(at, ended_at) - window.last_seen)
         closed = closed._replace(watched=closed.watched + inside)
-    following = _new_window(window.key, reading, window.last_seen, early.read_at if early else None)
     change = Change.EARLY if early else Change.RESET
     increment = _first_use(following, window.last_seen) if following else None
     next_track = Track(at, following, echo=window.utilization)

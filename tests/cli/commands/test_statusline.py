@@ -85,6 +85,27 @@ def test_without_a_home_or_a_writable_folder_it_prints_a_line(command: Command) 
     for environ in ({"HOME": "relative"}, {"CLAUDE_USAGE_MONITOR_HOME": "/dev/null/x"}):
         done = command.run("statusline", stdin=figures(20), environ={**PLAIN, **environ})
         assert (0, "", 1) == (done.returncode, done.stderr, len(done.stdout.splitlines()))
+    done = command.run("statusline", environ={"CLAUDE_USAGE_MONITOR_HOME": "relative"})
+    assert "CLAUDE_USAGE_MONITOR_HOME" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--format", "ansi")])
+def test_the_line_obeys_config_toml(
+    command: Command, store: Store, home: Path, arguments: tuple[str, ...]
+) -> None:
+    store.login()
+    environ = {"NO_COLOR": None, "TERM": "xterm", "CLAUDE_USAGE_MONITOR_HOME": str(home / "ours")}
+    (home / "ours").mkdir(mode=0o700)
+
+    def shown(content: str) -> str:
+        (home / "ours" / "config.toml").write_text(content)
+        return command.run("statusline", *arguments, stdin=figures(20), environ=environ).stdout
+
+    assert "\x1b[" in shown("")
+    assert "\x1b[" not in shown('color = "never"')
+    assert "\x1b[" in shown('color = "always"')
+    assert shown("ascii = true").isascii()
+    assert "80%" in shown('show = "left"')
 
 
 def test_our_line_is_appended_to_another_status_line(command: Command, store: Store) -> None:

@@ -127,6 +127,21 @@ def test_a_reset_that_comes_half_an_hour_early_is_a_normal_one() -> None:
     assert RESET == (steps[1].closed or window(steps[1])).ended_at
 
 
+def test_a_week_whose_next_one_began_before_its_reset_ended_early() -> None:
+    """Nobody saw when: the next one was first read after the reset time of this one."""
+    began = WEEK - timedelta(hours=12)
+    steps = follow(
+        read(0, 40, WEEK),
+        read(60, 41, WEEK),
+        read(9 * 24 * 60, 5, began + timedelta(days=7)),
+        key=SEVEN,
+    )
+    closed = steps[-1].closed
+    assert closed is not None
+    assert ("early", began) == (closed.end, closed.ended_at)
+    assert began == window(steps[-1]).started_at
+
+
 def test_a_schedule_that_moves_is_no_reset() -> None:
     moved = WEEK + timedelta(days=1)
     steps = follow(read(10, 20, WEEK), read(20, 21, moved), read(30, 21, moved), key=SEVEN)
