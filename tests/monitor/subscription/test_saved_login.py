@@ -638,6 +638,31 @@ def test_only_a_login_that_may_be_refreshed_is_refreshed(server: TokenServer) ->
     assert [] == server.refreshes
 
 
+def test_a_login_that_is_not_about_to_expire_is_not_refreshed(server: TokenServer) -> None:
+    login, now = login_of(save_account(server.issue(OURS), OURS)), utc_now()
+    assert not login.refresh(login.snapshot(now), now, refused=False)
+    assert [] == server.refreshes
+
+
+def test_a_login_is_not_refreshable_while_its_refresh_backs_off(server: TokenServer) -> None:
+    saved, now = own(server), utc_now()
+    token = token_fingerprint(Secret(refresh_token(saved)))
+    backing_off = RefreshState(token, 0, 1, now + timedelta(minutes=9), "server_error", "later", "")
+    registry().services.accounts.store_refresh_state(saved.id, backing_off)
+    found = [login_of(saved).snapshot(now + timedelta(minutes=m)) for m in (0, 10)]
+    assert [(False, "later"), (True, None)] == [
+        (each.refreshable, each.problem and each.problem.message) for each in found
+    ]
+
+
+def test_a_login_is_not_refreshable_before_the_last_refresh_is_stored(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CredentialStore, "pending_problem", lambda *_: "not stored")
+    shown = login_of(own(server)).snapshot(utc_now())
+    assert ("not stored", False) == (shown.notice, shown.refreshable)
+
+
 def test_a_token_that_is_refused_after_it_was_accepted_is_refreshed(server: TokenServer) -> None:
     """In five minutes at the earliest, not an hour: the login was usable before."""
     clock = Clock()
