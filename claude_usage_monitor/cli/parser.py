@@ -14,7 +14,6 @@ from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.formats import PRESETS
-from claude_usage_monitor.formats.options import line_width
 from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ COMPLETIONS = {  # shell: file in the folder `completions`
     "zsh": f"_{PROGRAM}",
     "fish": f"{PROGRAM}.fish",
 }
+_HELP_WIDTH = 80  # columns, where nothing says how many there are
 _MIN_INTERVAL = 5  # seconds
 _MAX_INTERVAL = 7 * 86_400  # seconds
 
@@ -259,7 +259,10 @@ def _width() -> int:
         width = os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, OSError, ValueError):
         width = 0
-    return width or line_width(os.environ.get("COLUMNS", ""))
+    columns = os.environ.get("COLUMNS", "")
+    if not width and columns.isascii() and columns.isdigit():
+        width = int(columns[:4])
+    return width or _HELP_WIDTH
 
 
 def _filled(paragraph: str, width: int) -> str:

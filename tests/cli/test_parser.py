@@ -139,6 +139,15 @@ def test_help_fits_80_columns_where_there_is_no_terminal(
     assert 80 >= max(map(len, done.stdout.splitlines()))
 
 
+@pytest.mark.parametrize(("columns", "width"), [("40", 40), ("0", 80), ("wide", 80)])
+def test_help_obeys_columns_where_there_is_no_terminal(
+    command: Command, columns: str, width: int
+) -> None:
+    shown = command.run("--help", environ={"COLUMNS": columns}).stdout.splitlines()
+    sentences = [len(line) for line in shown if " " in line.strip()]
+    assert width - 10 < max(sentences) <= width
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
