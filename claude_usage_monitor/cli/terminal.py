@@ -1,4 +1,4 @@
-"""The terminal's size, the clock format of the user's locale and time zone, options of lines."""
+"""The terminal's size, the user's clock format, and how to write lines for other programs."""
 
 from __future__ import annotations
 
