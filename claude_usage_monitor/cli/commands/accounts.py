@@ -102,7 +102,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the action and return the exit code."""
-    settings = load_settings(config_path(os.environ))
+    settings = load_settings(config_path(os.environ), output.warning)
     services = Services(os.environ, settings, utc_now, announce=output.note)
     code: int = options.function(AccountRegistry(services), options)
     return code

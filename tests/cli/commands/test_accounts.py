@@ -296,6 +296,15 @@ def test_a_terminal_that_is_closed_while_a_key_is_typed_ends_the_command(
     assert ([], ["claude-code"]) == (admin, names())
 
 
+def test_an_unusable_setting_is_a_warning(command: Command, home: Path) -> None:
+    (home / "ours").mkdir(mode=0o700)
+    (home / "ours" / "config.toml").write_text("hide_names = 3\n")
+    environ = {"CLAUDE_USAGE_MONITOR_HOME": str(home / "ours")}
+    done = command.run("accounts", "list", environ=environ)
+    assert 0 == done.returncode
+    assert re.fullmatch("warning: .*hide_names.*\n", done.stderr)
+
+
 def test_a_refused_admin_key_is_not_added(command: Command, admin: list[str | None]) -> None:
     done = command.run("accounts", "add", "Org", "--admin-key", stdin=f"{KEY}x".encode())
     check(done, 3, "^error: The API refuses this Admin key", "^hint: ")
