@@ -11,10 +11,13 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 _CREDENTIAL_PATTERN = r"sk-ant-[^\s'\"\\,…]{8,}(?!…)"  # "sk-ant-admin01-…" in a hint is not a key
+
+DEFAULT_WIDTH = 80  # columns
+_MAX_WIDTH = 1000  # columns
 
 OS_ERROR_HINT = "Run `claude-usage-monitor doctor`: it checks every file of this program."
 
@@ -29,6 +32,13 @@ class OutputFailed(Exception):
 
 class ReaderGone(OutputFailed):
     """Raised when the program that reads standard output has ended, as in ``| head``."""
+
+
+def columns(environ: Mapping[str, str]) -> int:
+    """Return the width of output that is no terminal: ``COLUMNS``, 80 if it is not a number."""
+    text = environ.get("COLUMNS", "")[:6]
+    width = int(text) if text.isascii() and text.isdigit() else 0
+    return min(width or DEFAULT_WIDTH, _MAX_WIDTH)
 
 
 def stdout() -> TextIO:

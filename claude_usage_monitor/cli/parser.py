@@ -26,7 +26,6 @@ COMPLETIONS = {  # shell: file in the folder `completions`
     "zsh": f"_{PROGRAM}",
     "fish": f"{PROGRAM}.fish",
 }
-_HELP_WIDTH = 80  # columns, where nothing says how many there are
 _MIN_INTERVAL = 5  # seconds
 _MAX_INTERVAL = 7 * 86_400  # seconds
 
@@ -259,10 +258,7 @@ def _width() -> int:
         width = os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, OSError, ValueError):
         width = 0
-    columns = os.environ.get("COLUMNS", "")
-    if not width and columns.isascii() and columns.isdigit():
-        width = int(columns[:4])
-    return width or _HELP_WIDTH
+    return width or output.columns(os.environ)
 
 
 def _filled(paragraph: str, width: int) -> str:

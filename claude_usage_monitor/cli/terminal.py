@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.formats.options import FormatOptions, line_width
+from claude_usage_monitor.cli.output import DEFAULT_WIDTH
+from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.store.settings import Settings
 from claude_usage_monitor.usage.clock import time_zone
 from claude_usage_monitor.usage.durations import ClockStyle
 
-DEFAULT_WIDTH = 80  # columns
 DEFAULT_HEIGHT = 24  # rows
 
 _DEFAULTS = Settings()
@@ -27,11 +27,7 @@ _UTC_NAMES = frozenset(("UTC", "GMT", "UCT", "Zulu", "Universal", "Etc/UTC", "Et
 def output_width(environ: Mapping[str, str]) -> int:
     """Return the width of standard output in columns: the terminal's, else ``COLUMNS``, else 80."""
     size = terminal_size()
-    if size is not None:
-        return size[0]
-    columns = environ.get("COLUMNS", "")
-    valid = columns.isascii() and columns.isdigit() and int(columns) > 0
-    return int(columns) if valid else DEFAULT_WIDTH
+    return output.columns(environ) if size is None else size[0]
 
 
 def terminal_size() -> tuple[int, int] | None:
@@ -64,7 +60,7 @@ def line_options(
     """Return how to write the text of ``--format`` and of the status line."""
     no_color = settings.color == "never" or (settings.color == "auto" and environ.get("NO_COLOR"))
     return FormatOptions(
-        width=line_width(environ.get("COLUMNS", "")),
+        width=output.columns(environ),
         color=not no_color,
         ascii=settings.ascii or not (to_file or output.can_encode("▸·—")),
         clock=clock_style(environ, now, settings),

@@ -4,9 +4,6 @@ from typing import NamedTuple
 
 from claude_usage_monitor.usage.durations import ClockStyle
 
-_DEFAULT_WIDTH = 80  # columns
-_MAX_WIDTH = 1000  # columns
-
 
 class FormatOptions(NamedTuple):
     """How to write: the width in cells, color, ASCII only, the clock style, and the place.
@@ -22,9 +19,3 @@ class FormatOptions(NamedTuple):
     target: str = "ansi"
     left: bool = False
     forecast: bool = True
-
-
-def line_width(columns: str) -> int:
-    """Return the width of a line that another program shows, from the variable ``COLUMNS``."""
-    width = int(columns[:6]) if columns.isascii() and columns[:6].isdigit() else 0
-    return min(width or _DEFAULT_WIDTH, _MAX_WIDTH)

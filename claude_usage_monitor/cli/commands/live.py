@@ -16,10 +16,11 @@ from claude_usage_monitor.cli.background import FENCE_TIMEOUT, BackgroundQuery, 
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.keys import DOWN, ESCAPE, LEFT, RIGHT, UP, Keyboard, TerminalGone
+from claude_usage_monitor.cli.output import DEFAULT_WIDTH
 from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
-from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, DEFAULT_WIDTH, terminal_size
+from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, terminal_size
 from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
 from claude_usage_monitor.monitor.attribution.worker import UseWorker
 from claude_usage_monitor.monitor.live.poller import Poller

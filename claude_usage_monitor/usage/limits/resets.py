@@ -288,7 +288,7 @@ def _after_reset(
     following = _new_window(window.key, reading, window.last_seen, early.read_at if early else None)
     ended_at = early.read_at if early else window.resets_at
     if following is not None and following.started_at < ended_at - _EARLY:
-        # The next window began before this one's reset, although nobody saw that.
+        # The start of the next window shows that this one was reset early, between two readings.
         ended_at, end = max(following.started_at, window.last_seen), "early"
     closed = window.closed(ended_at, end or ("lowered" if window.lowered else "reset"))
     blocked = (max(window.last_seen, window.full_since), ended_at) if window.full_since else None

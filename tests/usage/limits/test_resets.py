@@ -128,7 +128,7 @@ def test_a_reset_that_comes_half_an_hour_early_is_a_normal_one() -> None:
 
 
 def test_a_week_whose_next_one_began_before_its_reset_ended_early() -> None:
-    """Nobody saw when: the next one was first read after the reset time of this one."""
+    """The reset came between two readings, the second one after the reset time of this week."""
     began = WEEK - timedelta(hours=12)
     steps = follow(
         read(0, 40, WEEK),
