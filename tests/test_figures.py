@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
 from hypothesis import example, given
@@ -37,7 +36,7 @@ def status_with(utilization: float, hours_left: float | None) -> AccountStatus:
             (window, week, unknown_length),
             "api",
             NOW,
-            ExtraUsage(True, Decimal(5), Decimal(10), "USD", utilization),
+            ExtraUsage(True, 5.0, 10.0, "USD", utilization),
             (CreditPool("cinder_cove", "Cinder cove", None, None, utilization, "USD"),),
         ),
         throttling=Throttling(enabled=True, windows=(paced,), as_of=NOW, decided_at=NOW),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.formats.options import FormatOptions
@@ -34,6 +33,7 @@ from claude_usage_monitor.usage.money.money import compact, money
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
+    from claude_usage_monitor.usage.money.money import Amount
     from claude_usage_monitor.usage.money.spend import (
         ClaudeCodeSpend,
         NamedAmount,
@@ -250,7 +250,7 @@ def _service(service: "ServiceStatus", now: datetime) -> Iterator[Fact]:
         yield Fact("service", f"Service: {text}", (service.components, service.incidents))
 
 
-def _amounts(used: Decimal | None, limit: Decimal | None, currency: str | None) -> list[str]:
+def _amounts(used: "Amount | None", limit: "Amount | None", currency: str | None) -> list[str]:
     shown_limit = None if limit is None else money(limit, currency)
     if used is None:
         return [] if shown_limit is None else [f"limit {shown_limit}"]
@@ -304,7 +304,7 @@ def _named(
         yield Fact(f"{kind} {row.name}", f"{kind} {row.name or 'unknown'}: {amount}")
 
 
-def _amount(amount: Decimal | None, currency: str | None) -> str:
+def _amount(amount: "Amount | None", currency: str | None) -> str:
     return "unknown" if amount is None else money(amount, currency)
 
 

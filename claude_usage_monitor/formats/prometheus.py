@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import NamedTuple
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.usage.money.money import Amount
 from claude_usage_monitor.usage.status import AccountStatus
 
 PREFIX = "claude_usage"
@@ -128,5 +128,5 @@ def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else round(moment.timestamp())
 
 
-def _float(amount: Decimal | None) -> float | None:
+def _float(amount: Amount | None) -> float | None:
     return None if amount is None else float(amount)

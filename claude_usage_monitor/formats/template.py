@@ -10,7 +10,6 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import NamedTuple, cast
 
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
@@ -273,7 +272,7 @@ def _text(
         return countdown(timedelta(seconds=number))
     if unit == "currency":
         currency = cast("str | None", container.get("currency"))
-        return money(Decimal(str(number)), currency, ascii_only=options.ascii)
+        return money(number, currency, ascii_only=options.ascii)
     return str(number)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.limits.pace import Forecast
@@ -22,7 +21,7 @@ PROFILE = Profile(
 _FIRST_RESET = timedelta(minutes=3)  # soon enough for the user to see it
 _PAUSE = timedelta(seconds=20)  # between two session windows, before the next message
 _FIVE_HOURS = timedelta(hours=5)
-_LIMIT = Decimal(140)
+_LIMIT = 140.0  # dollars
 # Of each limit: the chance of running out, its instants as shares of the time left (earliest,
 # median, latest), and the points used in a whole window.
 _OUTLOOKS: dict[str, tuple[float, tuple[float | None, float | None, float | None], float]] = {
@@ -48,7 +47,7 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
     """Return the demo account's figures at ``now``, for a demo that began at ``started``."""
     minutes = (now - started).total_seconds() / 60
     week_end = started + timedelta(days=3, hours=2, minutes=20)
-    used = Decimal("47.52") + Decimal(round(minutes * 12)) / 100
+    used = (4752 + round(minutes * 12)) / 100
 
     def window(
         key: str, label: str, percent: float, resets_at: datetime | None, model: str | None = None
@@ -72,7 +71,7 @@ def demo_usage(now: datetime, started: datetime) -> Usage:
             used=min(used, _LIMIT),
             limit=_LIMIT,
             currency="USD",
-            utilization=float(min(used, _LIMIT) / _LIMIT * 100),
+            utilization=min(used, _LIMIT) / _LIMIT * 100,
         ),
     )
 

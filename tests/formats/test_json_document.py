@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -180,7 +179,7 @@ def test_a_limit_of_money_has_its_amounts() -> None:
         None,
         "statusline",
         NOW,
-        amounts=Amounts(Decimal(12), Decimal(50), "USD"),
+        amounts=Amounts(12.0, 50.0, "USD"),
     )
     (shown,) = account(STATUS._replace(usage=STATUS.usage._replace(windows=(window,))))["windows"]
     assert {"used": 12.0, "limit": 50.0, "currency": "USD"} == shown["amounts"]

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_usage_monitor.store.columns import (
-    amount,
-    amount_text,
     instant,
     milliseconds,
     optional_instant,
@@ -23,13 +20,7 @@ def test_an_instant_is_stored_to_the_millisecond(naive: datetime) -> None:
     assert milliseconds(moment) == milliseconds(instant(milliseconds(moment)))
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False))
-def test_no_amount_loses_a_digit(cost: Decimal) -> None:
-    assert str(cost) == str(amount(amount_text(cost)))
-
-
 def test_null_is_no_value() -> None:
     assert optional_milliseconds(None) is None
     assert optional_instant(None) is None
-    assert amount(amount_text(None)) is None
     assert datetime(1970, 1, 1, tzinfo=UTC) == optional_instant(0)

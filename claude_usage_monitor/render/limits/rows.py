@@ -13,8 +13,7 @@ from claude_usage_monitor.usage.limits.windows import CreditPool, ExtraUsage, Us
 from claude_usage_monitor.usage.money.money import money
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
+    from claude_usage_monitor.usage.money.money import Amount
     from claude_usage_monitor.usage.money.spend import Spend
 
 
@@ -175,7 +174,7 @@ def with_alerts(rows: Sequence[LimitRow], alerts: frozenset[str]) -> tuple[Limit
 
 
 def _amounts(
-    used: "Decimal | None", limit: "Decimal | None", currency: str | None, options: RenderOptions
+    used: "Amount | None", limit: "Amount | None", currency: str | None, options: RenderOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return an amount used and its limit, for a heading and for a line of its own."""
     shown_limit = None if limit is None else _money(limit, currency, options)
@@ -191,5 +190,5 @@ def _amounts(
     return (ratio, amount), (used_of_limit, ratio)
 
 
-def _money(amount: "Decimal", currency: str | None, options: RenderOptions) -> str:
+def _money(amount: "Amount", currency: str | None, options: RenderOptions) -> str:
     return money(amount, currency, ascii_only=options.glyphs is ASCII)

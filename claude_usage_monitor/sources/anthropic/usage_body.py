@@ -7,7 +7,6 @@ Each window is read separately, and an unknown figure is never zero.
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.sources.anthropic.saved_resets import saved_resets_from
@@ -199,10 +198,10 @@ def _is_pool(key: str, fields: JsonObject) -> bool:
 def _pool(key: str, fields: JsonObject) -> CreditPool | None:
     if key in _NEVER_SHOWN or not _is_pool(key, fields):
         return None
-    used, limit = _decimal(fields.get("used_dollars")), _decimal(fields.get("limit_dollars"))
-    remaining = _decimal(fields.get("remaining_dollars"))
+    used, limit = _amount(fields.get("used_dollars")), _amount(fields.get("limit_dollars"))
+    remaining = _amount(fields.get("remaining_dollars"))
     if used is None and limit is not None and remaining is not None:
-        used = max(Decimal(), limit - remaining)
+        used = max(0.0, round(limit - remaining, _MAX_DECIMAL_PLACES))
     utilization = percent(fields.get("utilization"))
     if utilization is None:
         utilization = _ratio(used, limit)
@@ -222,7 +221,7 @@ def _extra_usage(fields: JsonObject | None) -> ExtraUsage | None:
         places = _DEFAULT_DECIMAL_PLACES
     used, limit = (
         None if amount is None else amount / 10 ** int(places)
-        for amount in (_decimal(fields.get(key)) for key in ("used_credits", "monthly_limit"))
+        for amount in (_amount(fields.get(key)) for key in ("used_credits", "monthly_limit"))
     )
     utilization = percent(fields.get("utilization"))
     return ExtraUsage(
@@ -235,9 +234,9 @@ def _extra_usage(fields: JsonObject | None) -> ExtraUsage | None:
     )
 
 
-def _decimal(value: object) -> Decimal | None:
+def _amount(value: object) -> float | None:
     figure = number(value)
-    return Decimal(repr(figure)) if figure is not None and figure < _MAX_AMOUNT else None
+    return figure if figure is not None and figure < _MAX_AMOUNT else None
 
 
 def _currency(value: object) -> str | None:
@@ -245,6 +244,6 @@ def _currency(value: object) -> str | None:
     return code.upper() if code and len(code) == 3 and code.isascii() and code.isalpha() else None
 
 
-def _ratio(used: Decimal | None, limit: Decimal | None) -> float | None:
+def _ratio(used: float | None, limit: float | None) -> float | None:
     """Return the percentage that is used, if it can be computed."""
-    return number(float(used / limit * 100)) if used is not None and limit else None
+    return number(used / limit * 100) if used is not None and limit else None

@@ -6,7 +6,6 @@ them, can be missing. An idle session repeats old figures, and the input does no
 
 import re
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import NamedTuple
 
 from claude_usage_monitor.sources import values
@@ -76,11 +75,7 @@ def _amounts(fields: values.JsonObject) -> Amounts | None:
     used, limit = (values.number(fields.get(key)) for key in ("used_usd", "limit_usd"))
     if used is None and limit is None:
         return None
-    return Amounts(
-        None if used is None else Decimal(str(used)),
-        None if limit is None else Decimal(str(limit)),
-        "USD",
-    )
+    return Amounts(used, limit, "USD")
 
 
 def _session_began(document: values.JsonObject, now: datetime) -> datetime | None:

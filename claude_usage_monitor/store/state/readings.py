@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from claude_usage_monitor.store.columns import (
-    amount,
-    amount_text,
     instant,
     milliseconds,
     optional_instant,
@@ -242,14 +240,19 @@ def _window(row: tuple[Any, ...]) -> UsageWindow:
 def _amounts_as_json(amounts: Amounts | None) -> str | None:
     if amounts is None:
         return None
-    return json.dumps([amount_text(amounts.used), amount_text(amounts.limit), amounts.currency])
+    return json.dumps(amounts)
 
 
 def _amounts_from_json(text: str | None) -> Amounts | None:
     if text is None:
         return None
     used, limit, currency = json.loads(text)
-    return Amounts(amount(used), amount(limit), currency)
+    return Amounts(_amount(used), _amount(limit), currency)
+
+
+def _amount(stored: str | float | None) -> float | None:
+    """Return a stored amount; earlier versions stored text."""
+    return None if stored is None else float(stored)
 
 
 def _money_as_json(usage: Usage) -> str:
@@ -267,8 +270,8 @@ def _money_as_json(usage: Usage) -> str:
             "extra": extra
             and [
                 extra.enabled,
-                amount_text(extra.used),
-                amount_text(extra.limit),
+                extra.used,
+                extra.limit,
                 extra.currency,
                 extra.utilization,
                 extra.disabled_reason,
@@ -277,8 +280,8 @@ def _money_as_json(usage: Usage) -> str:
                 [
                     pool.key,
                     pool.label,
-                    amount_text(pool.used),
-                    amount_text(pool.limit),
+                    pool.used,
+                    pool.limit,
                     pool.utilization,
                     pool.currency,
                     optional_milliseconds(pool.expires_at),
@@ -296,13 +299,13 @@ def _money_from_json(
     extra = None
     if stored["extra"]:
         enabled, used, limit, currency, utilization, reason = stored["extra"]
-        extra = ExtraUsage(enabled, amount(used), amount(limit), currency, utilization, reason)
+        extra = ExtraUsage(enabled, _amount(used), _amount(limit), currency, utilization, reason)
     pools = tuple(
         CreditPool(
             key,
             label,
-            amount(used),
-            amount(limit),
+            _amount(used),
+            _amount(limit),
             utilization,
             currency,
             optional_instant(expires_at),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
-from claude_usage_monitor.store.columns import amount, amount_text, instant, milliseconds
+from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.money.spend import Costs, NamedAmount, Tokens, UserSpend
 
@@ -126,8 +127,8 @@ def _as_json(content: ReportContent) -> str:
     """Return a report as JSON, with amounts as exact text."""
     body: object
     if isinstance(content, Costs):
-        daily = {day.isoformat(): amount_text(cost) for day, cost in content.daily.items()}
-        groups = [[name, amount_text(cost)] for name, cost in content.groups.items()]
+        daily = {day.isoformat(): _amount_text(cost) for day, cost in content.daily.items()}
+        groups = [[name, _amount_text(cost)] for name, cost in content.groups.items()]
         body = {"currency": content.currency, "daily": daily, "groups": groups}
     elif isinstance(content, tuple):
         body = [_user_as_json(user) for user in content]
@@ -140,21 +141,30 @@ def _costs(body: dict[str, object]) -> Costs:
     daily, groups = dict(body["daily"]), list(body["groups"])  # type: ignore[call-overload] # ours
     return Costs(
         str(body["currency"]),
-        {date.fromisoformat(day): amount(text) for day, text in daily.items()},
-        {name: amount(text) for name, text in groups},
+        {date.fromisoformat(day): _amount(text) for day, text in daily.items()},
+        {name: _amount(text) for name, text in groups},
     )
 
 
 def _user_as_json(user: UserSpend) -> list[object]:
-    models = user.models and [[name, amount_text(cost)] for name, cost in user.models]
-    return [*user[:2], amount_text(user.amount), *user[3:12], models]
+    models = user.models and [[name, _amount_text(cost)] for name, cost in user.models]
+    return [*user[:2], _amount_text(user.amount), *user[3:12], models]
 
 
 def _user(row: list[Any]) -> UserSpend:
     """Return a user's row; an older version of this program stored no models."""
     *figures, models = row if len(row) > _FIGURES else [*row, None]
-    figures[2] = amount(figures[2])
+    figures[2] = _amount(figures[2])
     user = UserSpend(*figures)
     if models is None:
         return user
-    return user._replace(models=tuple(NamedAmount(name, amount(cost)) for name, cost in models))
+    return user._replace(models=tuple(NamedAmount(name, _amount(cost)) for name, cost in models))
+
+
+def _amount_text(amount: Decimal | None) -> str | None:
+    """Return an amount as text, with all its digits."""
+    return None if amount is None else str(amount)
+
+
+def _amount(text: object) -> Decimal | None:
+    return None if text is None else Decimal(str(text))

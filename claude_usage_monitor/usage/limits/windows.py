@@ -17,11 +17,9 @@ from claude_usage_monitor.usage.limits.pace import MIN_ELAPSED, Forecast, max_ag
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from claude_usage_monitor.usage.limits.saved_resets import SavedResets
-else:  # only for annotations, which a NamedTuple evaluates: few accounts have money or saved resets
-    Decimal = SavedResets = object
+else:  # only for an annotation, which a NamedTuple evaluates: few accounts have saved resets
+    SavedResets = object
 
 State = Literal["running", "idle", "reset"]
 
@@ -100,10 +98,13 @@ def length_of(key: str) -> timedelta | None:
 
 
 class Amounts(NamedTuple):
-    """The amounts of money behind a limit's percentage."""
+    """The amounts of money behind a limit's percentage, in the currency (not in minor units).
 
-    used: Decimal | None
-    limit: Decimal | None
+    They are shown and never added up, so they are as exact as the API's JSON numbers.
+    """
+
+    used: float | None
+    limit: float | None
     currency: str | None
 
 
@@ -246,8 +247,8 @@ class ExtraUsage(NamedTuple):
     """
 
     enabled: bool | None
-    used: Decimal | None
-    limit: Decimal | None
+    used: float | None
+    limit: float | None
     currency: str | None
     utilization: float | None
     disabled_reason: str | None = None
@@ -258,8 +259,8 @@ class CreditPool(NamedTuple):
 
     key: str
     label: str
-    used: Decimal | None
-    limit: Decimal | None
+    used: float | None
+    limit: float | None
     utilization: float | None
     currency: str | None
     expires_at: datetime | None = None

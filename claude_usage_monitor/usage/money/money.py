@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:  # importing it takes 1 ms
     from decimal import Decimal
+
+Amount: TypeAlias = "Decimal | float"
+"""An organization's, which is a sum of many, or a subscription's, which is only shown."""
 
 _UNITS = ("", "k", "M", "G", "T")
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
-def money(amount: Decimal, currency: str | None, *, ascii_only: bool = False) -> str:
+def money(amount: Amount, currency: str | None, *, ascii_only: bool = False) -> str:
     """Return the amount with its currency's sign, else its code, two decimals: ``$1,047.52``.
 
     Without a known currency (``None``) the number stands alone: a dollar sign would be a guess.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -301,8 +300,8 @@ def test_extra_usage_is_converted_from_minor_units() -> None:
     found = usage_from(payload("usage_2026-05-18_max_extra_usage_on_47.52_of_140"), NOW).extra_usage
     expected = ExtraUsage(
         True,
-        Decimal("47.52"),
-        Decimal(140),
+        47.52,
+        140.0,
         "USD",
         33.94285714285714,
         None,
@@ -313,22 +312,22 @@ def test_extra_usage_is_converted_from_minor_units() -> None:
 @pytest.mark.parametrize(
     ("extra", "used", "limit", "currency", "utilization"),
     [
-        ({"used_credits": 27795, "monthly_limit": 30000}, "277.95", "300", None, 92.65),
-        ({"used_credits": 500, "decimal_places": 0, "currency": "jpy"}, "500", None, "JPY", None),
-        ({"used_credits": 5, "decimal_places": 99}, "0.05", None, None, None),
+        ({"used_credits": 27795, "monthly_limit": 30000}, 277.95, 300.0, None, 92.65),
+        ({"used_credits": 500, "decimal_places": 0, "currency": "jpy"}, 500.0, None, "JPY", None),
+        ({"used_credits": 5, "decimal_places": 99}, 0.05, None, None, None),
         ({"used_credits": -5, "monthly_limit": "x"}, None, None, None, None),
-        ({"used_credits": 30004, "monthly_limit": 30000, "utilization": 100}, "300.04", "300")
+        ({"used_credits": 30004, "monthly_limit": 30000, "utilization": 100}, 300.04, 300.0)
         + (None, 100.0),
         ({"currency": "\x1b[31m"}, None, None, None, None),
-        ({"used_credits": 1, "monthly_limit": 0}, "0.01", "0", None, None),
+        ({"used_credits": 1, "monthly_limit": 0}, 0.01, 0.0, None, None),
     ],
 )
 def test_missing_fields_of_extra_usage_are_computed_or_unknown(
-    extra: object, used: str | None, limit: str | None, currency: str | None, utilization: float
+    extra: object, used: float | None, limit: float | None, currency: str | None, utilization: float
 ) -> None:
     found = read({"extra_usage": extra}).extra_usage
     assert found is not None
-    assert (used and Decimal(used), limit and Decimal(limit)) == (found.used, found.limit)
+    assert (used, limit) == (found.used, found.limit)
     assert (currency, None) == (found.currency, found.enabled)
     assert found.utilization == (utilization and pytest.approx(utilization))
 
@@ -342,7 +341,7 @@ def test_a_pool_is_in_dollars_and_expires() -> None:
         pool.currency,
         pool.utilization,
     ) == ("cinder_cove", "Cinder cove", "USD", 100.0)
-    assert (Decimal(1000), Decimal(1000)) == (pool.used, pool.limit)
+    assert (1000.0, 1000.0) == (pool.used, pool.limit)
     assert datetime(2026, 9, 10, 1, 35, 21, 514375, tzinfo=UTC) == pool.expires_at
 
 
@@ -353,6 +352,8 @@ def test_a_pool_is_in_dollars_and_expires() -> None:
         ("amber_ladder", {"limit_dollars": 10, "used_dollars": 12.5}, 12.5, 10, 125.0),
         ("wattle_ember", {"utilization": 33, "limit_dollars": None}, None, None, 33.0),
         ("new_name", {"limit_dollars": 40, "remaining_dollars": 30}, 10, 40, 25.0),
+        ("new_name", {"limit_dollars": 0.3, "remaining_dollars": 0.1, "utilization": 66}, 0.2, 0.3)
+        + (66.0,),
         ("seven_day", {"utilization": 5, "limit_dollars": 40, "used_dollars": 2}, 2, 40, 5.0),
     ],
 )
@@ -362,11 +363,7 @@ def test_an_object_with_dollars_is_a_pool(
     found = read({key: value})
     (pool,) = found.credit_pools
     assert found.windows == ()
-    assert (used, limit, utilization) == (
-        pool.used and float(pool.used),
-        pool.limit and float(pool.limit),
-        pool.utilization,
-    )
+    assert (used, limit, utilization) == (pool.used, pool.limit, pool.utilization)
 
 
 def test_a_pool_may_have_its_own_label() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedRese
 from claude_usage_monitor.usage.limits.windows import (
     SPEND_LIMIT,
     Amounts,
+    ExtraUsage,
     Usage,
     UsageWindow,
     label_for,
@@ -213,7 +213,7 @@ SPEND = UsageWindow(
     NOW + timedelta(days=9),
     "statusline",
     NOW,
-    amounts=Amounts(Decimal("12.00"), Decimal(50), "USD"),
+    amounts=Amounts(12.0, 50.0, "USD"),
 )
 
 
@@ -226,6 +226,20 @@ def test_a_spend_limit_stays_when_the_api_answers_which_never_reports_it(
     assert found is not None
     assert SPEND == found.window(SPEND_LIMIT)
     assert "five_hour" in [window.key for window in found.windows]
+
+
+def test_amounts_that_an_earlier_version_stored_as_text_are_read(
+    connection: sqlite3.Connection,
+) -> None:
+    extra = ExtraUsage(True, 47.52, 140.0, "USD", 33.9)
+    record_usage(connection, ADA, api()._replace(extra_usage=extra))
+    record_usage(connection, ADA, Usage((SPEND,), "statusline", NOW))
+    connection.execute("UPDATE complete SET money = replace(money, '47.52', '\"47.520\"')")
+    connection.execute("UPDATE newest SET amounts = replace(amounts, '12.0', '\"12.00\"')")
+    found = latest_usage(connection, ADA, NOW)
+    assert found is not None
+    assert extra == found.extra_usage
+    assert SPEND == found.window(SPEND_LIMIT)
 
 
 SAVED = SavedResets((ResetGrant(2, NOW + timedelta(days=3), ("five_hour",)),), NOW)
