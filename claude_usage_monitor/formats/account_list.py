@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from claude_usage_monitor.formats.json_schema import PROBLEM, Json, fields, object_of, plain
-from claude_usage_monitor.formats.text_layout import aligned, wrapped
+from claude_usage_monitor.formats.text_layout import aligned, cell_len, wrapped
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import Account, Problem
@@ -16,6 +16,7 @@ from claude_usage_monitor.usage.status import Account, Problem
 VERSION = 1
 _ACTIVE, _NOT_ACTIVE = "* ", "  "
 _HEADINGS = ("Name", "E-mail", "Plan", "Login")
+_UNKNOWN = "-"
 _MIN_WIDTH = 20  # columns for a problem's text
 
 
@@ -28,15 +29,21 @@ class Row(NamedTuple):
     problem: Problem | None
 
 
-def table(rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int) -> str:
+def table(
+    rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int, *, for_people: bool = True
+) -> str:
     """Return the accounts as text: headings, a line for each, and its problem below.
 
+    Where the lines do not fit, each account has several, but not for programs (``for_people``).
     The active account, which is shown by default, has a mark.
     """
     headings, *lines = aligned([_HEADINGS, *map(_cells, rows)])
-    text = [_NOT_ACTIVE + headings]
+    fits = max(map(cell_len, (headings, *lines))) + len(_ACTIVE) <= width
+    in_columns = fits or not for_people
+    text = [_NOT_ACTIVE + headings] if in_columns else []
     for row, line in zip(rows, lines, strict=True):
-        text.append((_ACTIVE if row.account.active else _NOT_ACTIVE) + line)
+        mark = _ACTIVE if row.account.active else _NOT_ACTIVE
+        text += [mark + line] if in_columns else _block(row, mark, width)
         if row.problem is not None:
             width = max(width, _MIN_WIDTH)
             text += wrapped(problem_text.message(row.problem, now, clock), width, "    ! ")
@@ -46,9 +53,19 @@ def table(rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int) -> 
     return "\n".join(text) + "\n"
 
 
+def _block(row: Row, mark: str, width: int) -> list[str]:
+    """Return an account's cells on lines of their own; its name stays whole, to be copied."""
+    name, *others = _cells(row)
+    lines = [mark + name]
+    for cell in others:
+        if cell != _UNKNOWN:
+            lines += wrapped(cell, max(width, _MIN_WIDTH), "    ")
+    return lines
+
+
 def _cells(row: Row) -> tuple[str, str, str, str]:
-    kind = "organization" if row.account.kind == "console" else row.plan or "-"
-    return row.account.name, row.account.email or "-", kind, row.stored_in or "no login"
+    plan = "organization" if row.account.kind == "console" else row.plan or _UNKNOWN
+    return row.account.name, row.account.email or _UNKNOWN, plan, row.stored_in or "no login"
 
 
 def document(rows: Sequence[Row], now: datetime, clock: ClockStyle) -> str:

@@ -20,7 +20,7 @@ from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.parser import COMMAND
 from claude_usage_monitor.cli.signals import end_signals
-from claude_usage_monitor.cli.terminal import clock_style, output_width
+from claude_usage_monitor.cli.terminal import clock_style, output_width, terminal_size
 from claude_usage_monitor.errors import CredentialsNotFound, NoCredentials
 from claude_usage_monitor.formats import account_list
 from claude_usage_monitor.monitor.accounts import add, manage
@@ -185,8 +185,10 @@ def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
     if options.json:
         output.json(account_list.document(rows, now, ClockStyle()))
     else:
+        clock = clock_style(environ, now, settings)
         width = min(output_width(environ), _MAX_WIDTH)
-        output.data(account_list.table(rows, now, clock_style(environ, now, settings), width))
+        for_people = terminal_size() is not None
+        output.data(account_list.table(rows, now, clock, width, for_people=for_people))
     return ExitCode.OK
 
 
