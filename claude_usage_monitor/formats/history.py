@@ -20,6 +20,8 @@ from claude_usage_monitor.usage.limits.windows import label_for, percent_text
 VERSION = 1
 _HEADINGS = ("Window", "Start", "End", "Peak", "Full at", "At limit", "")
 _OPTIONAL = ("Full at", "Start", "", "At limit")  # columns that a narrow table leaves out, in turn
+_READING_HEADINGS = ("Read", "Window", "Used", "Resets", "Source")
+_OPTIONAL_OF_READINGS = ("Source", "Resets")
 _ENDS = {"reset": "", "early": "early reset", "lowered": "figure lowered", "open": "running"}
 
 _WINDOW_FIELDS = (
@@ -98,15 +100,16 @@ def table(history: History, days: float, now: datetime, clock: ClockStyle, width
         return "No windows are stored for this time.\n"
     rows = [_HEADINGS, *(_cells(window, now, clock) for window in history.windows)]
     texts = [line for text in summary(history, days) for line in textwrap.wrap(text, width)]
-    return "\n".join([*texts, "", *_fitting(rows, width)]) + "\n"
+    return "\n".join([*texts, "", *_fitting(rows, width, _OPTIONAL)]) + "\n"
 
 
-def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: ClockStyle) -> str:
+def readings_table(
+    readings: Sequence[KeyedReading], now: datetime, clock: ClockStyle, width: int = 80
+) -> str:
     """Return readings as text, one a line."""
     if not readings:
         return "No readings are stored for this time. They are stored for eight days.\n"
-    rows: list[tuple[str, ...]] = [("Read", "Window", "Used", "Resets", "Source")]
-    rows += [
+    rows = [
         (
             date_and_time(reading.read_at, now, clock),
             label_for(key),
@@ -116,7 +119,7 @@ def readings_table(readings: Sequence[KeyedReading], now: datetime, clock: Clock
         )
         for key, reading in readings
     ]
-    return "\n".join(aligned(rows)) + "\n"
+    return "\n".join(_fitting([_READING_HEADINGS, *rows], width, _OPTIONAL_OF_READINGS)) + "\n"
 
 
 def summary(history: History, days: float) -> list[str]:
@@ -153,10 +156,13 @@ def _cells(window: PastWindow, now: datetime, clock: ClockStyle) -> tuple[str, .
     )
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return the rows as lines, without the columns for which they would be too wide."""
-    for count in range(len(_OPTIONAL) + 1):
-        columns = [at for at, name in enumerate(_HEADINGS) if name not in _OPTIONAL[:count]]
+def _fitting(rows: Sequence[Sequence[str]], width: int, optional: Sequence[str]) -> list[str]:
+    """Return the rows as lines, without the optional columns for which they would be too wide.
+
+    The first row has the headings; ``optional`` are those of columns, the first to go first.
+    """
+    for count in range(len(optional) + 1):
+        columns = [at for at, name in enumerate(rows[0]) if name not in optional[:count]]
         lines = aligned([[row[at] for at in columns] for row in rows])
         if max(map(cell_len, lines)) <= width:
             break

@@ -144,6 +144,8 @@ def test_a_table_of_readings() -> None:
         "2 Nov 09:00  5-hour  13 %  2 Nov 14:00  api",
         "2 Nov 09:00  7-day   —     —            statusline",
     ] == formats.readings_table(READINGS, NOW, CLOCK).splitlines()
+    narrow = formats.readings_table(READINGS, NOW, CLOCK, 28).splitlines()
+    assert ["Read         Window  Used", "2 Nov 09:00  5-hour  13 %"] == narrow[:2]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def _text(
     if options.readings:
         readings = history.readings(since, options.window)
         if is_table:
-            return formats.readings_table(readings, now, clock)
+            return formats.readings_table(readings, now, clock, output_width(os.environ))
         export = formats.readings_export(name, readings)
     else:
         summary = history.summary(now, since, options.window)
