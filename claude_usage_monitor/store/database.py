@@ -17,6 +17,7 @@ if sys.platform != "win32":
     import fcntl
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's write, which takes milliseconds
+_BATCH_ROWS = 100
 _LOCK_INTERVAL = 0.005  # seconds between two attempts to lock a folder
 
 _REASONS = {
@@ -81,6 +82,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     with connection:
         yield
+
+
+def batches(rows: sqlite3.Cursor) -> Iterator[list[tuple[object, ...]]]:
+    """Yield the rows of a query some at a time: thousands at once would take a megabyte."""
+    while batch := rows.fetchmany(_BATCH_ROWS):
+        yield batch
 
 
 def result_code(error: Exception) -> int | None:

@@ -8,6 +8,7 @@ applies to all tokens of the identity.
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
@@ -18,7 +19,7 @@ from claude_usage_monitor.store.columns import (
     optional_instant,
     optional_milliseconds,
 )
-from claude_usage_monitor.store.database import transaction
+from claude_usage_monitor.store.database import batches, transaction
 from claude_usage_monitor.store.processes import is_alive, this_process
 from claude_usage_monitor.usage.status import Problem
 
@@ -274,7 +275,7 @@ def refuse(
 
 
 Entries: TypeAlias = tuple[list[tuple[str, Backoff]], list[tuple[object, ...]]]
-"""What is copied from one ledger to another: back-offs by key, and rows of requests."""
+"""A part of what is copied from one ledger to another: back-offs by key, and rows of requests."""
 
 
 def copy_ledger(
@@ -284,16 +285,25 @@ def copy_ledger(
 
     If the source is damaged, what could be read before is added. Raises sqlite3.Error then too.
     """
+    for entries in read_entries(source, now):
+        add_entries(target, entries)
+
+
+def read_entries(source: sqlite3.Connection, now: datetime | None = None) -> Iterator[Entries]:
+    """Yield a ledger's back-offs, then its requests. Raises sqlite3.Error where it is damaged.
+
+    With ``now``, future times are corrected first.
+    """
     if now is not None:
         _try_to_correct_times(source, now)
-    add_entries(target, (_read_backoffs(source), []))
-    add_entries(target, ([], _read_requests(source)))
-
-
-def read_entries(source: sqlite3.Connection, now: datetime) -> Entries:
-    """Return a ledger's requests and back-offs. Raises sqlite3.Error unless all can be read."""
-    _try_to_correct_times(source, now)
-    return _read_backoffs(source), _read_requests(source)
+    yield _read_backoffs(source), []
+    requests = source.execute(  # skips unreadable values: they would damage the target, too
+        "SELECT * FROM request WHERE typeof(asked_at) = 'integer' AND typeof(process) = 'text'"
+        " AND asked_at BETWEEN 0 AND ?",
+        (_MAX_MILLISECONDS,),
+    )
+    for rows in batches(requests):
+        yield [], rows
 
 
 def add_entries(target: sqlite3.Connection, entries: Entries) -> None:
@@ -332,14 +342,6 @@ def _read_backoffs(source: sqlite3.Connection) -> list[tuple[str, Backoff]]:
             if backoff is not None:
                 backoffs.append((key, backoff))
     return backoffs
-
-
-def _read_requests(source: sqlite3.Connection) -> list[tuple[object, ...]]:
-    return source.execute(  # skips unreadable values: they would damage the target, too
-        "SELECT * FROM request WHERE typeof(asked_at) = 'integer' AND typeof(process) = 'text'"
-        " AND asked_at BETWEEN 0 AND ?",
-        (_MAX_MILLISECONDS,),
-    ).fetchall()
 
 
 def requests_in_last_hour(connection: sqlite3.Connection, identity: str, now: datetime) -> int:

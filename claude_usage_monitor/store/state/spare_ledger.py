@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -148,8 +148,10 @@ class SpareLedger:
     def _copy_others(self, connection: sqlite3.Connection, path: str, now: datetime) -> None:
         """Copy the other files' entries to a ledger. Raises sqlite3.Error if it takes none."""
         for other in self._files:
-            if other != path and (entries := _read_file(other, now)) is not None:
-                ledger.add_entries(connection, entries)
+            if other != path:
+                with closing(_read_file(other, now)) as parts:
+                    for entries in parts:
+                        ledger.add_entries(connection, entries)
 
     def _follow_replaced_file(self) -> None:
         """Use the file that other processes use since ours was deleted or replaced."""
@@ -206,17 +208,17 @@ def _open_file(path: StrPath) -> sqlite3.Connection:
         return connection
 
 
-def _read_file(path: str, now: datetime) -> ledger.Entries | None:
-    """Return the entries of a ledger's file, ``None`` if it cannot be read."""
+def _read_file(path: str, now: datetime) -> Generator[ledger.Entries]:
+    """Yield the entries of a ledger's file, as far as it can be read."""
     with suppress(OSError):  # usually there is no such file
         for mode in _READ_MODES:
             try:
                 with closing(connect(path, mode=mode)) as source:
-                    return ledger.read_entries(source, now)
+                    yield from ledger.read_entries(source, now)
+                    return
             except sqlite3.Error as error:
                 if os.path.basename(path) == FILE_NAME:
                     _delete_if_damaged(path, error)
-    return None
 
 
 def _delete_if_damaged(path: StrPath, error: sqlite3.Error) -> None:

@@ -7,6 +7,7 @@ alone, and where nothing can be written a database in memory ends with the proce
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
     Mode,
     UnusableDatabase,
+    batches,
     connect,
     inode_of,
     is_busy,
@@ -147,24 +149,30 @@ def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) ->
     Raises sqlite3.Error if the target cannot be written.
     """
     for table, condition in _CURRENT_TABLES.items():
-        try:
-            rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608 - a literal, as below
-            names = [column[0] for column in rows.description]
-            content = rows.fetchall()
-        except sqlite3.Error:
-            continue
-        update = "NOTHING"
-        if condition is not None:
-            values = ", ".join(f"excluded.{name}" for name in names)
-            update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
-        marks = ", ".join("?" * len(names))
-        with transaction(target):
-            target.executemany(
-                f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608 - names of ours
-                content,
-            )
+        for names, rows in _content(source, table):
+            update = "NOTHING"
+            if condition is not None:
+                values = ", ".join(f"excluded.{name}" for name in names)
+                update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
+            marks = ", ".join("?" * len(names))
+            with transaction(target):
+                target.executemany(
+                    f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608 - names of ours
+                    rows,
+                )
     with suppress(sqlite3.Error):
         copy_ledger(source, target)
+
+
+def _content(
+    source: sqlite3.Connection, table: str
+) -> Iterator[tuple[list[str], list[tuple[object, ...]]]]:
+    """Yield the names of a table's columns with rows of it, as far as they can be read."""
+    with suppress(sqlite3.Error):
+        rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608 - a name of ours
+        names = [column[0] for column in rows.description]
+        for batch in batches(rows):
+            yield names, batch
 
 
 def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
