@@ -279,28 +279,34 @@ Entries: TypeAlias = tuple[list[tuple[str, Backoff]], list[tuple[object, ...]]]
 
 
 def copy_ledger(
-    source: sqlite3.Connection, target: sqlite3.Connection, now: datetime | None = None
+    source: sqlite3.Connection,
+    target: sqlite3.Connection,
+    now: datetime | None = None,
+    process: str | None = None,
 ) -> None:
     """Add the requests and back-offs of another ledger, so that both count for one budget.
 
-    If the source is damaged, what could be read before is added. Raises sqlite3.Error then too.
+    With ``process``, only its requests. If the source is damaged, what could be read before is
+    added. Raises sqlite3.Error then too.
     """
-    for entries in read_entries(source, now):
+    for entries in read_entries(source, now, process):
         add_entries(target, entries)
 
 
-def read_entries(source: sqlite3.Connection, now: datetime | None = None) -> Iterator[Entries]:
-    """Yield a ledger's back-offs, then its requests. Raises sqlite3.Error where it is damaged.
+def read_entries(
+    source: sqlite3.Connection, now: datetime | None = None, process: str | None = None
+) -> Iterator[Entries]:
+    """Yield a ledger's back-offs, then its requests, or those of one process.
 
-    With ``now``, future times are corrected first.
+    With ``now``, future times are corrected first. Raises sqlite3.Error where it is damaged.
     """
     if now is not None:
         _try_to_correct_times(source, now)
     yield _read_backoffs(source), []
     requests = source.execute(  # skips unreadable values: they would damage the target, too
         "SELECT * FROM request WHERE typeof(asked_at) = 'integer' AND typeof(process) = 'text'"
-        " AND asked_at BETWEEN 0 AND ?",
-        (_MAX_MILLISECONDS,),
+        " AND asked_at BETWEEN 0 AND ?1 AND (?2 IS NULL OR process = ?2)",
+        (_MAX_MILLISECONDS, process),
     )
     for rows in batches(requests):
         yield [], rows

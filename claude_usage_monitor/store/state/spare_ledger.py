@@ -77,7 +77,7 @@ class SpareLedger:
         return None
 
     def open(self, previous: sqlite3.Connection) -> None:
-        """Start using this ledger; ``previous`` is a copy of state.db's content in memory."""
+        """Start using this ledger, with the content of the one that was used before."""
         self.close()
         # Without the lock, it might delete another process's new file.
         with locked_folder(os.path.dirname(self._path)):
@@ -156,20 +156,16 @@ class SpareLedger:
     def _follow_replaced_file(self) -> None:
         """Use the file that other processes use since ours was deleted or replaced."""
         if self._shared is not None and inode_of(self._shared_path) != self._shared_inode:
-            self.open(self._copy_to_own_ledger(self._shared))
+            deleted, self._shared = self._shared, None
+            with closing(deleted):
+                self.open(deleted)
 
     def _continue_alone(self, previous: sqlite3.Connection) -> None:
         """Use a ledger in memory from now on, with the readable rows of the previous one."""
-        # A process without a shared ledger ignores the requests of others.
-        delete = "DELETE FROM request WHERE process != ?"
-        self._copy_to_own_ledger(previous).execute(delete, (this_process(),))
-        self.close()
-
-    def _copy_to_own_ledger(self, previous: sqlite3.Connection) -> sqlite3.Connection:
-        own = self._own_ledger()
         with suppress(sqlite3.Error):
-            ledger.copy_ledger(previous, own)
-        return own
+            # A process without a shared ledger ignores the requests of others.
+            ledger.copy_ledger(previous, self._own_ledger(), process=this_process())
+        self.close()
 
     def _own_ledger(self) -> sqlite3.Connection:
         if self._alone is None:
