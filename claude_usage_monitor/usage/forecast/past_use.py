@@ -70,8 +70,11 @@ class UseHistory:
         hour = int(start // HOUR)
         if self.began is None or start < self.began:
             self.began = start
-        self._points[hour] = self._points.get(hour, 0.0) + points
-        self._blocked[hour] = self._blocked.get(hour, 0.0) + blocked
+        # Most hours have neither, and an entry takes 100 bytes.
+        if points:
+            self._points[hour] = self._points.get(hour, 0.0) + points
+        if blocked:
+            self._blocked[hour] = self._blocked.get(hour, 0.0) + blocked
 
     def _append(self, instant: float, total: float) -> None:
         self._times.append(instant)

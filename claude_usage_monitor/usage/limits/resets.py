@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from claude_usage_monitor.usage.limits.pace import FULL
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source, UpdatePolicy
@@ -402,12 +402,16 @@ def _same_window(
         change, increment = Change.PLAN, None
     watched = _watched(window.last_seen, at)
     was_full, last_seen = window.full_since, window.last_seen
-    window = _with_watched(window, watched)._replace(
-        last_seen=at,
-        resets_at=resets_at,
-        utilization=max(utilization, window.utilization),
-        peak=max(utilization, window.peak),
-    )
+    # Python keeps a tuple of each `_replace` until it collects garbage: 300 KiB in a replay.
+    changes: dict[str, Any] = {
+        "last_seen": at,
+        "resets_at": resets_at,
+        "utilization": max(utilization, window.utilization),
+        "peak": max(utilization, window.peak),
+    }
+    if watched is not None:
+        changes["watched"] = window.watched + (watched[1] - watched[0])
+    window = WindowInstance(**(window._asdict() | changes))
     if utilization >= FULL and was_full is None:
         window = _filled(window, last_seen, at)
     blocked = (last_seen, at) if was_full else _blocked(window, at)

@@ -172,7 +172,8 @@ def _replay(readings: Iterable[TimedReading]) -> _Replay:
 
 def _merge(connection: sqlite3.Connection, identity: str, replay: _Replay) -> int:
     """Merge a replay into the stored rows; return how many windows are new."""
-    stored = list(history.windows(connection, identity))
+    began = min((window.started_at for window in replay.windows), default=None)
+    stored = list(history.windows(connection, identity, began and began - SAME_RESET))
     rows: dict[tuple[str, datetime], WindowInstance] = {}
     new = 0
     for window in replay.windows:
@@ -194,7 +195,7 @@ def _merge(connection: sqlite3.Connection, identity: str, replay: _Replay) -> in
             "INSERT INTO hourly VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " (peak, used, blocked, watched, reads) = (excluded.peak, excluded.used,"
             " excluded.blocked, excluded.watched, excluded.reads) WHERE excluded.reads >= reads",
-            [history.hour_values(identity, key, hour) for hour in hours],
+            (history.hour_values(identity, key, hour) for hour in hours),
         )
     for change in replay.plan_changes:
         history.store_plan_change(connection, identity, change)
