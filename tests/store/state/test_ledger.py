@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -470,3 +471,17 @@ def test_tokens_of_last_year_are_not_copied(
     copy_ledger(other, connection, NOW)
     assert backoff_of(connection, "old") is None
     assert backoff_of(connection, "t") is not None
+
+
+def test_a_ledger_is_copied_without_loading_it(
+    connection: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    """A dashboard copies it when the disk is full; what it needs then, it may never return."""
+    rows = ((number, "t" * 64, "a" * 40, 0, 1, f"process {number}") for number in range(3000))
+    other.executemany("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?)", rows)
+    tracemalloc.start()
+    copy_ledger(other, connection)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (3000,) == connection.execute("SELECT count(*) FROM request").fetchone()
+    assert peak < 300_000

@@ -81,7 +81,7 @@ def test_a_merge_does_not_load_all_stored_readings(connection: sqlite3.Connectio
     assert 1 == import_readings(connection, ADA, [("seven_day", new)]).new_readings
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 900_000
+    assert peak < 300_000
 
 
 def test_importing_again_changes_nothing(connection: sqlite3.Connection) -> None:
