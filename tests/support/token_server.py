@@ -399,6 +399,10 @@ class TokenServer:
         """Return the five-hour utilization for a response."""
         return self.figures.get(account, 78.0)
 
+    def response_time(self) -> float:
+        """Return the time for the Date header of a response."""
+        return self.clock()
+
     def api_fault(self, request: RecordedRequest) -> Fault:  # noqa: ARG002 - for subclasses
         """Return what goes wrong with a request for usage or a profile."""
         return Fault()
@@ -459,7 +463,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Return the text for the Date header."""
-        return super().date_time_string(timestamp or self.server.owner.clock())
+        return super().date_time_string(timestamp or self.server.owner.response_time())
 
     def do_GET(self) -> None:
         owner, request = self.server.owner, self._recorded_request()

@@ -131,6 +131,7 @@ class ChaosServer(TokenServer):
         self._failure = ""
         self._failure_over = threading.Event()
         self._guard = threading.Lock()
+        self._response = threading.local()  # each response has a thread
 
     def fail(self, failure: str) -> None:
         """Fail from now on as `FAILURES` name it; not at all with an empty text."""
@@ -149,8 +150,13 @@ class ChaosServer(TokenServer):
             sent = self.figures_sent.setdefault(account, {})
             first = FIGURES.get(account, OTHER_FIGURES) + (CALM if self.calm else 0)
             figure = round(first + len(sent) / 1000, 3)
-            sent[figure] = self.clock()
+            sent[figure] = self._response.figure_at = self.clock()
             return figure
+
+    def response_time(self) -> float:
+        """Return the time of the figure in a response, also if a suspension has followed it."""
+        at: float | None = self._response.__dict__.pop("figure_at", None)
+        return self.clock() if at is None else at
 
     def api_fault(self, request: RecordedRequest) -> Fault:
         """Return what goes wrong with a request for usage or a profile."""
