@@ -17,7 +17,7 @@ VERSION = 1
 _ACTIVE, _NOT_ACTIVE = "* ", "  "
 _HEADINGS = ("Name", "E-mail", "Plan", "Login")
 _UNKNOWN = "-"
-_MIN_WIDTH = 20  # columns for a problem's text
+_MIN_WIDTH = 20  # columns for wrapped text
 
 
 class Row(NamedTuple):
@@ -30,22 +30,22 @@ class Row(NamedTuple):
 
 
 def table(
-    rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int, *, for_people: bool = True
+    rows: Sequence[Row], now: datetime, clock: ClockStyle, width: int, *, is_terminal: bool = True
 ) -> str:
     """Return the accounts as text: headings, a line for each, and its problem below.
 
-    Where the lines do not fit, each account has several, but not for programs (``for_people``).
-    The active account, which is shown by default, has a mark.
+    In a terminal that is too narrow for them, each account has several lines. The active account,
+    which is shown by default, has a mark.
     """
     headings, *lines = aligned([_HEADINGS, *map(_cells, rows)])
     fits = max(map(cell_len, (headings, *lines))) + len(_ACTIVE) <= width
-    in_columns = fits or not for_people
+    in_columns = fits or not is_terminal
+    width = max(width, _MIN_WIDTH)
     text = [_NOT_ACTIVE + headings] if in_columns else []
     for row, line in zip(rows, lines, strict=True):
         mark = _ACTIVE if row.account.active else _NOT_ACTIVE
         text += [mark + line] if in_columns else _block(row, mark, width)
         if row.problem is not None:
-            width = max(width, _MIN_WIDTH)
             text += wrapped(problem_text.message(row.problem, now, clock), width, "    ! ")
             text += wrapped(row.problem.hint, width, "      ")
     if len(rows) > 1:
@@ -59,7 +59,7 @@ def _block(row: Row, mark: str, width: int) -> list[str]:
     lines = [mark + name]
     for cell in others:
         if cell != _UNKNOWN:
-            lines += wrapped(cell, max(width, _MIN_WIDTH), "    ")
+            lines += wrapped(cell, width, "    ")
     return lines
 
 

@@ -67,7 +67,7 @@ def test_where_the_columns_do_not_fit_each_account_has_several_lines() -> None:
 * shown by default
 """
     assert expected == table([MINE, ORG], NOW, STYLE, 28)
-    assert 4 == len(table([MINE, ORG], NOW, STYLE, 28, for_people=False).splitlines())
+    assert 4 == len(table([MINE, ORG], NOW, STYLE, 28, is_terminal=False).splitlines())
 
 
 @pytest.mark.parametrize("width", [1, 20, 30, 40, 60, 80, 100])

@@ -187,8 +187,8 @@ def _list(registry: AccountRegistry, options: argparse.Namespace) -> int:
     else:
         clock = clock_style(environ, now, settings)
         width = min(output_width(environ), _MAX_WIDTH)
-        for_people = terminal_size() is not None
-        output.data(account_list.table(rows, now, clock, width, for_people=for_people))
+        is_terminal = terminal_size() is not None
+        output.data(account_list.table(rows, now, clock, width, is_terminal=is_terminal))
     return ExitCode.OK
 
 

@@ -150,16 +150,8 @@ def copy_current_rows(source: sqlite3.Connection, target: sqlite3.Connection) ->
     """
     for table, condition in _CURRENT_TABLES.items():
         for names, rows in _content(source, table):
-            update = "NOTHING"
-            if condition is not None:
-                values = ", ".join(f"excluded.{name}" for name in names)
-                update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
-            marks = ", ".join("?" * len(names))
             with transaction(target):
-                target.executemany(
-                    f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}",  # noqa: S608 - names of ours
-                    rows,
-                )
+                target.executemany(_insertion(table, names, condition), rows)
     with suppress(sqlite3.Error):
         copy_ledger(source, target)
 
@@ -173,6 +165,16 @@ def _content(
         names = [column[0] for column in rows.description]
         for batch in batches(rows):
             yield names, batch
+
+
+def _insertion(table: str, names: list[str], condition: str | None) -> str:
+    """Return the statement that inserts a row; it may replace one under the condition."""
+    update = "NOTHING"
+    if condition is not None:
+        values = ", ".join(f"excluded.{name}" for name in names)
+        update = f"UPDATE SET ({', '.join(names)}) = ({values}) WHERE {condition}"
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO {update}"  # noqa: S608 - names of ours
 
 
 def copy_history(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

@@ -360,7 +360,7 @@ def _fall(
     )
     change = Change.PLAN if is_plan_change else Change.LOWERED
     watched = _watched(window.last_seen, at)
-    lowered = _with_watched(lowered, watched)
+    lowered = lowered._replace(watched=_time_watched(lowered, watched))
     return Track(at, lowered), Step(key, change, lowered, watched=watched, blocked=blocked)
 
 
@@ -408,9 +408,8 @@ def _same_window(
         "resets_at": resets_at,
         "utilization": max(utilization, window.utilization),
         "peak": max(utilization, window.peak),
+        "watched": _time_watched(window, watched),
     }
-    if watched is not None:
-        changes["watched"] = window.watched + (watched[1] - watched[0])
     window = WindowInstance(**(window._asdict() | changes))
     if utilization >= FULL and was_full is None:
         window = _filled(window, last_seen, at)
@@ -442,7 +441,6 @@ def _watched(previous_at: datetime | None, at: datetime) -> Span | None:
     return previous_at, at
 
 
-def _with_watched(window: WindowInstance, watched: Span | None) -> WindowInstance:
-    if watched is None:
-        return window
-    return window._replace(watched=window.watched + (watched[1] - watched[0]))
+def _time_watched(window: WindowInstance, watched: Span | None) -> timedelta:
+    """Return how long a window was watched, with another span."""
+    return window.watched if watched is None else window.watched + (watched[1] - watched[0])

@@ -100,7 +100,7 @@ def length_of(key: str) -> timedelta | None:
 class Amounts(NamedTuple):
     """The amounts of money behind a limit's percentage, in the currency (not in minor units).
 
-    They are shown and never added up, so they are as exact as the API's JSON numbers.
+    They are the JSON numbers of the source: they are shown, and never added up.
     """
 
     used: float | None
