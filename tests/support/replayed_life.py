@@ -108,6 +108,7 @@ class Replay:
         self._through = (sys.executable, "-c", WITH_CLOCK, str(self._time_file))
         api.answer_with(self._response)
         monkeypatch.setattr(WSGIRequestHandler, "date_time_string", lambda _: self._date())
+        self._requested_at: datetime | None = None
         self._set_time(*replayed.steps[0])
 
     def run(self) -> Iterator[tuple[dict[str, dict[str, Any]], Terminal]]:
@@ -126,13 +127,13 @@ class Replay:
         return document
 
     def _set_time(self, now: datetime, figures: dict[str, dict[str, Any]]) -> None:
-        self._figures, self._now, self._is_requested = figures, now, False
+        self._figures, self._now = figures, now
         new = self._time_file.with_suffix(".new")
         new.write_text(now.isoformat())
         new.replace(self._time_file)  # a process may read it at the same time
 
     def _response(self) -> Response:
-        self._is_requested = True
+        self._requested_at = self._now
         body = {
             key: {"utilization": row["utilization"], "resets_at": row["resets_at"]}
             for key, row in self._figures.items()
@@ -145,7 +146,7 @@ class Replay:
 
     def _is_shown(self, pane: Terminal) -> bool:
         """Return whether the figures of this step were requested, and the dashboard has them."""
-        return self._is_requested and all(
+        return self._requested_at == self._now and all(
             row_of(pane, key) == ""  # no window is running
             if row["resets_at"] is None
             else f" {int(row['utilization'])} %" in row_of(pane, key)
