@@ -4,7 +4,9 @@ The public names are resolved on first use (PEP 562), so that ``import claude_us
 costs nothing: the network library alone takes longer to load than the rest together.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from claude_usage_monitor.errors import AccountsUnavailable as AccountsUnavailable

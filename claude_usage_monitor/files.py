@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, TypeAlias
+
+from claude_usage_monitor.light_typing import BinaryIO, TypeAlias
 
 if sys.platform != "win32":
     import grp

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import SimpleNamespace
-from typing import NoReturn
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
 from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.light_typing import NoReturn
 
 if sys.platform != "win32":
     import resource

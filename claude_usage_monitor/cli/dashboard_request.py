@@ -1,14 +1,16 @@
 """A request for the dashboard: opens its accounts, reads them, and reports their problems."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import exit_code_of
 from claude_usage_monitor.cli.terminal import clock_style
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
 from claude_usage_monitor.monitor.reader import DisplayedAccounts, Reader, read_all

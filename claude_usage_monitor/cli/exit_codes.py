@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -12,6 +11,7 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     class_of,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # importing these dataclasses would make `--version` 50 % slower
     from claude_usage_monitor.usage.status import AccountStatus

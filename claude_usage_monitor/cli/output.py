@@ -12,7 +12,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TextIO
+
+from claude_usage_monitor.light_typing import TextIO
 
 _CREDENTIAL_PATTERN = r"sk-ant-[^\s'\"\\,…]{8,}(?!…)"  # "sk-ant-admin01-…" in a hint is not a key
 

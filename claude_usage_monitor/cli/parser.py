@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.formats import PRESETS
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NoReturn
 from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:

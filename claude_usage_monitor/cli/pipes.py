@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING
+
+from claude_usage_monitor.light_typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:  # see output_of
     import subprocess

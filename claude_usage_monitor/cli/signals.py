@@ -7,9 +7,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
 
 from claude_usage_monitor.cli.exit_codes import ExitCode
+from claude_usage_monitor.light_typing import NoReturn
 from claude_usage_monitor.monitor.login.shutdown import shutting_down
 
 _END_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")

@@ -4,11 +4,13 @@ A new format is one module here with a function ``render``, and one row in the t
 imports no format: `load_format` does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 from claude_usage_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # --help needs the table only, not the 5 ms of datetime
@@ -61,9 +63,9 @@ class Render(Protocol):
 
     def __call__(
         self,
-        statuses: "Sequence[AccountStatus]",
-        now: "datetime",
-        options: "FormatOptions",
+        statuses: Sequence[AccountStatus],
+        now: datetime,
+        options: FormatOptions,
         error: UsageMonitorError | None = None,
     ) -> str:
         """Return the text for all statuses, or for the error that prevented reading any."""
@@ -75,9 +77,9 @@ def load_format(name: str) -> Render:
     function = cast("Render", getattr(import_module(row.module), row.function))
 
     def render(
-        statuses: "Sequence[AccountStatus]",
-        now: "datetime",
-        options: "FormatOptions",
+        statuses: Sequence[AccountStatus],
+        now: datetime,
+        options: FormatOptions,
         error: UsageMonitorError | None = None,
     ) -> str:
         return function(statuses, now, options._replace(target=row.target), error)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from claude_usage_monitor.formats.json_schema import PROBLEM, Json, fields, object_of, plain
 from claude_usage_monitor.formats.text_layout import aligned, cell_len, wrapped
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import Account, Problem

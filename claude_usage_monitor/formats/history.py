@@ -8,10 +8,10 @@ import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from claude_usage_monitor.formats.json_schema import Json, fields
 from claude_usage_monitor.formats.text_layout import aligned, cell_len
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.durations import ClockStyle, countdown, date_and_time
 from claude_usage_monitor.usage.limits.history import History, PastWindow, sessions_text
 from claude_usage_monitor.usage.limits.resets import Reading

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import SupportsFloat, TypeAlias, cast
 
+from claude_usage_monitor.light_typing import SupportsFloat, TypeAlias, cast
 from claude_usage_monitor.usage.durations import iso_instant
 
 Json: TypeAlias = dict[str, object]

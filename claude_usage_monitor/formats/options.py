@@ -1,7 +1,8 @@
 """The options that every output format understands."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.durations import ClockStyle
 
 

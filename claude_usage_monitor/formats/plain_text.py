@@ -1,10 +1,12 @@
 """Linear text for screen readers and logs: one fact a line, without frames, bars and signs."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.attribution.report import short_names, whole_points
 from claude_usage_monitor.usage.attribution.shown import WindowUse
@@ -230,7 +232,7 @@ def _saved_resets(saved: SavedResets, now: datetime, options: FormatOptions) -> 
     yield Fact("saved resets", f"Saved resets: {', '.join(parts)}", (count, use_by))
 
 
-def _throttling(throttling: "Throttling", now: datetime) -> Fact:
+def _throttling(throttling: Throttling, now: datetime) -> Fact:
     throttles, delay = throttling.throttling(now), throttling.delay_seconds
     if throttling.enabled is False:
         text = "switched off"
@@ -243,14 +245,14 @@ def _throttling(throttling: "Throttling", now: datetime) -> Fact:
     return Fact("throttling", f"Claude Pace Maker: {text}", text)
 
 
-def _service(service: "ServiceStatus", now: datetime) -> Iterator[Fact]:
+def _service(service: ServiceStatus, now: datetime) -> Iterator[Fact]:
     trouble = service.trouble(now)
     if trouble is not None:
         text = trouble.replace(" · ", ", ")
         yield Fact("service", f"Service: {text}", (service.components, service.incidents))
 
 
-def _amounts(used: "Amount | None", limit: "Amount | None", currency: str | None) -> list[str]:
+def _amounts(used: Amount | None, limit: Amount | None, currency: str | None) -> list[str]:
     shown_limit = None if limit is None else money(limit, currency)
     if used is None:
         return [] if shown_limit is None else [f"limit {shown_limit}"]
@@ -258,7 +260,7 @@ def _amounts(used: "Amount | None", limit: "Amount | None", currency: str | None
     return [f"{amount} used" if shown_limit is None else f"{amount} of {shown_limit} used"]
 
 
-def _spend(spend: "Spend") -> Iterator[Fact]:
+def _spend(spend: Spend) -> Iterator[Fact]:
     currency, month = spend.currency, month_names(spend.period_start)[0]
     amounts = ", ".join(_amounts(spend.month_to_date, spend.budget, currency)) or "unknown"
     whole = None if spend.month_to_date is None else int(spend.month_to_date)
@@ -287,7 +289,7 @@ def _spend(spend: "Spend") -> Iterator[Fact]:
         yield from _claude_code(spend.claude_code, currency)
 
 
-def _claude_code(report: "ClaudeCodeSpend", currency: str | None) -> Iterator[Fact]:
+def _claude_code(report: ClaudeCodeSpend, currency: str | None) -> Iterator[Fact]:
     amount = _amount(report.month_to_date, currency)
     yield Fact("claude code", f"Claude Code: {amount}, an estimate of API-billed use")
     if report.you is not None and report.you.amount is not None:
@@ -297,14 +299,14 @@ def _claude_code(report: "ClaudeCodeSpend", currency: str | None) -> Iterator[Fa
 
 
 def _named(
-    kind: str, rows: "Sequence[NamedAmount | UserSpend]", currency: str | None
+    kind: str, rows: Sequence[NamedAmount | UserSpend], currency: str | None
 ) -> Iterator[Fact]:
     for row in rows:
         amount = _amount(row.amount, currency)
         yield Fact(f"{kind} {row.name}", f"{kind} {row.name or 'unknown'}: {amount}")
 
 
-def _amount(amount: "Amount | None", currency: str | None) -> str:
+def _amount(amount: Amount | None, currency: str | None) -> str:
     return "unknown" if amount is None else money(amount, currency)
 
 

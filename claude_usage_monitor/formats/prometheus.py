@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from claude_usage_monitor import __version__
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.money.money import Amount
 from claude_usage_monitor.usage.status import AccountStatus
 

@@ -3,13 +3,15 @@
 The colors are those of `targets`, because importing Rich takes longer than a prompt may take.
 """
 
+from __future__ import annotations
+
 from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.targets import TARGETS, Style
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import age, countdown
 from claude_usage_monitor.usage.limits.windows import (
@@ -100,7 +102,7 @@ def _window(
     return _Part(text, style)
 
 
-def _spend(spend: "Spend", options: FormatOptions) -> _Part:
+def _spend(spend: Spend, options: FormatOptions) -> _Part:
     """Return the month's spend, with the budget if there is one: ``$45.23 of $100.00``."""
     # Takes 1 ms, and only organizations need it.
     from claude_usage_monitor.usage.money.money import money

@@ -1,7 +1,10 @@
 """Places that show our text, each with its syntax for color and for literal characters."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+
+from claude_usage_monitor.light_typing import NamedTuple, TypeAlias
 
 Style: TypeAlias = str
 """A severity's value, or: ``dim`` for what is unknown or old, ``problem`` for what is wrong."""

@@ -10,7 +10,6 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, cast
 
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
 from claude_usage_monitor.formats.json_document import document
@@ -18,6 +17,7 @@ from claude_usage_monitor.formats.json_schema import ACCOUNT, DOCUMENT, WINDOW, 
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.formats.statusline import unknown
 from claude_usage_monitor.formats.targets import TARGETS, Style
+from claude_usage_monitor.light_typing import NamedTuple, cast
 from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.durations import calendar_day, clock_time, countdown
 from claude_usage_monitor.usage.limits.windows import percent_text, severity_of

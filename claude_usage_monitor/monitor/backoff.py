@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -17,6 +16,7 @@ from claude_usage_monitor.errors import (
     RateLimited,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import TypeAlias
 from claude_usage_monitor.store.state.ledger import Backoff
 from claude_usage_monitor.usage.durations import MAX_WAIT
 from claude_usage_monitor.usage.status import Problem

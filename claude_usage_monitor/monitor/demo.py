@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import RateLimited, UnknownAccount
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts, Reader
 from claude_usage_monitor.sources.demo import PROFILE, demo_usage, demo_use
 from claude_usage_monitor.sources.demo_history import demo_history

@@ -1,18 +1,16 @@
 """How accounts are read and displayed: protocols, checks, and a read of several accounts."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from claude_usage_monitor.errors import InvalidSetting, RateLimited
+from claude_usage_monitor.light_typing import NamedTuple, Protocol
 from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.threads import run_all
 from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
-
-if TYPE_CHECKING:  # only live mode needs it, which saves others 3 ms
-    from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
-
 
 MAX_PARALLEL_READS = 8  # accounts at a time: each has a thread and a connection
 
@@ -42,30 +40,10 @@ class Reader(Protocol):
         ...
 
 
-@runtime_checkable
-class HasHistory(Protocol):
-    """A reader of an account that has windows, and so a history."""
-
-    def history_view(
-        self, shown: "Range", now: datetime, selected: str | None = None
-    ) -> "HistoryView | None":
-        """Return what the history view shows; None if nothing was ever read.
-
-        ``selected`` is the key of the window to show, if the user has selected one.
-        """
-        ...
-
-
-@runtime_checkable
-class WrappingReader(Protocol):
-    """A reader that adds to the status that another reader returns."""
-
-    wrapped: Reader
-
-
 def unwrapped(reader: Reader) -> Reader:
-    """Return the reader of the account itself."""
-    return reader.wrapped if isinstance(reader, WrappingReader) else reader
+    """Return the reader of the account itself, without one that adds to the status it returns."""
+    wrapped: Reader = getattr(reader, "wrapped", reader)
+    return wrapped
 
 
 def require_subscription(account: Account) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor import __version__
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.anthropic.api_url import base_url_from, token_base_url_from
 from claude_usage_monitor.store.paths import (

@@ -1,11 +1,13 @@
 """Texts about an account: its name and title, the age and source of its figures, its problem."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.render.layout import fitting_text
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.usage import problem_text
@@ -79,7 +81,7 @@ def title(
 
 
 def _month_title(
-    spend: "Spend", organization: str, width: int, options: RenderOptions, saved_as: str = ""
+    spend: Spend, organization: str, width: int, options: RenderOptions, saved_as: str = ""
 ) -> str:
     months = month_names(spend.period_start)
     names = [organization]

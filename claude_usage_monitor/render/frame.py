@@ -1,11 +1,13 @@
 """Borders: around an account, or around several that share a frame."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Span, Text
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.render.layout import set_width
 from claude_usage_monitor.render.theme import STRONG, RenderOptions, styled_text
 

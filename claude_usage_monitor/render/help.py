@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.render import frame
 from claude_usage_monitor.render.layout import fitting_text, wrap
 from claude_usage_monitor.render.panels.accounts import ACTIVE

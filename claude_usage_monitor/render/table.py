@@ -1,12 +1,14 @@
 """Tables: a name, a figure, and a bar or a note in each row, with common columns."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.render.layout import fitting_text, set_width, wrap
 from claude_usage_monitor.render.theme import STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.limits.windows import percent_text
@@ -46,7 +48,7 @@ class Table(NamedTuple):
     short_heading: str = ""
     remark: str = ""
 
-    def cut(self, count: int) -> "Table":
+    def cut(self, count: int) -> Table:
         """Return the table with its first rows, and a note on how many there are."""
         if not self.rows:
             return self
@@ -66,7 +68,7 @@ class TableColumns(NamedTuple):
     options: RenderOptions
 
     @classmethod
-    def of(cls, tables: Sequence[Table], width: int, options: RenderOptions) -> "TableColumns":
+    def of(cls, tables: Sequence[Table], width: int, options: RenderOptions) -> TableColumns:
         """Return the columns for these tables in ``width`` cells."""
         rows = [row for table in tables for row in table.rows]
         figures = [row.figure for row in rows] + [table.figure for table in tables]

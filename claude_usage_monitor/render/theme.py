@@ -1,11 +1,13 @@
 """Colors and glyphs, and which of them the terminal can show."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import Literal, NamedTuple
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.pace import WorkWeek
 from claude_usage_monitor.usage.limits.windows import Severity, severity_of

@@ -9,12 +9,12 @@ from __future__ import annotations
 import socket
 import ssl
 from pathlib import Path
-from typing import NamedTuple
 
 import requests
 import urllib3
 
 from claude_usage_monitor.errors import Unreachable
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources.text import clean
 
 REQUEST_ERRORS = (

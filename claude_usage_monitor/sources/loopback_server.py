@@ -18,7 +18,8 @@ from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any, NamedTuple
+
+from claude_usage_monitor.light_typing import Any, NamedTuple
 
 MAX_CONNECTIONS = 64  # on each address; a browser opens a handful
 CONNECTION_TIMEOUT = 5.0  # seconds for a whole request, however slowly a client sends it

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 from claude_usage_monitor.usage.limits.resets import Reading

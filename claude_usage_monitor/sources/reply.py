@@ -1,9 +1,12 @@
 """A complete HTTP reply, and the dates and waits in its headers."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 _MAX_RETRY_AFTER = timedelta(days=365)  # a longer one is shown as this
 

@@ -10,7 +10,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -19,6 +18,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
+
+from claude_usage_monitor.light_typing import Any
 
 
 class Exchange(HTTPAdapter):

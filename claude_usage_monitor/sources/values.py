@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import TypeAlias
 
+from claude_usage_monitor.light_typing import TypeAlias
 from claude_usage_monitor.sources.text import MAX_LENGTH, clean
 
 JsonObject: TypeAlias = dict[str, object]

@@ -13,8 +13,8 @@ from datetime import time, timedelta
 from decimal import Decimal
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, NamedTuple
 
+from claude_usage_monitor.light_typing import Any, NamedTuple
 from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.alerts import CHANNELS, EVENTS, AlertSettings
 from claude_usage_monitor.usage.clock import time_zone

@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal
 
 from claude_usage_monitor.files import NotARegularFile, NotPrivate, StrPath, require_own_file
+from claude_usage_monitor.light_typing import Literal
 
 if sys.platform != "win32":
     import fcntl

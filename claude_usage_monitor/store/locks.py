@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.files import make_private_folder
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from filelock import FileLock

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Literal
 
 from claude_usage_monitor.errors import InvalidSetting
+from claude_usage_monitor.light_typing import Literal
 
 if sys.platform == "darwin" or sys.platform == "win32":
     import platformdirs

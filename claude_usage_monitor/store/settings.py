@@ -1,19 +1,19 @@
 """The settings of config.toml: every key is optional, and an unusable value means the default."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from claude_usage_monitor.files import StrPath, read_own_file
+from claude_usage_monitor.light_typing import TYPE_CHECKING, Literal, NamedTuple
 from claude_usage_monitor.usage.limits.pace import WorkWeek
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these modules take 13 ms
     from decimal import Decimal
 
     from claude_usage_monitor.store.config_toml import ServeSettings
     from claude_usage_monitor.usage.alerts import AlertSettings
-else:  # only for annotations, which a NamedTuple evaluates: these modules take 13 ms
-    Decimal = ServeSettings = AlertSettings = object
 
 Mode = Literal["auto", "code", "console"]
 ColorChoice = Literal["auto", "always", "never"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
-from typing import Literal, NamedTuple, get_args
 
 from claude_usage_monitor.errors import CredentialError, class_of
+from claude_usage_monitor.light_typing import Literal, NamedTuple, get_args
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown
 from claude_usage_monitor.usage.limits.resets import SAME_RESET, WindowInstance
 from claude_usage_monitor.usage.limits.windows import UsageWindow, label_for, percent_text

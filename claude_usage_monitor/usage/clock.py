@@ -1,5 +1,7 @@
 """The clock, which only ``cli/`` and library calls without ``now`` read, and time zones by name."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, tzinfo
 
 from claude_usage_monitor.errors import InvalidSetting

@@ -1,7 +1,10 @@
 """Durations and instants as text: countdowns, ages, clock times."""
 
+from __future__ import annotations
+
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from claude_usage_monitor.light_typing import Literal
 
 FindingState = Literal["ok", "note", "problem"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum
-from typing import Literal, NamedTuple
 
+from claude_usage_monitor.light_typing import Literal, NamedTuple
 from claude_usage_monitor.usage.limits.windows import Usage, UsageWindow
 from claude_usage_monitor.usage.money.spend import Spend
 from claude_usage_monitor.usage.status import AccountStatus

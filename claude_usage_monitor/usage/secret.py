@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from claude_usage_monitor.light_typing import Final, NoReturn
 
 
 class Secret:

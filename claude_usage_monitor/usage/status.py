@@ -1,7 +1,8 @@
 """An account: who it is, its plan, its last good reading, and what has gone wrong since."""
 
+from __future__ import annotations
+
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import normalize
 
 from claude_usage_monitor.errors import (
@@ -10,15 +11,14 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
     error_of,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, Literal, NamedTuple
 from claude_usage_monitor.usage.limits.windows import Usage
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these modules take 10 ms
     from claude_usage_monitor.usage.attribution.shown import WindowUse
     from claude_usage_monitor.usage.money.spend import Spend
     from claude_usage_monitor.usage.service import ServiceStatus
     from claude_usage_monitor.usage.throttling import Throttling
-else:  # only for annotations, which a NamedTuple evaluates: these modules take 10 ms
-    WindowUse = Spend = ServiceStatus = Throttling = object
 
 Kind = Literal["code", "console"]
 
@@ -90,7 +90,7 @@ class Problem(NamedTuple):
     error_class: type[UsageMonitorError] | None = None
 
     @classmethod
-    def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> "Problem":
+    def from_error(cls, error: UsageMonitorError, retry_at: datetime | None = None) -> Problem:
         """Return the problem that an error describes."""
         return cls(
             error.code,
@@ -159,7 +159,7 @@ class AccountStatus(NamedTuple):
         """Return the API's time when this computer's clock shows ``now``."""
         return now - self.clock_skew
 
-    def at(self, now: datetime) -> "AccountStatus":
+    def at(self, now: datetime) -> AccountStatus:
         """Return the status as of ``now``: windows that have reset since have no utilization."""
         usage = self.usage.at(self.api_time(now)) if self.usage else None
         return self if usage is self.usage else self._replace(usage=usage)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import ClassVar, Literal, NamedTuple
 
+from claude_usage_monitor.light_typing import ClassVar, Literal, NamedTuple
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits.pace import elapsed_percent
 from claude_usage_monitor.usage.limits.windows import label_for

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import Settings, load_settings
 

@@ -14,12 +14,12 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import BinaryIO
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.terminal import clock_style, output_width
 from claude_usage_monitor.formats import history as formats
+from claude_usage_monitor.light_typing import BinaryIO
 from claude_usage_monitor.monitor.accounts.histories import account_history
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.services import Services

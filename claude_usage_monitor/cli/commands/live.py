@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
@@ -21,10 +20,11 @@ from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, terminal_size
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
 from claude_usage_monitor.monitor.attribution.worker import UseWorker
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import DisplayedAccounts, HasHistory, unwrapped
+from claude_usage_monitor.monitor.reader import DisplayedAccounts, unwrapped
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
@@ -32,7 +32,7 @@ from claude_usage_monitor.render.panels.use import use_view
 from claude_usage_monitor.render.theme import RenderOptions, depends_on_background
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import DAY, MINUTE
-from claude_usage_monitor.usage.limits.history_view import HistoryView, Range
+from claude_usage_monitor.usage.limits.history_view import HasHistory, HistoryView, Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:  # see _alerting

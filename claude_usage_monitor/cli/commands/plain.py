@@ -13,9 +13,8 @@ from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.formats import plain_text
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import HasHistory
 from claude_usage_monitor.usage.clock import utc_now
-from claude_usage_monitor.usage.limits.history_view import Range
+from claude_usage_monitor.usage.limits.history_view import HasHistory, Range
 from claude_usage_monitor.usage.status import AccountStatus
 
 _MAX_WAIT = 5.0  # seconds until a reset is noticed

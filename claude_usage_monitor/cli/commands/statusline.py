@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
@@ -26,6 +25,7 @@ from claude_usage_monitor.cli.pipes import output_of, read_input
 from claude_usage_monitor.cli.terminal import line_options
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import Render, format_named, load_format
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.subscription.statusline import status_after_input
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -22,6 +21,7 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.accounts.manage import account_to_replace, checked_name
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, account_of
 from claude_usage_monitor.monitor.login.credentials import Credential

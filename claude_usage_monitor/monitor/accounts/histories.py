@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-
+from claude_usage_monitor.light_typing import cast
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
 from claude_usage_monitor.monitor.accounts.selection import selected
 from claude_usage_monitor.monitor.reader import require_subscription, unwrapped

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from claude_usage_monitor.errors import InvalidName, UsageMonitorError
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.accounts.registry import (
     AccountRegistry,
     ListedAccount,

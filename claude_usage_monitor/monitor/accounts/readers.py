@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.monitor.subscription.claude_code import ClaudeCodeLogin

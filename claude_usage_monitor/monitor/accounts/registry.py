@@ -1,8 +1,9 @@
 """Lists the accounts of this user, and determines the active one."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialsNotFound,
@@ -11,6 +12,7 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.monitor.accounts.readers import open_reader
 from claude_usage_monitor.monitor.reader import Reader
 from claude_usage_monitor.monitor.services import Services
@@ -23,10 +25,8 @@ from claude_usage_monitor.store.state.identities import is_provisional, token_fi
 from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.status import CLAUDE_CODE, CONSOLE, Account, AccountStatus, name_key
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # takes 1 ms
     from claude_usage_monitor.store.accounts.saved_account import SavedAccount
-else:  # only for annotations, which a NamedTuple evaluates: takes 1 ms
-    SavedAccount = object
 
 
 class ListedAccount(NamedTuple):

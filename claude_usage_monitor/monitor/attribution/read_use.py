@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple, get_args
 
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
+from claude_usage_monitor.light_typing import NamedTuple, get_args
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry, ListedAccount
 from claude_usage_monitor.monitor.attribution.report import ReportRequest, check_window, make_report
 from claude_usage_monitor.monitor.attribution.scan import Progress, scan

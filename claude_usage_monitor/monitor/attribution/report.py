@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import InvalidSetting
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.attribution.use import AccountUse, window_keys
 from claude_usage_monitor.monitor.reader import require_window
 from claude_usage_monitor.usage.attribution.attribution import Window

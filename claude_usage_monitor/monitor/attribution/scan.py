@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources.claude_code.transcript_files import (
     TranscriptFile,
     find_transcripts,

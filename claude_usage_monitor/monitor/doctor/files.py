@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
 from claude_usage_monitor.files import is_foreign, is_writable_by_others
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.paths import (
     ACCOUNTS_BACKUP,
     accounts_path,

@@ -6,7 +6,8 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 
 class Integration(NamedTuple):

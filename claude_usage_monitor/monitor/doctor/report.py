@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import CredentialError, InvalidSetting, UsageMonitorError
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.accounts import manage
 from claude_usage_monitor.monitor.accounts.readers import claude_code_reader
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry

@@ -17,9 +17,9 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import LoginFailed, UsageMonitorError
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.sources.anthropic.oauth_callback import (
     LoginCallback,
     Outcome,

@@ -1,9 +1,10 @@
 """Finds the credential of the account ``claude-code``."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -12,6 +13,7 @@ from claude_usage_monitor.errors import (
     SecretStoreUnavailable,
 )
 from claude_usage_monitor.files import StrPath
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.claude_code.credentials_file import Login
 from claude_usage_monitor.store.state.identities import token_fingerprint

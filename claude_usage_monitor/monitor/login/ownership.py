@@ -14,7 +14,6 @@ from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -24,6 +23,7 @@ from claude_usage_monitor.errors import (
     PartialCredentials,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.monitor.login.credentials import Credential, CredentialFinder
 from claude_usage_monitor.monitor.login.stored import login_command
 from claude_usage_monitor.sources import values

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -29,6 +28,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
     error_of,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.backoff import usage_wait
 from claude_usage_monitor.monitor.login.ownership import LoginOwnership
 from claude_usage_monitor.monitor.login.shutdown import run_critical, shutting_down

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.monitor.login.ownership import LoginOwnership
 from claude_usage_monitor.monitor.login.refresh import LoginRefresher
 from claude_usage_monitor.monitor.login.stored import CredentialStore

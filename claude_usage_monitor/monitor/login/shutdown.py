@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
 
+from claude_usage_monitor.light_typing import Protocol, TypeVar
 from claude_usage_monitor.threads import run_in_thread
 
 R = TypeVar("R")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
@@ -21,6 +20,7 @@ from claude_usage_monitor.errors import (
     UsageMonitorError,
 )
 from claude_usage_monitor.files import require_own_file
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.login import shutdown
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code import credentials_file

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources.anthropic.admin_key import CREATE_KEY_HINT, checked_admin_key
 from claude_usage_monitor.sources.claude_code import credentials_file
 from claude_usage_monitor.sources.claude_code.credentials_file import ADMIN_KEY_VARIABLES

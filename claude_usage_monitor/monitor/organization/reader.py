@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.backoff import (
     MIN_REPORT_INTERVAL,
     backoff_after,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -21,6 +20,7 @@ from claude_usage_monitor.errors import (
     Unreachable,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.monitor.organization.schedule import ReportRequest
 from claude_usage_monitor.sources.anthropic import admin_reports
 from claude_usage_monitor.sources.anthropic.admin_api import get_organization

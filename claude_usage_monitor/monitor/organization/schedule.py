@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import Forbidden
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.state.reports import (
     COST_REPORTS,
     NAME_LISTS,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import Forbidden, Unauthorized, UsageMonitorError
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.organization.admin_key import AdminKey
 from claude_usage_monitor.sources.anthropic.admin_key import CREATE_KEY_HINT
 from claude_usage_monitor.store.state.identities import token_fingerprint

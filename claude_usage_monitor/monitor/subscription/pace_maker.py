@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import NoCredentials, RateLimited
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.login.credentials import FILE
 from claude_usage_monitor.monitor.subscription.snapshot import LoginSnapshot
 from claude_usage_monitor.sources.claude_code.credentials_file import (

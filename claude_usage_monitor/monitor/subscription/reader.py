@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -20,6 +19,7 @@ from claude_usage_monitor.errors import (
     UnknownAccount,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, Literal, TypeAlias
 from claude_usage_monitor.monitor.backoff import (
     backoff_after,
     lengthened,

@@ -1,9 +1,11 @@
 """The snapshot of a login, made without a request, and the protocol of its source."""
 
+from __future__ import annotations
+
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from claude_usage_monitor.monitor.login.credentials import Credential
 from claude_usage_monitor.store.state import identities
 from claude_usage_monitor.store.state.ledger import Backoff
@@ -12,8 +14,6 @@ from claude_usage_monitor.usage.status import Account, Problem, Profile, plan_la
 
 if TYPE_CHECKING:  # `--json` takes 4 ms less if there is no Pace Maker
     from claude_usage_monitor.usage.throttling import Throttling
-else:
-    Throttling = object
 
 
 class LoginSnapshot(NamedTuple):

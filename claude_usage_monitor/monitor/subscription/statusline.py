@@ -1,10 +1,12 @@
 """Claude Code's status line: store the figures in its input, return the newest stored ones."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import UsageMonitorError
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.login.credentials import CredentialFinder
 from claude_usage_monitor.sources.claude_code.statusline_input import parse_statusline_input
 from claude_usage_monitor.store.paths import fallback_path, state_path

@@ -3,13 +3,15 @@
 Every line is as wide as its columns say.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.render.frame import MIN_WIDTH, body_width
 from claude_usage_monitor.render.layout import fitting_text, indent_lines, pad, set_width
 from claude_usage_monitor.render.limits.bar import bar
@@ -71,7 +73,7 @@ class LimitColumns(NamedTuple):
         *,
         brief: bool = True,
         tiny: bool = False,
-    ) -> "LimitColumns":
+    ) -> LimitColumns:
         """Return the columns for these rows in ``width`` cells."""
         digits = max([3, *(len(_number(row, options)) for row in rows)])  # as wide as 100
         close = tiny or width < MIN_DETAILED_WIDTH

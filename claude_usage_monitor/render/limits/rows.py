@@ -1,9 +1,11 @@
 """The text of a limit's row: a window, extra usage, a credit pool, or a month's budget."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.render.theme import ASCII, RenderOptions
 from claude_usage_monitor.usage.durations import clock_time, countdown
 from claude_usage_monitor.usage.forecast.outlook import outlook, outlook_texts, pace_texts
@@ -146,7 +148,7 @@ def _credit_pool(pool: CreditPool, now: datetime, options: RenderOptions) -> Lim
     return LimitRow(label, label, pool.utilization, None, brief, money=tuple(money))
 
 
-def month_row(spend: "Spend", now: datetime, options: RenderOptions) -> LimitRow:
+def month_row(spend: Spend, now: datetime, options: RenderOptions) -> LimitRow:
     """Return an organization's month as a row, against its budget if it has one."""
     spent = spend.month_to_date
     brief, amounts = _amounts(spent, spend.budget, spend.currency, options)
@@ -174,7 +176,7 @@ def with_alerts(rows: Sequence[LimitRow], alerts: frozenset[str]) -> tuple[Limit
 
 
 def _amounts(
-    used: "Amount | None", limit: "Amount | None", currency: str | None, options: RenderOptions
+    used: Amount | None, limit: Amount | None, currency: str | None, options: RenderOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return an amount used and its limit, for a heading and for a line of its own."""
     shown_limit = None if limit is None else _money(limit, currency, options)
@@ -190,5 +192,5 @@ def _amounts(
     return (ratio, amount), (used_of_limit, ratio)
 
 
-def _money(amount: "Amount", currency: str | None, options: RenderOptions) -> str:
+def _money(amount: Amount, currency: str | None, options: RenderOptions) -> str:
     return money(amount, currency, ascii_only=options.glyphs is ASCII)

@@ -3,13 +3,15 @@
 They share a frame, each with a heading and its most urgent rows, or have one line each.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.render import captions, frame
 from claude_usage_monitor.render.account_frame import HELP, AccountFrame
 from claude_usage_monitor.render.captions import Note
@@ -182,9 +184,7 @@ class _LineColumns(NamedTuple):
     options: RenderOptions
 
     @classmethod
-    def of(
-        cls, frames: Sequence[AccountFrame], notes: Sequence[Note], width: int
-    ) -> "_LineColumns":
+    def of(cls, frames: Sequence[AccountFrame], notes: Sequence[Note], width: int) -> _LineColumns:
         """Return the columns: as many windows as leave enough cells for the names."""
         options = frames[0].options
         rows = [row for account in frames for row in account.rows]

@@ -1,11 +1,13 @@
 """A panel: a section of an account's frame."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH, ScreenColumns
 from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.theme import FAINT, RenderOptions

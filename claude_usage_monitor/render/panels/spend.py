@@ -1,11 +1,13 @@
 """An organization's spend: the month so far, its budget and projection, and a chart of its days."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.render.captions import READING
 from claude_usage_monitor.render.layout import first_fitting, indent_lines, pad, set_width
 from claude_usage_monitor.render.limits.bar import bar
@@ -84,7 +86,7 @@ def draw_chart(context: PanelContext, level: int) -> list[Text]:
 
 
 def chart(
-    amounts: "Sequence[Decimal | None]", days: int, width: int, height: int, options: RenderOptions
+    amounts: Sequence[Decimal | None], days: int, width: int, height: int, options: RenderOptions
 ) -> list[Text]:
     """Draw one amount for each day of the month so far, in ``height`` lines.
 
@@ -118,7 +120,7 @@ def _day_width(days: int, width: int) -> int:
     return 3 if width >= 3 * days else 2 if width >= 2 * days else 1
 
 
-def _level(amount: "Decimal | None", highest: "Decimal | None", max_level: int) -> int | None:
+def _level(amount: Decimal | None, highest: Decimal | None, max_level: int) -> int | None:
     if amount is None or highest is None:
         return None
     if amount <= 0 or highest <= 0:
@@ -132,7 +134,7 @@ def _indent(context: PanelContext) -> tuple[int, int]:
     return indent, context.width - indent
 
 
-def _facts(spend: "Spend", options: RenderOptions) -> list[_Fact]:
+def _facts(spend: Spend, options: RenderOptions) -> list[_Fact]:
     """Return the month to date, its projection, and when the budget is used up."""
     facts = [_Fact(_period(spend, options), _month_to_date(spend, options))]
     month_end = calendar_day(spend.period_end)
@@ -154,7 +156,7 @@ def _facts(spend: "Spend", options: RenderOptions) -> list[_Fact]:
     return facts
 
 
-def _period(spend: "Spend", options: RenderOptions) -> tuple[str, ...]:
+def _period(spend: Spend, options: RenderOptions) -> tuple[str, ...]:
     """Return the label of the month to date, with its first and last day."""
     today = spend.daily[-1].date if spend.daily else spend.as_of.date()
     _, month = month_names(today)
@@ -162,7 +164,7 @@ def _period(spend: "Spend", options: RenderOptions) -> tuple[str, ...]:
     return (f"Month to date, {days}", "Month to date", "To date", "MTD")
 
 
-def _month_to_date(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
+def _month_to_date(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     if spend.month_to_date is None:
         return (styled_text(options.text("—"), ""),)
     amount = styled_text(shown_money(spend.month_to_date, spend.currency, options), STRONG)
@@ -173,7 +175,7 @@ def _month_to_date(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
     return (amount.copy().append(budget), amount)
 
 
-def _projection(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
+def _projection(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     projected, budget = spend.projected, spend.budget
     over = projected is not None and budget is not None and projected >= budget
     amount = styled_text(
@@ -189,7 +191,7 @@ def _projection(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
     return (with_interval.copy().append(to_come), amount.copy().append(to_come), amount)
 
 
-def _budget(spend: "Spend", options: RenderOptions) -> tuple[Text, ...]:
+def _budget(spend: Spend, options: RenderOptions) -> tuple[Text, ...]:
     """Return whether, and when, the month reaches the budget."""
     if spend.budget is None or spend.month_to_date is None:
         return ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.render.layout import indent_lines
 from claude_usage_monitor.render.panels.panel import PanelContext
 from claude_usage_monitor.render.table import Row, Table, TableColumns

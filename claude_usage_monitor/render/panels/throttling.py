@@ -5,12 +5,14 @@ another on as many lines as they need, and no part is split over two lines; in a
 part is shorter.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.render.layout import wrap
 from claude_usage_monitor.render.limits.rows import LimitRow
 from claude_usage_monitor.render.panels.panel import PanelContext, dim
@@ -20,8 +22,6 @@ from claude_usage_monitor.usage.limits.windows import percent_text
 
 if TYPE_CHECKING:  # 4 ms that only users of Claude Pace Maker need to pay
     from claude_usage_monitor.usage.throttling import PacedWindow, Throttling
-else:
-    PacedWindow = Throttling = object
 
 _NAME = "Pace Maker"
 _MIN_ROOMY_WIDTH = 44  # cells below the heading that allow whole words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, NamedTuple
 
 from claude_usage_monitor.errors import (
     Forbidden,
@@ -13,6 +12,7 @@ from claude_usage_monitor.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.sources.anthropic.admin_key import CREATE_KEY_HINT
 from claude_usage_monitor.sources.anthropic.failed_reply import (
     NEWER_VERSION,

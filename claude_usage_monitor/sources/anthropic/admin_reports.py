@@ -10,9 +10,9 @@ import re
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from claude_usage_monitor.errors import UnexpectedResponse
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.anthropic.admin_api import list_items, report_entries
 from claude_usage_monitor.sources.values import JsonObject, instant, json_object

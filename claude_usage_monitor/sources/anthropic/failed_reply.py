@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum, auto
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import RateLimited, UsageMonitorError
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources.reply import Reply
 from claude_usage_monitor.sources.values import json_object, parse_json_object, text
 from claude_usage_monitor.usage.durations import MAX_WAIT, countdown

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from claude_usage_monitor.errors import (
     CredentialsExpired,
     Forbidden,
@@ -13,6 +11,7 @@ from claude_usage_monitor.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.sources.anthropic.failed_reply import (
     NEWER_VERSION,
     ErrorRow,

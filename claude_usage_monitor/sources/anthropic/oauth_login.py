@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 from claude_usage_monitor.errors import (
@@ -26,6 +25,7 @@ from claude_usage_monitor.errors import (
     UnexpectedResponse,
     UsageMonitorError,
 )
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.sources.anthropic.failed_reply import (
     NEWER_VERSION,
     ErrorRow,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
 from claude_usage_monitor.sources.anthropic.api_url import API_URL_VARIABLE, base_url_from
 from claude_usage_monitor.sources.values import (
     instant,

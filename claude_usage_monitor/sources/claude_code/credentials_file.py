@@ -5,11 +5,12 @@ keychain on macOS (`sources.claude_code.keychain`). Its refresh token works once
 needs it, so nothing here writes, refreshes or stores a login.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import (
     CredentialError,
@@ -22,6 +23,7 @@ from claude_usage_monitor.errors import (
     PermissionDenied,
 )
 from claude_usage_monitor.files import StrPath, read_regular_file
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.text import clean, is_token
 from claude_usage_monitor.usage.secret import Secret

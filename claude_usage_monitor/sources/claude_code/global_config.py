@@ -4,13 +4,15 @@ The cached figures cost no request, but they can be days old or of another accou
 returned with their time and with the uuid of their account.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, UnexpectedResponse
 from claude_usage_monitor.files import StrPath, read_regular_file
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder, home_directory
 from claude_usage_monitor.usage.limits.windows import Usage

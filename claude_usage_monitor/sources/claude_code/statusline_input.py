@@ -4,10 +4,12 @@ Percentages are 0-100 with floating-point noise, resets are epoch seconds. Each 
 them, can be missing. An idle session repeats old figures, and the input does not say how old.
 """
 
+from __future__ import annotations
+
 import re
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.limits.windows import (
     SPEND_LIMIT,

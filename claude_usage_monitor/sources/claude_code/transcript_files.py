@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources.claude_code.credentials_file import config_folder, home_directory
 
 _SUFFIX = ".jsonl"

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple, cast
 from zlib import crc32
 
 import msgspec
 
 from claude_usage_monitor.files import open_regular_file
+from claude_usage_monitor.light_typing import NamedTuple, cast
 from claude_usage_monitor.sources.claude_code.project_folders import project_of
 from claude_usage_monitor.sources.claude_code.transcript_files import TranscriptFile
 from claude_usage_monitor.sources.claude_code.transcript_types import (

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 from claude_usage_monitor.files import NotARegularFile, read_regular_file
+from claude_usage_monitor.light_typing import NamedTuple, TypeVar
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.usage.throttling import (
     DEFAULT_POLL_INTERVAL,

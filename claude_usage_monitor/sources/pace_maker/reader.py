@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import UnexpectedResponse
 from claude_usage_monitor.files import StrPath
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.sources import values
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.sources.pace_maker import database, folder

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
 
+from claude_usage_monitor.light_typing import NamedTuple, TypeAlias
 from claude_usage_monitor.usage.throttling import Gap, GapReason
 
 Row: TypeAlias = dict[str, object]

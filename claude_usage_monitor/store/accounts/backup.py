@@ -4,12 +4,14 @@ The secrets alone are not enough: a keyring returns the secret of an account id,
 the ids, and no secret contains the name of its account.
 """
 
+from __future__ import annotations
+
 import json
 import sqlite3
 from contextlib import suppress
-from typing import NamedTuple
 
 from claude_usage_monitor.files import StrPath, read_own_file, write_atomically
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.accounts.saved_account import (
     COLUMNS,
     SavedAccount,

@@ -1,7 +1,10 @@
 """The state of a saved account's token refreshes."""
 
+from __future__ import annotations
+
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 MAX_BACKOFF = timedelta(hours=25)  # longer than the back-off of any problem
 

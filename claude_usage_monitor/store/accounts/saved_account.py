@@ -1,10 +1,12 @@
 """An account that the user added, and its row in accounts.db."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, NamedTuple, cast, get_args
 
+from claude_usage_monitor.light_typing import Literal, NamedTuple, cast, get_args
 from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.usage.status import Kind, Profile, name_key
 

@@ -12,10 +12,10 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from claude_usage_monitor.errors import SecretStoreUnavailable
 from claude_usage_monitor.files import FileTooLarge, read_private_file, write_atomically
+from claude_usage_monitor.light_typing import Any
 
 PROTECTION = (
     "Someone who gets only this file (in a synchronized or copied home) cannot read it, and its"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.secrets.machine import machine_id, user_id
 
 _KEY_BYTES = 32

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from enum import Enum
-from typing import NamedTuple, Protocol
+
+from claude_usage_monitor.light_typing import NamedTuple, Protocol
 
 SERVICE = "claude-usage-monitor"  # the service name of our items
 

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
 
 from claude_usage_monitor.errors import NoCredentials, SecretStoreUnavailable
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.accounts.saved_account import SecretLocation
 from claude_usage_monitor.store.secrets.encrypted_file import PROTECTION, EncryptedFile
 from claude_usage_monitor.store.secrets.keyring_store import KeyringAbsent, KeyringStore

@@ -6,13 +6,15 @@ attempt, and applies to every process. A back-off that the API gave another prog
 applies to all tokens of the identity.
 """
 
+from __future__ import annotations
+
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
 
+from claude_usage_monitor.light_typing import NamedTuple, TypeAlias
 from claude_usage_monitor.store.columns import (
     instant,
     milliseconds,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, Any
 from claude_usage_monitor.store.columns import (
     instant,
     milliseconds,

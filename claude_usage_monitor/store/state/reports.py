@@ -9,8 +9,8 @@ import json
 import sqlite3
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
 
+from claude_usage_monitor.light_typing import Any, NamedTuple, TypeAlias
 from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.usage.money.spend import Costs, NamedAmount, Tokens, UserSpend

@@ -16,10 +16,10 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.errors import RateLimited
 from claude_usage_monitor.files import StrPath, create_private_file, require_private_folder
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.store.database import (
     Mode,
     connect,
@@ -38,7 +38,9 @@ from claude_usage_monitor.store.state.schema import (
 )
 from claude_usage_monitor.usage.status import Problem
 
-if TYPE_CHECKING:  # only annotations use them, and no annotation is evaluated
+if TYPE_CHECKING:
+    from typing import Concatenate, ParamSpec, TypeVar
+
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
 

@@ -4,14 +4,16 @@ Opening never fails: a damaged file is renamed and a new one created, a newer ve
 alone, and where nothing can be written a database in memory ends with the process.
 """
 
+from __future__ import annotations
+
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import NamedTuple
 
 from claude_usage_monitor.files import StrPath, create_private_file, require_private_folder
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
     Mode,

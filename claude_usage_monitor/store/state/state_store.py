@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from claude_usage_monitor.files import StrPath
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.store.database import (
     BUSY_TIMEOUT,
     inode_of,
@@ -41,7 +41,9 @@ from claude_usage_monitor.store.state.state_file import (
 )
 from claude_usage_monitor.usage.limits.windows import Usage
 
-if TYPE_CHECKING:  # only annotations use them, and no annotation is evaluated
+if TYPE_CHECKING:
+    from typing import Concatenate, ParamSpec, TypeVar
+
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
     _Operation = Callable[Concatenate[sqlite3.Connection, _P], _R]

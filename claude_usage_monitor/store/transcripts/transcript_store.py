@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from hashlib import blake2b
 from operator import itemgetter
-from typing import NamedTuple
 
 from claude_usage_monitor.files import StrPath, create_private_file
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.database import (
     connect,
     is_corrupt,

@@ -5,9 +5,12 @@ Weights of messages have no absolute meaning. What they are worth is learned per
 elsewhere: on another device, on the web, or by a transcript that is gone.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 _MIN_SAMPLE = 8.0  # points; in a window with fewer, a rounded percent says too little
 _MIN_SAMPLES = 5

@@ -1,7 +1,10 @@
 """Messages of the API as transcripts record them: who sent them, and how many tokens they used."""
 
+from __future__ import annotations
+
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+
+from claude_usage_monitor.light_typing import NamedTuple, TypeAlias
 
 
 class FileKind(IntEnum):

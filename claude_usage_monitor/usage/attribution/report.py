@@ -1,9 +1,11 @@
 """What the command `usage` reports, and the whole points that add up to the shown percent."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.attribution.messages import Tokens
 from claude_usage_monitor.usage.attribution.window_use import By, UseRow
 from claude_usage_monitor.usage.limits.windows import whole_percent

@@ -3,10 +3,13 @@
 This module is imported by `--json` once transcripts were read: it imports little.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 _SAME_RESET = timedelta(minutes=10)
 _MAX_SCALED_AGE = timedelta(minutes=30)  # later, other projects may have been used
@@ -44,7 +47,7 @@ class WindowUse(NamedTuple):
     rebuilds: int
     rebuilt: float
 
-    def at(self, utilization: float, resets_at: datetime, now: datetime) -> "WindowUse | None":
+    def at(self, utilization: float, resets_at: datetime, now: datetime) -> WindowUse | None:
         """Return the use for a newer reading of the same window, which it is scaled to.
 
         Returns ``None`` for another window, and when too much time has passed since the transcripts
@@ -75,7 +78,7 @@ class WindowUse(NamedTuple):
         return json.dumps([self.key, moments[0], self.utilization, moments[1], *self[4:]])
 
     @classmethod
-    def from_json(cls, text: str) -> "WindowUse":
+    def from_json(cls, text: str) -> WindowUse:
         """Return the use in a text of `as_json`. Raises ValueError, TypeError."""
         key, resets_at, utilization, as_of, rows, *rest = json.loads(text)
         return cls(

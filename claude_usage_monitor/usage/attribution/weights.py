@@ -5,11 +5,13 @@ utilization. Credits fit public measurements best; list prices are the second op
 difference of both is a part of the error that is shown.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.attribution.messages import Meter, Tokens, Use
 
 Weighting = Callable[[Use], float]

@@ -1,10 +1,12 @@
 """The use of a window or a period, in rows: by project, session, model, agent or time."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from math import hypot
-from typing import Literal, NamedTuple, get_args
 
+from claude_usage_monitor.light_typing import Literal, NamedTuple, get_args
 from claude_usage_monitor.usage.attribution.attribution import (
     Sample,
     Split,

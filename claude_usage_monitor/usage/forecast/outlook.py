@@ -3,9 +3,11 @@
 Every output that says this calls `outlook`, so that all of them say the same.
 """
 
-from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from claude_usage_monitor.light_typing import Literal, NamedTuple
 from claude_usage_monitor.usage.durations import (
     DAY,
     ClockStyle,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.limits.hours import HourUse
 from claude_usage_monitor.usage.limits.resets import End, WindowInstance
 

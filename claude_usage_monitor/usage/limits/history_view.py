@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from claude_usage_monitor.usage.limits.history import FIVE_HOUR, SEVEN_DAY, SessionsLeft
 from claude_usage_monitor.usage.limits.hours import HourUse
@@ -64,6 +64,20 @@ class HistoryView(NamedTuple):
         """Return the key ``by`` places after the one that is shown; the first follows the last."""
         keys = list(self.use)
         return keys[(keys.index(self.key) + by) % len(keys)]
+
+
+@runtime_checkable
+class HasHistory(Protocol):
+    """A reader of an account that has windows, and so a history."""
+
+    def history_view(
+        self, shown: Range, now: datetime, selected: str | None = None
+    ) -> HistoryView | None:
+        """Return what the history view shows; None if nothing was ever read.
+
+        ``selected`` is the key of the window to show, if the user has selected one.
+        """
+        ...
 
 
 def key_of(shown: Range, keys: Sequence[str], selected: str | None = None) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.limits.resets import Change, Span, Step
 
 HOUR = timedelta(hours=1)

@@ -4,8 +4,11 @@ Pace compares utilization with the share of the window's time that has passed: a
 50 % after half of the window and reaches 100 % exactly at the reset.
 """
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import Literal, NamedTuple
+
+from claude_usage_monitor.light_typing import Literal, NamedTuple
 
 Pace = Literal["over", "on", "under"]
 

@@ -1,7 +1,10 @@
 """Where readings come from: one row for each source."""
 
+from __future__ import annotations
+
 from enum import Enum, auto
-from typing import Literal, NamedTuple
+
+from claude_usage_monitor.light_typing import Literal, NamedTuple
 
 Source = Literal["api", "statusline", "claude-json", "pace-maker", "demo"]
 """The source's name in JSON and in state.db."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
 
+from claude_usage_monitor.light_typing import Any, Literal, NamedTuple
 from claude_usage_monitor.usage.limits.pace import FULL
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source, UpdatePolicy
 from claude_usage_monitor.usage.limits.windows import length_of

@@ -1,7 +1,10 @@
 """Saved resets: what the API grants to clear limits before their reset. We never use one."""
 
+from __future__ import annotations
+
 from datetime import datetime
-from typing import NamedTuple
+
+from claude_usage_monitor.light_typing import NamedTuple
 
 _CLEARED = {
     "five_hour": "5-hour",

@@ -5,21 +5,21 @@ the dashboard and the JSON document iterate over them. Values that depend on the
 methods with a ``now`` argument.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from claude_usage_monitor.light_typing import TYPE_CHECKING, Literal, NamedTuple
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits import pace as paces
 from claude_usage_monitor.usage.limits.pace import MIN_ELAPSED, Forecast, max_age
 from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # few accounts have saved resets
     from claude_usage_monitor.usage.limits.saved_resets import SavedResets
-else:  # only for an annotation, which a NamedTuple evaluates: few accounts have saved resets
-    SavedResets = object
 
 State = Literal["running", "idle", "reset"]
 
@@ -150,7 +150,7 @@ class UsageWindow(NamedTuple):
         """How close the limit is; ``None`` when the utilization is unknown."""
         return None if self.utilization is None else severity_of(self.utilization)
 
-    def at(self, now: datetime) -> "UsageWindow":
+    def at(self, now: datetime) -> UsageWindow:
         """Return the window as of ``now``.
 
         Its utilization is unknown once it has reset, and an outdated forecast is none.
@@ -160,7 +160,7 @@ class UsageWindow(NamedTuple):
             return window._replace(utilization=None)
         return window
 
-    def with_forecast(self, forecast: Forecast | None, now: datetime) -> "UsageWindow":
+    def with_forecast(self, forecast: Forecast | None, now: datetime) -> UsageWindow:
         """Return the window with a forecast, without one if the forecast is outdated."""
         length = self.length
         if forecast is not None and (
@@ -317,12 +317,12 @@ class Usage(NamedTuple):
         """Return whether the 7-day window is on pace; ``None`` when unknown."""
         return None if self.seven_day is None else self.seven_day.is_on_pace(now)
 
-    def with_forecasts(self, forecasts: Mapping[str, Forecast], now: datetime) -> "Usage":
+    def with_forecasts(self, forecasts: Mapping[str, Forecast], now: datetime) -> Usage:
         """Return the reading with forecasts by window key, and the binding window by them."""
         windows = (each.with_forecast(forecasts.get(each.key), now) for each in self.windows)
         return self._replace(windows=mark_binding(windows, now, self.as_of))
 
-    def at(self, now: datetime) -> "Usage":
+    def at(self, now: datetime) -> Usage:
         """Return the reading as of ``now``, with the binding window decided again."""
         windows = mark_binding((window.at(now) for window in self.windows), now, self.as_of)
         return self if windows == self.windows else self._replace(windows=windows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from claude_usage_monitor.light_typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:  # importing it takes 1 ms
     from decimal import Decimal

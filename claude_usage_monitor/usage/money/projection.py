@@ -11,8 +11,8 @@ from calendar import monthrange
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.usage.money.spend import DailySpend
 
 MIN_COMPLETE_DAYS = 3  # two days say nothing about the spread

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple, TypeVar
+
+from claude_usage_monitor.light_typing import Literal, NamedTuple, TypeVar
 
 _HOUR = 3600  # seconds
 DEFAULT_WORKSPACE = "Default"  # the reports give it no name

@@ -1,10 +1,12 @@
 """Forecasts: the newest one of each window, and what was said earlier, to compare with the end."""
 
+from __future__ import annotations
+
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
+from claude_usage_monitor.light_typing import Any
 from claude_usage_monitor.store.columns import (
     instant,
     milliseconds,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
 
+from claude_usage_monitor.light_typing import Any, NamedTuple
 from claude_usage_monitor.store.columns import (
     instant,
     milliseconds,

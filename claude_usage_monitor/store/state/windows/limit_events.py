@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal
 
+from claude_usage_monitor.light_typing import Literal
 from claude_usage_monitor.store.columns import instant, milliseconds
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.state.windows import history

@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import NamedTuple
 
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.store.columns import milliseconds, optional_milliseconds
 from claude_usage_monitor.store.database import transaction
 from claude_usage_monitor.store.state.windows import history
