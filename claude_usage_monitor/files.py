@@ -24,6 +24,7 @@ StrPath: TypeAlias = str | os.PathLike[str]
 
 _ROOT = 0  # root can change every file anyway
 # Windows cannot replace a file while another process has it open: retry for one second.
+_USUAL_BYTES = 1 << 16  # memory for a larger file is only asked for if a file is larger
 _REPLACE_ATTEMPTS = 50
 _REPLACE_INTERVAL = 0.02
 
@@ -205,7 +206,9 @@ def _open_for_reading(path: StrPath, *, follow_links: bool) -> BinaryIO:
 
 
 def _content(file: BinaryIO, path: StrPath, max_bytes: int) -> bytes:
-    content = file.read(max_bytes + 1)
+    content = file.read(min(_USUAL_BYTES, max_bytes + 1))
+    if len(content) == _USUAL_BYTES:
+        content += file.read(max_bytes + 1 - _USUAL_BYTES)
     if len(content) > max_bytes:
         size = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
         raise FileTooLarge(errno.EFBIG, f"larger than {size}", os.fspath(path))

@@ -52,6 +52,7 @@ _CURRENT_TABLES = {
 _BUSY_INTERVAL = 0.02  # seconds
 # SQLite's page cache would grow with the history to 2,000 KiB in every process.
 _MAX_CACHE_KIB = 400
+_MAX_LOG_BYTES = 400 * 1024  # of the write-ahead log: reading it takes about 1 ms
 _READ_MODES: tuple[Mode, ...] = ("ro", "ro&immutable=1")
 
 
@@ -223,6 +224,7 @@ def _open(path: str, timeout: float) -> StateFile:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA cache_size = -{_MAX_CACHE_KIB}")  # negative: in KiB
         _migrate(connection, timeout)
+        _empty_long_log(connection, path, timeout)
     except sqlite3.Error as error:
         damaged = is_damage(error, connection)
         connection.close()
@@ -233,6 +235,23 @@ def _open(path: str, timeout: float) -> StateFile:
         connection.close()
         raise
     return StateFile(connection, path, None, inode_of(path))
+
+
+def _empty_long_log(connection: sqlite3.Connection, path: str, timeout: float) -> None:
+    """Write a long write-ahead log to the file, without waiting for other processes.
+
+    The first process to open the file reads the whole log. SQLite does not empty it if each
+    process, such as a status line, writes once and ends.
+    """
+    try:
+        if os.path.getsize(f"{path}-wal") <= _MAX_LOG_BYTES:
+            return
+    except OSError:
+        return  # no log
+    connection.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.Error):  # a full disk: the log stays
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
 
 
 def _migrate(connection: sqlite3.Connection, timeout: float) -> None:

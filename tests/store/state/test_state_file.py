@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -49,6 +51,38 @@ def test_only_the_user_can_read_the_file_from_the_beginning(path: Path) -> None:
     assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
     assert len(list(path.parent.iterdir())) == 3
     database.connection.close()
+
+
+WRITE_AND_END = """
+import os, sys
+from claude_usage_monitor.store.state.state_file import open_state_file
+database = open_state_file(sys.argv[1])
+database.connection.execute("INSERT INTO login VALUES (hex(randomblob(150000)), 'account', 1)")
+os._exit(0)
+"""
+
+
+def test_a_log_stays_short_when_each_process_writes_once(path: Path) -> None:
+    """As a status line does: SQLite alone would never empty the log, and every start reads it."""
+    log, lengths = path.with_name("state.db-wal"), []
+    for _ in range(4):
+        subprocess.run([sys.executable, "-c", WRITE_AND_END, path], check=True)
+        lengths.append(log.stat().st_size)
+    assert max(lengths) < 1_000_000
+    assert 4 == len(rows(path))
+
+
+def test_a_long_log_does_not_wait_for_a_reader(path: Path) -> None:
+    database = open_state_file(path)
+    database.connection.execute("BEGIN")
+    database.connection.execute("SELECT * FROM login").fetchall()
+    subprocess.run([sys.executable, "-c", WRITE_AND_END, path], check=True)
+    again = open_state_file(path, timeout=3600)
+    assert (3600 * 1000,) == again.connection.execute("PRAGMA busy_timeout").fetchone()
+    assert 1 == len(again.connection.execute("SELECT * FROM login").fetchall())
+    assert 0 == len(database.connection.execute("SELECT * FROM login").fetchall())
+    database.connection.close()
+    again.connection.close()
 
 
 def test_rows_are_there_after_opening_again(path: Path) -> None:
