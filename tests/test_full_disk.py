@@ -133,7 +133,7 @@ def test_doctor_names_a_full_disk_on_which_a_write_still_succeeds(
     store.login()
     command.run("--json")
     with closing(sqlite3.connect(disk.path / "ours" / "state.db", isolation_level=None)) as open_:
-        open_.execute("CREATE TABLE more AS SELECT zeroblob(500000)")
+        open_.execute("CREATE TABLE more AS SELECT zeroblob(100000)")
         open_.execute("PRAGMA wal_checkpoint(RESTART)")
         disk.fill()
         assert {"space": (f"0 KiB are left for {disk.path / 'ours'}", "Free space.")} == (

@@ -136,6 +136,7 @@ def test_a_signal_ends_live_mode_although_the_terminal_is_paused(command: Comman
     """After Ctrl+S, a write to the terminal blocks forever."""
     terminal = started(command)
     terminal.type(XOFF)
+    terminal.read_for(0.2)  # what was drawn before
     terminal.resize(90, 30)  # starts a drawing, which blocks
     assert terminal.read_for(0.2) == b""
     terminal.kill(signal.SIGINT)
