@@ -55,7 +55,8 @@ else:
         def __new__(
             cls, name: str, _bases: tuple[type, ...], namespace: dict[str, object]
         ) -> type[tuple[object, ...]]:
-            fields = namespace.get("__annotations__", {})
+            # Each module imports `annotations` from `__future__`, or Python 3.14 has none here.
+            fields = namespace["__annotations__"]
             defaults = [namespace[field] for field in fields if field in namespace]
             made = namedtuple(name, fields, defaults=defaults)  # noqa: PYI024 - what it replaces
             for key, value in namespace.items():

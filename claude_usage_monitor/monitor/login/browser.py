@@ -65,7 +65,7 @@ class _PastedLine(NamedTuple):
     line: Secret | None
 
 
-class _NoBrowser(NamedTuple):
+class _NoBrowser:
     """No browser could be opened."""
 
 
