@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
 
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
+from claude_usage_monitor.light_typing import TypeVar
 from claude_usage_monitor.render.theme import RenderOptions, styled_text
 
 _T = TypeVar("_T")

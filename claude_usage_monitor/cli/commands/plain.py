@@ -13,6 +13,7 @@ from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.formats import plain_text
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.monitor.live.poller import Poller
+from claude_usage_monitor.monitor.reader import unwrapped
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.history_view import HasHistory, Range
 from claude_usage_monitor.usage.status import AccountStatus
@@ -99,7 +100,7 @@ class PlainSession:
     def _print_history(self) -> None:
         """Print the history of the first displayed account that has one."""
         now = utc_now()
-        readers = self._poller.readers
+        readers = map(unwrapped, self._poller.readers)
         found = (r.history_view(Range.HEAT, now) for r in readers if isinstance(r, HasHistory))
         view = next((view for view in found if view is not None), None)
         if view is None:

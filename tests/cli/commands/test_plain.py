@@ -3,11 +3,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from claude_usage_monitor.sources.anthropic.service_status import PATH
 from tests.support.command import environ_with_short_floor
 from tests.support.payloads import payload, usage_body
+from tests.support.status_page import OPERATIONAL
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
 
     from tests.support.api import Api
     from tests.support.command import Command
@@ -69,6 +73,21 @@ def test_h_prints_the_history(command: Command) -> None:
     assert "points an hour" in terminal.text
     terminal.type("q")
     assert terminal.wait_for_exit() == 0
+
+
+def test_h_prints_the_history_with_the_service_status_on(
+    command: Command, api: Api, httpserver: HTTPServer, store: Store, home: Path
+) -> None:
+    """Another reader then wraps the account's."""
+    httpserver.expect_request(PATH).respond_with_json(OPERATIONAL)
+    store.login()
+    config = home / ".config" / "claude-usage-monitor" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("service_status = true\n")
+    terminal = command.open("--plain", columns=120, rows=60)
+    terminal.wait_for("5-hour limit: 78 percent used")
+    terminal.press_until("h", "points used in the last 24 hours, at most")
+    assert 1 == len(api.usage_requests)
 
 
 def test_h_says_that_there_is_no_history(command: Command) -> None:
