@@ -6,7 +6,7 @@ costs nothing: the network library alone takes longer to load than the rest toge
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 
 if TYPE_CHECKING:
     from claude_usage_monitor.errors import AccountsUnavailable as AccountsUnavailable
@@ -112,6 +112,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    import_module("typing")  # `light_typing` then offers it, for programs that read our types
     value: object = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value

@@ -34,10 +34,11 @@ Each class has a stable ``code``. Each error has a message (what happened, one s
 
 from __future__ import annotations
 
-from claude_usage_monitor.light_typing import TYPE_CHECKING, ClassVar
+from claude_usage_monitor.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `--help` imports this module without it, which saves 1 ms
     from datetime import datetime, timedelta
+    from typing import ClassVar
 
 
 class UsageMonitorError(Exception):

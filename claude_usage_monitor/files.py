@@ -206,9 +206,10 @@ def _open_for_reading(path: StrPath, *, follow_links: bool) -> BinaryIO:
 
 
 def _content(file: BinaryIO, path: StrPath, max_bytes: int) -> bytes:
-    content = file.read(min(_USUAL_BYTES, max_bytes + 1))
-    if len(content) == _USUAL_BYTES:
-        content += file.read(max_bytes + 1 - _USUAL_BYTES)
+    usual = max(_USUAL_BYTES, os.fstat(file.fileno()).st_size + 1)
+    content = file.read(min(usual, max_bytes + 1))
+    if len(content) == usual:  # it grows, or is in /proc
+        content += file.read(max_bytes + 1 - usual)
     if len(content) > max_bytes:
         size = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
         raise FileTooLarge(errno.EFBIG, f"larger than {size}", os.fspath(path))

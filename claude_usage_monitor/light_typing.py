@@ -1,18 +1,18 @@
 """The names of `typing` that short commands use, without importing it at run time.
 
 Importing `typing` takes 3 ms, 6 % of a start, and only `NamedTuple` does something in a running
-program. Type checkers see `typing` itself.
+command. Type checkers, and programs that have imported `typing`, get `typing` itself.
 """
 
 from __future__ import annotations
+
+import sys
 
 __all__ = [
     "IO",
     "TYPE_CHECKING",
     "Any",
     "BinaryIO",
-    "ClassVar",
-    "Final",
     "Literal",
     "NamedTuple",
     "NoReturn",
@@ -25,15 +25,13 @@ __all__ = [
     "get_args",
 ]
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False  # some editors read a bare `False` as never true
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or "typing" in sys.modules:
     from typing import (
         IO,
         Any,
         BinaryIO,
-        ClassVar,
-        Final,
         Literal,
         NamedTuple,
         NoReturn,
@@ -76,7 +74,7 @@ else:
             """Take what a type variable has."""
 
     NamedTuple = type.__new__(_NamedTupleType, "NamedTuple", (), {})
-    IO = Any = BinaryIO = ClassVar = Final = Literal = NoReturn = _Annotation
+    IO = Any = BinaryIO = Literal = NoReturn = _Annotation
     Protocol = SupportsFloat = TextIO = TypeAlias = _Annotation
 
     def cast(_type: object, value: object) -> object:

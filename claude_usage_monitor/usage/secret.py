@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from claude_usage_monitor.light_typing import Final, NoReturn
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from typing import Final
 
 
 class Secret:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # these modules take 10 ms
     from claude_usage_monitor.usage.money.spend import Spend
     from claude_usage_monitor.usage.service import ServiceStatus
     from claude_usage_monitor.usage.throttling import Throttling
+else:  # for `typing.get_type_hints`
+    WindowUse = Spend = ServiceStatus = Throttling = object
 
 Kind = Literal["code", "console"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from claude_usage_monitor.light_typing import ClassVar, Literal, NamedTuple
+from claude_usage_monitor.light_typing import Literal, NamedTuple
 from claude_usage_monitor.usage.clock import given_or_current
 from claude_usage_monitor.usage.limits.pace import elapsed_percent
 from claude_usage_monitor.usage.limits.windows import label_for
@@ -140,7 +140,7 @@ class Throttling:
     which are by the API's. ``computed`` names the figures that Pace Maker does not store.
     """
 
-    computed: ClassVar = ("window", "target", "deviation", "tempo_engaged")
+    computed = ("window", "target", "deviation", "tempo_engaged")
     enabled: bool | None = None
     should_throttle: bool | None = None
     delay_seconds: float | None = None

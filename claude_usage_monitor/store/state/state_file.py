@@ -250,6 +250,7 @@ def _empty_long_log(connection: sqlite3.Connection, path: str, timeout: float) -
         return  # no log
     connection.execute("PRAGMA busy_timeout = 0")
     with suppress(sqlite3.Error):  # a full disk: the log stays
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # syncs while others can write
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
 

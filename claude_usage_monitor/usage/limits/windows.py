@@ -20,6 +20,8 @@ from claude_usage_monitor.usage.limits.reading_sources import SOURCES, Source
 
 if TYPE_CHECKING:  # few accounts have saved resets
     from claude_usage_monitor.usage.limits.saved_resets import SavedResets
+else:  # for `typing.get_type_hints`
+    SavedResets = object
 
 State = Literal["running", "idle", "reset"]
 
