@@ -217,7 +217,7 @@ def test_every_module_has_its_tests() -> None:
         "store/secrets/keyring_backend.py": "a protocol and a table of reasons",
         "store/secrets/encryption.py": "tested in store/secrets/test_encrypted_file.py",
         "cli/commands/dashboard.py": "tried in cli/commands/test_once.py and test_json_output.py",
-        "cli/text_output.py": "tried in cli/commands/test_format_output.py and test_follow.py",
+        "cli/shown_statuses.py": "tried in cli/commands/test_live.py and test_plain.py",
         "cli/dashboard_request.py": "tried in cli/commands/test_once.py and test_json_output.py",
         "cli/rich_console.py": "tried in cli/test_terminal.py",
     }

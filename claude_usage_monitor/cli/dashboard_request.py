@@ -1,4 +1,4 @@
-"""A request for the dashboard: opens its accounts, reads them, and reports their problems."""
+"""A request for the dashboard: opens its accounts, reads them, and writes them as text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import exit_code_of
-from claude_usage_monitor.cli.terminal import clock_style
+from claude_usage_monitor.cli.terminal import clock_style, line_options
 from claude_usage_monitor.errors import InvalidSetting, UsageMonitorError
+from claude_usage_monitor.files import replace_file
+from claude_usage_monitor.formats import Render
 from claude_usage_monitor.formats.options import FormatOptions
 from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.accounts.registry import AccountRegistry
@@ -125,6 +127,33 @@ class DashboardRequest(NamedTuple):
                     problem_text.hint(status, now, style, live=False),
                 )
         return exit_code_of(statuses)
+
+
+def text_of(
+    render: Render,
+    request: DashboardRequest,
+    statuses: Sequence[AccountStatus],
+    error: UsageMonitorError | None = None,
+) -> str:
+    """Return statuses as text as of now, or the error that prevented reading any."""
+    now, to_file = utc_now(), request.output_file is not None
+    options = line_options(request.environ, now, request.settings, to_file=to_file)
+    return render(request.shown(statuses), now, options, error)
+
+
+def write(text: str, file: str | None) -> None:
+    """Write the text as a line to standard output, or replace a file with it.
+
+    Raises OutputFailed.
+    """
+    if file is None:
+        output.data(f"{text}\n")
+        return
+    try:
+        replace_file(file, f"{output.redacted(text)}\n".encode("utf-8", "replace"))
+    except OSError as error:
+        hint = "--output needs a file in a folder that you can write to."
+        raise output.OutputFailed(output.describe(error), hint) from None
 
 
 def _random_fraction() -> float:

@@ -10,7 +10,8 @@ class FormatOptions(NamedTuple):
     """How to write: the width in cells, color, ASCII only, the clock style, and the place.
 
     ``target`` is a name in `targets.TARGETS`. ``left`` is whether percentages are what is left
-    instead of what is used; ``forecast`` whether to say how windows will end.
+    instead of what is used; ``forecast`` whether to say how windows will end; ``live`` whether this
+    program goes on to read.
     """
 
     width: int = 80
@@ -20,3 +21,4 @@ class FormatOptions(NamedTuple):
     target: str = "ansi"
     left: bool = False
     forecast: bool = True
+    live: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
+from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.attribution.report import short_names, whole_points
 from claude_usage_monitor.usage.attribution.shown import WindowUse
@@ -49,6 +49,10 @@ _NOW_SECONDS = 30  # figures that are younger were read "now"
 _MAX_PROJECTS = 5  # named for each limit
 _LAST_DAY = timedelta(hours=24)
 _FRESHNESS = ("age", "next", "problem")  # names of facts
+_HEADING = "heading"
+
+Values: TypeAlias = dict[str, object]
+"""The value of each fact of an account by the fact's name, and its heading."""
 
 
 class Fact(NamedTuple):
@@ -63,31 +67,31 @@ def render(statuses: Sequence[AccountStatus], now: datetime, options: FormatOpti
     """Return the lines of all accounts, each account below its name."""
     accounts = (
         "\n".join([heading(status), *(fact.text for fact in facts(status, now, options))])
-        for status in statuses
+        for status in service_once(statuses)
     )
     return ascii_text("\n\n".join(accounts), options)
 
 
 def changes(
-    before: Sequence[AccountStatus],
-    after: Sequence[AccountStatus],
-    now: datetime,
-    options: FormatOptions,
+    before: Sequence[Values], after: Sequence[AccountStatus], now: datetime, options: FormatOptions
 ) -> list[str]:
-    """Return a line for every fact of ``after`` that ``before`` did not have."""
-    old = {status.account.name: _values(status, now, options) for status in before}
+    """Return a line for every fact of an account that its `values` before did not have."""
     lines = []
-    for status in after:
-        known = old.get(status.account.name, {})
+    for known, status in zip(before, after, strict=True):
         name = f"{status.account.name}: " if len(after) > 1 else ""
+        found = list(facts(status, now, options))
+        lines += [heading(status)] if known[_HEADING] != heading(status) else []
         lines += [
-            ascii_text(name + fact.text, options)
-            for fact in facts(status, now, options)
+            name + fact.text
+            for fact in found
             if fact.value is not None and fact.value != known.get(fact.name)
         ]
         if "problem" in known and status.problem is None:
             lines.append(f"{name}The problem is solved.")
-    return lines
+        service, names = status.service, [fact.name for fact in found]
+        if "service" in known and "service" not in names and service and not service.stale(now):
+            lines.append(f"{name}The service is operational again.")
+    return [ascii_text(line, options) for line in lines]
 
 
 def answers(statuses: Sequence[AccountStatus], now: datetime, options: FormatOptions) -> list[str]:
@@ -100,8 +104,15 @@ def answers(statuses: Sequence[AccountStatus], now: datetime, options: FormatOpt
     return lines
 
 
-def _values(status: AccountStatus, now: datetime, options: FormatOptions) -> dict[str, object]:
-    return {fact.name: fact.value for fact in facts(status, now, options)}
+def values(status: AccountStatus, now: datetime, options: FormatOptions) -> Values:
+    """Return what `changes` compares a later status with."""
+    known: Values = {fact.name: fact.value for fact in facts(status, now, options)}
+    return {_HEADING: heading(status), **known}
+
+
+def service_once(statuses: Sequence[AccountStatus]) -> list[AccountStatus]:
+    """Return the statuses, of which only the last has the service's status."""
+    return [*(status._replace(service=None) for status in statuses[:-1]), *statuses[-1:]]
 
 
 def heading(status: AccountStatus) -> str:
@@ -118,15 +129,17 @@ def facts(status: AccountStatus, now: datetime, options: FormatOptions) -> Itera
     if status.usage is not None:
         yield from _usage(status.usage, status.use, status.api_time(now), options)
     if status.spend is not None:
-        yield from _spend(status.spend)
+        yield from _spend(status.spend, options)
     if status.throttling is not None:
         yield _throttling(status.throttling, now)
     if status.service is not None:
         yield from _service(status.service, now)
     yield from _freshness(status, now)
+    if status.clock_skew:
+        yield _clock(status.clock_skew)
     if status.problem is not None:
         message = problem_text.message(status.problem, now, options.clock)
-        hint = problem_text.hint(status, now, options.clock, live=False)
+        hint = problem_text.hint(status, now, options.clock, live=options.live)
         yield Fact("problem", f"Problem: {message} {hint}".strip(), status.problem.code)
     if status.notice:
         yield Fact("notice", f"Note: {status.notice}", status.notice)
@@ -201,7 +214,7 @@ def _percent(percent: float | None, options: FormatOptions) -> str:
 
 def _extra_usage(extra: ExtraUsage, options: FormatOptions) -> Fact:
     parts = [_percent(extra.utilization, options)] if extra.utilization is not None else []
-    parts += _amounts(extra.used, extra.limit, extra.currency)
+    parts += _amounts(extra.used, extra.limit, extra.currency, options)
     if extra.enabled is False or extra.disabled_reason is not None:
         parts.append(off_text(extra.disabled_reason))
     percent = None if extra.utilization is None else whole_percent(extra.utilization)
@@ -211,7 +224,7 @@ def _extra_usage(extra: ExtraUsage, options: FormatOptions) -> Fact:
 
 def _credit_pool(pool: CreditPool, now: datetime, options: FormatOptions) -> Fact:
     parts = [_percent(pool.utilization, options)] if pool.utilization is not None else []
-    parts += _amounts(pool.used, pool.limit, pool.currency)
+    parts += _amounts(pool.used, pool.limit, pool.currency, options)
     if pool.expires_at is not None:
         verb = "expires" if pool.expires_at > now else "expired"
         parts.append(f"{verb} {clock_phrase(pool.expires_at, now, options.clock)}")
@@ -252,62 +265,80 @@ def _service(service: ServiceStatus, now: datetime) -> Iterator[Fact]:
         yield Fact("service", f"Service: {text}", (service.components, service.incidents))
 
 
-def _amounts(used: Amount | None, limit: Amount | None, currency: str | None) -> list[str]:
-    shown_limit = None if limit is None else money(limit, currency)
+def _clock(skew: timedelta) -> Fact:
+    side = "ahead of" if skew > timedelta() else "behind"
+    clock = f"This clock is {countdown_phrase(abs(skew))} {side} the API's"
+    return Fact("clock", f"{clock}: times here follow the API", side)
+
+
+def _amounts(
+    used: Amount | None, limit: Amount | None, currency: str | None, options: FormatOptions
+) -> list[str]:
+    shown_limit = None if limit is None else _money(limit, currency, options)
     if used is None:
         return [] if shown_limit is None else [f"limit {shown_limit}"]
-    amount = money(used, currency)
+    amount = _money(used, currency, options)
     return [f"{amount} used" if shown_limit is None else f"{amount} of {shown_limit} used"]
 
 
-def _spend(spend: Spend) -> Iterator[Fact]:
+def _spend(spend: Spend, options: FormatOptions) -> Iterator[Fact]:
     currency, month = spend.currency, month_names(spend.period_start)[0]
-    amounts = ", ".join(_amounts(spend.month_to_date, spend.budget, currency)) or "unknown"
+    amounts = ", ".join(_amounts(spend.month_to_date, spend.budget, currency, options)) or "unknown"
     whole = None if spend.month_to_date is None else int(spend.month_to_date)
     yield Fact("month", f"{month} so far: {amounts}", (month, whole))
     if spend.projected is not None:
         end = calendar_day(spend.period_end)
-        text = f"Expected by {end}: {money(spend.projected, currency)}"
+        text = f"Expected by {end}: {_money(spend.projected, currency, options)}"
         if spend.projected_low is not None and spend.projected_high is not None:
-            low, high = money(spend.projected_low, currency), money(spend.projected_high, currency)
-            text += f", between {low} and {high}"
+            low = _money(spend.projected_low, currency, options)
+            text += f", between {low} and {_money(spend.projected_high, currency, options)}"
         yield Fact("projection", text)
     if spend.budget_reached_on is not None:
         day = calendar_day(spend.budget_reached_on)
         yield Fact("budget", f"The budget is reached on {day}", day)
     if spend.daily and spend.daily[-1].amount is not None:
-        yield Fact("today", f"Today: {money(spend.daily[-1].amount, currency)}")
+        yield Fact("today", f"Today: {_money(spend.daily[-1].amount, currency, options)}")
     if spend.rate_per_hour is not None:
-        yield Fact("average", f"On average: {money(spend.rate_per_hour * 24, currency)} a day")
-    yield from _named("Workspace", spend.by_workspace or (), currency)
-    yield from _named("Model", spend.by_model or (), currency)
+        average = _money(spend.rate_per_hour * 24, currency, options)
+        yield Fact("average", f"On average: {average} a day")
+    yield from _named("Workspace", spend.by_workspace or (), currency, options)
+    yield from _named("Model", spend.by_model or (), currency, options)
     for key in spend.by_api_key or ():
         counts = [count for count in key[1:] if count is not None]
         tokens = f"{compact(sum(counts))} tokens" if len(counts) == len(key[1:]) else "unknown"
         yield Fact(f"API key {key.name}", f"API key {key.name or 'unknown'}: {tokens}")
     if spend.claude_code is not None:
-        yield from _claude_code(spend.claude_code, currency)
+        yield from _claude_code(spend.claude_code, currency, options)
 
 
-def _claude_code(report: ClaudeCodeSpend, currency: str | None) -> Iterator[Fact]:
-    amount = _amount(report.month_to_date, currency)
+def _claude_code(
+    report: ClaudeCodeSpend, currency: str | None, options: FormatOptions
+) -> Iterator[Fact]:
+    amount = _amount(report.month_to_date, currency, options)
     yield Fact("claude code", f"Claude Code: {amount}, an estimate of API-billed use")
     if report.you is not None and report.you.amount is not None:
-        yield Fact("you", f"Your Claude Code use: {_amount(report.you.amount, currency)}")
-    yield from _named("Claude Code user", report.by_user, currency)
-    yield from _named("Claude Code model", report.by_model or (), currency)
+        yield Fact("you", f"Your Claude Code use: {_amount(report.you.amount, currency, options)}")
+    yield from _named("Claude Code user", report.by_user, currency, options)
+    yield from _named("Claude Code model", report.by_model or (), currency, options)
 
 
 def _named(
-    kind: str, rows: Sequence[NamedAmount | UserSpend], currency: str | None
+    kind: str,
+    rows: Sequence[NamedAmount | UserSpend],
+    currency: str | None,
+    options: FormatOptions,
 ) -> Iterator[Fact]:
     for row in rows:
-        amount = _amount(row.amount, currency)
+        amount = _amount(row.amount, currency, options)
         yield Fact(f"{kind} {row.name}", f"{kind} {row.name or 'unknown'}: {amount}")
 
 
-def _amount(amount: Amount | None, currency: str | None) -> str:
-    return "unknown" if amount is None else money(amount, currency)
+def _money(amount: Amount, currency: str | None, options: FormatOptions) -> str:
+    return money(amount, currency, ascii_only=options.ascii)
+
+
+def _amount(amount: Amount | None, currency: str | None, options: FormatOptions) -> str:
+    return "unknown" if amount is None else _money(amount, currency, options)
 
 
 def _freshness(status: AccountStatus, now: datetime) -> Iterator[Fact]:

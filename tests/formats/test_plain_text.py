@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import Unreachable
 from claude_usage_monitor.formats.options import FormatOptions
-from claude_usage_monitor.formats.plain_text import answers, changes, render
+from claude_usage_monitor.formats.plain_text import answers, changes, render, values
 from claude_usage_monitor.usage.attribution.shown import ProjectUse, WindowUse
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.limits.saved_resets import ResetGrant, SavedResets
@@ -40,7 +40,7 @@ def lines_of(status: AccountStatus, options: FormatOptions = OPTIONS) -> list[st
 
 
 def news(before: AccountStatus, after: AccountStatus) -> list[str]:
-    return changes((before,), (after,), NOW, OPTIONS)
+    return changes((values(before, NOW, OPTIONS),), (after,), NOW, OPTIONS)
 
 
 def test_each_limit_is_a_sentence() -> None:
@@ -89,6 +89,16 @@ def test_there_are_no_signs_in_the_text(name: str) -> None:
     assert not re.search("[%▸━─│╭·—<>]", text)
     assert all(text.split("\n"))
     assert render((STATUSES[name],), NOW, OPTIONS._replace(ascii=True)).isascii()
+
+
+def test_money_in_ascii_has_its_currency_s_code() -> None:
+    lines = lines_of(EVERY_STATE, OPTIONS._replace(ascii=True))
+    assert any("EUR 300.04 of EUR 300.00 used" in line for line in lines)
+
+
+def test_a_live_log_tries_again_by_itself() -> None:
+    assert "; try again in " in "".join(lines_of(OFFLINE))
+    assert "; trying again in " in "".join(lines_of(OFFLINE, OPTIONS._replace(live=True)))
 
 
 def test_an_organization_has_its_month_and_its_workspaces() -> None:
@@ -145,7 +155,15 @@ def test_a_new_whole_percent_is_news_and_less_is_not() -> None:
 
 def test_time_alone_is_no_news() -> None:
     later = NOW + timedelta(minutes=20)
-    assert [] == changes((NORMAL,), (NORMAL,), later, OPTIONS)
+    assert [] == changes((values(NORMAL, NOW, OPTIONS),), (NORMAL,), later, OPTIONS)
+
+
+def test_a_reset_and_another_name_are_news() -> None:
+    later = NOW + timedelta(hours=3)
+    (line,) = changes((values(NORMAL, NOW, OPTIONS),), (NORMAL,), later, OPTIONS)
+    assert "5-hour limit: reset, waiting for figures" == line
+    renamed = NORMAL._replace(account=NORMAL.account._replace(name="Work"))
+    assert ["Work, Max 5x, ada@example.com, Analytical Engines"] == news(NORMAL, renamed)
 
 
 def test_a_problem_and_its_end_are_news() -> None:
@@ -157,7 +175,8 @@ def test_a_problem_and_its_end_are_news() -> None:
 
 def test_news_of_several_accounts_have_the_account_s_name() -> None:
     failing = TWO[1]._replace(problem=OFFLINE.problem)
-    (line,) = changes(TWO, (TWO[0], failing), NOW, OPTIONS)
+    before = [values(status, NOW, OPTIONS) for status in TWO]
+    (line,) = changes(before, (TWO[0], failing), NOW, OPTIONS)
     assert line.startswith("Private: Problem: ")
 
 
@@ -165,8 +184,8 @@ def test_news_of_several_accounts_have_the_account_s_name() -> None:
 @given(st.sampled_from(sorted(STATUSES)), st.sampled_from(sorted(STATUSES)))
 def test_no_status_is_news_to_itself_and_news_are_lines_of_a_text(first: str, second: str) -> None:
     before, after = STATUSES[first], STATUSES[second]
-    assert [] == changes((after,), (after,), NOW, OPTIONS)
-    for line in changes((before,), (after,), NOW, OPTIONS):
+    assert [] == news(after, after)
+    for line in news(before, after):
         assert line in (*lines_of(after), "The problem is solved.")
 
 
@@ -214,3 +233,14 @@ def test_trouble_of_the_service_is_a_line_while_it_lasts() -> None:
     assert [line] == news(NORMAL, NORMAL._replace(service=service))
     over = service._replace(components=(Component("Claude Code", "operational"),))
     assert "Service" not in render((NORMAL._replace(service=over),), NOW, OPTIONS)
+    troubled = NORMAL._replace(service=service)
+    assert ["The service is operational again."] == news(troubled, NORMAL._replace(service=over))
+    assert [] == news(troubled, NORMAL)
+    assert 1 == render([each._replace(service=service) for each in TWO], NOW, OPTIONS).count(line)
+
+
+def test_a_wrong_clock_is_a_line() -> None:
+    wrong = NORMAL._replace(clock_skew=timedelta(hours=3))
+    line = "This clock is 3 hours 0 minutes ahead of the API's: times here follow the API"
+    assert line in lines_of(wrong)
+    assert line in news(NORMAL, wrong)

@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.dashboard_request import DashboardRequest
+from claude_usage_monitor.cli.dashboard_request import DashboardRequest, text_of, write
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
-from claude_usage_monitor.cli.text_output import text_of, write
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import Render, format_named, load_format
 from claude_usage_monitor.monitor.reader import DisplayedAccount, DisplayedAccounts

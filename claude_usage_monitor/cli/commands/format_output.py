@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.dashboard_request import DashboardRequest
+from claude_usage_monitor.cli.dashboard_request import DashboardRequest, text_of, write
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_for
-from claude_usage_monitor.cli.text_output import text_of, write
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import format_named
 from claude_usage_monitor.monitor.reader import DisplayedAccount, read_all

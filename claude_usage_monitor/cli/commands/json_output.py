@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from claude_usage_monitor.cli import output
-from claude_usage_monitor.cli.dashboard_request import DashboardRequest
+from claude_usage_monitor.cli.dashboard_request import DashboardRequest, write
 from claude_usage_monitor.cli.terminal import clock_style
-from claude_usage_monitor.cli.text_output import write
 from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats import load_format
 from claude_usage_monitor.formats.options import FormatOptions

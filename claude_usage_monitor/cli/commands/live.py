@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,13 +18,12 @@ from claude_usage_monitor.cli.keys import DOWN, ESCAPE, LEFT, RIGHT, UP, Keyboar
 from claude_usage_monitor.cli.output import DEFAULT_WIDTH
 from claude_usage_monitor.cli.rich_console import frame_text, open_console
 from claude_usage_monitor.cli.screen import PlainScreen, Screen
+from claude_usage_monitor.cli.shown_statuses import ShownStatuses, shown_statuses
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.cli.terminal import DEFAULT_HEIGHT, terminal_size
-from claude_usage_monitor.light_typing import TYPE_CHECKING, NamedTuple
-from claude_usage_monitor.monitor.accounts.selection import SelectedAccounts
-from claude_usage_monitor.monitor.attribution.worker import UseWorker
+from claude_usage_monitor.light_typing import NamedTuple
 from claude_usage_monitor.monitor.live.poller import Poller
-from claude_usage_monitor.monitor.reader import DisplayedAccounts, unwrapped
+from claude_usage_monitor.monitor.reader import unwrapped
 from claude_usage_monitor.render.dashboard import dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.panels.history import history_lines, no_history_lines
@@ -34,9 +33,6 @@ from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import DAY, MINUTE
 from claude_usage_monitor.usage.limits.history_view import HasHistory, HistoryView, Range
 from claude_usage_monitor.usage.status import AccountStatus
-
-if TYPE_CHECKING:  # see _alerting
-    from claude_usage_monitor.cli.alerts.alerting import Alerting
 
 _SECOND = timedelta(seconds=1)
 _HALF_MINUTE = timedelta(seconds=30)
@@ -62,12 +58,7 @@ def show(request: DashboardRequest) -> int:
     if render_options.color and depends_on_background(theme) and is_safe(request.environ):
         query = BackgroundQuery(console.file, theme)
     poller = Poller(accounts, request.settings.interval, utc_now, keyboard.wake)
-    shown = ShownStatuses(
-        poller,
-        _use_worker(accounts, request, poller, keyboard),
-        _alerting(request, render_options),
-        request.shown,
-    )
+    shown = shown_statuses(poller, accounts, request, render_options.clock, keyboard.wake)
     plain = console.is_dumb_terminal or not console.is_terminal
     screen = PlainScreen(console) if plain else Screen(console)
 
@@ -117,64 +108,6 @@ class Display(NamedTuple):
     screen: Screen
     options: RenderOptions
     query: BackgroundQuery | None
-
-
-class ShownStatuses(NamedTuple):
-    """The statuses on the screen: the poller's, with the progress of transcripts and the alerts."""
-
-    poller: Poller
-    use_worker: UseWorker | None
-    alerting: Alerting | None
-    hide_names: Callable[[Sequence[AccountStatus]], Sequence[AccountStatus]]
-
-    def current(self) -> tuple[AccountStatus, ...]:
-        """Return the statuses to show now."""
-        statuses = self.poller.statuses
-        if self.use_worker is not None:
-            statuses = self.use_worker.shown(statuses)
-        if self.alerting is not None:
-            statuses = self.alerting.marked(statuses)
-        return tuple(self.hide_names(statuses))
-
-    def send_alerts(self, now: datetime) -> None:
-        """Send the alerts that are due."""
-        if self.alerting is not None:
-            self.alerting.check(self.poller.statuses, self.poller.readers, now)
-
-    def restore_title(self) -> None:
-        """Restore the terminal's title if an alert has changed it."""
-        if self.alerting is not None:
-            self.alerting.restore_title()
-
-    def start_worker(self) -> None:
-        """Start to read transcripts once `announced` was called."""
-        if self.use_worker is not None:
-            self.use_worker.start()
-
-    def announced(self) -> None:
-        """Let transcripts be read: a frame with the notice was drawn."""
-        if self.use_worker is not None:
-            self.use_worker.announced()
-
-
-def _use_worker(
-    accounts: DisplayedAccounts, request: DashboardRequest, poller: Poller, keyboard: Keyboard
-) -> UseWorker | None:
-    """Return the reader of transcripts; ``None`` for the demo, or if the user turned it off."""
-    if not isinstance(accounts, SelectedAccounts) or not request.settings.transcripts:
-        return None
-    return UseWorker(accounts.services, lambda: poller.statuses, poller.use_cached, keyboard.wake)
-
-
-def _alerting(request: DashboardRequest, render_options: RenderOptions) -> Alerting | None:
-    """Return the alerts, if the user has turned them on."""
-    settings = request.settings.alerts
-    if settings is None or not settings.enabled or request.demo:
-        return None
-    # Takes 12 ms (subprocess); only needed with alerts.
-    from claude_usage_monitor.cli.alerts.alerting import Alerting
-
-    return Alerting(settings, request.environ, render_options.clock, request.shown)
 
 
 class LiveSession:
@@ -287,11 +220,12 @@ class LiveSession:
         for status, reader in zip(self._poller.statuses, readers, strict=False):
             if not isinstance(reader, HasHistory):
                 continue
-            view = self._history = reader.history_view(self._range, now, self._history_key)
+            api_now = status.api_time(now)
+            view = self._history = reader.history_view(self._range, api_now, self._history_key)
             if view is not None:
-                window = status.usage.at(now).window(view.key) if status.usage else None
+                window = status.usage.at(api_now).window(view.key) if status.usage else None
                 view = view._replace(forecast=window.forecast if window else None)
-                return history_lines(view, now, width, height, self._render_options)
+                return history_lines(view, api_now, width, height, self._render_options)
         return no_history_lines(width, height, self._render_options)
 
     def _handle_keys(self, keys: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+import time
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.dashboard_request import DashboardRequest
 from claude_usage_monitor.cli.exit_codes import ExitCode
 from claude_usage_monitor.cli.keys import Keyboard, TerminalGone
+from claude_usage_monitor.cli.shown_statuses import ShownStatuses, shown_statuses
 from claude_usage_monitor.cli.signals import LiveSignals, TerminalStalled
 from claude_usage_monitor.formats import plain_text
 from claude_usage_monitor.formats.options import FormatOptions
@@ -16,17 +17,18 @@ from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.monitor.reader import unwrapped
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.history_view import HasHistory, Range
-from claude_usage_monitor.usage.status import AccountStatus
 
-_MAX_WAIT = 5.0  # seconds until a reset is noticed
+_MAX_WAIT = 5.0  # seconds until a reset is noticed, and until figures that are being read are shown
 
 
 def show(request: DashboardRequest) -> int:
     """Print what changes until q, Ctrl+C or a signal. Returns the exit code."""
     gc.enable()  # `cli.command` disabled it
     accounts = request.open_accounts(output.note, live=True)
+    options = request.format_options()._replace(live=True)
     keyboard = Keyboard()
     poller = Poller(accounts, request.settings.interval, utc_now, keyboard.wake)
+    shown = shown_statuses(poller, accounts, request, options.clock, keyboard.wake)
 
     def abandon_terminal() -> None:
         keyboard.restore()
@@ -36,7 +38,9 @@ def show(request: DashboardRequest) -> int:
     try:
         with signals.handled(), keyboard, output.silent_libraries():
             poller.start()
-            code = PlainSession(poller, keyboard, signals, request.format_options()).run()
+            shown.start_worker()
+            code = PlainSession(shown, keyboard, signals, options).run()
+            shown.restore_title()
     except TerminalStalled:
         return signals.exit_code or ExitCode.OK
     except TerminalGone:
@@ -50,18 +54,26 @@ class PlainSession:
     """The loop: prints what is new, then waits for a key, a signal or a new reading."""
 
     def __init__(
-        self, poller: Poller, keyboard: Keyboard, signals: LiveSignals, options: FormatOptions
+        self,
+        shown: ShownStatuses,
+        keyboard: Keyboard,
+        signals: LiveSignals,
+        options: FormatOptions,
     ) -> None:
-        self._poller = poller
+        self._shown = shown
+        self._poller = shown.poller
         self._keyboard = keyboard
         self._signals = signals
         self._options = options
-        self._printed: dict[str, AccountStatus] = {}  # by name
+        self._printed: dict[str, plain_text.Values] = {}  # by the account's name
+        self._unfinished: set[str] = set()  # names of accounts printed before their read was done
+        self._begin_to_wait()
 
     def run(self) -> int:
         """Run until a key or a signal ends the session; return the exit code."""
         while self._signals.exit_code is None and self._poller.failure is None:
-            self._print_news(self._poller.statuses)
+            self._shown.send_alerts(utc_now())
+            self._print_news()
             for key in self._keyboard.wait(_MAX_WAIT):
                 if key in ("q", "Q", "\x03"):
                     return ExitCode.OK
@@ -72,21 +84,42 @@ class PlainSession:
                 self._keyboard.__enter__()
         return self._signals.exit_code or ExitCode.OK
 
-    def _print_news(self, statuses: Sequence[AccountStatus]) -> None:
-        now = utc_now()
-        known = [s for s in statuses if s.account.name in self._printed]
-        before = [self._printed[status.account.name] for status in known]
-        for line in plain_text.changes(before, known, now, self._options):
+    def _begin_to_wait(self) -> None:
+        """Wait some seconds for the reads of accounts before they are printed."""
+        self._waits_until = time.monotonic() + _MAX_WAIT
+
+    def _print_news(self) -> None:
+        """Print each account once its read is done, and after that what changes."""
+        now, options = utc_now(), self._options
+        is_read = self._poller.names_read  # before the statuses
+        every = self._shown.with_names()
+        hidden = plain_text.service_once(self._shown.hide_names(every))
+        shown = dict(zip((status.account.name for status in every), hidden, strict=True))
+        again = self._unfinished & is_read
+        known = [name for name in shown if name in self._printed and name not in again]
+        waits = time.monotonic() < self._waits_until
+        new = [
+            name
+            for name, status in shown.items()
+            if name not in known
+            and (name in is_read or not waits)
+            and (status.has_figures or status.problem)
+        ]
+        before = [self._printed[name] for name in known]
+        for line in plain_text.changes(before, [shown[name] for name in known], now, options):
             output.data(f"{line}\n")
-        new = [s for s in statuses if s not in known and (s.has_figures or s.problem)]
         if new:
-            output.data(f"{plain_text.render(new, now, self._options)}\n")
-        self._printed |= {status.account.name: status for status in (*known, *new)}
+            text = plain_text.render([shown[name] for name in new], now, options)
+            output.data(f"{text}\n")
+            self._shown.announced()
+        printed = (*known, *new)
+        self._printed = {name: plain_text.values(shown[name], now, options) for name in printed}
+        self._unfinished = set(printed) - is_read
 
     def _handle_key(self, key: str) -> None:
         if key in ("r", "R"):
             self._poller.read_now()
-            for line in plain_text.answers(self._poller.statuses, utc_now(), self._options):
+            for line in plain_text.answers(self._shown.current(), utc_now(), self._options):
                 output.data(f"{line}\n")
         elif key in ("h", "H"):
             self._print_history()
@@ -94,17 +127,17 @@ class PlainSession:
             self._options = self._options._replace(left=not self._options.left)
             self._printed.clear()
         elif key == "\t":
-            self._printed.clear()
+            self._begin_to_wait()
             self._poller.show_next()
 
     def _print_history(self) -> None:
         """Print the history of the first displayed account that has one."""
-        now = utc_now()
         readers = map(unwrapped, self._poller.readers)
-        found = (r.history_view(Range.HEAT, now) for r in readers if isinstance(r, HasHistory))
-        view = next((view for view in found if view is not None), None)
-        if view is None:
-            output.data("This account has no stored windows\n")
-            return
-        for line in plain_text.history_lines(view, now, self._options):
-            output.data(f"{line}\n")
+        for status, reader in zip(self._poller.statuses, readers, strict=False):
+            now = status.api_time(utc_now())
+            view = reader.history_view(Range.HEAT, now) if isinstance(reader, HasHistory) else None
+            if view is not None:
+                for line in plain_text.history_lines(view, now, self._options):
+                    output.data(f"{line}\n")
+                return
+        output.data("This account has no stored windows\n")

@@ -35,6 +35,7 @@ class AccountLoop:
         self.account = displayed.account
         self.status = status
         self.read: Future[AccountStatus] | None = None  # while one is under way
+        self.was_read = False
         self._clock = clock
         self._checked = time.monotonic()  # when the cached status was last fetched
         self.read_now()
@@ -122,6 +123,14 @@ class Poller:
         """The readers of the displayed accounts."""
         return tuple(loop.reader for loop in self._displayed)
 
+    @property
+    def names_read(self) -> frozenset[str]:
+        """The names of the displayed accounts whose first read is done.
+
+        Statuses that are fetched afterwards are at least as new as those reads.
+        """
+        return frozenset(loop.account.name for loop in self._displayed if loop.was_read)
+
     def use_cached(self) -> None:
         """Publish the stored statuses again: another thread has stored something."""
         self._send(self._update_all_from_cache)
@@ -202,6 +211,9 @@ class Poller:
             if loop.read is not None and loop.read.done():
                 status, loop.read = loop.read.result(), None
                 self._publish(loop, status)
+                if not loop.was_read:
+                    loop.was_read = True
+                    self._changed()
                 loop.schedule()
                 release_free_memory()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from claude_usage_monitor.sources.anthropic.service_status import PATH
@@ -47,7 +48,7 @@ def test_live_prints_what_changes_and_no_escape_sequence(
     """A new percent and a problem, and all after u; q leaves."""
     store.login()
     environ = environ_with_short_floor(home, tmp_path)
-    terminal = command.open("--plain", columns=120, rows=60, environ=environ)
+    terminal = command.open("--plain", columns=120, rows=500, environ=environ)
     terminal.wait_for("5-hour limit: 78 percent used")
     terminal.wait_for("Figures: API")
 
@@ -62,6 +63,75 @@ def test_live_prints_what_changes_and_no_escape_sequence(
 
     assert terminal.wait_for_exit() == 0
     assert b"\x1b" not in terminal.written
+
+
+def test_the_first_lines_are_of_a_read_that_is_done(
+    command: Command, api: Api, store: Store
+) -> None:
+    """Not of figures without their forecasts, or of a login whose profile is unknown."""
+    store.login()
+    terminal = command.open("--plain", columns=160, rows=60)
+    terminal.wait_for("Figures: API")
+    terminal.type("q")
+    assert terminal.wait_for_exit() == 0
+
+    first = [line.strip() for line in terminal.lines if line.strip()]
+    assert "claude-code, Enterprise, user@example.com, Company Name" == first[0]
+    assert first[:3] == command.run("--once", "--plain").stdout.splitlines()[:3]
+    assert 1 == len(api.usage_requests)
+
+
+def test_names_are_hidden(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    terminal = command.open("--plain", "--hide-names", columns=120, rows=60)
+    terminal.wait_for("Figures: API")
+    terminal.press_until("r", "read now. Next")
+    assert "claude-code, Enterprise, user 1, organization 1" in terminal.text
+    assert b"user@example.com" not in terminal.written
+    assert b"Company Name" not in terminal.written
+    assert api.usage_requests
+
+
+def test_a_reset_is_a_line(command: Command, api: Api, store: Store) -> None:
+    store.login()
+    resets_at = (datetime.now(UTC) + timedelta(seconds=8)).isoformat()
+    five_hour = {"utilization": 50.0, "resets_at": resets_at}
+    api.answer({**usage_body(datetime.now(UTC)), "five_hour": five_hour})
+    terminal = command.open("--plain", columns=120, rows=60)
+    terminal.wait_for("5-hour limit: 50 percent used, resets ")
+    terminal.wait_for("5-hour limit: reset, waiting for figures", timeout=60)
+    assert 1 == terminal.text.count("Fable limit: ")
+
+
+def test_alerts_are_sent(
+    command: Command, api: Api, store: Store, home: Path, tmp_path: Path
+) -> None:
+    store.login()
+    log = tmp_path / "alerts.jsonl"
+    alert_command = json.dumps(["/bin/sh", "-c", 'cat >> "$0"', str(log)])
+    api.answer(usage_body(datetime.now(UTC), five_hour=20.0, fable=10))
+    environ = environ_with_short_floor(home, tmp_path)
+    with (home / "own" / "config.toml").open("a") as config:
+        config.write(
+            "[alerts]\nenabled = true\nlevels = [50]\n"
+            f'channels = ["command"]\ncommand = {alert_command}\n'
+        )
+    terminal = command.open("--plain", columns=120, rows=500, environ=environ)
+    terminal.wait_for("5-hour limit: 20 percent used")
+    api.answer(usage_body(datetime.now(UTC), five_hour=81.0, fable=10))
+    terminal.press_until("r", "5-hour limit: 81 percent used")
+    terminal.wait_for(lambda: log.exists() and '"five_hour"' in log.read_text())
+
+
+def test_tab_prints_the_next_account_only(command: Command) -> None:
+    terminal = command.open("--plain", "--demo", columns=120, rows=100)
+    terminal.wait_for("Next reading")
+    terminal.type("\t")
+    terminal.wait_for("demo-organization")
+    terminal.wait_for("Figures: Admin API")
+    assert 1 == terminal.text.count("5-hour limit: ")
+    terminal.type("\t")
+    terminal.wait_for(lambda: 2 == terminal.text.count("5-hour limit: "))
 
 
 def test_h_prints_the_history(command: Command) -> None:
