@@ -127,11 +127,22 @@ class _Stream:
         self._child_started = time.monotonic()
         with contextlib.suppress(OSError):  # no process can be started at the moment
             self._child = subprocess.Popen(  # noqa: S603 - this program
-                [sys.executable, "-P", "-m", "claude_usage_monitor", *_arguments(self._request)],
+                [sys.executable, "-P", "-m", "claude_usage_monitor", *self._arguments()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+
+    def _arguments(self) -> list[str]:
+        """Return the arguments of a process that reads the same accounts, if they are due."""
+        request = self._request
+        arguments = ["--format", "plain"]
+        arguments += ["--interval", str(request.settings.interval.total_seconds())]
+        if request.required_mode is not None:
+            arguments += ["--mode", request.required_mode]
+        if request.names:  # an account may have been renamed or removed meanwhile
+            arguments += [f"--account={each.status.account.name}" for each in self._displayed]
+        return [*arguments, *(["--all-accounts"] if request.all_accounts else [])]
 
 
 def _lasting(statuses: Sequence[AccountStatus]) -> object:
@@ -145,17 +156,6 @@ def _lasting(statuses: Sequence[AccountStatus]) -> object:
         )
         for status in statuses
     ]
-
-
-def _arguments(request: DashboardRequest) -> list[str]:
-    """Return the arguments of a process that reads the same accounts, if they are due."""
-    arguments = ["--format", "plain"]
-    arguments += ["--interval", str(request.settings.interval.total_seconds())]
-    if request.required_mode is not None:
-        arguments += ["--mode", request.required_mode]
-    for name in request.names:
-        arguments += ["--account", name]
-    return [*arguments, *(["--all-accounts"] if request.all_accounts else [])]
 
 
 def _waiter(request: DashboardRequest) -> Callable[[float], None]:

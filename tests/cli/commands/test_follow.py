@@ -16,6 +16,7 @@ import pytest
 from claude_usage_monitor.usage.clock import utc_now
 from tests.support.command import PROGRAM, TIMEOUT, environ_running
 from tests.support.payloads import as_bytes, usage_body
+from tests.support.saved import save_account
 from tests.support.state import make_due
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
+    from tests.support.token_server import TokenServer
 
     Follow = Callable[..., "Stream"]
 
@@ -154,6 +156,22 @@ def test_a_due_request_is_sent_by_a_child_and_the_stream_stays_small(
     mapped = Path(f"/proc/{stream.process.pid}/maps").read_text()
     assert "_sqlite3" in mapped
     assert not [library for library in ("libssl", "_ssl", "libcrypto") if library in mapped]
+
+
+@pytest.mark.parametrize(("name", "new_name"), [("Work", "Job"), ("-x", "-x")])
+def test_a_due_request_is_for_the_account_with_its_current_name(
+    command: Command, server: TokenServer, home: Path, follow: Follow, name: str, new_name: str
+) -> None:
+    save_account(server.issue("Work"), name)
+    assert command.run(f"--account={name}", "--json").returncode == 0
+    stream = follow(f"--account={name}", "--format", f"{{name}} {UTILIZATION}")
+    assert f"{name} 78" == stream.line()
+    if new_name != name:
+        assert command.run("accounts", "rename", name, new_name).returncode == 0
+        assert f"{new_name} 78" == stream.line()
+    server.figures["Work"] = 81.0
+    make_due(home)
+    assert f"{new_name} 81" == stream.line()
 
 
 def test_without_a_login_it_says_so_and_follows_the_login(
