@@ -115,9 +115,10 @@ class _Stream:
         printed = text if self._request.format else _lasting(statuses)
         if printed == self._printed:
             return
-        if self._request.format == "xbar" and self._printed is not None:
+        file = self._request.output_file
+        if self._request.format == "xbar" and self._printed is not None and file is None:
             text = f"~~~\n{text}"  # SwiftBar then replaces the menu
-        write(text, self._request.output_file)
+        write(text, file)
         self._printed = printed
 
     def _start_child(self) -> None:

@@ -200,6 +200,20 @@ def test_a_file_is_replaced_when_the_figures_change(
     assert [file.name] == [each.name for each in tmp_path.iterdir() if each.is_file()]
 
 
+def test_a_file_for_xbar_has_no_separator_after_a_change(
+    command: Command, stored: Api, follow: Follow, tmp_path: Path
+) -> None:
+    file = tmp_path / "menu"
+    follow("--format", "xbar", "--output", str(file))
+    for percent in (78, 81):
+        deadline = time.monotonic() + TIMEOUT
+        while not (file.exists() and f"{percent}%" in file.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert "~~~" not in file.read_text()
+        command.run("statusline", stdin=figures(81))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it(stored: Api, follow: Follow, number: signal.Signals) -> None:
     stream = follow("--format", "tmux")
