@@ -54,10 +54,12 @@ def _without_user_name(user: UserSpend, placeholder: str) -> UserSpend:
 
 def _hidden(status: AccountStatus, number: int) -> AccountStatus:
     account, profile, spend = status.account, status.profile, status.spend
-    problem = status.problem
+    problem, origin = status.problem, status.credential_origin
     if account.name not in _BUILT_IN:
-        problem = problem and _without_name(problem, account.name, f"account {number}")
-        account = account._replace(name=f"account {number}")
+        placeholder = f"account {number}"
+        problem = problem and _without_name(problem, account.name, placeholder)
+        origin = origin and _with_placeholder(origin, account.name, placeholder)
+        account = account._replace(name=placeholder)
     account = account._replace(email=account.email and f"user {number}")
     if profile is not None:
         profile = profile._replace(
@@ -76,7 +78,14 @@ def _hidden(status: AccountStatus, number: int) -> AccountStatus:
         )
         for each in status.use
     )
-    return status._replace(account=account, profile=profile, spend=spend, use=use, problem=problem)
+    return status._replace(
+        account=account,
+        profile=profile,
+        credential_origin=origin,
+        spend=spend,
+        use=use,
+        problem=problem,
+    )
 
 
 def _spend_without_names(spend: Spend) -> Spend:

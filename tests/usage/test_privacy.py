@@ -24,6 +24,14 @@ def test_no_name_is_left_in_the_document() -> None:
     assert first["windows"] == second["windows"]
 
 
+def test_the_origin_of_a_saved_key_does_not_name_its_account() -> None:
+    origin = "the saved account Secret client"
+    named = ORGANIZATION._replace(account=Account("Secret client"), credential_origin=origin)
+    first, second = hidden((NORMAL, named))
+    assert "Claude Code credentials file" == first.credential_origin
+    assert "the saved account account 2" == second.credential_origin
+
+
 def test_the_user_of_an_organization_stays_the_same_person() -> None:
     (shown,) = hidden((ORGANIZATION,))
     assert shown.spend is not None
