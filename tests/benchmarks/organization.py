@@ -96,9 +96,7 @@ def large_organization() -> None:
 
         try:
             began = time.perf_counter()
-            status = organization_reader(Services(os.environ, Settings(), clock), CONSOLE).read(
-                first
-            )
+            status = organization_reader(Services(os.environ, Settings(), clock)).read(first)
             took = time.perf_counter() - began
             stats = stats_of(url)
             print(f"first read: {stats['requests']} requests of {MAX_REQUESTS}")
@@ -120,14 +118,12 @@ def large_organization() -> None:
                 now += later
                 before = int(str(stats_of(url)["requests"]))
                 began = time.perf_counter()
-                organization_reader(Services(os.environ, Settings(), clock), CONSOLE).read(first)
+                organization_reader(Services(os.environ, Settings(), clock)).read(first)
                 took = time.perf_counter() - began
                 again = int(str(stats_of(url)["requests"])) - before
                 print(f"read {later} later: {again} requests of {MAX_REQUESTS_LATER}, {took:.2f} s")
             began = time.perf_counter()
-            organization_reader(Services(os.environ, Settings(), clock), CONSOLE).cached_status(
-                first
-            )
+            organization_reader(Services(os.environ, Settings(), clock)).cached_status(first)
             print(f"stored figures: {(time.perf_counter() - began) * 1000:.0f} ms")
         finally:
             server.terminate()

@@ -9,11 +9,10 @@ from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.sources.anthropic.admin_key import checked_admin_key
 from claude_usage_monitor.sources.claude_code.global_config import GlobalConfig
 from claude_usage_monitor.store.accounts.saved_account import SavedAccount
-from claude_usage_monitor.usage.status import Account
 
 
 def organization_reader(
-    services: Services, account: Account, saved: SavedAccount | None = None
+    services: Services, saved: SavedAccount | None = None
 ) -> OrganizationReader:
     """Return a reader of an organization; without ``saved`` its key comes from the environment."""
     config = GlobalConfig(services.environ)
@@ -21,7 +20,7 @@ def organization_reader(
     def find_key() -> AdminKey:
         return saved_admin_key(services, saved) if saved else find_admin_key(services.environ)
 
-    return OrganizationReader(account, find_key, services, lambda: own_email(services, config))
+    return OrganizationReader(find_key, services, lambda: own_email(services, config))
 
 
 def saved_admin_key(services: Services, saved: SavedAccount) -> AdminKey:

@@ -29,7 +29,7 @@ def _open_reader(services: Services, account: Account, saved: SavedAccount | Non
         # Takes 9 ms (decimal, calendar, the reports); only needed for an organization.
         from claude_usage_monitor.monitor.accounts.organizations import organization_reader
 
-        return organization_reader(services, account, saved)
+        return organization_reader(services, saved)
     if saved is None:
         return claude_code_reader(services)
     return _saved_subscription_reader(services, saved)

@@ -28,7 +28,7 @@ from claude_usage_monitor.monitor.reader import Reader, delayed
 from claude_usage_monitor.monitor.services import Services
 from claude_usage_monitor.store.state.ledger import Backoff, Granted, InFlight, Wait
 from claude_usage_monitor.store.state.reports import COST_REPORTS
-from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus
 
 if TYPE_CHECKING:
     from claude_usage_monitor.sources.http import HttpClient
@@ -48,12 +48,10 @@ class OrganizationReader(Reader):
 
     def __init__(
         self,
-        account: Account,
         find_key: Callable[[], AdminKey],
         services: Services,
         own_email: Callable[[], str | None],
     ) -> None:
-        self._account = account
         self._find_key = find_key
         self._connect = services.admin_client
         self._state = services.state
@@ -142,7 +140,7 @@ class OrganizationReader(Reader):
             profile = self._state.profile_of(snapshot.fingerprint)
         failures = failure_text(snapshot.stored.failures) if spend is not None else ""
         return AccountStatus(
-            account=self._account,
+            account=previous.account,
             spend=spend,
             profile=profile or previous.profile,
             credential_origin=snapshot.key.origin if snapshot.key else None,

@@ -15,12 +15,15 @@ import pytest
 
 from claude_usage_monitor.usage.clock import utc_now
 from tests.support.command import PROGRAM, TIMEOUT, environ_running
+from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 from tests.support.payloads import as_bytes, usage_body
 from tests.support.saved import save_account
 from tests.support.state import make_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_httpserver import HTTPServer
 
     from tests.support.api import Api
     from tests.support.command import Command
@@ -156,6 +159,20 @@ def test_a_due_request_is_sent_by_a_child_and_the_stream_stays_small(
     mapped = Path(f"/proc/{stream.process.pid}/maps").read_text()
     assert "_sqlite3" in mapped
     assert not [library for library in ("libssl", "_ssl", "libcrypto") if library in mapped]
+
+
+def test_a_renamed_organization_has_its_new_name(
+    command: Command, admin_server: HTTPServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = AdminApi(admin_server, Invented.of_size(utc_now(), users=2))
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", api.url)
+    added = command.run("accounts", "add", "Org", "--admin-key", stdin=f"{ADMIN_KEY}\n".encode())
+    assert added.returncode == 0
+    assert command.run("--account", "Org", "--json").returncode == 0
+    stream = follow("--account", "Org", "--format", "{name}: {credential_origin}")
+    assert "Org: the saved account Org" == stream.line()
+    command.run("accounts", "rename", "Org", "Acme")
+    assert "Acme: the saved account Acme" == stream.line()
 
 
 @pytest.mark.parametrize(("name", "new_name"), [("Work", "Job"), ("-x", "-x")])

@@ -70,7 +70,7 @@ def api(admin_server: HTTPServer, clock: Clock, monkeypatch: pytest.MonkeyPatch)
 
 
 def reader(clock: Callable[[], datetime], settings: Settings | None = None) -> OrganizationReader:
-    return organization_reader(Services(os.environ, settings or Settings(), clock), CONSOLE)
+    return organization_reader(Services(os.environ, settings or Settings(), clock))
 
 
 def read(clock: Clock, settings: Settings | None = None) -> AccountStatus:
@@ -247,7 +247,7 @@ def test_reports_stored_by_another_process_are_shown(api: AdminApi, clock: Clock
         return None
 
     services = Services(os.environ, Settings(), clock)
-    late = OrganizationReader(CONSOLE, lambda: find_admin_key(os.environ), services, read_elsewhere)
+    late = OrganizationReader(lambda: find_admin_key(os.environ), services, read_elsewhere)
     status = late.read(FIRST)
     assert (others[0].spend, None) == (status.spend, status.problem)
     assert ALL_REQUESTS == len(api.calls)
