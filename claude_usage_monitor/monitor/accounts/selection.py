@@ -65,6 +65,8 @@ class SelectedAccounts(DisplayedAccounts):
         views = [None, *(each.key for each in every if [each.key] != selection)]
         position = views.index(self._single_key) if self._single_key in views else 0
         self._single_key = views[(position + 1) % len(views)]
+        if self._single_key is None and not selection:
+            self._single_key = views[1]  # the selected accounts were removed
 
     def position(self) -> tuple[int, int] | None:
         """Return which of all accounts is the only one on the screen, and how many there are."""

@@ -134,6 +134,12 @@ def test_the_only_displayed_account_stays_when_it_is_removed(server: TokenServer
     assert [["two"], ["three"]] == views(accounts, 2)
 
 
+def test_show_next_skips_a_selection_that_was_removed(server: TokenServer) -> None:
+    accounts = selection("one")
+    manage.remove(registry(), "one")
+    assert [["claude-code"], ["two"], ["three"], ["claude-code"]] == views(accounts, 4)
+
+
 def test_an_account_reached_with_show_next_stays_when_it_is_removed(server: TokenServer) -> None:
     accounts = selection()
     assert [["one"], ["two"]] == views(accounts, 2)
