@@ -240,7 +240,7 @@ def account_frames(
     columns = ScreenColumns([row for account in rows for row in account], width, options)
     return [
         AccountFrame(
-            status,
+            status if number == 1 else status._replace(service=None),  # its trouble is drawn once
             now,
             width,
             options,

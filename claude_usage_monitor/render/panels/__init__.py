@@ -33,7 +33,7 @@ PANELS = (
     Panel("use", use.draw, (10, 12)),
     Panel("throttling", throttling.draw, (3, 4), grows=True),
     Panel("problem", account.draw_problem, (70, 95)),  # the hint, then the sentence
-    Panel("notices", account.draw_notices, (70,)),
+    Panel("notices", account.draw_notices, (70, 72)),  # all but the service's trouble, then that
 )
 
 # The steps at which a frame shrinks: everything with a priority up to the cutoff is dropped.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rich.text import Text
 
 from claude_usage_monitor.render.layout import fitting_text, wrap
 from claude_usage_monitor.render.panels.panel import PanelContext
-from claude_usage_monitor.render.theme import styled_text
+from claude_usage_monitor.render.theme import RenderOptions, styled_text
 from claude_usage_monitor.usage import problem_text
 from claude_usage_monitor.usage.durations import calendar_day, countdown
 from claude_usage_monitor.usage.limits.saved_resets import SavedResets, cleared_limits
+from claude_usage_monitor.usage.status import AccountStatus
 
 NO_FIVE_HOUR_LIMIT = "no 5-hour limit"
 
@@ -84,10 +87,12 @@ def draw_problem(context: PanelContext, level: int) -> list[Text]:
 
 
 def draw_notices(context: PanelContext, level: int) -> list[Text]:
-    """Draw information for the user that is not a problem."""
+    """Draw information that is not a problem. Level 2: all of it; 1: the service's trouble."""
     status = context.status
     if not level or not context.framed:
         return []
+    if level == 1:
+        return service_line(status, context.now, context.width, context.options)
     trouble = status.service.trouble(context.now) if status.service else None
     notices = [notice for notice in (trouble, status.notice) if notice]
     if status.clock_skew:
@@ -95,3 +100,11 @@ def draw_notices(context: PanelContext, level: int) -> list[Text]:
         side = "ahead of" if status.clock_skew.total_seconds() > 0 else "behind"
         notices.append(f"This clock is {skew} {side} the API's: times here follow the API.")
     return [line for n in notices for line in wrap(n, context.width, context.options, "")]
+
+
+def service_line(
+    status: AccountStatus, now: datetime, width: int, options: RenderOptions
+) -> list[Text]:
+    """Draw the service's trouble, if it has any, in one line."""
+    trouble = status.service.trouble(now) if status.service else None
+    return [Text(options.fit(trouble, width))] if trouble else []

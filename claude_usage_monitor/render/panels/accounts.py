@@ -19,6 +19,7 @@ from claude_usage_monitor.render.frame import Caption
 from claude_usage_monitor.render.layout import first_fitting, fitting_text, pad, set_width
 from claude_usage_monitor.render.limits.lines import MIN_DETAILED_WIDTH, LimitColumns, tiny
 from claude_usage_monitor.render.limits.rows import LimitRow
+from claude_usage_monitor.render.panels.account import service_line
 from claude_usage_monitor.render.panels.limits import most_urgent
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
 from claude_usage_monitor.usage.status import AccountStatus
@@ -55,20 +56,38 @@ def most_urgent_accounts(
 
 
 def shared_frame(frames: Sequence[AccountFrame], height: int) -> list[Text] | None:
-    """Draw a heading and the most urgent rows of each account; ``None`` if not all fit with one."""
+    """Draw a heading and the most urgent rows of each account; ``None`` if not all fit with one.
+
+    The service's trouble has a line if each account still has a row.
+    """
     width, options = frames[0].width, frames[0].options
     framed = width >= frame.MIN_WIDTH
-    counts = _row_counts([len(f.rows) for f in frames], height - len(frames) - framed)
-    if counts is None:
+    for service in (_service_line(frames), []):
+        available = height - len(frames) - framed - len(service)
+        counts = _row_counts([len(f.rows) for f in frames], available)
+        if counts is not None:
+            break
+    else:
         return None
     lines: list[Text] = []
-    spare = height - len(frames) - framed - sum(counts)
+    spare = available - sum(counts)
     for account, count in zip(frames, counts, strict=True):
         lines.append(_heading(account, first=not lines))
         rows = account.limits(count, spare)
         spare -= len(rows) - count
         lines += frame.add_sides(rows, width, options) if framed else rows
-    return [*lines, _footer(frames, ages=False)] if framed else lines
+    if not framed:
+        return lines
+    return [*lines, *frame.add_sides(service, width, options), _footer(frames, ages=False)]
+
+
+def _service_line(frames: Sequence[AccountFrame]) -> list[Text]:
+    """Draw the service's trouble, if it has any and a frame surrounds the line."""
+    first, width = frames[0], frames[0].width
+    if width < frame.MIN_WIDTH:
+        return []
+    lines = service_line(first.status, first.now, width - frame.SIDES, first.options)
+    return frame.beside_marks(lines, width)
 
 
 def _row_counts(wanted: Sequence[int], height: int) -> list[int] | None:
@@ -132,6 +151,8 @@ def account_lines(frames: Sequence[AccountFrame], height: int, hidden: int = 0) 
     notes = [_note(account) for account in frames]
     if width >= frame.MIN_WIDTH and not hidden and count + 2 <= height:
         body = frame.beside_marks(_lines(frames, notes, width - frame.SIDES), width)
+        if count + 2 < height:
+            body += _service_line(frames)
         top = frame.top_border(f"{count} accounts", "", width, options)
         return frame.add_border(body, top, _footer(frames, ages=True), width, options)
     if count < height:

@@ -15,6 +15,7 @@ from claude_usage_monitor.render.dashboard import MIN_TWO_COLUMNS, dashboard
 from claude_usage_monitor.render.help import HelpTopics, help_lines
 from claude_usage_monitor.render.theme import RenderOptions
 from claude_usage_monitor.sources.text import clean
+from claude_usage_monitor.usage.service import Component, Incident, ServiceStatus
 from claude_usage_monitor.usage.status import Account, AccountStatus
 from tests.support.payloads import NOW, usage_body
 from tests.support.render import LIVE, ONCE, PLAIN, frame_lines, frames_of
@@ -30,6 +31,14 @@ OPTIONS = st.sampled_from([LIVE, PLAIN, ONCE])
 SETS = {"two": TWO, "three": THREE, "twelve": TWELVE}
 OFFLINE = with_problem(Unreachable(), retry_in=timedelta(seconds=30))
 CALM = with_body(usage_body(five_hour=20.0, fable=10))
+TROUBLE = "Claude Code: partial outage · Elevated errors · 23m"
+SERVICE = ServiceStatus(
+    "major",
+    "",
+    (Component("Claude Code", "partial_outage"),),
+    (Incident("i", "Elevated errors", "major", "", NOW - timedelta(minutes=23), None),),
+    NOW,
+)
 
 
 def numbered(statuses: Sequence[AccountStatus]) -> tuple[AccountStatus, ...]:
@@ -242,6 +251,42 @@ def test_the_active_account_is_shown_wherever_it_is_in_the_order() -> None:
     statuses = [saved("Loud", "Pro"), saved("Mine", "Pro", CALM, active=True)]
     assert plain(statuses, 60, 1)[0].startswith("@ Mine")
     assert "+1 more · Tab" in plain(statuses, 60, 1)[0]
+
+
+# --- the service's trouble ------------------------------------------------------------------------
+
+
+def in_trouble(statuses: Sequence[AccountStatus]) -> list[AccountStatus]:
+    return [status._replace(service=SERVICE) for status in statuses]
+
+
+@given(MANY, st.integers(1, 200), HEIGHTS, OPTIONS)
+def test_the_services_trouble_is_shown_at_most_once(
+    statuses: Sequence[AccountStatus], width: int, height: int | None, options: RenderOptions
+) -> None:
+    lines = plain(in_trouble(statuses), width, height, options)
+    assert "\n".join(lines).count("Claude Code:") <= 1
+    assert len(lines) <= (height or len(lines))
+
+
+@pytest.mark.parametrize("height", [None, 50, 24, 14, 12, 8, 6])
+@pytest.mark.parametrize("width", [28, 40, 60, 120, 200])
+def test_the_services_trouble_is_shown_for_several_accounts(width: int, height: int | None) -> None:
+    text = "\n".join(plain(in_trouble(THREE), width, height))
+    assert 1 == text.count("Claude Code:")
+    assert width < 60 or TROUBLE in text
+
+
+def test_the_services_trouble_leaves_a_row_for_each_account() -> None:
+    lines = plain(in_trouble(THREE), 60, 7)
+    assert lines == plain(THREE, 60, 7)
+
+
+@pytest.mark.parametrize(("height", "shown"), [(7, 1), (6, 0)])
+def test_the_services_trouble_is_one_line_before_it_costs_a_figure(height: int, shown: int) -> None:
+    lines = plain(in_trouble([CALM]), 28, height)
+    assert shown == sum("Claude Code: partial ou…" in line for line in lines)
+    assert 4 == sum("% used" in line for line in lines)
 
 
 # --- texts and styles ----------------------------------------------------------------------------
