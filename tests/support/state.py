@@ -22,3 +22,10 @@ def make_due(home: Path) -> None:
     with closing(sqlite3.connect(state_file(home), isolation_level=None)) as state:
         state.execute("UPDATE gate SET asked_at = asked_at - ?1, next_at = next_at - ?1", (HOUR,))
         state.execute("UPDATE request SET asked_at = asked_at - ?", (HOUR,))
+
+
+def make_older(home: Path, milliseconds: int) -> None:
+    """Make the stored figures older."""
+    with closing(sqlite3.connect(state_file(home), isolation_level=None)) as state:
+        for table, column in (("reading", "read_at"), ("newest", "as_of"), ("complete", "as_of")):
+            state.execute(f"UPDATE {table} SET {column} = {column} - ?", (milliseconds,))

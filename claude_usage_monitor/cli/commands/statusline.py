@@ -67,7 +67,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _line(render: Render, content: bytes, environ: Mapping[str, str]) -> str:
     now, settings = utc_now(), load_settings(config_path(environ))
-    status = status_after_input(content, environ, now)
+    status = status_after_input(content, environ, now)._replace(interval=settings.interval)
+    if status.usage is not None and not settings.forecast:
+        usage = status.usage.with_forecasts({}, status.api_time(now))
+        status = status._replace(usage=usage)
     options = line_options(environ, now, settings)
     if settings.color == "auto" and environ.get("TERM") == "dumb":
         options = options._replace(color=False)

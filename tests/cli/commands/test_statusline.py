@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.command import PROGRAM, TIMEOUT, environ_running
 from tests.support.payloads import as_bytes
+from tests.support.state import HOUR, make_older
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,40 @@ def test_the_line_obeys_config_toml(
     assert "\x1b[" in shown('color = "always"')
     assert shown("ascii = true").isascii()
     assert "80%" in shown('show = "left"')
+
+
+def configure(home: Path, content: str) -> None:
+    file = home / ".config" / "claude-usage-monitor" / "config.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+
+
+def test_without_forecasts_the_line_equals_that_of_the_format(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    command.run("--json")  # stores forecasts
+    template = "{binding.key} {five_hour.forecast.probability}"
+    shown = line(command, b"{}", "--format", template)
+    assert "—" not in shown
+    configure(home, "forecast = false")
+    without = command.run("--format", template).stdout
+    assert "five_hour —\n" == without
+    assert without == line(command, b"{}", "--format", template)
+    assert line(command).startswith("▸5h")
+
+
+def test_figures_are_stale_after_three_intervals_of_the_settings(
+    command: Command, api: Api, store: Store, home: Path
+) -> None:
+    store.login()
+    command.run("--json")
+    make_older(home, HOUR // 3)
+    assert "20m old" in line(command)
+    configure(home, "interval = 3600")
+    assert "old" not in line(command)
+    assert "\n" == line(command, b"{}", "--format", "{stale}")
+    assert "\n" == command.run("--format", "{stale}").stdout
 
 
 def test_our_line_is_appended_to_another_status_line(command: Command, store: Store) -> None:
