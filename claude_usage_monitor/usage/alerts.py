@@ -115,7 +115,8 @@ class AlertRules:
         ``current`` has the stored instance of each window, ``ended`` those that ended lately. Old
         figures call for none.
         """
-        found = list(self._login(status, now))
+        login = login_alert(status, self._settings, now)
+        found = [login] if login else []
         usage = status.usage
         if usage is not None and not status.stale(now) and usage.source != "demo":
             api_now = status.api_time(now)
@@ -207,13 +208,17 @@ class AlertRules:
         if at_level is not None:
             yield at_level
 
-    @staticmethod
-    def _login(status: AccountStatus, now: datetime) -> Iterable[Alert]:
-        problem = status.problem
-        if problem is not None and issubclass(class_of(problem.code), CredentialError):
-            last = status.as_of.isoformat() if status.as_of else "never"
-            text = f"{problem.message} {problem.hint}".strip()
-            yield Alert("login", status.account.name, f"login after {last}", "login", text, now)
+
+def login_alert(status: AccountStatus, settings: AlertSettings, now: datetime) -> Alert | None:
+    """Return the alert for an account that needs a login, if it does."""
+    problem = status.problem
+    if problem is None or not issubclass(class_of(problem.code), CredentialError):
+        return None
+    if "login" not in settings.events:
+        return None
+    last = status.as_of.isoformat() if status.as_of else "never"
+    text = f"{problem.message} {problem.hint}".strip()
+    return Alert("login", status.account.name, f"login after {last}", "login", text, now)
 
 
 def budget_alert(status: AccountStatus, settings: AlertSettings, now: datetime) -> Alert | None:

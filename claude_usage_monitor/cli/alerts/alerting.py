@@ -19,6 +19,7 @@ from claude_usage_monitor.usage.alerts import (
     AlertSettings,
     budget_alert,
     is_quiet,
+    login_alert,
     marked_limits,
     service_alerts,
 )
@@ -99,12 +100,19 @@ class Alerting:
             due = alerts.due(status, now)
             self._marked[status.account.name] = alerts.marked
             return due
-        if status.spend is None:
-            return []
-        budget = budget_alert(status, self._settings, now)
-        holding = [budget] if budget else []
+        return self._due_of_organization(status, now)
+
+    def _due_of_organization(self, status: AccountStatus, now: datetime) -> list[Alert]:
+        identity, has_figures = f"account {status.account.name}", status.spend is not None
+        login = login_alert(status, self._settings, now)
+        if login is not None and not has_figures:
+            # It counts as the last episode, because nothing says that there were figures since.
+            sent = self._state.run(store.instances, identity, login.rule)
+            login = login._replace(instance=max(sent, default=login.instance))
+        found = (login, budget_alert(status, self._settings, now))
+        holding = [alert for alert in found if alert is not None]
         self._marked[status.account.name] = marked_limits(holding)
-        return self._claim(f"account {status.account.name}", holding, now)
+        return self._claim(identity, holding, now, with_figures=has_figures)
 
     def _due_of_service(self, service: ServiceStatus | None, now: datetime) -> list[Alert]:
         if service is None or service.stale(now) or "service" not in self._settings.events:
@@ -112,10 +120,15 @@ class Alerting:
         opened = self._state.run(store.instances, _SERVICE, INCIDENT_OPENED)
         return self._claim(_SERVICE, service_alerts(service, opened, now), now)
 
-    def _claim(self, identity: str, holding: Sequence[Alert], now: datetime) -> list[Alert]:
+    def _claim(
+        self, identity: str, holding: Sequence[Alert], now: datetime, *, with_figures: bool = True
+    ) -> list[Alert]:
         """Return the alerts to send now, of those that hold."""
         quiet = is_quiet(self._settings.quiet, now, self._clock_style)
-        claimed = self._state.run(store.claim, identity, holding, now, quiet=quiet)
+        claimed = self._state.run(
+            store.claim, identity, holding, now, quiet=quiet, with_figures=with_figures
+        )
         if quiet:
             return []
-        return [*self._state.run(store.release, identity, holding, with_figures=True), *claimed]
+        held = self._state.run(store.release, identity, holding, with_figures=with_figures)
+        return [*held, *claimed]

@@ -11,7 +11,7 @@ from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.money.spend import Spend
 from claude_usage_monitor.usage.privacy import hidden
 from claude_usage_monitor.usage.service import Incident, ServiceStatus
-from claude_usage_monitor.usage.status import Account, AccountStatus
+from claude_usage_monitor.usage.status import Account, AccountStatus, Problem
 from tests.support.payloads import NOW
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import pytest
 
 
-def spent(amount: int) -> AccountStatus:
+def spent(amount: int, at: datetime = NOW) -> AccountStatus:
     """Return the status of an organization with a budget of 100."""
     today = NOW.date()
     spend = Spend(
-        NOW, "api", "USD", today, today, month_to_date=Decimal(amount), budget=Decimal(100)
+        at, "api", "USD", today, today, month_to_date=Decimal(amount), budget=Decimal(100)
     )
     return AccountStatus(Account("Secret", "console"), spend=spend)
 
@@ -62,6 +62,47 @@ def test_an_alert_of_quiet_hours_is_sent_at_their_end_by_the_next_process(home: 
     assert [["86 % of the monthly budget is spent"], []] == [
         [alert.text for alert in alerts] for alerts in sent
     ]
+
+
+def test_an_organization_that_needs_a_login_is_one_alert_for_each_episode(home: Path) -> None:
+    settings = AlertSettings(enabled=True, channels=(), events=("login",))
+    processes = [
+        Alerting(settings, {"HOME": str(home)}, ClockStyle(UTC), lambda statuses: statuses)
+        for _ in range(2)
+    ]
+    readers = [cast("Any", object())]
+    refused = Problem("unauthorized", "The key was refused.", "Create another one.")
+
+    def sent(status: AccountStatus) -> list[tuple[str, str]]:
+        alerts = [alert for each in processes for alert in each.check([status], readers, NOW)]
+        return [(alert.event, alert.text) for alert in alerts]
+
+    well, login = spent(85), ("login", "The key was refused. Create another one.")
+    without_figures = well._replace(spend=None, problem=refused)
+    assert [] == sent(without_figures), "nothing is known of the account"
+    assert [] == sent(well)
+    assert [login] == sent(well._replace(problem=refused))
+    assert [] == sent(without_figures), "the same episode, after a restart or in another month"
+    later = spent(85, NOW + timedelta(hours=1))
+    assert [] == sent(later._replace(problem=Problem("server_error", "", "")))
+    assert [login] == sent(later._replace(problem=refused))
+    other = AlertSettings(enabled=True, channels=(), events=("budget",))
+    processes[:] = [Alerting(other, {"HOME": str(home)}, ClockStyle(UTC), lambda each: each)]
+    newest = spent(1, NOW + timedelta(hours=2))
+    assert [] == sent(newest._replace(problem=refused)), "the user wants other events"
+
+
+def test_a_login_alert_of_quiet_hours_is_sent_at_their_end_without_figures(home: Path) -> None:
+    settings = AlertSettings(enabled=True, channels=(), quiet=(NOW.time(), time(20, 0)))
+    alerting = Alerting(settings, {"HOME": str(home)}, ClockStyle(UTC), lambda each: each)
+    readers = [cast("Any", object())]
+    refused = Problem("unauthorized", "The key was refused.", "")
+    assert [] == alerting.check([spent(1)], readers, NOW - timedelta(hours=1))
+    without_figures = spent(1)._replace(spend=None, problem=refused)
+    assert [] == alerting.check([without_figures], readers, NOW)
+    (alert,) = alerting.check([without_figures], readers, NOW.replace(hour=20))
+    assert ("login", "The key was refused.") == (alert.event, alert.text)
+    assert [] == alerting.check([without_figures], readers, NOW.replace(hour=21))
 
 
 def test_the_terminal_gets_its_title_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ import pytest
 from claude_usage_monitor.sources.anthropic.service_status import PATH
 from claude_usage_monitor.usage.alerts import EVENTS
 from tests.support.command import TIMEOUT
+from tests.support.organization import ADMIN_KEY, AdminApi, Invented
 from tests.support.payloads import usage_body
+from tests.support.state import HOUR
 from tests.support.status_page import OPERATIONAL
 
 if TYPE_CHECKING:
@@ -51,6 +53,15 @@ def wait_for_lines(log: Path, count: int) -> list[str]:
     return [json.loads(line)["text"] for line in lines]
 
 
+def baselines(state: Path) -> int:
+    """Return of how many accounts figures were seen; the service's status counts as one."""
+    with closing(sqlite3.connect(state)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alert'").fetchone():
+            return 0
+        count = "SELECT count(*) FROM alert WHERE instance = 'baseline'"
+        return int(connection.execute(count).fetchone()[0])
+
+
 def test_a_crossing_is_sent_once_by_a_dashboard_and_by_alerts(
     command: Command, api: Api, store: Store, log: Path
 ) -> None:
@@ -85,22 +96,36 @@ def test_incidents_and_limits_are_alerts_with_the_service_status_on(
     pane.wait_for("Watching")
     state = log.with_name("monitor") / "state.db"
 
-    def account_and_service_were_seen() -> bool:
-        with closing(sqlite3.connect(state)) as connection:
-            if not connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE name = 'alert'"
-            ).fetchone():
-                return False
-            count = "SELECT count(*) FROM alert WHERE instance = 'baseline'"
-            return bool(connection.execute(count).fetchone()[0] == 2)
-
-    pane.wait_for(lambda: state.exists() and account_and_service_were_seen())
+    pane.wait_for(lambda: state.exists() and baselines(state) == 2)  # of account and service
     status_line = {
         "rate_limits": {"five_hour": {"used_percentage": 85, "resets_at": int(time.time()) + 7860}}
     }
     command.run("statusline", stdin=json.dumps(status_line).encode())
     (text,) = wait_for_lines(log, 1)
     assert text.startswith("5-hour at 85 %, resets ")
+
+
+def test_a_refused_admin_key_is_an_alert(
+    command: Command, admin_server: HTTPServer, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization = AdminApi(admin_server, Invented.of_size(datetime.now(UTC), users=1))
+    monkeypatch.setenv("CLAUDE_USAGE_MONITOR_API_URL", organization.url)
+    monkeypatch.setenv("ANTHROPIC_ADMIN_API_KEY", ADMIN_KEY)
+    state = log.with_name("monitor") / "state.db"
+    pane = command.open("alerts")
+    pane.wait_for("Watching")
+    pane.wait_for(lambda: state.exists() and baselines(state) == 1)
+    organization.key = "another"
+    for due in (
+        "UPDATE gate SET asked_at = asked_at - ?1, next_at = next_at - ?1",
+        "UPDATE request SET asked_at = asked_at - ?1",
+        "UPDATE spend_part SET read_at = read_at - ?1",
+    ):
+        with closing(sqlite3.connect(state, isolation_level=None)) as connection:
+            connection.execute(due, (HOUR,))
+    command.run("--mode", "console", "--json")
+    (text,) = wait_for_lines(log, 1)
+    assert "ANTHROPIC_ADMIN_API_KEY" in text
 
 
 @pytest.mark.parametrize("event", EVENTS)
