@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode, exit_code_of
@@ -95,8 +95,8 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         options.by,
         options.window,
         options.last,
-        options.since,
-        options.until,
+        _in_zone(options.since, style.zone),
+        _in_zone(options.until, style.zone),
         style.zone,
         settings.hide_names,
     )
@@ -199,8 +199,17 @@ def _count(raw: str) -> int:
 
 def _moment(raw: str) -> datetime:
     try:
-        return datetime.fromisoformat(raw).astimezone()
+        moment = datetime.fromisoformat(raw)
+        moment.astimezone()  # fails at the ends of the calendar
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{raw!r} is not a date such as 2026-11-21 or 2026-11-21T09:00"
         ) from None
+    return moment
+
+
+def _in_zone(moment: datetime | None, zone: tzinfo | None) -> datetime | None:
+    """Return an instant; one without a UTC offset is in the zone in which times are shown."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=zone) if zone else moment.astimezone()

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -85,6 +86,31 @@ def test_a_period_equals_the_truth(
         assert truth == {row["name"]: row["tokens"]["output"] for row in found["rows"]}
         assert transcripts["total"]["output"] == found["totals"]["output"]
     assert transcripts["files"] == found["scanned"]["files"]
+
+
+def configure(home: Path, content: str) -> None:
+    file = home / ".config" / "claude-usage-monitor" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+
+
+def test_a_period_is_in_the_time_zone_in_which_times_are_shown(
+    command: Command, api: Api, transcripts: dict[str, Any], store: Store, home: Path
+) -> None:
+    store.login()
+    everything = document(command, "--since", "2020-01-01", "--by", "hour")
+    hours = [datetime.fromisoformat(row["name"]) for row in everything["rows"]]
+    assert {None} == {hour.tzinfo for hour in hours}
+    configure(home, 'timezone = "Asia/Tokyo"')
+    offset, tokyo = timedelta(hours=9), ZoneInfo("Asia/Tokyo")
+    since, until = (hours[at] + offset for at in (2, -2))
+    for make in (datetime.isoformat, lambda moment: moment.replace(tzinfo=tokyo).isoformat()):
+        period = ("--since", make(since), "--until", make(until))
+        found = document(command, *period, "--by", "hour")
+        shown = [datetime.fromisoformat(row["name"]) for row in found["rows"]]
+        assert [hour + offset for hour in hours[2:-2]] == shown
+        first = everything["rows"][2]["tokens"]
+        assert first == found["rows"][0]["tokens"]
 
 
 def test_csv_has_a_row_for_each_project(
