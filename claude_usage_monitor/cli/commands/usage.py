@@ -114,7 +114,7 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     elif options.csv:
         output.data(use.csv_table(report))
     else:
-        plain = not output.can_encode("█░·±–▁")
+        plain = settings.ascii or not output.can_encode("█░·±–▁")
         width = output_width(os.environ)
         text_options = FormatOptions(width, ascii=plain, clock=style)
         output.data(use.text(report, status.api_time(now), text_options))

@@ -141,6 +141,18 @@ def test_text_fits_every_width(
     assert percent == sum(int(row[1]) for row in rows if row and row[1] != "<1")
 
 
+@pytest.mark.parametrize("by", ["project", "hour"])
+def test_with_ascii_the_text_is_ascii(
+    command: Command, api: Api, transcripts: object, store: Store, home: Path, by: str
+) -> None:
+    store.login()
+    assert not command.run("usage", "--by", by).stdout.isascii()
+    configure(home, "ascii = true")
+    done = command.run("usage", "--by", by)
+    assert "#" in done.stdout
+    assert done.stdout.isascii()
+
+
 def test_without_transcripts_there_are_no_rows(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
