@@ -28,7 +28,7 @@ from claude_usage_monitor.formats import Render, format_named, load_format
 from claude_usage_monitor.light_typing import TYPE_CHECKING
 from claude_usage_monitor.monitor.subscription.statusline import status_after_input
 from claude_usage_monitor.store.paths import config_path
-from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.usage.clock import utc_now
 
 if TYPE_CHECKING:  # `cli.main` runs this command without it, which saves 5 ms
@@ -54,19 +54,22 @@ def run(options: argparse.Namespace) -> int:
     render = load_format("statusline") if options.format is None else format_named(options.format)
     content = read_input()
     other_line = output_of(options.other_line, content) if options.other_line else ""
+    is_ascii = not output.can_encode("·")
     try:
-        line = _line(render, content, os.environ)
+        settings = load_settings(config_path(os.environ))
+        is_ascii = is_ascii or settings.ascii
+        line = _line(render, content, os.environ, settings)
     except UsageMonitorError as error:
         line = f"claude-usage-monitor: {error.message}"
     except Exception as error:  # noqa: BLE001 - a bug must not break the prompt
         line = f"claude-usage-monitor: {type(error).__name__}"
     with contextlib.suppress(output.OutputFailed):
-        output.data(f"{_appended(other_line, line)}\n")
+        output.data(f"{_appended(other_line, line, is_ascii=is_ascii)}\n")
     return ExitCode.OK
 
 
-def _line(render: Render, content: bytes, environ: Mapping[str, str]) -> str:
-    now, settings = utc_now(), load_settings(config_path(environ))
+def _line(render: Render, content: bytes, environ: Mapping[str, str], settings: Settings) -> str:
+    now = utc_now()
     status = status_after_input(content, environ, now)._replace(interval=settings.interval)
     if status.usage is not None and not settings.forecast:
         usage = status.usage.with_forecasts({}, status.api_time(now))
@@ -77,9 +80,9 @@ def _line(render: Render, content: bytes, environ: Mapping[str, str]) -> str:
     return render((status,), now, options)
 
 
-def _appended(other_line: str, line: str) -> str:
+def _appended(other_line: str, line: str, *, is_ascii: bool) -> str:
     """Append our line to the other status line; below it if that has several lines."""
     if not other_line:
         return line
-    dot = "·" if output.can_encode("·") else "-"
+    dot = "-" if is_ascii else "·"
     return f"{other_line}\n{line}" if "\n" in other_line else f"{other_line} {dot} {line}"

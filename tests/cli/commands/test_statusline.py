@@ -154,6 +154,14 @@ def test_our_line_is_appended_to_another_status_line(command: Command, store: St
     assert shown.startswith("theirs 20 · ▸5h 20%")
 
 
+def test_with_ascii_our_line_is_appended_in_ascii(
+    command: Command, store: Store, home: Path
+) -> None:
+    store.login()
+    configure(home, "ascii = true")
+    assert line(command, figures(20), "--", "echo", "theirs").startswith("theirs - >5h 20%")
+
+
 def test_our_line_is_put_below_another_status_line_of_several_lines(
     command: Command, store: Store
 ) -> None:
