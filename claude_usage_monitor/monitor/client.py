@@ -171,7 +171,8 @@ class UsageClient:
         """
         _check_number("days", days, _MAX_DAYS)
         moment = given_or_current(now)
-        _, history = account_history(self._registry, name)
+        _, history, clock_skew = account_history(self._registry, name)
+        moment -= clock_skew
         return history.summary(moment, moment - timedelta(days=days), window)
 
     def get_use(  # noqa: PLR0913 - every question is optional

@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from claude_usage_monitor.cli import output
 from claude_usage_monitor.cli.exit_codes import ExitCode
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if options.hide_names:
         settings = settings._replace(hide_names=True)
     services = Services(os.environ, settings, utc_now, announce=output.note)
-    name, history = account_history(AccountRegistry(services), options.account)
+    name, history, clock_skew = account_history(AccountRegistry(services), options.account)
     if settings.hide_names:
         name = hidden_name(name)
     if options.import_file is not None:
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         history.require_key(options.window)
     output.stdout()  # fails if it is closed
     clock = clock_style(os.environ, utc_now(), settings)
-    text = _text(name, history, options, clock)
+    text = _text(name, history, options, clock, utc_now() - clock_skew)
     if options.json:
         output.json(text)
     else:
@@ -97,10 +97,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _text(
-    name: str, history: AccountHistory, options: argparse.Namespace, clock: ClockStyle
+    name: str,
+    history: AccountHistory,
+    options: argparse.Namespace,
+    clock: ClockStyle,
+    now: datetime,
 ) -> str:
-    """Return the windows or the readings in the format of the options."""
-    now = utc_now()
+    """Return the windows or the readings in the format of the options, at the API's time."""
     since = now - timedelta(days=options.days)
     is_table = not (options.json or options.jsonl or options.csv)
     if options.readings:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.support.api import Api
     from tests.support.command import Command
     from tests.support.login import Store
+    from tests.support.token_server import TokenServer
 
 ALL = ("--days", "36500")
 
@@ -111,6 +113,22 @@ def test_live_readings_become_windows(command: Command, api: Api, store: Store) 
     (window,) = document["windows"]
     assert ("open", 100.0, None) == (window["end"], window["peak"], window["ended_at"])
     assert [("five_hour", 1)] == [(hit["key"], hit["count"]) for hit in document["limits_hit"]]
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_windows_run_by_the_api_s_clock(
+    command: Command, server: TokenServer, store: Store, hours: int
+) -> None:
+    server.clock = lambda: time.time() + hours * 3600
+    store.write(json.dumps(server.issue()).encode())
+    assert 0 == command.run("--json").returncode
+    (window,) = history(command, "--window", "five_hour")["windows"]
+    assert ("open", None) == (window["end"], window["ended_at"])
+    assert window["watched_share"] is not None, "it began in the past"
+    assert "running" in command.run("history").stdout
+    (found,) = UsageClient().get_history("claude-code", window="five_hour").windows
+    assert "open" == found.end
+    assert found.watched_share is not None
 
 
 def test_the_table_is_for_people(command: Command, store: Store, file: Path) -> None:
