@@ -230,7 +230,8 @@ class _PrintSchema(argparse.Action):
     """Prints the JSON schema and exits, as ``--version`` does."""
 
     def __call__(self, *_: object) -> NoReturn:
-        from claude_usage_monitor.formats.json_schema import schema_text  # only needed here: 3 ms
+        # Takes 3 ms; only needed here.
+        from claude_usage_monitor.formats.published_schema import schema_text
 
         output.data(f"{schema_text()}\n")
         raise SystemExit(ExitCode.OK)

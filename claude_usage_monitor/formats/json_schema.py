@@ -2,12 +2,11 @@
 
 A field is one line here; `object_of` reads the attribute of that name. Templates take their fields
 from the schema, too. ``x-unit`` says what a number counts: ``percent``, ``seconds``, ``currency``
-(of the ``currency`` beside it) or ``tokens``.
+(of the ``currency`` beside it) or ``tokens``. `published_schema` describes the fields.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import date, datetime
 
@@ -17,7 +16,7 @@ from claude_usage_monitor.usage.durations import iso_instant
 Json: TypeAlias = dict[str, object]
 Schema: TypeAlias = dict[str, object]
 
-_DIGITS = "digits"  # the decimals that a number is rounded to; not published
+DIGITS = "digits"  # the decimals that a number is rounded to; not published
 
 _STRING: Schema = {"type": "string"}
 _BOOLEAN: Schema = {"type": "boolean"}
@@ -25,8 +24,8 @@ _INTEGER: Schema = {"type": "integer"}
 _INSTANT: Schema = {"type": "string", "format": "date-time"}
 _DATE: Schema = {"type": "string", "format": "date"}
 _PERCENT: Schema = {"type": "number", "x-unit": "percent"}
-_PERCENT_1: Schema = {**_PERCENT, _DIGITS: 1}
-_PERCENT_2: Schema = {**_PERCENT, _DIGITS: 2}
+_PERCENT_1: Schema = {**_PERCENT, DIGITS: 1}
+_PERCENT_2: Schema = {**_PERCENT, DIGITS: 2}
 _SECONDS: Schema = {"type": "integer", "x-unit": "seconds"}
 _AMOUNT: Schema = {"type": "number", "x-unit": "currency"}
 _TOKENS: Schema = {"type": "integer", "x-unit": "tokens"}
@@ -67,7 +66,7 @@ _FORECAST = _object(
     run_out_at=_or_null(_INSTANT),
     run_out_earliest=_or_null(_INSTANT),
     run_out_latest=_or_null(_INSTANT),
-    probability={"type": "number", _DIGITS: 3},
+    probability={"type": "number", DIGITS: 3},
     expected_at_reset=_PERCENT_1,
     basis=_STRING,
 )
@@ -284,7 +283,7 @@ def _value(schema: Schema, value: object, now: datetime) -> object:
         return [_value(items, each, now) for each in cast("Iterable[object]", value)]
     if schema.get("x-unit") == "currency":
         return float(cast("SupportsFloat", value))
-    return plain(value, cast("int | None", schema.get(_DIGITS)))
+    return plain(value, cast("int | None", schema.get(DIGITS)))
 
 
 def plain(value: object, digits: int | None = None) -> object:
@@ -299,21 +298,3 @@ def plain(value: object, digits: int | None = None) -> object:
 def fields(source: object, *names: str, digits: int | None = 2) -> Json:
     """Return attributes of an object for JSON, floats rounded."""
     return {name: plain(getattr(source, name), digits) for name in names}
-
-
-def schema_text() -> str:
-    """Return the schema as a JSON document."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "claude-usage-monitor --json",
-        "description": "Unknown is null, instants are UTC, percentages are 0-100 and may exceed "
-        "100. Fields are added, never changed or removed.",
-        **DOCUMENT,
-    }
-    return json.dumps(_published(schema), indent=2)
-
-
-def _published(schema: object) -> object:
-    if isinstance(schema, dict):
-        return {key: _published(value) for key, value in schema.items() if key != _DIGITS}
-    return schema

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from claude_usage_monitor.errors import NoCredentials
 from claude_usage_monitor.formats.json_document import document
-from claude_usage_monitor.formats.json_schema import schema_text
+from claude_usage_monitor.formats.published_schema import schema_text
 from claude_usage_monitor.sources.anthropic.usage_body import usage_from
 from claude_usage_monitor.usage.durations import ClockStyle
 from claude_usage_monitor.usage.status import AccountStatus
