@@ -17,8 +17,15 @@ def _fields(path: str, **descriptions: str) -> dict[str, str]:
     return {f"{path}{name}": description for name, description in descriptions.items()}
 
 
+PROBLEM_CODES = (
+    "no_credentials", "permission_denied", "credentials_expired", "login_failed", "unauthorized",
+    "missing_scope", "forbidden", "secret_store_unavailable", "rate_limited", "unreachable",
+    "server_error", "unexpected_response", "unknown_account", "invalid_setting",
+    "accounts_unavailable", "error",
+)  # fmt: skip
+"""The codes of the classes in `errors`. They are no enum: a later version may have new ones."""
 _PROBLEM = {
-    "code": "Stable code of what is wrong, such as `rate_limited`.",
+    "code": f"Stable code of what is wrong: {', '.join(PROBLEM_CODES)}; later versions add more.",
     "message": "What happened, in one sentence.",
     "hint": "What to do; empty if there is nothing to do.",
     "retry_at": "When the next request may be sent; null if that is unknown.",

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from claude_usage_monitor.errors import UsageMonitorError
 from claude_usage_monitor.formats.json_schema import DOCUMENT
-from claude_usage_monitor.formats.published_schema import DESCRIPTIONS, schema_text
+from claude_usage_monitor.formats.published_schema import DESCRIPTIONS, PROBLEM_CODES, schema_text
+from tests.cli.test_exit_codes import subclasses_of
 
 _MAX_LENGTH = 110  # characters: one sentence
 
@@ -32,12 +34,17 @@ def test_a_description_is_one_sentence() -> None:
     for path, text in DESCRIPTIONS.items():
         assert text.endswith("."), path
         assert ". " not in text, path
-        assert len(text) <= _MAX_LENGTH, path
+        assert len(text) <= _MAX_LENGTH or path.endswith("problem.code"), path
 
 
 def test_a_description_says_what_null_means_where_it_is_possible() -> None:
     for path, inner in fields(DOCUMENT):
         assert ("null" in inner["type"]) == ("null" in DESCRIPTIONS[path]), path
+
+
+def test_every_problem_code_is_named() -> None:
+    assert {kind.code for kind in subclasses_of(UsageMonitorError)} == set(PROBLEM_CODES)
+    assert len(PROBLEM_CODES) == len(set(PROBLEM_CODES))
 
 
 def test_descriptions_change_nothing_else() -> None:
