@@ -133,7 +133,7 @@ DESCRIPTIONS: dict[str, str] = {
     ),
     **_fields(
         f"{_WINDOW}use.rows[].",
-        project="Path of the project.",
+        project="Path of the project; the last row may be of several, as in `3 more projects`.",
         points="Points of the window's percentage.",
         share="Share of what was used on this computer, in percent.",
     ),
