@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from claude_usage_monitor.monitor.client import UsageClient as UsageClient
     from claude_usage_monitor.monitor.client import authorize as authorize
     from claude_usage_monitor.monitor.client import get_usage as get_usage
+    from claude_usage_monitor.usage.attribution.report import UseReport as UseReport
     from claude_usage_monitor.usage.limits.history import History as History
     from claude_usage_monitor.usage.limits.history import LimitHits as LimitHits
     from claude_usage_monitor.usage.limits.history import PastWindow as PastWindow
     from claude_usage_monitor.usage.limits.history import SessionsLeft as SessionsLeft
+    from claude_usage_monitor.usage.limits.pace import Forecast as Forecast
     from claude_usage_monitor.usage.limits.windows import CreditPool as CreditPool
     from claude_usage_monitor.usage.limits.windows import ExtraUsage as ExtraUsage
     from claude_usage_monitor.usage.limits.windows import Usage as Usage
@@ -64,6 +66,7 @@ _HOMES = {
     "CreditPool": "usage.limits.windows",
     "ExtraUsage": "usage.limits.windows",
     "Forbidden": "errors",
+    "Forecast": "usage.limits.pace",
     "History": "usage.limits.history",
     "InvalidName": "errors",
     "InvalidSetting": "errors",
@@ -95,6 +98,7 @@ _HOMES = {
     "UsageClient": "monitor.client",
     "UsageMonitorError": "errors",
     "UsageWindow": "usage.limits.windows",
+    "UseReport": "usage.attribution.report",
     "authorize": "monitor.client",
     "get_usage": "monitor.client",
 }

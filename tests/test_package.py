@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -146,6 +147,18 @@ def test_public_names_exist_and_are_typed() -> None:
     assert typed == set(claude_usage_monitor.__all__) - {"__version__"}
     with pytest.raises(AttributeError):
         claude_usage_monitor.no_such_name  # noqa: B018 - the look-up is the test
+
+
+def test_what_the_library_returns_is_public() -> None:
+    functions = [claude_usage_monitor.get_usage, claude_usage_monitor.authorize]
+    methods = vars(claude_usage_monitor.UsageClient).items()
+    functions += [method for name, method in methods if not name.startswith("_")]
+    forecast = claude_usage_monitor.UsageWindow.__annotations__["forecast"]
+    annotations = [forecast, *(each.__annotations__["return"] for each in functions)]
+    texts = [getattr(each, "__forward_arg__", each) for each in annotations]
+    names = {name for text in texts for name in re.findall(r"[A-Z]\w+", text)} - {"None"}
+    assert {"Usage", "UseReport", "Forecast"} <= names
+    assert names <= set(claude_usage_monitor.__all__)
 
 
 def test_every_module_can_be_imported_by_itself() -> None:

@@ -170,6 +170,7 @@ class UsageClient:
         no windows.
         """
         _check_number("days", days, _MAX_DAYS)
+        _check_window(window)
         moment = given_or_current(now)
         _, history, clock_skew = account_history(self._registry, name)
         moment -= clock_skew
@@ -195,6 +196,7 @@ class UsageClient:
         Raises UnknownAccount, AccountsUnavailable, and InvalidSetting for unusable arguments, an
         unknown window, or if transcripts are turned off.
         """
+        _check_window(window)
         _check_period(last, since, until)
         # Takes 20 ms (msgspec, the reader of transcripts); only this method needs it.
         from claude_usage_monitor.monitor.attribution import read_use, report
@@ -246,6 +248,12 @@ def _check_number(name: str, value: object, maximum: float) -> None:
         raise InvalidSetting(
             f"`{name}` is {value!r}.", f"Use a number above 0 and up to {maximum:,.0f}."
         )
+
+
+def _check_window(window: object) -> None:
+    """Raise InvalidSetting if an argument is neither a window's key nor ``None``."""
+    if window is not None and not isinstance(window, str):
+        raise InvalidSetting(f"`window` is {window!r}.", "Use a key such as `five_hour`.")
 
 
 def _check_period(last: object, since: object, until: object) -> None:

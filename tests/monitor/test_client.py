@@ -422,6 +422,8 @@ def stored_tokens() -> list[str]:
         ("get_history", {"days": float("nan")}, "`days` is nan."),
         ("get_history", {"days": 1e12}, "`days` is 1000000000000.0."),
         ("get_history", {"days": "30"}, "`days` is '30'."),
+        ("get_history", {"window": []}, "`window` is []."),
+        ("get_use", {"window": 3}, "`window` is 3."),
         ("get_history", {"now": NAIVE}, "`now` must be a timezone-aware datetime"),
         ("get_use", {"by": "color"}, "`by` is 'color'."),
         ("get_use", {"last": -1}, "`last` is -1."),
