@@ -28,6 +28,7 @@ _STATES = {  # of i3status-rust
     "problem": "Warning",
 }
 _SHORT_WIDTH = 12  # columns: enough for one window, such as "▸5h 78%"
+_I3BLOCKS = str.maketrans('"\\', "'/")  # JSON would escape them
 
 
 def waybar(
@@ -63,17 +64,21 @@ def i3blocks(
     options: FormatOptions,
     error: UsageMonitorError | None = None,
 ) -> str:
-    """Return the object of a block with ``format=json``."""
+    """Return the object of a block with ``format=json``.
+
+    It has no escapes: i3blocks 1.4 shows them as they are, and ends a text at an escaped quote.
+    """
     statuses = statuses[:1]
     style = _style(statuses[0] if statuses else None, now, error)
+    short = options._replace(width=_SHORT_WIDTH)
     block = {
-        "full_text": render(statuses, now, options, error),
-        "short_text": render(statuses, now, options._replace(width=_SHORT_WIDTH), error),
+        "full_text": render(statuses, now, options, error).translate(_I3BLOCKS),
+        "short_text": render(statuses, now, short, error).translate(_I3BLOCKS),
         "markup": "none",
     }
     if options.color:
         block["color"] = HEX_COLORS[style]
-    return json.dumps(block)
+    return json.dumps(block, ensure_ascii=False)
 
 
 def i3status_rust(

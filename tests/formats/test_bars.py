@@ -91,6 +91,16 @@ def test_markup_stays_valid_whatever_names_contain() -> None:
             assert not found.get(key) or HOSTILE in shown
 
 
+def test_i3blocks_gets_json_without_escapes() -> None:
+    name = 'a "b" \\ü'
+    window = UsageWindow("seven_day:x", name, 5.0, NOW + timedelta(days=1), "api", NOW, model=name)
+    assert NORMAL.usage is not None
+    status = NORMAL._replace(usage=NORMAL.usage._replace(windows=(window,)))
+    line = load_format("i3blocks")((status,), NOW, OPTIONS)
+    assert "\\" not in line
+    assert "a 'b' /ü" in json.loads(line)["full_text"]
+
+
 def test_i3blocks_gets_plain_text_and_the_color_of_the_severity() -> None:
     found = block("i3blocks", hostile())
     assert ("none", "#5faf5f") == (found["markup"], found["color"])

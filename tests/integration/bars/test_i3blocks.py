@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -25,5 +26,8 @@ def test_i3blocks_shows_the_line_in_its_color_and_ends_the_stream(
         shown = next(line for line in bar.stdout if "78%" in line)
         pid = process_id(tmp_path)
         bar.terminate()
-    assert "#d7af00" in shown
+    (block,) = (each for each in json.loads(shown.lstrip(",")) if each["full_text"])
+    assert block["color"] == "#d7af00"
+    assert block["full_text"].startswith("▸5h 78% ")
+    assert " · 7d " in block["full_text"]
     wait_for_end(pid)
