@@ -25,6 +25,7 @@ from claude_usage_monitor.monitor.reader import Reader, require_window, unwrappe
 from claude_usage_monitor.monitor.subscription.reader import SubscriptionReader
 from claude_usage_monitor.store.paths import config_path
 from claude_usage_monitor.store.settings import load_settings
+from claude_usage_monitor.suggestions import did_you_mean
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.durations import ClockStyle, clock_time, countdown, parse_duration
 from claude_usage_monitor.usage.guard import MONTHLY_BUDGET, Decision, Requirement, decide
@@ -119,8 +120,7 @@ def _run(options: argparse.Namespace) -> int:
         return code
     request.report(request.shown((status,)))
     if status.problem is None:
-        reported = [window.key for window in status.usage.windows] if status.usage else []
-        output.error(_line(decision, clock), f"Reported: {', '.join(reported) or 'nothing'}.")
+        output.error(_line(decision, clock), _reported(status, options.window))
     return ExitCode.OK if options.fail_open else code
 
 
@@ -143,6 +143,14 @@ def _require_windows(keys: Sequence[str], reader: Reader, status: AccountStatus)
         if isinstance(subscription, SubscriptionReader):  # the API may have dropped the window
             known += [past for past in subscription.history().window_keys() if past not in known]
         require_window(key, known)
+
+
+def _reported(status: AccountStatus, keys: Sequence[str]) -> str:
+    """Return a hint with the windows that are reported, and the one that was probably meant."""
+    reported = [window.key for window in status.usage.windows] if status.usage else []
+    suggestions = (did_you_mean(key, reported) for key in keys if key not in reported)
+    suggestion = next(filter(None, suggestions), "")
+    return f"Reported: {', '.join(reported) or 'nothing'}{suggestion or '.'}"
 
 
 def _exit_code(decision: Decision, status: AccountStatus) -> int:

@@ -82,6 +82,17 @@ def test_an_unknown_window_is_wrong_usage(
     assert 1 == len(api.usage_requests)
 
 
+def test_a_misspelled_model_is_not_reported_and_the_hint_names_the_right_one(
+    command: Command, api: Api, store: Store
+) -> None:
+    store.login()
+    done = command.run("guard", "--window", "five_hour", "--window", "seven_day:fabel")
+    assert 4 == done.returncode
+    known = "five_hour, seven_day, seven_day:fable"
+    assert f"hint: Reported: {known}; did you mean `seven_day:fable`?\n" in done.stderr
+    assert 0 == command.run("guard", "--window", "seven_day:fabel", "--fail-open").returncode
+
+
 def test_a_window_that_the_api_no_longer_reports_is_not_wrong_usage(
     command: Command, api: Api, store: Store, home: Path
 ) -> None:
