@@ -73,7 +73,7 @@ when = "test -s ~/.cache/claude-limits"
         "zsh",
         "~/.zshrc",
         """\
-precmd() { psvar[1]=$(<~/.cache/claude-limits) }
+precmd() { { psvar[1]=$(<~/.cache/claude-limits) } 2>/dev/null }
 RPROMPT='%1v'
 """,
         "5.9",
@@ -83,7 +83,7 @@ RPROMPT='%1v'
         "bash",
         "~/.bashrc",
         """\
-PROMPT_COMMAND='IFS= read -r limits <~/.cache/claude-limits'
+PROMPT_COMMAND='{ IFS= read -r limits <~/.cache/claude-limits; } 2>/dev/null'
 PS1='$limits \\w \\$ '
 """,
         "5.2",
@@ -93,7 +93,7 @@ PS1='$limits \\w \\$ '
         "fish",
         "~/.config/fish/config.fish",
         """\
-function fish_right_prompt; cat ~/.cache/claude-limits; end
+function fish_right_prompt; cat ~/.cache/claude-limits 2>/dev/null; end
 """,
         "3.6",
     ),
@@ -189,6 +189,7 @@ vim.o.statusline = "%f %m%=%{g:claude_limits}"
         "sh",
         "~/.profile",
         """\
+mkdir -p ~/.cache
 claude-usage-monitor --format plain --follow --output ~/.cache/claude-limits &
 """,
         "dash 0.5",
@@ -200,6 +201,7 @@ claude-usage-monitor --format plain --follow --output ~/.cache/claude-limits &
         """\
 # systemctl --user enable --now claude-limits
 [Service]
+ExecStartPre=/usr/bin/env mkdir -p %h/.cache
 ExecStart=%h/.local/bin/claude-usage-monitor \\
     --format plain --follow --output %h/.cache/claude-limits
 Restart=on-failure
