@@ -4,7 +4,7 @@ import json
 import os
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +15,7 @@ from claude_usage_monitor.store.settings import Settings, load_settings
 from claude_usage_monitor.usage.alerts import AlertSettings
 from claude_usage_monitor.usage.limits.pace import WorkWeek
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 EVERY_KEY = b"""
 interval = 60
 api_floor_seconds = 240.5
@@ -189,6 +187,15 @@ def test_unusable_quiet_hours_are_a_warning_and_none(path: Path, value: object) 
     loaded, (shown,) = load(path)
     assert AlertSettings() == loaded.alerts
     assert 'but must be two local times, such as "22:00-08:00"' in shown
+
+
+@pytest.mark.parametrize(
+    "document", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name
+)
+def test_the_settings_in_the_docs_are_usable(path: Path, document: Path) -> None:
+    for block in document.read_text().split("```toml\n")[1:]:
+        path.write_text(block.partition("```")[0])
+        assert () == load(path)[1]
 
 
 def test_a_section_must_be_a_table(path: Path) -> None:
