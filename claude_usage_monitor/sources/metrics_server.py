@@ -22,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
+from claude_usage_monitor.errors import InvalidSetting
 from claude_usage_monitor.light_typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class MetricsServer:
     """Serves the gauges that ``collect`` returns, from `start` to `close`.
 
     ``hosts`` are further names that clients may use for this computer. Raises OSError if the
-    address is in use or not of this computer, or if a file of ``tls`` is unusable.
+    address is in use or not of this computer, InvalidSetting if a file of ``tls`` is unusable.
     """
 
     def __init__(
@@ -154,11 +155,29 @@ def _is_for_this_computer(environ: WSGIEnvironment, hosts: frozenset[str]) -> bo
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_cafile)
-    context.load_cert_chain(tls.certfile, tls.keyfile)
+    for key, path in tls._asdict().items():  # the errors of `ssl` do not name the file
+        if path is not None:
+            try:
+                with open(path, "rb"):
+                    pass
+            except OSError as error:
+                raise _unusable_file(f"{key} {path}: {error.strerror}.") from error
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_cafile)
+    except ssl.SSLError as error:
+        raise _unusable_file(f"client_cafile {tls.client_cafile}: no PEM certificate.") from error
+    try:
+        context.load_cert_chain(tls.certfile, tls.keyfile)
+    except ssl.SSLError as error:
+        files = f"certfile {tls.certfile}, keyfile {tls.keyfile}"
+        raise _unusable_file(f"{files}: not a PEM certificate and its key.") from error
     if tls.client_cafile is not None:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _unusable_file(message: str) -> InvalidSetting:
+    return InvalidSetting(message, "Correct it in the section [serve] of config.toml.")
 
 
 class _Server(ThreadingWSGIServer):

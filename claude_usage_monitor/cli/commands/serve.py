@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         server = MetricsServer(address, collect, serve.hosts, _tls(serve))
     except OSError as error:
-        hint = "Choose another address with --listen ADDR:PORT, or check the files in [serve]."
+        hint = "Choose another address with --listen ADDR:PORT."
         if error.errno == errno.EADDRINUSE:
             hint = "End the program that uses this port, or choose another: --listen ADDR:PORT."
         output.error(f"Cannot listen on {_text(address)}: {error.strerror or error}.", hint)

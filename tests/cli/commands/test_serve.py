@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from claude_usage_monitor.usage.clock import utc_now
 from tests.support.command import Terminal
@@ -127,3 +129,31 @@ def test_a_certificate_without_its_key_is_an_error(command: Command, tmp_path: P
     done = command.run("serve", environ={"CLAUDE_USAGE_MONITOR_HOME": str(tmp_path)})
     assert 0 != done.returncode
     assert "error: TLS needs both a certificate and its key." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("certfile", None, "certfile {path}: No such file or directory."),
+        ("keyfile", None, "keyfile {path}: No such file or directory."),
+        ("client_cafile", None, "client_cafile {path}: No such file or directory."),
+        ("client_cafile", "", "client_cafile {path}: no PEM certificate."),
+        ("keyfile", "", "keyfile {path}: not a PEM certificate and its key."),
+    ],
+)
+def test_an_unusable_tls_file_is_named(
+    command: Command, tmp_path: Path, name: str, content: str | None, words: str
+) -> None:
+    pem = tmp_path / "metrics.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    files = {"certfile": str(pem), "keyfile": str(pem)}
+    path = tmp_path / "unusable.pem"
+    if content is not None:
+        path.write_text(content)
+    files[name] = str(path)
+    lines = [f"{key} = {json.dumps(file)}" for key, file in files.items()]
+    (tmp_path / "config.toml").write_text("\n".join(["[serve]", 'listen = "127.0.0.1:0"', *lines]))
+    done = command.run("serve", environ={"CLAUDE_USAGE_MONITOR_HOME": str(tmp_path)})
+    assert (2, "") == (done.returncode, done.stdout)
+    assert words.format(path=path) in done.stderr
+    assert "hint: Correct it in the section [serve] of config.toml.\n" in done.stderr
