@@ -74,7 +74,10 @@ def parse(content: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
     for name, section in sections.items():
         record, keys = _SECTIONS[name]
         if isinstance(section, dict):
-            settings[name] = record(**_read(section, keys, f"{name}.", warnings))
+            values = _read(section, keys, f"{name}.", warnings)
+            settings[name] = record(**values)
+            if "command" in values.get("channels", ()) and "command" not in section:
+                warnings.append('`alerts.channels` has "command", but `alerts.command` is not set')
         else:
             warnings.append(f"`{name}` must be a section, [{name}]; the default is used")
     return settings, tuple(warnings)

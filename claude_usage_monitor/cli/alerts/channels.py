@@ -33,13 +33,17 @@ _OSC_9 = frozenset(("iTerm.app", "WezTerm", "ghostty"))
 _threads: list[threading.Thread] = []  # one for each command that is running
 
 
-def send(alert: Alert, settings: AlertSettings, environ: Mapping[str, str]) -> None:
-    """Send an alert on every channel of the settings. None of them is waited for."""
+def send(alert: Alert, settings: AlertSettings, environ: Mapping[str, str]) -> bool:
+    """Send an alert on every channel of the settings. None of them is waited for.
+
+    Returns whether the command could be started, if it is one of the channels.
+    """
     sequences = terminal_sequences(alert, settings, environ)
     if sequences:
         output.terminal(sequences)
-    if "command" in settings.channels and settings.command:
-        _run(settings.command, alert, environ)
+    if "command" not in settings.channels:
+        return True
+    return bool(settings.command) and _run(settings.command, alert, environ)
 
 
 def terminal_sequences(alert: Alert, settings: AlertSettings, environ: Mapping[str, str]) -> str:
@@ -104,8 +108,11 @@ def variables(alert: Alert, environ: Mapping[str, str]) -> dict[str, str]:
     return {**passed_on, **{f"CLAUDE_USAGE_{name}": value for name, value in ours.items()}}
 
 
-def _run(command: tuple[str, ...], alert: Alert, environ: Mapping[str, str]) -> None:
-    """Start the user's command in the background; kill it after `_COMMAND_TIMEOUT`."""
+def _run(command: tuple[str, ...], alert: Alert, environ: Mapping[str, str]) -> bool:
+    """Start the user's command in the background; kill it after `_COMMAND_TIMEOUT`.
+
+    Returns whether it could be started.
+    """
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from config.toml
             [os.path.expanduser(command[0]), *command[1:]],
@@ -116,12 +123,17 @@ def _run(command: tuple[str, ...], alert: Alert, environ: Mapping[str, str]) -> 
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        output.warning(f"The alert command {command[0]} cannot be started: {error}.")
-        return
+        reason = error.strerror if isinstance(error, OSError) else error
+        output.warning(
+            f"The alert command {command[0]} cannot be started: {reason}. "
+            "Correct `command` in the section [alerts] of config.toml."
+        )
+        return False
     content = json.dumps(document(alert)).encode()
     thread = threading.Thread(target=_finish, args=(process, content), daemon=True)
     thread.start()
     _threads[:] = [each for each in _threads if each.is_alive()] + [thread]
+    return True
 
 
 def _finish(process: subprocess.Popen[bytes], content: bytes) -> None:

@@ -31,6 +31,7 @@ from claude_usage_monitor.usage.durations import iso_instant
 from claude_usage_monitor.usage.limits.windows import UsageWindow
 
 _WAIT = 1.0  # seconds between checks of the poller
+_OFF, _TURN_ON = "Alerts are off.", "Set `enabled = true` in the section [alerts] of config.toml."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +53,14 @@ def run(options: argparse.Namespace) -> int:
     alerts = settings.alerts or AlertSettings()
     if options.test is not None:
         alert = _invented(options.test, utc_now())
-        channels.send(alert, alerts, os.environ)
+        if not alerts.enabled:
+            output.note(f"{_OFF} {_TURN_ON}")
+        was_sent = channels.send(alert, alerts, os.environ)
         output.json(json.dumps(channels.document(alert), indent=2, ensure_ascii=False))
         channels.wait()
-        return ExitCode.OK
+        return ExitCode.OK if was_sent else ExitCode.FAILED
     if not alerts.enabled:
-        raise InvalidSetting(
-            "Alerts are off.", "Set `enabled = true` in the section [alerts] of config.toml."
-        )
+        raise InvalidSetting(_OFF, _TURN_ON)
     if options.hide_names:
         settings = settings._replace(hide_names=True)
     request = DashboardRequest(settings, os.environ, (), all_accounts=True, demo=False)

@@ -136,6 +136,39 @@ def test_a_test_alert_is_sent_and_printed(command: Command, log: Path, event: st
     assert text.startswith("Test: ")
 
 
+@pytest.mark.parametrize(
+    ("lines", "code", "words"),
+    [
+        ("", 1, '`alerts.channels` has "command", but `alerts.command` is not set'),
+        (
+            'command = ["nosuch"]',
+            1,
+            "The alert command nosuch cannot be started: No such file or directory. Correct `comm",
+        ),
+        ('command = ["true"]\nenabled = false', 0, "note: Alerts are off. Set `enabled = true` in"),
+    ],
+)
+def test_a_test_alert_that_no_alert_would_follow_is_explained(
+    command: Command, tmp_path: Path, lines: str, code: int, words: str
+) -> None:
+    on = "" if "enabled" in lines else "enabled = true\n"
+    (tmp_path / "config.toml").write_text(f'[alerts]\n{on}channels = ["command"]\n{lines}\n')
+    home = {"CLAUDE_USAGE_MONITOR_HOME": str(tmp_path)}
+    done = command.run("alerts", "--test", "threshold", environ=home)
+    assert code == done.returncode
+    assert words in done.stderr
+
+
+def test_doctor_reports_a_channel_without_its_command(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[alerts]\nenabled = true\nchannels = ["command"]\n')
+    done = command.run("doctor", "--json", environ={"CLAUDE_USAGE_MONITOR_HOME": str(tmp_path)})
+    (finding,) = (
+        each for each in json.loads(done.stdout)["findings"] if each["name"] == "settings"
+    )
+    assert "problem" == finding["state"]
+    assert "`alerts.command` is not set" in finding["detail"]
+
+
 def test_without_the_setting_alerts_are_off(command: Command) -> None:
     done = command.run("alerts")
     assert (2, "") == (done.returncode, done.stdout)
