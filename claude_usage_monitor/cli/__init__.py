@@ -87,10 +87,11 @@ def _run(arguments: list[str]) -> int:
     from claude_usage_monitor.cli.parser import build_parser
 
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    parser = build_parser(COMMANDS, () if name is None else (name,))
+    parser = build_parser(COMMANDS, {each for each in arguments if each in COMMANDS})
     parsed = parser.parse_args(arguments)
     if parsed.command != name:
-        parser.error(f"`{parsed.command}` must come before all options")
+        before = arguments[: arguments.index(parsed.command)]
+        parser.reject_options_before(parsed.command, before)
     return _run_command(_WITHOUT_COMMAND if name is None else COMMANDS[name][0], parsed)
 
 

@@ -70,12 +70,27 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"unknown option {option}{suggestion or '.'}")
         return super().parse_known_args(args, namespace)
 
-    def _commands(self) -> Iterable[object]:
-        """Return the names after which the arguments are those of another parser."""
+    def reject_options_before(self, name: str, arguments: Iterable[str]) -> NoReturn:
+        """Report options that the command does not have, or that must come after its name."""
+        command = self._commands()[name]
+        known = command.all_options()
+        for argument in arguments:
+            option = argument.partition("=")[0]
+            if option.startswith("--") and option not in known:
+                command.error(f"`{name}` has no `{option}`")
+        self.error(f"`{name}` must come before all options")
+
+    def all_options(self) -> set[str]:
+        """Return the options of this parser and of its commands."""
+        of_commands = (parser.all_options() for parser in self._commands().values())
+        return set(self._option_string_actions).union(*of_commands)
+
+    def _commands(self) -> dict[str, Parser]:
+        """Return the parsers by the names after which they parse the arguments."""
         for action in self._actions:
-            if action.nargs == argparse.PARSER and action.choices is not None:
+            if isinstance(action.choices, dict):
                 return action.choices
-        return ()
+        return {}
 
     def format_help(self) -> str:
         """Return the help; lines that are too wide are broken between words."""
