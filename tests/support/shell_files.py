@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "claude_usage_monitor" / "cli" / "completions"
 MAN_PAGE = ROOT / "docs" / f"{PROGRAM}.1"
-_DATE = "2026-11-21"  # of the man page: when its own sections were last changed
+_DATE = "2026-11-22"  # of the man page: when its own sections were last changed
 
 # An account may be called `$(…)`. compgen -W and zsh's `(…)` would run that, so these do not use
 # them: bash gets each name quoted, and compadd quotes what it inserts.
@@ -90,8 +90,8 @@ OAuth token, used before any stored login.
 .BR ANTHROPIC_ADMIN_API_KEY ", " ANTHROPIC_ADMIN_KEY
 Admin API key of an organization; the first one that is set is used.
 .TP
-.B CLAUDE_CONFIG_DIR
-Claude Code's configuration directory.
+.BR CLAUDE_CONFIG_DIR ", " CLAUDE_SECURESTORAGE_CONFIG_DIR
+Claude Code's configuration directory, and the one of its credentials.
 .TP
 .B CLAUDE_USAGE_MONITOR_HOME
 One directory for all files of this program.
@@ -125,6 +125,10 @@ A login is needed.
 .TP
 .B 4
 The service gave no figures, and none are stored.
+.TP
+.B 75
+.BR guard :
+not enough is left.
 .TP
 .B 130
 A command was interrupted;
