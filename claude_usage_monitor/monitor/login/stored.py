@@ -14,6 +14,7 @@ from pathlib import Path
 from claude_usage_monitor.errors import (
     AccountsUnavailable,
     CredentialsExpired,
+    NoCredentials,
     PartialCredentials,
     RefreshTokenRevoked,
     SecretStoreUnavailable,
@@ -35,6 +36,7 @@ from claude_usage_monitor.usage.secret import Secret
 LOCK_TIMEOUT = 20.0  # seconds; a refresh takes one, but its process may have been stopped
 BUSY_INTERVAL = timedelta(seconds=5)  # until a login that another process refreshes is read again
 _PENDING_WRITE_INTERVAL = timedelta(seconds=30)
+_PROVIDE_CREDENTIALS = "Provide the content of `~/.claude/.credentials.json`, or use --login."
 _OTHER_LOGINS = "mcpOAuth", "anthropicConsole"  # Claude Code stores these in the same object
 
 
@@ -86,11 +88,15 @@ def parse_credentials(content: bytes, source: str) -> dict[str, object]:
     if document is None:
         raise PartialCredentials(
             f"{shown} contains no credentials: it is not a JSON object.",
-            "Provide the content of `~/.claude/.credentials.json`, or use --login.",
+            _PROVIDE_CREDENTIALS,
         )
     if "claudeAiOauth" not in document and "accessToken" in document:
         document = {"claudeAiOauth": document}
-    credentials_file.login_from_json(document, shown)
+    try:
+        credentials_file.login_from_json(document, shown)
+    except NoCredentials as error:
+        error.hint = _PROVIDE_CREDENTIALS  # its own says how to mend Claude Code's file
+        raise
     return {key: value for key, value in document.items() if key not in _OTHER_LOGINS}
 
 

@@ -313,6 +313,12 @@ def test_a_refused_admin_key_is_not_added(command: Command, admin: list[str | No
     assert 1 == len(admin)
 
 
+def test_credentials_of_another_form_are_explained(command: Command) -> None:
+    done = command.run("accounts", "add", "Work", "--credentials-file", "-", stdin=b"{}")
+    hint = "^hint: Provide the content of `~/.claude/.credentials.json`, or use --login.$"
+    check(done, 3, "contains no Claude login", hint)
+
+
 WRONG: list[tuple[tuple[str, ...], bytes, int, str]] = [
     (("Work", "--credentials-file", "-"), b"canary", 3, "standard input contains no credentials"),
     (("Work", "--credentials-file", "/nowhere"), b"", 3, "There is no file /nowhere"),
