@@ -4,9 +4,9 @@ Claude Code calls the hook StopFailure when it stops because of an error. Only t
 kind of the error and the time are stored. `claude -p` ends at once and sends
 SIGTERM to its hooks, so the shell ignores it. In ~/.claude/settings.json:
 
-  "hooks": {"StopFailure": [{"matcher": "rate_limit|usage_limit", "hooks": [
+  {"hooks": {"StopFailure": [{"matcher": "rate_limit|usage_limit", "hooks": [
     {"type": "command",
-     "command": "trap '' TERM; claude-usage-monitor hook"}]}]}
+     "command": "trap '' TERM; claude-usage-monitor hook"}]}]}}
 """
 
 from __future__ import annotations

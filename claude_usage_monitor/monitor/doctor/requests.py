@@ -20,7 +20,8 @@ from claude_usage_monitor.usage.status import AccountStatus, Problem
 
 _AREA = "Figures"
 _STATUS_LINE = "claude-usage-monitor statusline"
-_STATUS_LINE_SETTING = f'"statusLine": {{"type": "command", "command": "{_STATUS_LINE}"}}'
+# Without blanks, because it must fit in 80 columns.
+_STATUS_LINE_SETTING = f'{{"statusLine":{{"type":"command","command":"{_STATUS_LINE}"}}}}'
 
 
 def blocking_problem(status: AccountStatus, now: datetime) -> Problem | None:

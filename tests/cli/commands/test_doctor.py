@@ -381,6 +381,6 @@ def test_the_setting_for_the_status_line_can_be_pasted(command: Command, store: 
     store.login()
     for columns in ("28", "60", "100"):
         lines = command.run("doctor", environ={"COLUMNS": columns}).stdout.splitlines()
-        (setting,) = [line for line in lines if line.startswith('"statusLine"')]
-        parsed = json.loads("{" + setting + "}")
+        (setting,) = [line for line in lines if '"statusLine"' in line]
+        parsed = json.loads(setting)
         assert "claude-usage-monitor statusline" == parsed["statusLine"]["command"]

@@ -75,3 +75,9 @@ def test_any_input_is_accepted_silently(command: Command, content: bytes) -> Non
 def test_without_a_login_nothing_happens(command: Command, home: Path) -> None:
     done = command.run("hook", stdin=failure("usage_limit"))
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_help_shows_settings_that_are_json(command: Command) -> None:
+    text = command.run("hook", "--help").stdout
+    settings = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert "claude-usage-monitor hook" in settings["hooks"]["StopFailure"][0]["hooks"][0]["command"]
