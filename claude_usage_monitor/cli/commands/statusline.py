@@ -7,10 +7,8 @@ input, and ours is appended to its output.
 
 In ~/.claude/settings.json:
 
-  "statusLine": {
-    "type": "command",
-    "command": "claude-usage-monitor statusline"
-  }
+  {"statusLine":
+    {"type": "command", "command": "claude-usage-monitor statusline"}}
 """
 
 from __future__ import annotations

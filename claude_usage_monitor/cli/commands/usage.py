@@ -45,7 +45,9 @@ _PROGRESS_CELLS = 20
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``usage``."""
     parser.add_argument(
-        "--window", metavar="KEY", help="this limit, such as five_hour; default: the binding one"
+        "--window",
+        metavar="KEY",
+        help="this limit, such as five_hour; default: the one that will stop you first",
     )
     parser.add_argument(
         "--last",
@@ -57,7 +59,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=_moment, metavar="DATE", help="a period instead of a window: tokens only"
     )
-    parser.add_argument("--until", type=_moment, metavar="DATE", help="the end of the period")
+    parser.add_argument(
+        "--until", type=_moment, metavar="DATE", help="the period ends as DATE begins"
+    )
     parser.add_argument("--by", choices=BY, default="project", help="the rows; default: project")
     parser.add_argument("--account", metavar="NAME", help="this account; default: the active one")
     parser.add_argument(

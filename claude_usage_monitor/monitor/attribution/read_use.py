@@ -41,6 +41,11 @@ def read_use(
     """
     if request.by not in get_args(By):
         raise InvalidSetting(f"`by` is {request.by!r}.", f"Use one of {', '.join(get_args(By))}.")
+    if request.since and request.until and request.until <= request.since:
+        raise InvalidSetting(
+            "The period ends before it begins.",
+            "Name a later end: a date such as 2026-11-21 is the beginning of that day.",
+        )
     services = registry.services
     if not services.settings.transcripts:
         raise InvalidSetting(

@@ -232,6 +232,7 @@ def test_forgetting_deletes_everything(
         ("--last", "0"),
         ("--last", "1", "--since", "2026-01-01"),
         ("--since", "yesterday"),
+        ("--since", "2026-01-02", "--until", "2026-01-02"),
         ("--by", "color"),
         ("--account", "nobody"),
         ("--json", "--csv"),
