@@ -92,7 +92,8 @@ def run(options: argparse.Namespace) -> int:
 def _invented(event: Event, now: datetime) -> Alert:
     """Return an alert that shows what one of this event looks like."""
     resets_at = now + timedelta(hours=2, minutes=39)
-    window = UsageWindow("five_hour", "5-hour", 82.0, resets_at, "demo", now)
+    utilization = {"exhausted": 100.0, "reset": 0.0}.get(event, 82.0)
+    window = UsageWindow("five_hour", "5-hour", utilization, resets_at, "demo", now)
     texts: dict[Event, str] = {
         "threshold": "5-hour at 82 %, resets in 2h 39m",
         "exhausted": "5-hour is used up, resets in 2h 39m",

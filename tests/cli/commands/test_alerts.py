@@ -131,7 +131,11 @@ def test_a_refused_admin_key_is_an_alert(
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_test_alert_is_sent_and_printed(command: Command, log: Path, event: str) -> None:
     done = command.run("alerts", "--test", event)
-    assert (0, event) == (done.returncode, json.loads(done.stdout)["event"])
+    document = json.loads(done.stdout)
+    assert (0, event) == (done.returncode, document["event"])
+    if document["window"] is not None:
+        expected = {"exhausted": 100.0, "reset": 0.0}.get(event, 82.0)
+        assert expected == document["window"]["utilization"]
     (text,) = wait_for_lines(log, 1)
     assert text.startswith("Test: ")
 
