@@ -24,7 +24,7 @@ StrPath: TypeAlias = str | os.PathLike[str]
 
 _ROOT = 0  # root can change every file anyway
 # Windows cannot replace a file while another process has it open: retry for one second.
-_USUAL_BYTES = 1 << 16  # memory for a larger file is only asked for if a file is larger
+_MIN_READ_BYTES = 1 << 16  # a file in /proc says that it has no bytes
 _REPLACE_ATTEMPTS = 50
 _REPLACE_INTERVAL = 0.02
 
@@ -206,10 +206,10 @@ def _open_for_reading(path: StrPath, *, follow_links: bool) -> BinaryIO:
 
 
 def _content(file: BinaryIO, path: StrPath, max_bytes: int) -> bytes:
-    usual = max(_USUAL_BYTES, os.fstat(file.fileno()).st_size + 1)
-    content = file.read(min(usual, max_bytes + 1))
-    if len(content) == usual:  # it grows, or is in /proc
-        content += file.read(max_bytes + 1 - usual)
+    expected = max(_MIN_READ_BYTES, os.fstat(file.fileno()).st_size + 1)
+    content = file.read(min(expected, max_bytes + 1))
+    if len(content) == expected:  # it has grown, or is in /proc
+        content += file.read(max_bytes + 1 - expected)
     if len(content) > max_bytes:
         size = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
         raise FileTooLarge(errno.EFBIG, f"larger than {size}", os.fspath(path))

@@ -71,7 +71,7 @@ else:
         """Stands for a type variable, which only a type checker reads."""
 
         def __init__(self, name: str, *constraints: object) -> None:
-            """Take what a type variable has."""
+            """Take the name and the types of a type variable."""
 
     NamedTuple = type.__new__(_NamedTupleType, "NamedTuple", (), {})
     IO = Any = BinaryIO = Literal = NoReturn = _Annotation

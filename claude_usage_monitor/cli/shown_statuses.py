@@ -55,7 +55,7 @@ class ShownStatuses(NamedTuple):
             self.use_worker.start()
 
     def announced(self) -> None:
-        """Let transcripts be read: a frame with the notice was drawn."""
+        """Let transcripts be read: the user was shown the notice."""
         if self.use_worker is not None:
             self.use_worker.announced()
 

@@ -32,7 +32,7 @@ from claude_usage_monitor.usage.limits.windows import (
     whole_percent,
 )
 from claude_usage_monitor.usage.money.money import compact, money
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus, with_service_once
 
 if TYPE_CHECKING:
     from claude_usage_monitor.usage.money.money import Amount
@@ -67,7 +67,7 @@ def render(statuses: Sequence[AccountStatus], now: datetime, options: FormatOpti
     """Return the lines of all accounts, each account below its name."""
     accounts = (
         "\n".join([heading(status), *(fact.text for fact in facts(status, now, options))])
-        for status in service_once(statuses)
+        for status in with_service_once(statuses)
     )
     return ascii_text("\n\n".join(accounts), options)
 
@@ -110,11 +110,6 @@ def values(status: AccountStatus, now: datetime, options: FormatOptions) -> Valu
     return {_HEADING: heading(status), **known}
 
 
-def service_once(statuses: Sequence[AccountStatus]) -> list[AccountStatus]:
-    """Return the statuses, of which only the last has the service's status."""
-    return [*(status._replace(service=None) for status in statuses[:-1]), *statuses[-1:]]
-
-
 def heading(status: AccountStatus) -> str:
     """Return the account's name, plan, address and organization."""
     profile = status.profile
@@ -136,7 +131,8 @@ def facts(status: AccountStatus, now: datetime, options: FormatOptions) -> Itera
         yield from _service(status.service, now)
     yield from _freshness(status, now)
     if status.clock_skew:
-        yield _clock(status.clock_skew)
+        text = problem_text.wrong_clock(status.clock_skew, countdown_phrase)
+        yield Fact("clock", text, status.clock_skew > timedelta())
     if status.problem is not None:
         message = problem_text.message(status.problem, now, options.clock)
         hint = problem_text.hint(status, now, options.clock, live=options.live)
@@ -263,12 +259,6 @@ def _service(service: ServiceStatus, now: datetime) -> Iterator[Fact]:
     if trouble is not None:
         text = trouble.replace(" · ", ", ")
         yield Fact("service", f"Service: {text}", (service.components, service.incidents))
-
-
-def _clock(skew: timedelta) -> Fact:
-    side = "ahead of" if skew > timedelta() else "behind"
-    clock = f"This clock is {countdown_phrase(abs(skew))} {side} the API's"
-    return Fact("clock", f"{clock}: times here follow the API", side)
 
 
 def _amounts(

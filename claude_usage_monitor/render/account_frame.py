@@ -27,7 +27,7 @@ from claude_usage_monitor.render.panels.limits import most_urgent, rows_with_par
 from claude_usage_monitor.render.panels.panel import Panel, PanelContext
 from claude_usage_monitor.render.panels.throttling import with_target
 from claude_usage_monitor.render.theme import FAINT, STRONG, RenderOptions, styled_text
-from claude_usage_monitor.usage.status import AccountStatus
+from claude_usage_monitor.usage.status import AccountStatus, with_service_once
 
 HELP = "? help"
 
@@ -240,7 +240,7 @@ def account_frames(
     columns = ScreenColumns([row for account in rows for row in account], width, options)
     return [
         AccountFrame(
-            status if number == 1 else status._replace(service=None),  # its trouble is drawn once
+            status,
             now,
             width,
             options,
@@ -250,7 +250,9 @@ def account_frames(
             active=mark_active and status.account.active and status.account.kind == "code",
             last=number == len(statuses),
         )
-        for number, (status, account) in enumerate(zip(statuses, rows, strict=True), 1)
+        for number, (status, account) in enumerate(
+            zip(with_service_once(statuses), rows, strict=True), 1
+        )
     ]
 
 

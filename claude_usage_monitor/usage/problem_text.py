@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from claude_usage_monitor.usage.durations import (
@@ -42,6 +43,12 @@ def message(problem: Problem, now: datetime, style: ClockStyle) -> str:
         left = countdown(problem.retry_at - now)
         return f"{problem.message} Next request {next_request} ({left})."
     return problem.message
+
+
+def wrong_clock(skew: timedelta, span_text: Callable[[timedelta], str]) -> str:
+    """Return that this computer's clock differs from the API's; ``skew`` is how far it is ahead."""
+    side = "ahead of" if skew > timedelta() else "behind"
+    return f"This clock is {span_text(abs(skew))} {side} the API's: times here follow the API."
 
 
 def _expired(span: timedelta) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from unicodedata import normalize
 
@@ -222,3 +223,8 @@ def plan_label(
 def name_key(name: str) -> str:
     """Return a key that is equal for names that differ only in case or Unicode composition."""
     return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def with_service_once(statuses: Sequence[AccountStatus]) -> list[AccountStatus]:
+    """Return the statuses; only the first keeps the service's status, which all of them share."""
+    return [*statuses[:1], *(status._replace(service=None) for status in statuses[1:])]

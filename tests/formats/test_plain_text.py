@@ -241,6 +241,6 @@ def test_trouble_of_the_service_is_a_line_while_it_lasts() -> None:
 
 def test_a_wrong_clock_is_a_line() -> None:
     wrong = NORMAL._replace(clock_skew=timedelta(hours=3))
-    line = "This clock is 3 hours 0 minutes ahead of the API's: times here follow the API"
+    line = "This clock is 3 hours 0 minutes ahead of the API's: times here follow the API."
     assert line in lines_of(wrong)
     assert line in news(NORMAL, wrong)

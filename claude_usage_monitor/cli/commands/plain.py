@@ -17,6 +17,7 @@ from claude_usage_monitor.monitor.live.poller import Poller
 from claude_usage_monitor.monitor.reader import unwrapped
 from claude_usage_monitor.usage.clock import utc_now
 from claude_usage_monitor.usage.limits.history_view import HasHistory, Range
+from claude_usage_monitor.usage.status import with_service_once
 
 _MAX_WAIT = 5.0  # seconds until a reset is noticed, and until figures that are being read are shown
 
@@ -91,18 +92,18 @@ class PlainSession:
     def _print_news(self) -> None:
         """Print each account once its read is done, and after that what changes."""
         now, options = utc_now(), self._options
-        is_read = self._poller.names_read  # before the statuses
+        already_read = self._poller.names_of_read_accounts  # before the statuses
         every = self._shown.with_names()
-        hidden = plain_text.service_once(self._shown.hide_names(every))
+        hidden = with_service_once(self._shown.hide_names(every))
         shown = dict(zip((status.account.name for status in every), hidden, strict=True))
-        again = self._unfinished & is_read
+        again = self._unfinished & already_read
         known = [name for name in shown if name in self._printed and name not in again]
         waits = time.monotonic() < self._waits_until
         new = [
             name
             for name, status in shown.items()
             if name not in known
-            and (name in is_read or not waits)
+            and (name in already_read or not waits)
             and (status.has_figures or status.problem)
         ]
         before = [self._printed[name] for name in known]
@@ -114,7 +115,7 @@ class PlainSession:
             self._shown.announced()
         printed = (*known, *new)
         self._printed = {name: plain_text.values(shown[name], now, options) for name in printed}
-        self._unfinished = set(printed) - is_read
+        self._unfinished = set(printed) - already_read
 
     def _handle_key(self, key: str) -> None:
         if key in ("r", "R"):

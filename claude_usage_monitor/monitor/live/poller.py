@@ -124,10 +124,10 @@ class Poller:
         return tuple(loop.reader for loop in self._displayed)
 
     @property
-    def names_read(self) -> frozenset[str]:
-        """The names of the displayed accounts whose first read is done.
+    def names_of_read_accounts(self) -> frozenset[str]:
+        """The names of the displayed accounts that were read to the end at least once.
 
-        Statuses that are fetched afterwards are at least as new as those reads.
+        `statuses`, if it is read after this, has the results of those reads.
         """
         return frozenset(loop.account.name for loop in self._displayed if loop.was_read)
 

@@ -96,9 +96,7 @@ def draw_notices(context: PanelContext, level: int) -> list[Text]:
     trouble = status.service.trouble(context.now) if status.service else None
     notices = [notice for notice in (trouble, status.notice) if notice]
     if status.clock_skew:
-        skew = countdown(abs(status.clock_skew))
-        side = "ahead of" if status.clock_skew.total_seconds() > 0 else "behind"
-        notices.append(f"This clock is {skew} {side} the API's: times here follow the API.")
+        notices.append(problem_text.wrong_clock(status.clock_skew, countdown))
     return [line for n in notices for line in wrap(n, context.width, context.options, "")]
 
 
